@@ -1,0 +1,76 @@
+"""WebSockets for blocking scripts, threads, asyncio and trio, with the protocol written once.
+
+``polysocket.blocking``, ``polysocket.asyncio`` and ``polysocket.trio`` each have ``connect``; what they share is here.
+"""
+
+from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio, polymorphic
+from polysocket.errors import (
+    CloseCause,
+    CloseInfo,
+    ConcurrentReceive,
+    ConnectFailed,
+    ConnectionLost,
+    InvalidFrame,
+    InvalidRequest,
+    InvalidUpgrade,
+    InvalidURL,
+    MessageTooBig,
+    OpeningFailed,
+    OpenTimeout,
+    ProtocolError,
+    ReceiveTimeout,
+    RedirectRefused,
+    Side,
+    UnexpectedFrame,
+    UpgradeRejected,
+    WebSocketClosed,
+    WebSocketError,
+)
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
+from polysocket.websocket import WebSocket
+
+__all__ = [
+    "Async",
+    "Asyncio",
+    "Binary",
+    "Blocking",
+    "Close",
+    "CloseCause",
+    "CloseCode",
+    "CloseInfo",
+    "ConcurrentReceive",
+    "ConnectFailed",
+    "ConnectionLost",
+    "DataFrame",
+    "Deflate",
+    "Frame",
+    "Headers",
+    "InvalidFrame",
+    "InvalidRequest",
+    "InvalidURL",
+    "InvalidUpgrade",
+    "MessageTooBig",
+    "OpenTimeout",
+    "OpeningFailed",
+    "Ping",
+    "Pong",
+    "ProtocolError",
+    "ReceiveTimeout",
+    "RedirectRefused",
+    "Request",
+    "Response",
+    "Side",
+    "Text",
+    "Threaded",
+    "Trio",
+    "UnexpectedFrame",
+    "UpgradeRejected",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketError",
+    "WebSocketResponse",
+    "WebSocketURL",
+    "basic_request",
+    "polymorphic",
+]

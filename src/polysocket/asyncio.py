@@ -1,0 +1,159 @@
+"""The asyncio flavour (uvloop too): ``F[T]`` is a coroutine.
+
+Only waiting lives here, nothing about WebSockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Unpack, cast
+
+from polysocket.effect import Asyncio, direct
+from polysocket.opening import ConnectOptions, open_websocket
+from polysocket.request import Request
+from polysocket.websocket import Opening
+
+__all__ = ["AsyncioEffect", "connect"]
+
+READ_AHEAD = 64 * 1024  # bytes received before anybody reads; then TCP holds the other side back
+HAPPY_EYEBALLS_DELAY = 0.25  # RFC 8305 §8
+
+
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Asyncio]:
+    """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
+
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
+    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    """
+    return Opening(lambda: open_websocket(AsyncioEffect(), url_or_request, options))
+
+
+class AsyncioEffect:
+    """The :class:`~polysocket.effect.Effect` of asyncio."""
+
+    lift = staticmethod(direct)
+    event = asyncio.Event
+    time_limit = staticmethod(asyncio.timeout)
+    current_task = staticmethod(asyncio.current_task)
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
+        """Connect by happy eyeballs (RFC 8305)."""
+        _, link = await asyncio.get_running_loop().create_connection(
+            TransportLink, host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
+        )
+        return link
+
+    async def connect_unix(self, path: str, /) -> TransportLink:
+        """Connect to a Unix socket."""
+        _, link = await asyncio.get_running_loop().create_unix_connection(TransportLink, path)
+        return link
+
+    async def adopt(self, sock: socket.socket, /) -> TransportLink:
+        """Use a connected socket."""
+        _, link = await asyncio.get_running_loop().create_connection(TransportLink, sock=sock)
+        return link
+
+
+class TransportLink(asyncio.Protocol):
+    """A :class:`~polysocket.effect.Link` over an asyncio transport, of which it is the protocol."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._unread = 0
+        self._is_reading = True
+        self._is_writable = True
+        self._has_ended = False
+        self._is_lost = False
+        self._error: Exception | None = None
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    @property
+    def pending(self) -> int:
+        """Bytes in the transport, once there are so many that it asks to wait."""
+        return 0 if self._is_writable else self._transport.get_write_buffer_size()
+
+    async def read(self) -> bytes:
+        """What was received since the last call; where there is nothing, wait for it."""
+        if not self._chunks and not self._has_ended:
+            self._readable.clear()
+            await self._readable.wait()
+        if not self._chunks:
+            self._check(self._error is not None)
+            return b""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        if not self._is_reading and not self._is_lost:
+            self._is_reading = True
+            self._transport.resume_reading()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Hand the bytes to the transport, which sends them by itself."""
+        self._check(self._is_lost)
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the transport asks to go on."""
+        while not self._is_writable and not self._is_lost:
+            await self._writable.wait()
+        self._check(self._is_lost)
+
+    async def close(self) -> None:
+        """Let the transport send what it has, then close."""
+        self._transport.close()
+        await self._closed.wait()
+
+    def abort(self) -> None:
+        """Close the transport; it drops what it has not sent."""
+        self._transport.abort()
+
+    def _check(self, is_broken: bool) -> None:
+        if is_broken:
+            raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
+
+    # The protocol's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes until they are read; hold the other side back where they are many."""
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread > READ_AHEAD and self._is_reading:
+            self._is_reading = False
+            self._transport.pause_reading()
+        self._readable.set()
+
+    def eof_received(self) -> bool:
+        """The other side sends nothing more; this side still may."""
+        self._has_ended = True
+        self._readable.set()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The end: wake everybody."""
+        self._has_ended = self._is_lost = True
+        self._error = error
+        self._readable.set()
+        self._writable.set()
+        self._closed.set()
+
+    def pause_writing(self) -> None:
+        """The transport has taken a lot."""
+        self._is_writable = False
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The transport has sent most of it."""
+        self._is_writable = True
+        self._writable.set()

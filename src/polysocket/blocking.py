@@ -1,0 +1,238 @@
+"""The blocking flavour: plain sockets and plain values; ``F[T]`` is ``T``.
+
+Only waiting lives here, nothing about WebSockets. Neither asyncio nor trio nor anyio is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+from polysocket.effect import Blocking, run
+from polysocket.opening import ConnectOptions, open_websocket
+from polysocket.request import Request
+from polysocket.websocket import WebSocket
+
+__all__ = ["BlockingEffect", "connect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READ_SIZE = 64 * 1024
+
+
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket[Blocking]:
+    """Open a websocket, which closes at the end of a ``with``.
+
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
+    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    """
+    return run(open_websocket(BlockingEffect(), url_or_request, options))
+
+
+class DeadlinePassed(BaseException):
+    """A time limit has passed: ends what waits, as a cancellation does elsewhere; ``_TimeLimit`` makes it TimeoutError."""
+
+
+class _Deadlines(threading.local):
+    """The time at which the calling thread must stop waiting."""
+
+    current: float | None = None
+
+    def remaining(self) -> float | None:
+        """Seconds, or None for no limit; raises DeadlinePassed."""
+        if self.current is None:
+            return None
+        seconds = self.current - time.monotonic()
+        if seconds <= 0:
+            raise DeadlinePassed
+        return seconds
+
+
+_deadlines = _Deadlines()
+
+
+class _TimeLimit:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        self._outer = _deadlines.current
+        self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
+        if self._deadline is not None and (self._outer is None or self._deadline < self._outer):
+            _deadlines.current = self._deadline
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        own = _deadlines.current == self._deadline
+        _deadlines.current = self._outer
+        if own and isinstance(error, DeadlinePassed):
+            raise TimeoutError(f"{self._seconds} seconds have passed") from None
+
+
+class _Event:
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    async def wait(self) -> None:
+        while not self._event.wait(_deadlines.remaining()):
+            pass
+
+
+class BlockingEffect:
+    """The :class:`~polysocket.effect.Effect` of blocking sockets: its coroutines never suspend."""
+
+    now = staticmethod(time.monotonic)
+    current_task = staticmethod(threading.get_ident)
+    event = _Event
+    time_limit = _TimeLimit
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
+        """A function that drives the program to its end."""
+
+        @wraps(program)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return run(program(*args, **kwargs))
+
+        return call
+
+    async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
+        """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
+        try:
+            sock = socket.create_connection((host, port), timeout=_deadlines.remaining())
+        except TimeoutError:
+            _deadlines.remaining()
+            raise
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return SocketLink(sock)
+
+    async def connect_unix(self, path: str, /) -> SocketLink:
+        """Connect to a Unix socket."""
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(_deadlines.remaining())
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return SocketLink(sock)
+
+    async def adopt(self, sock: socket.socket, /) -> SocketLink:
+        """Use a connected socket."""
+        return SocketLink(sock)
+
+
+class SocketLink:
+    """A :class:`~polysocket.effect.Link` over a socket; threads may read and write at the same time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._lock = threading.Lock()
+        self._unsent = bytearray()
+        self._error: OSError | None = None
+        self._aborted = False
+        self._waiting = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the system has not taken."""
+        return len(self._unsent)
+
+    async def read(self) -> bytes:
+        """Wait for bytes, and send what is pending meanwhile."""
+        while not self._wait(readable=True):
+            if self._aborted:
+                return b""
+        try:
+            return self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return await self.read()
+
+    def write(self, data: bytes) -> None:
+        """Send at once what the system takes; the rest is pending."""
+        with self._lock:
+            self._check()
+            self._unsent += data
+            self._send_pending()
+            self._check()
+
+    async def drain(self) -> None:
+        """Wait until nothing is pending."""
+        while self._unsent:
+            self._check()
+            self._wait(readable=False)
+
+    async def close(self) -> None:
+        """Send what is pending, then close the socket."""
+        await self.drain()
+        self.abort()
+
+    def abort(self) -> None:
+        """Shut the connection down, which wakes the threads that wait for it; the last of them closes the socket."""
+        with self._lock:
+            if not self._aborted:
+                self._aborted = True
+                with contextlib.suppress(OSError):  # The other side was faster.
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                if not self._waiting:
+                    self._socket.close()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the connection was ended by this side")
+        if self._error is not None:
+            raise type(self._error)(*self._error.args) from self._error
+
+    def _send_pending(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._error = error
+
+    def _wait(self, *, readable: bool) -> bool:
+        """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
+        with self._lock:
+            if self._aborted:
+                return False
+            writable = bool(self._unsent) and self._error is None
+            self._waiting += 1
+        try:
+            can_read, can_write = _poll(self._socket.fileno(), readable, writable, _deadlines.remaining())
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if self._aborted and not self._waiting:
+                    self._socket.close()
+        with self._lock:
+            if self._aborted:
+                return False
+            if can_write:
+                self._send_pending()
+            return can_read
+
+
+def _poll(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+    """Wait until the socket is readable or writable, as asked for, or the time has passed."""
+    if not hasattr(select, "poll"):  # Windows
+        can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
+        return bool(can_read), bool(can_write)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN * readable | select.POLLOUT * writable)
+    ready = poll.poll(None if seconds is None else math.ceil(seconds * 1000))
+    events = ready[0][1] if ready else 0
+    # Errors and the end of the stream, which are always told, are found by reading or writing.
+    return readable and bool(events & ~select.POLLOUT), writable and bool(events)

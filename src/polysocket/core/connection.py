@@ -1,0 +1,417 @@
+"""A WebSocket connection after its opening handshake, sans-IO: bytes in, frames out; frames in, bytes out.
+
+wsproto judges every frame but those that the fast lane takes, and gets its bytes frame by frame, so that the lane can go
+on behind each. What wsproto lacks is mended here: limits are checked before it buffers, a failed connection reads
+nothing more, and the answer to a Close is given. Not thread-safe: the session guards it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from wsproto import ConnectionType, events
+from wsproto.connection import Connection as WSProtoConnection
+from wsproto.connection import ConnectionState
+from wsproto.frame_protocol import CloseReason
+
+from polysocket.core import lane
+from polysocket.core.closing import Event, State, after
+from polysocket.core.deflate import PerMessageDeflate
+from polysocket.errors import (
+    CloseCause,
+    CloseInfo,
+    ConnectionLost,
+    InvalidFrame,
+    MessageTooBig,
+    ProtocolError,
+    Side,
+    WebSocketClosed,
+)
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+
+__all__ = ["Connection"]
+
+MAX_CONTROL_PAYLOAD = 125  # RFC 6455 §5.5
+MAX_FRAGMENTS = 131072  # in a message: an empty fragment costs its sender two bytes, and this side an object
+UNLIMITED = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
+
+# RFC 6455 §7.4.1: 1006 and 1015 are never on the wire; 1005 stands for a Close without a code.
+SENDABLE = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
+QUEUE_CAPACITY = 1024 * 1024  # bytes of payload in ``frames`` from which on received bytes wait undecoded
+
+
+class Connection:
+    """One side's connection: feed it with :meth:`receive`, take ``frames`` and :meth:`data_to_send`.
+
+    ``frames`` has what was received, in order, as it was sent: a frame that came in pieces is one frame. Pings are
+    answered by whoever takes them from there; a Close is answered here, at once (RFC 6455 §5.5.1).
+    """
+
+    def __init__(
+        self,
+        role: ConnectionType,
+        deflate: PerMessageDeflate | None = None,
+        max_message_size: int | None = None,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        self.frames: deque[Frame | Close] = deque()
+        self.state = State.OPEN
+        self._masks = role is ConnectionType.CLIENT
+        self._deflate = deflate
+        self._judge = WSProtoConnection(role, extensions=[] if deflate is None else [deflate])
+        self._max_message_size = max_message_size
+        self._limit = UNLIMITED if max_message_size is None else max_message_size
+        self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
+        # Bytes that wait: for the rest of a plain binary frame (then some are missing), or for room in ``frames``.
+        self._chunks: list[bytes] = []
+        self._missing = 0
+        self._queued = 0
+        self._discards = False
+        # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
+        self._header = b""
+        self._left: int | None = None
+        self._pieces: list[str] | list[bytes] = []
+        # The message that is being received, where it has fragments.
+        self._message_size = 0
+        self._message_fragments = 0
+        self._in_message = False
+        self._message_deflated = False
+        # The message that is being sent, where it has fragments.
+        self._open_message: type[Text] | type[Binary] | None = None
+        self._outgoing: list[bytes] = []
+        # How it ended.
+        self._began: Side | None = None
+        self._cause = CloseCause.CLOSE
+        self._detail = ""
+        self._received: Close | None = None
+        self._sent: Close | None = None
+        self._network_error: Exception | None = None
+
+    # Receiving
+
+    def next_frame(self) -> Frame | Close | None:
+        """The next frame received, or None where more bytes are needed."""
+        if self.frames:
+            return self.frames.popleft()
+        self._queued = 0
+        return None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is in ``frames`` that it should be taken before more is read."""
+        return self._queued >= QUEUE_CAPACITY and bool(self.frames) and not self._discards
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether received bytes wait for room in ``frames``: ``receive(b"")`` then goes on with them."""
+        return bool(self._chunks) and self._missing <= 0
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the other side; what they mean is in ``frames``, ``state`` and :meth:`data_to_send`."""
+        if self.state not in (State.OPEN, State.CLOSE_SENT):
+            return
+        if self._chunks:
+            self._chunks.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        position = 0
+        end = len(data)
+        while position < end and self.state in (State.OPEN, State.CLOSE_SENT):
+            if self.is_full:
+                # A few bytes may inflate to many: what is inflated is bounded too.
+                self._chunks.append(data[position:])
+                break
+            if not (self._header or self._left or self._in_message):
+                taken: list[Text | Binary] = []
+                begin = position
+                position = lane.decode(data, position, not self._masks, self._limit, taken)
+                if not self._discards:
+                    self.frames.extend(taken)
+                    self._queued += position - begin
+                if position == end:
+                    break
+                size = lane.binary_frame_size(data, position, not self._masks, self._limit)
+                if size > end - position:
+                    self._chunks.append(data[position:])
+                    self._missing = size - (end - position)
+                    break
+            position = self._receive_by_wsproto(data, position)
+
+    def discard(self) -> None:
+        """From now on keep no frame but the Close: this side is closing, and nobody will take them."""
+        self._discards = True
+
+    def receive_end(self, error: Exception | None = None) -> None:
+        """The TCP connection has ended, by itself or by a network ``error``."""
+        self._network_error = error
+        self._end(Side.REMOTE, CloseCause.NETWORK, "the connection ended without a Close" if error is None else str(error))
+
+    def abandon(self, cause: CloseCause, detail: str) -> None:
+        """This side ends the TCP connection as it is, without waiting any longer."""
+        self._end(Side.LOCAL, cause, detail)
+
+    def _end(self, side: Side, cause: CloseCause, detail: str) -> None:
+        if self.state in (State.OPEN, State.CLOSE_SENT):
+            self._end_by(side, cause, detail)
+        if self.state is not State.CLOSED:
+            self.state = after(self.state, Event.END)
+
+    def _receive_by_wsproto(self, data: bytes, position: int) -> int:
+        """Give wsproto the bytes of one frame, as far as they are there; give the position behind them."""
+        if self._left is None:
+            known = len(self._header)
+            header = self._header + data[position : position + 14 - known]
+            size = lane.frame_size(header)
+            if size is None:
+                self._header = header
+                self._feed(data[position:])
+                return len(data)
+            header_size, payload_size = size
+            self._header = header[:header_size]
+            self._left = header_size + payload_size - known
+            if not self._admit(header, payload_size):
+                return len(data)
+        stop = min(position + self._left, len(data))
+        self._left -= stop - position
+        if not self._left:
+            self._left = None
+            self._header = b""
+        self._feed(data[position:stop])
+        return stop
+
+    def _admit(self, header: bytes, payload_size: int) -> bool:
+        """Check a data frame against the limits before a byte of it is buffered."""
+        opcode = header[0] & 0x0F
+        if opcode > 2:
+            return True
+        if opcode:
+            self._message_deflated = self._deflate is not None and bool(header[0] & 0x40)
+        self._message_fragments += 1
+        if self._message_fragments > self._max_fragments:
+            self._fail_limit(f"a message of more than {self._max_fragments} fragments")
+            return False
+        if self._message_deflated:  # The extension counts what it inflates.
+            return True
+        self._message_size += payload_size
+        if self._message_size > self._limit:
+            self._fail_limit(f"a message of at least {self._message_size} bytes, over the limit of {self._limit}")
+            return False
+        return True
+
+    def _feed(self, data: bytes) -> None:
+        self._judge.receive_data(data)
+        for event in self._judge.events():
+            match event:
+                case events.TextMessage() | events.BytesMessage():
+                    self._receive_piece(event)
+                case events.Ping(payload):
+                    self._queue(Ping(bytes(payload)))
+                case events.Pong(payload):
+                    self._queue(Pong(bytes(payload)))
+                case events.CloseConnection(code, reason):
+                    if self._judge.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+                        # wsproto tells of its verdict by the same event as of a Close, but stays as it was.
+                        self._fail_as_judged(CloseReason(code), reason or "")
+                    else:
+                        self._receive_close(Close(int(code), reason or ""))
+
+    def _receive_piece(self, event: events.TextMessage | events.BytesMessage) -> None:
+        self._in_message = not event.message_finished
+        frame: DataFrame
+        if isinstance(event, events.TextMessage):
+            texts: list[str] = self._pieces  # type: ignore[assignment]
+            texts.append(event.data)
+            if not event.frame_finished:
+                return
+            frame = Text("".join(texts), event.message_finished)
+        else:
+            binaries: list[bytes] = self._pieces  # type: ignore[assignment]
+            binaries.append(event.data)
+            if not event.frame_finished:
+                return
+            frame = Binary(b"".join(binaries), event.message_finished)
+        self._pieces = []
+        self._queue(frame)
+        if event.message_finished:
+            self._message_size = self._message_fragments = 0
+
+    def _queue(self, frame: Frame) -> None:
+        if not self._discards:
+            self.frames.append(frame)
+            self._queued += len(frame.payload)
+
+    def _receive_close(self, close: Close) -> None:
+        self._received = close
+        if self._began is None:
+            self._began = Side.REMOTE
+        self.state = after(self.state, Event.RECEIVE_CLOSE)
+        self.frames.append(close)
+        if self.state is State.CLOSE_RECEIVED:
+            # RFC 6455 §5.5.1: the answer typically echoes the code.
+            self._send_close(Close(close.code))
+
+    # Failing
+
+    def _fail_as_judged(self, code: CloseReason, reason: str) -> None:
+        if self._deflate is not None and self._deflate.failure is not None:
+            reason = self._deflate.failure
+        if code is CloseReason.MESSAGE_TOO_BIG:
+            self._fail_limit(reason)
+        else:
+            self._fail(code, CloseCause.PROTOCOL_ERROR, reason)
+
+    def _fail_limit(self, detail: str) -> None:
+        self._fail(CloseCode.MESSAGE_TOO_BIG, CloseCause.LIMIT, detail)
+
+    def _fail(self, code: int, cause: CloseCause, detail: str) -> None:
+        """*Fail the WebSocket connection* (RFC 6455 §7.1.7): send a Close where none was, and read nothing more."""
+        self._end_by(Side.LOCAL, cause, detail)
+        if self._sent is None:
+            close = Close(code, detail.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore"))
+            self._write_close(close)
+        self.state = after(self.state, Event.FAIL)
+
+    def _end_by(self, side: Side, cause: CloseCause, detail: str) -> None:
+        if self._began is None:
+            self._began = side
+        self._cause = cause
+        self._detail = detail
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be awaited: the TCP connection ended, or is this side's to end (RFC 6455 §7.1.1)."""
+        return self.state is State.CLOSED or (self.state is State.CLOSE_EXCHANGED and not self._masks)
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        """What is known of the closing; None while there is none."""
+        if self._began is None:
+            return None
+        return CloseInfo(self._began, self._cause, self._received, self._sent, self._detail)
+
+    def error(self) -> WebSocketClosed:
+        """The error for whoever goes on using an ended connection."""
+        info = self.close_info
+        assert info is not None, "only an ended connection has an error"
+        match info.cause:
+            case CloseCause.PROTOCOL_ERROR:
+                return ProtocolError(info)
+            case CloseCause.LIMIT:
+                return MessageTooBig(info, self._limit)
+            case CloseCause.NETWORK | CloseCause.TIMEOUT:
+                error = ConnectionLost(info)
+                error.__cause__ = self._network_error
+                return error
+            case CloseCause.CLOSE:
+                return WebSocketClosed(info)
+
+    # Sending
+
+    @property
+    def open_message(self) -> bool:
+        """Whether a fragmented message was begun by :meth:`send` and is not ended."""
+        return self._open_message is not None
+
+    def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
+        """Put a frame's bytes into what :meth:`data_to_send` gives.
+
+        A data frame with ``is_continuation`` goes on with the message that an earlier one began by ``final=False``
+        (RFC 6455 §5.4). Raises :class:`InvalidFrame` for what may not be sent, :class:`WebSocketClosed` once a Close
+        was sent or received.
+        """
+        if self.state is not State.OPEN:
+            raise self.error()
+        match frame:
+            case Text(payload, final):
+                if not isinstance(payload, str):
+                    raise InvalidFrame(f"a Text frame's payload is a str, not {type(payload).__name__}")
+                try:
+                    encoded = payload.encode()
+                except UnicodeEncodeError as error:
+                    raise InvalidFrame(f"the text can't be sent in UTF-8: {error}") from error
+                self._send_data(frame, lane.TEXT, encoded, final, is_continuation)
+            case Binary(payload, final):
+                if not isinstance(payload, bytes | bytearray | memoryview):
+                    raise InvalidFrame(f"a Binary frame's payload is bytes, not {type(payload).__name__}")
+                self._send_data(frame, lane.BINARY, bytes(payload), final, is_continuation)
+            case Ping(payload):
+                self._outgoing.append(self._judge.send(events.Ping(_control_payload(frame, payload))))
+            case Pong(payload):
+                self._outgoing.append(self._judge.send(events.Pong(_control_payload(frame, payload))))
+            case Close():
+                self._send_close(_checked(frame))
+            case _:
+                raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
+
+    def data_to_send(self) -> bytes:
+        """The bytes that are to be sent now, each once."""
+        if not self._outgoing:
+            return b""
+        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def _send_data(self, frame: DataFrame, opcode: int, payload: bytes, final: bool, is_continuation: bool) -> None:
+        if is_continuation:
+            if self._open_message is None:
+                raise InvalidFrame("there is no message to continue: none was begun with final=False")
+            if self._open_message is not type(frame):
+                raise InvalidFrame(
+                    f"a message of {self._open_message.__name__} frames can't be continued by a {type(frame).__name__}"
+                )
+        elif self._open_message is not None:
+            raise InvalidFrame("a fragmented message is not ended yet: continue it with is_continuation=True")
+        if final and not is_continuation and self._deflate is None:
+            self._outgoing.append(lane.encode(opcode, payload, os.urandom(4) if self._masks else b""))
+            return
+        message: events.Message[str] | events.Message[bytes | bytearray]
+        if isinstance(frame, Text):
+            message = events.TextMessage(frame.payload, message_finished=final)
+        else:
+            message = events.BytesMessage(payload, message_finished=final)
+        self._outgoing.append(self._judge.send(message))
+        self._open_message = None if final else type(frame)
+
+    def _send_close(self, close: Close) -> None:
+        if self._began is None:
+            self._began = Side.LOCAL
+        self._write_close(close)
+        self.state = after(self.state, Event.SEND_CLOSE)
+
+    def _write_close(self, close: Close) -> None:
+        self._sent = close
+        # wsproto leaves the code out only for its own constant.
+        code = CloseReason.NO_STATUS_RCVD if close.code == CloseCode.NO_STATUS_RECEIVED else close.code
+        self._outgoing.append(self._judge.send(events.CloseConnection(code, close.reason)))
+
+
+def _control_payload(frame: Ping | Pong, payload: bytes) -> bytes:
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise InvalidFrame(f"a {type(frame).__name__}'s payload is bytes, not {type(payload).__name__}")
+    if len(payload) > MAX_CONTROL_PAYLOAD:
+        raise InvalidFrame(
+            f"a {type(frame).__name__} holds at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)} (RFC 6455 §5.5)"
+        )
+    return bytes(payload)
+
+
+def _checked(close: Close) -> Close:
+    """A Close that may be sent (RFC 6455 §5.5.1, §7.4), or InvalidFrame."""
+    code, reason = close.code, close.reason
+    if code not in SENDABLE and code not in range(3000, 5000):
+        raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1013 as defined, or 3000 to 4999")
+    if not isinstance(reason, str):
+        raise InvalidFrame(f"the reason of a Close is a str, not {type(reason).__name__}")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidFrame(f"the reason of a Close can't be sent in UTF-8: {error}") from error
+    if size > MAX_CONTROL_PAYLOAD - 2:
+        raise InvalidFrame(f"the reason of a Close holds at most {MAX_CONTROL_PAYLOAD - 2} bytes in UTF-8, not {size}")
+    if reason and code == CloseCode.NO_STATUS_RECEIVED:
+        raise InvalidFrame("a Close without a code can't have a reason (RFC 6455 §5.5.1)")
+    return close

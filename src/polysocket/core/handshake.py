@@ -1,0 +1,584 @@
+"""The opening handshake (RFC 6455 §4), sans-IO, for both roles: bytes in, a request or an answer out, bytes to send.
+
+h11 reads and writes the HTTP; every check that RFC 6455 demands is made here. Whatever the other side sends, in
+whatever chunks, the only error is ``InvalidUpgrade``, and what is kept of it is bounded. The flavours drive it: send
+``data_to_send()``, then give ``receive`` what arrives until it gives something back. No socket, no clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from urllib.parse import urldefrag, urljoin
+
+import h11
+
+from polysocket.core import deflate
+from polysocket.core.deflate import PerMessageDeflate
+from polysocket.core.headers import (
+    Extension,
+    MalformedHeader,
+    accept_value,
+    encode_fields,
+    lacking,
+    listed,
+    parse_extensions,
+    parse_tokens,
+    parse_upgrade,
+    shown,
+    single,
+)
+from polysocket.errors import InvalidRequest, InvalidUpgrade, InvalidURL, RedirectRefused
+from polysocket.request import Deflate, Headers, Request, Response, WebSocketURL, basic_request
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_HEADER",
+    "ClientHandshake",
+    "ServerHandshake",
+    "UpgradeRequest",
+    "Upgraded",
+    "is_redirect",
+    "redirected",
+]
+
+MAX_HEADER = 64 * 1024  # of a request, or of an answer with all 1xx answers before it
+MAX_BODY = 64 * 1024  # of a rejection
+
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+_HOST = re.compile(r"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")  # RFC 3986 §3.2.2
+_ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FOR_ONE_ORIGIN = ("Authorization", "Proxy-Authorization", "Cookie", "Host")
+_SHOWN = 40  # bytes of what is no HTTP
+_TLS = (b"\x15", b"\x16")  # an alert or a handshake record (RFC 8446 §5.1)
+# the same thing to users, which h11 names by how far it read
+_FIRST_LINE = frozenset(
+    {"illegal request line", "illegal status line", "no request line received", "no response line received"}
+)
+_BODILESS = frozenset({204, 304})  # RFC 9110 §6.4.1
+_SET_BY_ANSWER = frozenset({"connection", "content-length", "transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A finished handshake: its 101, the extension agreed on, and the bytes that came behind it."""
+
+    response: Response
+    deflate: PerMessageDeflate | None
+    trailing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """What a client asks for, as a server's handler sees it; ``target`` is the path with its query."""
+
+    target: str
+    host: str
+    headers: Headers
+    subprotocols: tuple[str, ...]
+    origin: str | None
+
+    def __repr__(self) -> str:
+        path, query, _ = self.target.partition("?")
+        target = f"{path}?…" if query else path
+        return (
+            f"UpgradeRequest(target={target!r}, host={self.host!r}, headers={self.headers!r}, "
+            f"subprotocols={self.subprotocols!r}, origin={self.origin!r})"
+        )
+
+
+class ClientHandshake:
+    """The client's side: sends the request, reads the answer.
+
+    Raises :class:`InvalidRequest` for a request that can't be sent. ``data_to_send`` gives the request, once.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._key = base64.b64encode(os.urandom(16)).decode("ascii")
+        self._reader = _Reader(h11.CLIENT)
+        opening = _opening_request(request, self._key)
+        self._outgoing = self._reader.http.send(opening) + self._reader.http.send(h11.EndOfMessage())
+        self._rejection: Response | None = None
+        self._body = bytearray()
+        self._over = False
+
+    @property
+    def rejection(self) -> Response | None:
+        """What is known of an answer other than 101, with the body so far; None before its header is complete."""
+        return None if self._rejection is None else replace(self._rejection, body=bytes(self._body[:MAX_BODY]))
+
+    def data_to_send(self) -> bytes:
+        """The bytes of the request; after that, none."""
+        data, self._outgoing = self._outgoing, b""
+        return data
+
+    def receive(self, data: bytes) -> Upgraded | Response | None:
+        """Take bytes of the answer, or ``b""`` for the end of the stream; None means that more are needed.
+
+        Gives :class:`Upgraded`, or the :class:`Response` of any other final answer. Raises :class:`InvalidUpgrade`.
+        """
+        if self._over:
+            raise RuntimeError("the opening handshake is over: what arrives now belongs to the connection")
+        self._over = True  # after an error, too
+        answer = self._read(data) if data else self._end_of_stream()
+        self._over = answer is not None
+        return answer
+
+    def _read(self, data: bytes) -> Upgraded | Response | None:
+        self._reader.feed(data)
+        if self._reader.first[:5] != b"HTTP/"[: len(self._reader.first)]:
+            # at the first wrong byte: a server that speaks first may wait for us after its first line
+            raise InvalidUpgrade(f"the server answered with something that is no HTTP: {self._reader.beginning}")
+        while True:
+            match self._next_event():
+                case h11.InformationalResponse(status_code=101) as event:
+                    return self._check(event)
+                case h11.InformationalResponse():
+                    pass  # RFC 9110 §15.2: any number of 1xx answers may come first
+                case h11.Response() as event:
+                    self._rejection = _response(event)
+                    self._reader.allow(2 * MAX_BODY)  # with the framing of chunks
+                case h11.Data(data=piece):
+                    self._body += piece
+                    if len(self._body) >= MAX_BODY:
+                        return self.rejection
+                case h11.EndOfMessage():
+                    return self.rejection
+                case _:
+                    return self._need_data()
+
+    def _next_event(self) -> object:
+        try:
+            return self._reader.http.next_event()
+        except h11.RemoteProtocolError as error:
+            if self._rejection is not None:
+                return h11.EndOfMessage()  # the status says enough: a broken body only ends it
+            why = _redact(error)
+            raise InvalidUpgrade(f"the server's answer is no valid HTTP ({why}): {self._reader.beginning}") from error
+
+    def _need_data(self) -> Response | None:
+        if self._rejection is None and self._reader.exhausted:
+            raise InvalidUpgrade(f"the header of the server's answer is over {MAX_HEADER} bytes")
+        return self.rejection if self._reader.exhausted else None
+
+    def _end_of_stream(self) -> Response:
+        if self.rejection is not None:
+            return self.rejection
+        if not self._reader.first:
+            raise InvalidUpgrade("the server closed the connection without an answer")
+        raise InvalidUpgrade(
+            f"the server closed the connection before its answer was complete; it began with {self._reader.beginning}"
+        )
+
+    def _check(self, event: h11.InformationalResponse) -> Upgraded:
+        response = _response(event)
+        if not _is_http_1_1(event.http_version):
+            raise InvalidUpgrade(
+                f"the server answered 101 in HTTP/{event.http_version.decode()}, but only HTTP/1.1 can upgrade"
+            )
+        try:
+            _check_switch(response.headers)
+            self._check_accept(response.headers)
+            subprotocol = self._check_subprotocol(response.headers)
+            extensions, agreed = self._check_extensions(response.headers)
+        except MalformedHeader as error:
+            raise InvalidUpgrade(f"the server's {error}") from error
+        response = replace(response, subprotocol=subprotocol, extensions=extensions)
+        return Upgraded(response, agreed, self._reader.trailing)
+
+    def _check_accept(self, headers: Headers) -> None:
+        value, due = single(headers, "Sec-WebSocket-Accept"), accept_value(self._key)
+        if value is None:
+            raise InvalidUpgrade("the server's 101 has no Sec-WebSocket-Accept header")
+        if value != due:
+            raise InvalidUpgrade(f"the server's Sec-WebSocket-Accept is {shown(value)}, but {due!r} was due")
+
+    def _check_subprotocol(self, headers: Headers) -> str | None:
+        chosen = single(headers, "Sec-WebSocket-Protocol")
+        if chosen is None or chosen in self._request.subprotocols:
+            return chosen
+        if "," in chosen:
+            raise InvalidUpgrade(f"the server must choose one subprotocol, but chose {shown(chosen)}")
+        raise InvalidUpgrade(
+            f"the server chose subprotocol {shown(chosen)}, which was not offered "
+            f"(offered: {listed(self._request.subprotocols)})"
+        )
+
+    def _check_extensions(self, headers: Headers) -> tuple[tuple[str, ...], PerMessageDeflate | None]:
+        single(headers, "Sec-WebSocket-Extensions")  # RFC 6455 §11.3.2: not more than once in an answer
+        config = self._request.compression
+        chosen = parse_extensions(headers)
+        for extension in chosen:
+            if config is None or extension.name != deflate.NAME:
+                offered = listed(() if config is None else (deflate.NAME,))
+                name = shown(extension.name)
+                raise InvalidUpgrade(f"the server chose extension {name}, which was not offered (offered: {offered})")
+        if len(chosen) > 1:
+            raise InvalidUpgrade(f"the server chose extension {deflate.NAME!r} {len(chosen)} times")
+        if config is None or not chosen:
+            return (), None
+        agreed = deflate.agree(config, chosen[0].params, self._request.max_message_size)
+        return (str(chosen[0]),), agreed
+
+
+class ServerHandshake:
+    """The server's side: reads the request, then sends what :meth:`accept` or :meth:`reject` answer.
+
+    A request that is none is refused here: ``receive`` raises, and ``data_to_send`` has the HTTP answer.
+    """
+
+    def __init__(self, compression: Deflate | None, max_message_size: int | None) -> None:
+        self._compression = compression
+        self._max_message_size = max_message_size
+        self._reader = _Reader(h11.SERVER)
+        self._outgoing = b""
+        self._method = b""
+        self._opening: _Opening | None = None
+        self._over = False
+
+    def data_to_send(self) -> bytes:
+        """The bytes of the answer, once there is one; each only once."""
+        data, self._outgoing = self._outgoing, b""
+        return data
+
+    def receive(self, data: bytes) -> UpgradeRequest | None:
+        """Take bytes of the request, or ``b""`` for the end of the stream; None means that more are needed.
+
+        Raises :class:`InvalidUpgrade` when it is refused; then ``data_to_send`` has the refusal.
+        """
+        if self._over or self._opening is not None:
+            raise RuntimeError("the request was received: what arrives now belongs to the connection")
+        try:
+            self._opening = self._read(data)
+        except _Refusal as refusal:
+            body = f"This is no WebSocket opening handshake: {refusal}.\n".encode()
+            self._answer(refusal.status, [*refusal.headers, ("Content-Type", "text/plain; charset=utf-8")], body)
+            raise InvalidUpgrade(str(refusal)) from refusal.__cause__
+        return None if self._opening is None else self._opening.request
+
+    def accept(self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()) -> Upgraded:
+        """Answer 101; raises ValueError for a subprotocol that was not offered, or a header that can't be sent.
+
+        The first acceptable offer of permessage-deflate is taken, and every other extension declined.
+        """
+        opening, extra = self._unanswered(), list(headers)
+        if subprotocol is not None and subprotocol not in opening.request.subprotocols:
+            offered = listed(opening.request.subprotocols)
+            raise ValueError(f"subprotocol {subprotocol!r} was not offered (offered: {offered})")
+        for name, _ in extra:
+            if name.lower() in {"upgrade", *_SET_BY_ANSWER} or name.lower().startswith("sec-websocket-"):
+                raise ValueError(f"the {name} header can't be set by hand: the handshake sets what is needed")
+        extension, agreed = self._choose_extension(opening.offers)
+        pairs = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_value(opening.key)),
+            *([] if subprotocol is None else [("Sec-WebSocket-Protocol", subprotocol)]),
+            *([] if extension is None else [("Sec-WebSocket-Extensions", extension)]),
+            *extra,
+        ]
+        reason = HTTPStatus.SWITCHING_PROTOCOLS.phrase
+        event = h11.InformationalResponse(status_code=101, reason=reason, headers=encode_fields(pairs))
+        self._outgoing += self._reader.http.send(event)
+        self._over = True
+        extensions = () if extension is None else (extension,)
+        return Upgraded(Response(101, Headers(pairs), reason, subprotocol, extensions), agreed, self._reader.trailing)
+
+    def reject(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
+        """Answer with another status (200 to 599); Connection, Content-Length and Transfer-Encoding are set here.
+
+        Raises ValueError for a status, header or body that can't be sent.
+        """
+        self._unanswered()
+        if status not in range(200, 600):
+            raise ValueError(f"{status!r} is no status that can reject an upgrade: it must be from 200 to 599")
+        if body and status in _BODILESS:
+            raise ValueError(f"an answer with status {status} has no body (RFC 9110 §6.4.1)")
+        self._answer(status, [pair for pair in headers if pair[0].lower() not in _SET_BY_ANSWER], body)
+
+    def _read(self, data: bytes) -> _Opening | None:
+        if not data:
+            begun = "before its request was complete" if self._reader.first else "without a request"
+            raise _Refusal(400, f"the client closed the connection {begun}")
+        self._reader.feed(data)
+        try:
+            event = self._reader.http.next_event()
+        except h11.RemoteProtocolError as error:
+            why = _redact(error)
+            message = f"the request is no valid HTTP ({why}): {self._reader.beginning}"
+            raise _Refusal(error.error_status_hint, message) from error
+        if isinstance(event, h11.Request):
+            self._method = event.method
+            opening = _check_request(event)
+            self._reader.http.next_event()  # the end of the request, which has no body
+            return opening
+        if self._reader.exhausted:
+            raise _Refusal(431, f"the request's header is over {MAX_HEADER} bytes")
+        return None
+
+    def _unanswered(self) -> _Opening:
+        if self._opening is None or self._over:
+            raise RuntimeError("there is no request to answer" if self._opening is None else "the request is answered")
+        return self._opening
+
+    def _choose_extension(self, offers: Iterable[Extension]) -> tuple[str, PerMessageDeflate] | tuple[None, None]:
+        for offer in offers:
+            if self._compression is None or offer.name != deflate.NAME:
+                continue
+            accepted = deflate.accept(self._compression, offer.params, self._max_message_size)
+            if accepted is not None:
+                return accepted
+        return None, None
+
+    def _answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        fields = encode_fields(headers)
+        # RFC 9110 §7.8: whoever sends Upgrade lists it in Connection
+        upgrade = any(name.lower() == b"upgrade" for name, _ in fields)
+        fields.append((b"Connection", b"close, Upgrade" if upgrade else b"close"))
+        if status not in _BODILESS:
+            fields.append((b"Content-Length", str(len(body)).encode()))
+        http = self._reader.http
+        answer = http.send(h11.Response(status_code=status, reason=_phrase(status), headers=fields))
+        if body and self._method != b"HEAD":
+            answer += http.send(h11.Data(data=body))
+        self._outgoing += answer + http.send(h11.EndOfMessage())
+        self._over = True
+
+
+def is_redirect(response: Response) -> bool:
+    """Whether it is one of the redirects that :func:`redirected` follows."""
+    return response.status in _REDIRECTS
+
+
+def redirected(request: Request, response: Response) -> Request:
+    """The request that a redirect asks for, with one redirect less to follow; raises :class:`RedirectRefused`.
+
+    Credentials, cookies and a Host set by hand go to their own origin only (RFC 9110 §15.4).
+    """
+    if request.max_redirects == 0:
+        raise RedirectRefused(
+            response, f"the server answered {response.status_line}, but no more redirects may be followed"
+        )
+    here = _url(request)
+    there = _location(here, response)
+    if here.secure and not there.secure:
+        raise RedirectRefused(response, f"the server redirects from wss to ws, which is not encrypted: {there}")
+    same_origin = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
+    headers = request.headers if same_origin else request.headers.without(*_FOR_ONE_ORIGIN)
+    return replace(request, url=there, headers=headers, max_redirects=request.max_redirects - 1)
+
+
+class _Reader:
+    """h11, fed no more than an allowance: so what is accepted does not depend on how the bytes were cut."""
+
+    def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
+        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
+        self.first = b""
+        self._held = bytearray()
+        self._allowance = MAX_HEADER
+
+    def feed(self, data: bytes) -> None:
+        self.first = (self.first + data[: _SHOWN + 1])[: _SHOWN + 1]
+        self._held += data
+        self.allow(0)
+
+    def allow(self, more: int) -> None:
+        self._allowance += more
+        piece = bytes(self._held[: self._allowance])
+        if piece:  # to h11, b"" would be the end of the stream
+            del self._held[: len(piece)]
+            self._allowance -= len(piece)
+            self.http.receive_data(piece)
+
+    @property
+    def exhausted(self) -> bool:
+        return self._allowance == 0
+
+    @property
+    def trailing(self) -> bytes:
+        return self.http.trailing_data[0] + bytes(self._held)
+
+    @property
+    def beginning(self) -> str:
+        """What came first, for a message: of the first line only, and of that no query (an echo server sends ours)."""
+        line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_SHOWN]
+        text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
+        return f"{text} (which looks like TLS)" if self.first[:1] in _TLS else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A request that may be accepted, with what its handler need not see."""
+
+    request: UpgradeRequest
+    key: str
+    offers: tuple[Extension, ...]
+
+
+class _Refusal(Exception):
+    """What is wrong with a request, and how to answer that."""
+
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = tuple(headers)
+
+
+def _opening_request(request: Request, key: str) -> h11.Request:
+    """The client's opening handshake (RFC 6455 §4.1)."""
+    url = _url(request)
+    basic_request.subprotocol(*request.subprotocols).with_headers(request.headers)  # of one made by hand, too
+    pairs = [
+        *([] if "Host" in request.headers else [("Host", url.authority)]),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+    if request.subprotocols:
+        pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
+    if request.compression is not None:
+        pairs.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
+    try:
+        return h11.Request(method="GET", target=url.target, headers=encode_fields([*pairs, *request.headers.pairs]))
+    except (h11.LocalProtocolError, ValueError) as error:
+        raise InvalidRequest(f"the request can't be sent: {error}") from error
+
+
+def _url(request: Request) -> WebSocketURL:
+    if request.url is None:
+        raise InvalidRequest("the request has no URL: give it one with .get('wss://…')")
+    return request.url
+
+
+def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
+    values = response.headers.get_all("Location")
+    if len(values) != 1:
+        has = f"has {len(values)}" if values else "has none"
+        raise RedirectRefused(
+            response, f"the server answered {response.status_line}, which must have one Location, but {has}"
+        )
+    reference = _as_utf8(values[0])
+    base = f"{'https' if here.secure else 'http'}://{here.authority}{here.target}"
+    try:
+        joined = urldefrag(urljoin(base, reference)).url
+    except ValueError:
+        joined = reference  # is no URL, and InvalidURL says so without its secrets
+    try:
+        there = WebSocketURL.parse(re.sub(r"^http(s?):", r"ws\1:", joined, flags=re.IGNORECASE))
+    except InvalidURL as error:
+        message = f"the server answered {response.status_line} with a Location that can't be used: {error}"
+        raise RedirectRefused(response, message) from error
+    if there.credentials is not None:  # RFC 9110 §4.2.4: an error, where the URL's source is not trusted
+        raise RedirectRefused(response, f"the server redirects to a Location with a user name in it: {there}")
+    return there
+
+
+def _as_utf8(value: str) -> str:
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def _check_switch(headers: Headers) -> None:
+    """Check what both sides send to switch protocols, in an answer (RFC 6455 §4.1)."""
+    if {protocol.lower() for protocol in parse_upgrade(headers)} != {"websocket"}:
+        raise InvalidUpgrade(lacking("the server's 101", headers, "Upgrade", "websocket"))
+    if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
+        raise InvalidUpgrade(lacking("the server's 101", headers, "Connection", "Upgrade"))
+
+
+def _check_request(event: h11.Request) -> _Opening:
+    """Check a client's opening handshake (RFC 6455 §4.2.1)."""
+    headers = _headers(event)
+    if not _is_http_1_1(event.http_version):
+        version = event.http_version.decode()
+        raise _Refusal(505, f"the request is in HTTP/{version}, but only HTTP/1.1 can upgrade")
+    if event.method != b"GET":
+        raise _Refusal(
+            405, f"the request's method is {shown(event.method.decode())}, but must be GET", [("Allow", "GET")]
+        )
+    if "Transfer-Encoding" in headers or headers.get("Content-Length", "0").strip("0"):
+        raise _Refusal(400, "the request has a body, but an opening handshake has none")
+    try:
+        target, host = _check_target(event, headers)
+        _check_upgrade(headers)
+        key = _check_key(headers)
+        request = UpgradeRequest(target, host, headers, _offered_subprotocols(headers), single(headers, "Origin"))
+        return _Opening(request, key, tuple(parse_extensions(headers)))
+    except MalformedHeader as error:
+        raise _Refusal(400, f"the request's {error}") from error
+
+
+def _check_target(event: h11.Request, headers: Headers) -> tuple[str, str]:
+    target, host = event.target.decode("ascii"), single(headers, "Host")
+    if host is None or not _HOST.fullmatch(host):
+        raise _Refusal(400, lacking("the request", headers, "Host", "a host, with or without a port"))
+    # RFC 9112 §3.2.2: the host of a target in absolute form takes the place of the Host header
+    if absolute := _ABSOLUTE_FORM.fullmatch(target):
+        host, target = absolute[1], absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
+    if not target.startswith("/") or "#" in target or not _HOST.fullmatch(host):
+        raise _Refusal(400, "the request's target is no resource name, such as '/chat' (RFC 6455 §3)")
+    return target, host
+
+
+def _check_upgrade(headers: Headers) -> None:
+    required = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]  # RFC 9110 §15.5.22, RFC 6455 §4.4
+    if "websocket" not in map(str.lower, parse_upgrade(headers)):
+        raise _Refusal(426, lacking("the request", headers, "Upgrade", "websocket"), required)
+    if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
+        raise _Refusal(426, lacking("the request", headers, "Connection", "Upgrade"), required)
+    if single(headers, "Sec-WebSocket-Version") != "13":
+        raise _Refusal(426, lacking("the request", headers, "Sec-WebSocket-Version", "13"), required)
+
+
+def _check_key(headers: Headers) -> str:
+    key = single(headers, "Sec-WebSocket-Key")
+    if key is None or not _KEY.fullmatch(key):
+        raise _Refusal(400, lacking("the request", headers, "Sec-WebSocket-Key", "16 bytes in base64"))
+    return key
+
+
+def _offered_subprotocols(headers: Headers) -> tuple[str, ...]:
+    offered = parse_tokens(headers, "Sec-WebSocket-Protocol")
+    if len(set(offered)) < len(offered):  # RFC 6455 §4.1: "MUST all be unique strings"
+        raise MalformedHeader("Sec-WebSocket-Protocol header has a subprotocol twice")
+    return tuple(offered)
+
+
+def _response(event: h11.InformationalResponse | h11.Response) -> Response:
+    return Response(event.status_code, _headers(event), event.reason.decode("latin-1"))
+
+
+def _headers(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
+    return Headers((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+
+
+def _is_http_1_1(version: bytes) -> bool:
+    return b"1.1" <= version < b"2"  # a higher minor version is read as 1.1 (RFC 9110 §2.5)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _redact(error: h11.RemoteProtocolError) -> str:
+    """What h11 found wrong, without the line it quotes: that may be an Authorization. So its traceback gets it, too."""
+    reason, _, line = str(error).partition(": bytearray(b")
+    header = re.match(r"['\"]([\w-]+) *:", line)
+    if reason == "illegal header line" and header:
+        reason += f", {header[1]}"
+    elif reason in _FIRST_LINE:
+        reason = "illegal first line"
+    error.args = (reason,)
+    return reason

@@ -1,0 +1,213 @@
+"""The effect ``F``: how a flavour waits, and in what wrapper results come.
+
+A *program* is an ``async def`` over an :class:`Effect` and a :class:`Link`; it never imports a flavour. An effect's
+``lift`` turns a program into what the flavour's user calls: for asyncio and trio the program itself, for blocking sockets
+a function that drives the coroutine to its end (:func:`run`). The descriptor :class:`lifted` says so to type checkers,
+:class:`polymorphic` does the same for users' own programs. Nothing here knows what a WebSocket is.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+__all__ = [
+    "Async",
+    "Asyncio",
+    "Blocking",
+    "Effect",
+    "Event",
+    "HasEffect",
+    "Link",
+    "Threaded",
+    "Trio",
+    "direct",
+    "lifted",
+    "polymorphic",
+    "run",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F_co = TypeVar("F_co", covariant=True)
+
+
+class Blocking:
+    """The tag of plain values: a call blocks its thread, and gives ``T``."""
+
+
+class Threaded:
+    """The tag of futures: a call goes on in a thread, and gives ``concurrent.futures.Future[T]``."""
+
+
+class Async:
+    """The tag of coroutines: a call gives ``Coroutine[Any, Any, T]``."""
+
+
+class Asyncio(Async):
+    """Coroutines that run on asyncio (or uvloop)."""
+
+
+class Trio(Async):
+    """Coroutines that run on trio."""
+
+
+class Event(Protocol):
+    """A flag that is set once."""
+
+    def set(self) -> None:
+        """Set the flag; whoever waits goes on. May be called more than once, and while a lock is held."""
+
+    async def wait(self) -> object:
+        """Wait until the flag is set; a cancellation or a passed time limit changes nothing."""
+
+
+class Link(Protocol):
+    """A stream of bytes to the other side: a TCP connection, a Unix socket, TLS over another link.
+
+    ``write`` takes whole pieces and never waits, so that no cancellation can tear a frame; ``drain`` waits. A link goes on
+    sending what it has taken while somebody is in ``read`` or ``drain``. Network errors are ``OSError``.
+    """
+
+    @property
+    def pending(self) -> int:
+        """How many bytes wait for the network: above 0, :meth:`drain` should be called before more is written."""
+
+    async def read(self) -> bytes:
+        """Some bytes, as soon as there are any; ``b""`` at the end of the stream, or once the link was aborted.
+
+        One caller at a time. Raises OSError. A cancellation or a passed time limit loses nothing.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken."""
+
+    async def drain(self) -> None:
+        """Wait until the network has taken enough for more to be written. Many callers may wait.
+
+        Raises OSError. A cancellation or a passed time limit leaves the rest pending.
+        """
+
+    async def close(self) -> None:
+        """Send what is pending, then end the connection. Raises OSError; bounded only by the caller's time limit."""
+
+    def abort(self) -> None:
+        """End the connection at once; whoever waits in :meth:`read` or :meth:`drain` is woken. Never raises."""
+
+
+class Effect(Protocol):
+    """What a flavour is made of: waiting, time, and opening links; see ``polysocket.blocking`` for the shortest.
+
+    Every ``async`` method here really suspends in an asynchronous flavour, and never does in a blocking one.
+    """
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
+        """What the user calls: takes the program's arguments and gives its result in the flavour's wrapper."""
+
+    def event(self) -> Event:
+        """A new event, not set."""
+
+    def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
+        """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
+
+    def current_task(self) -> object:
+        """Who is calling: the task, or the thread; to be compared only."""
+
+    def now(self) -> float:
+        """The flavour's clock, in seconds."""
+
+    async def connect_tcp(self, host: str, port: int, /) -> Link:
+        """Connect to a host by name or address, over IPv6 or IPv4. Raises OSError."""
+
+    async def connect_unix(self, path: str, /) -> Link:
+        """Connect to a Unix socket. Raises OSError."""
+
+    async def adopt(self, sock: socket.socket, /) -> Link:
+        """Make a link of a connected socket, which the link then owns. Raises OSError."""
+
+
+class HasEffect(Generic[F_co]):
+    """An object whose methods give their results in ``F``: the programs of ``_session``, lifted by the effect."""
+
+    _session: Any
+    _lift: Callable[[Callable[..., Coroutine[Any, Any, Any]]], Callable[..., Any]]
+
+    def _for_programs(self) -> HasEffect[Async]:
+        """This object as a program sees it: its methods are coroutine functions, whatever the flavour."""
+        raise NotImplementedError
+
+
+class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
+    """A method made of a program of the session: signature and docstring are the program's, the result is in ``F``."""
+
+    def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        self.__wrapped__ = program
+        functools.update_wrapper(self, program)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, ws: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, ws: HasEffect[Blocking], owner: Any = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, ws: HasEffect[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, ws: HasEffect[Threaded], owner: Any = None) -> Callable[P, Future[T]]: ...
+    def __get__(self, ws: HasEffect[Any] | None, owner: Any = None) -> Any:
+        if ws is None:
+            return self
+        method = ws._lift(getattr(ws._session, self.__wrapped__.__name__))
+        # From now on the object's own attribute is found first, and costs nothing more.
+        ws.__dict__[self._name] = method
+        return method
+
+
+class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
+    """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
+
+    The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
+    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and nothing
+    else: the blocking flavour raises RuntimeError where it would have to wait for something it does not know.
+    """
+
+    def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        self.__wrapped__ = program
+        functools.update_wrapper(self, program)
+
+    @overload
+    def __call__(self, ws: HasEffect[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def __call__(self, ws: HasEffect[Async], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(self, ws: HasEffect[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def __call__(self, ws: HasEffect[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        if not isinstance(ws, HasEffect):
+            name = getattr(self.__wrapped__, "__name__", "a polymorphic program")
+            raise TypeError(f"{name}() takes a WebSocket first, not {type(ws).__name__}")
+        return ws._lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
+
+
+def direct(program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The ``lift`` of the asynchronous flavours: the program itself is what the user calls."""
+    return program
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Drive a program whose effect never suspends; its result or its error is the call's own."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        coroutine.close()
+    raise RuntimeError(
+        f"{coroutine.__qualname__} awaited something that is not of the blocking flavour: "
+        "a program may await only the websocket's methods and other programs"
+    )

@@ -1,0 +1,213 @@
+"""The errors, each with the data that its handler needs.
+
+WebSocketError
+├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
+├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
+├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
+├── OpeningFailed                                              there is no websocket
+│   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
+│   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
+│   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
+│   └── UpgradeRejected                                        another answer than 101: ``.response``
+│       └── RedirectRefused                                    a redirect that may not be followed
+├── ReceiveTimeout                             (TimeoutError)  ``timeout=`` passed; nothing was lost
+└── WebSocketClosed                                            it has ended: ``.close``, ``.close_info``
+    ├── ProtocolError                                          the other side broke RFC 6455 or 7692
+    ├── MessageTooBig                                          a message over ``.limit`` bytes
+    └── ConnectionLost                                         no Close came: network error, end of stream, silence
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from polysocket.frames import Close, CloseCode
+
+if TYPE_CHECKING:
+    from polysocket.request import Response
+
+__all__ = [
+    "CloseCause",
+    "CloseInfo",
+    "ConcurrentReceive",
+    "ConnectFailed",
+    "ConnectionLost",
+    "InvalidFrame",
+    "InvalidRequest",
+    "InvalidURL",
+    "InvalidUpgrade",
+    "MessageTooBig",
+    "OpenTimeout",
+    "OpeningFailed",
+    "ProtocolError",
+    "ReceiveTimeout",
+    "RedirectRefused",
+    "Side",
+    "UnexpectedFrame",
+    "UpgradeRejected",
+    "WebSocketClosed",
+    "WebSocketError",
+]
+
+
+class Side(Enum):
+    """Who began the closing."""
+
+    LOCAL = "this side"
+    REMOTE = "the other side"
+
+
+class CloseCause(Enum):
+    """What imposed a closing."""
+
+    CLOSE = "a Close frame"
+    PROTOCOL_ERROR = "a protocol error"
+    LIMIT = "a limit"
+    TIMEOUT = "a time limit"
+    NETWORK = "the network"
+    CANCELLATION = "a cancelled closing"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseInfo:
+    """How a websocket ended: who began it, what each side said, and what imposed it.
+
+    ``code`` is *the WebSocket connection close code* of RFC 6455 §7.1.5: that of the Close received; 1005 where it had
+    none, 1006 where no Close came.
+    """
+
+    began: Side
+    cause: CloseCause
+    received: Close | None = None
+    sent: Close | None = None
+    detail: str = ""
+
+    @property
+    def code(self) -> int:
+        """The code of the Close received, 1006 without one."""
+        return CloseCode.ABNORMAL_CLOSURE if self.received is None else self.received.code
+
+    @property
+    def reason(self) -> str:
+        """The reason in the Close received."""
+        return "" if self.received is None else self.received.reason
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether a Close came that names no trouble: 1000, 1001 or no code."""
+        return self.received is not None and self.received.code in _NORMAL
+
+    def __str__(self) -> str:
+        """One line for a log: who, why, and both Closes."""
+        text = f"closed by {self.began.value}"
+        if self.cause is not CloseCause.CLOSE:
+            text += f" because of {self.cause.value}"
+        if self.detail:
+            text += f" ({self.detail})"
+        received = "no Close received" if self.received is None else f"received {self.received}"
+        sent = "none sent" if self.sent is None else f"sent {self.sent}"
+        return f"{text}; {received}, {sent}"
+
+
+_NORMAL = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
+
+
+class WebSocketError(Exception):
+    """The root of polysocket's errors."""
+
+
+class InvalidURL(WebSocketError, ValueError):
+    """A URL that is no ws or wss URL (RFC 6455 §3)."""
+
+
+class InvalidRequest(WebSocketError, ValueError):
+    """A header, subprotocol, token or limit that can't be in a request."""
+
+
+class InvalidFrame(WebSocketError, ValueError):
+    """A frame that may not be sent: a control frame too long, a wrong code, a continuation of nothing."""
+
+
+class UnexpectedFrame(WebSocketError):
+    """``receive_text`` met binary data, or ``receive_binary`` text; the frame stays and can still be received."""
+
+
+class ConcurrentReceive(WebSocketError, RuntimeError):
+    """A second ``receive`` while another task or thread is in one: frames would go to either by chance."""
+
+
+class OpeningFailed(WebSocketError):
+    """There is no websocket; each subclass says at which step."""
+
+
+class ConnectFailed(OpeningFailed, OSError):
+    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error."""
+
+
+class OpenTimeout(OpeningFailed, TimeoutError):
+    """The connection and the opening handshake took longer than ``open_timeout`` seconds."""
+
+
+class InvalidUpgrade(OpeningFailed):
+    """The other side's part of the opening handshake breaks RFC 6455 §4 or HTTP."""
+
+
+class UpgradeRejected(OpeningFailed):
+    """The server answered the upgrade with another status than 101.
+
+    ``response`` has its ``status``, ``headers`` and the ``body``, of which at most 64 KiB are kept.
+    """
+
+    def __init__(self, response: Response, message: str | None = None) -> None:
+        super().__init__(response, message)
+        self.response = response
+        self.message = message or f"the server did not upgrade: it answered {response.status_line}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class RedirectRefused(UpgradeRejected):
+    """A redirect that is not followed: too many, no usable Location, or from wss to ws."""
+
+
+class ReceiveTimeout(WebSocketError, TimeoutError):
+    """``timeout`` seconds passed without what was asked for; no frame was lost."""
+
+
+class WebSocketClosed(WebSocketError):
+    """The websocket has ended; every later ``receive`` and ``send`` raises this.
+
+    ``close_info`` explains the end; ``close`` is the Close received, or None.
+    """
+
+    def __init__(self, close_info: CloseInfo) -> None:
+        super().__init__(close_info)
+        self.close_info = close_info
+
+    @property
+    def close(self) -> Close | None:
+        """The Close received, or None."""
+        return self.close_info.received
+
+    def __str__(self) -> str:
+        return str(self.close_info)
+
+
+class ProtocolError(WebSocketClosed):
+    """The other side broke RFC 6455 or 7692; the websocket was failed with ``close_info.sent`` (§7.1.7)."""
+
+
+class MessageTooBig(WebSocketClosed):
+    """A message was over the ``limit`` in bytes; the websocket was failed with 1009."""
+
+    def __init__(self, close_info: CloseInfo, limit: int) -> None:
+        super().__init__(close_info)
+        self.args = (close_info, limit)
+        self.limit = limit
+
+
+class ConnectionLost(WebSocketClosed):
+    """The connection ended without a Close: code 1006; a network error is the ``__cause__``."""

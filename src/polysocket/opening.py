@@ -1,0 +1,207 @@
+"""The programs that open a websocket: connect, TLS, the opening handshake, redirects; and the server's half of it.
+
+Written once for every flavour. Errors of the system are mapped here, once, to those of :mod:`polysocket.errors`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import ssl
+from typing import Any, TypedDict
+
+from wsproto import ConnectionType
+
+from polysocket.core.connection import Connection
+from polysocket.core.handshake import (
+    ClientHandshake,
+    ServerHandshake,
+    Upgraded,
+    is_redirect,
+    redirected,
+)
+from polysocket.effect import Effect, Link
+from polysocket.errors import ConnectFailed, InvalidRequest, InvalidUpgrade, OpenTimeout, UpgradeRejected
+from polysocket.request import Deflate, Request, Response, WebSocketURL, basic_request
+from polysocket.session import Session
+from polysocket.tls import TLSLink, default_context
+from polysocket.websocket import WebSocket
+
+__all__ = ["ConnectOptions", "accept_websocket", "open_websocket"]
+
+class ConnectOptions(TypedDict, total=False):
+    """What ``connect`` takes beside the URL or request; what is given here goes before the request's own."""
+
+    compression: Deflate | None
+    """What compression to offer; None for none. The default is ``Deflate()``."""
+    max_message_size: int | None
+    """The bound of a received message in bytes; None for none. The default is 1 MiB."""
+    open_timeout: float | None
+    """Seconds for connecting with the opening handshake; None for no limit. The default is 10."""
+    close_timeout: float | None
+    """Seconds for the closing handshake; None for no limit. The default is 10."""
+    ssl: ssl.SSLContext | None
+    """TLS settings for a wss URL; by default the system's certificate authorities are trusted."""
+    sock: socket.socket | None
+    """A connected socket to be used, and owned, by the websocket."""
+    unix_path: str | os.PathLike[str] | None
+    """The Unix socket to connect to, in place of the URL's host and port."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """The way to the server, where it is not just the URL's host and port."""
+
+    ssl: ssl.SSLContext | None = None
+    sock: socket.socket | None = None
+    unix_path: str | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it leads to one place, so that a redirect can't be followed."""
+        return self.sock is not None or self.unix_path is not None
+
+
+def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
+    given: dict[str, Any] = dict(options)
+    request = target if isinstance(target, Request) else basic_request.get(target)
+    unix_path = given.pop("unix_path", None)
+    route = Route(
+        ssl=given.pop("ssl", None),
+        sock=given.pop("sock", None),
+        unix_path=None if unix_path is None else os.fspath(unix_path),
+    )
+    request = dataclasses.replace(request, **given)
+    if request.url is None:
+        raise InvalidRequest("the request names no URL: add it with .get(url)")
+    if route.ssl is not None and not request.url.secure:
+        raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
+    if route.sock is not None and route.unix_path is not None:
+        raise InvalidRequest("sock and unix_path exclude each other")
+    if route.is_fixed:
+        request = request.follow_redirects(0)
+    return request, route
+
+
+async def open_websocket(effect: Effect, target: str | Request, options: ConnectOptions) -> WebSocket[Any]:
+    """Open a websocket: connect, shake hands, follow redirects.
+
+    Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    """
+    request, route = _prepare(target, options)
+    handshake = ClientHandshake(request)
+    try:
+        async with effect.time_limit(request.open_timeout):
+            while not isinstance(opened := await _attempt(effect, request, route, handshake), Session):
+                request = opened
+                handshake = ClientHandshake(request)
+    except TimeoutError as error:
+        if handshake.rejection is not None:
+            raise UpgradeRejected(handshake.rejection) from error
+        raise OpenTimeout(f"{request.url} was not open within {request.open_timeout} seconds") from error
+    return WebSocket(opened, effect.lift)
+
+
+async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Request:
+    """One connection with its handshake: gives the session, or the request to go on with after a redirect."""
+    assert request.url is not None
+    link = await _connect(effect, request.url, route)
+    try:
+        answer = await _upgrade(link, request.url, handshake)
+        if isinstance(answer, Upgraded):
+            return _session(effect, link, ConnectionType.CLIENT, answer, request)
+    except BaseException:
+        link.abort()
+        raise
+    link.abort()
+    if is_redirect(answer):
+        return redirected(request, answer)
+    raise UpgradeRejected(answer)
+
+
+async def _connect(effect: Effect, url: WebSocketURL, route: Route) -> Link:
+    if route.sock is not None:
+        place = "the given socket"
+        connecting = effect.adopt(route.sock)
+    elif route.unix_path is not None:
+        place = f"the Unix socket {route.unix_path}"
+        connecting = effect.connect_unix(route.unix_path)
+    else:
+        place = f"{url.host} port {url.port}"
+        connecting = effect.connect_tcp(url.host, url.port)
+    try:
+        link = await connecting
+    except OSError as error:
+        raise ConnectFailed(f"could not connect to {place}: {_explained(error)}") from error
+    if not url.secure:
+        return link
+    try:
+        return await TLSLink.start(link, route.ssl or default_context(), server_hostname=url.host)
+    except OSError as error:
+        link.abort()
+        raise ConnectFailed(f"no TLS with {url.host} over {place}: {_explained(error)}") from error
+    except BaseException:
+        link.abort()
+        raise
+
+
+def _explained(error: OSError) -> str:
+    """The error in words, with those of the single attempts where there were many."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not valid: {error.verify_message}"
+    if isinstance(error.__cause__, ExceptionGroup):
+        return "; ".join(dict.fromkeys(str(attempt) for attempt in error.__cause__.exceptions))
+    return str(error)
+
+
+async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) -> Upgraded | Response:
+    try:
+        link.write(handshake.data_to_send())
+        await link.drain()
+        while (answer := handshake.receive(await link.read())) is None:
+            pass
+    except OSError as error:
+        raise ConnectFailed(f"the connection to {url} was lost during the opening handshake: {error}") from error
+    return answer
+
+
+def _session(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
+    connection = Connection(role, upgraded.deflate, limits.max_message_size)
+    return Session(effect, link, connection, upgraded.response, limits.close_timeout, upgraded.trailing)
+
+
+async def accept_websocket(effect: Effect, link: Link, limits: Request = basic_request) -> WebSocket[Any]:
+    """The server's half: read an upgrade from the link and accept it (RFC 6455 §4.2).
+
+    ``limits`` has the time limits, the largest message, the compression and the subprotocols that the server knows.
+    Raises :class:`InvalidUpgrade` once the refusal is sent, :class:`OpenTimeout`, :class:`ConnectFailed`.
+    """
+    handshake = ServerHandshake(limits.compression, limits.max_message_size)
+    try:
+        async with effect.time_limit(limits.open_timeout):
+            upgraded = await _accept(link, handshake, limits.subprotocols)
+    except TimeoutError as error:
+        link.abort()
+        raise OpenTimeout(f"no upgrade was received within {limits.open_timeout} seconds") from error
+    except BaseException:
+        link.abort()
+        raise
+    return WebSocket(_session(effect, link, ConnectionType.SERVER, upgraded, limits), effect.lift)
+
+
+async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:
+    try:
+        try:
+            while (request := handshake.receive(await link.read())) is None:
+                pass
+        except InvalidUpgrade:
+            link.write(handshake.data_to_send())
+            await link.close()
+            raise
+        upgraded = handshake.accept(next((name for name in request.subprotocols if name in subprotocols), None))
+        link.write(handshake.data_to_send())
+        await link.drain()
+    except OSError as error:
+        raise ConnectFailed(f"the connection was lost during the opening handshake: {error}") from error
+    return upgraded

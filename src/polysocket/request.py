@@ -1,0 +1,320 @@
+"""Requests and responses as values: what to open, with what headers and limits, and what the server answered.
+
+Values only: each call on a :class:`Request` gives a new one, and wrong input is refused here, before anything is opened.
+Secrets (credentials, cookies, query strings) stay out of every ``repr``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+from polysocket.errors import InvalidRequest, InvalidURL
+
+__all__ = ["Deflate", "Headers", "Request", "Response", "WebSocketResponse", "WebSocketURL", "basic_request"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+MIB = 1024 * 1024
+DEFAULT_PORTS = {"ws": 80, "wss": 443}
+
+# RFC 9110 §5.6.2 (token) and §5.5 (field values; h11 sends bytes, so one byte a character)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# RFC 6265 §4.1.1 (cookie-octet)
+_COOKIE_VALUE = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?')
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_OWN_HEADERS = {
+    "sec-websocket-protocol": "name subprotocols with .subprotocol()",
+    "sec-websocket-extensions": "choose compression with .compress()",
+    "sec-websocket-key": "the handshake makes it",
+    "sec-websocket-version": "the handshake sets it",
+    "sec-websocket-accept": "only a server sends it",
+    "connection": "the handshake sets it",
+    "upgrade": "the handshake sets it",
+    "content-length": "an upgrade has no body",
+    "transfer-encoding": "an upgrade has no body",
+}
+
+
+class Headers(Mapping[str, str]):
+    """HTTP header fields in their order: names in any case, each may repeat.
+
+    As a mapping, a repeated field's values are joined by ``", "`` (RFC 9110 §5.3); :meth:`get_all` gives them one by
+    one (as ``Set-Cookie`` needs), and :attr:`pairs` has the fields as they were sent. ``repr`` hides secrets.
+    """
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs: tuple[tuple[str, str], ...] = tuple(pairs)
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of the field, in order; an empty list where there is none."""
+        wanted = name.lower()
+        return [value for key, value in self.pairs if key.lower() == wanted]
+
+    def without(self, *names: str) -> Headers:
+        """The same headers less all fields of these names."""
+        unwanted = {name.lower() for name in names}
+        return Headers(pair for pair in self.pairs if pair[0].lower() not in unwanted)
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name, _ in self.pairs))
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self.pairs})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return [(k.lower(), v) for k, v in self.pairs] == [(k.lower(), v) for k, v in other.pairs]
+
+    def __hash__(self) -> int:
+        return hash(tuple((name.lower(), value) for name, value in self.pairs))
+
+    def __repr__(self) -> str:
+        shown = [(name, "…" if name.lower() in _SECRET else value) for name, value in self.pairs]
+        return f"Headers({shown!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketURL:
+    """A ws or wss URL, taken apart (RFC 6455 §3); made by :meth:`parse`.
+
+    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, the path with its query.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    credentials: tuple[str, str] | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> WebSocketURL:
+        """Take a URL apart; raises :class:`InvalidURL`, which says what is wrong with it."""
+        if not isinstance(url, str):
+            raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
+        shown = _without_secrets(url)
+        if re.search(r"[\x00-\x20\x7f]", url):
+            raise InvalidURL(f"{shown!r} has a space or control character in it")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise InvalidURL(f"{shown!r} is no URL: {error}") from error
+        scheme = parts.scheme.lower()
+        if scheme not in DEFAULT_PORTS:
+            raise InvalidURL(f"{shown!r} is no WebSocket URL: it must begin with ws:// or wss://")
+        if not host:
+            raise InvalidURL(f"{shown!r} names no host")
+        if port == 0:
+            raise InvalidURL(f"{shown!r} names port 0, to which nothing can connect")
+        if "#" in url:
+            raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a WebSocket URL may not have")
+        try:
+            ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise InvalidURL(f"{shown!r} has a host that is no domain name: {error}") from error
+        if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
+            raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
+        target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~")
+        if parts.query:
+            target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~?")
+        credentials = None
+        if parts.username is not None:
+            credentials = unquote(parts.username), unquote(parts.password or "")
+        return cls(scheme, ascii_host, port or DEFAULT_PORTS[scheme], target, credentials)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is a wss URL."""
+        return self.scheme == "wss"
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port, as the Host header has them (RFC 6455 §4.1)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """The URL without credentials and query."""
+        return f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
+
+    def __repr__(self) -> str:
+        return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
+
+
+def _without_secrets(url: str) -> str:
+    url = re.sub(r"//[^/?#]*@", "//…@", url)
+    return re.sub(r"\?[^#]*", "?…", url)
+
+
+@dataclass(frozen=True, slots=True)
+class Deflate:
+    """Compression by permessage-deflate (RFC 7692): what to offer or accept, and how to compress.
+
+    ``client_`` and ``server_`` say whose compressor is meant, as in the RFC. Window bits (8 to 15) bound the memory that
+    the sliding window takes: 2\\ :sup:`bits` bytes; no context takeover frees it after each message, at the price of
+    compression. ``level`` (0 to 9, or -1 for zlib's default) and ``memory_level`` (1 to 9) are this side's zlib settings.
+    """
+
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    server_max_window_bits: int | None = None
+    client_max_window_bits: int | None = None
+    level: int = -1
+    memory_level: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("server_max_window_bits", "client_max_window_bits"):
+            bits = getattr(self, name)
+            if bits is not None and bits not in range(8, 16):
+                raise InvalidRequest(f"{name} must be from 8 to 15, not {bits!r}")
+        if self.level not in range(-1, 10):
+            raise InvalidRequest(f"level must be from -1 to 9, not {self.level!r}")
+        if self.memory_level not in range(1, 10):
+            raise InvalidRequest(f"memory_level must be from 1 to 9, not {self.memory_level!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A WebSocket to be opened, as an immutable value; begin with :data:`basic_request` (sttp's ``basicRequest``).
+
+    ``open_timeout`` bounds the connection with its opening handshake, ``close_timeout`` the closing handshake, in
+    seconds; ``max_message_size`` bounds a received message, in bytes after inflating. None means no bound.
+    """
+
+    url: WebSocketURL | None = None
+    headers: Headers = field(default_factory=Headers)
+    subprotocols: tuple[str, ...] = ()
+    compression: Deflate | None = Deflate()
+    max_redirects: int = 10
+    open_timeout: float | None = 10
+    close_timeout: float | None = 10
+    max_message_size: int | None = MIB
+
+    def __post_init__(self) -> None:
+        if self.compression is not None and not isinstance(self.compression, Deflate):
+            raise InvalidRequest(f"compression is a Deflate or None, not {self.compression!r}")
+        for name in ("open_timeout", "close_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
+        if self.max_message_size is not None and self.max_message_size < 1:
+            raise InvalidRequest(f"max_message_size must be at least 1 byte, not {self.max_message_size!r}")
+        if self.max_redirects < 0:
+            raise InvalidRequest(f"max_redirects must be at least 0, not {self.max_redirects!r}")
+
+    @property
+    def method(self) -> str:
+        """Always GET: an opening handshake has no other (RFC 6455 §4.1)."""
+        return "GET"
+
+    def get(self, url: str) -> Request:
+        """Name the URL; its user and password become Basic auth. Raises :class:`InvalidURL`."""
+        parsed = WebSocketURL.parse(url)
+        request = replace(self, url=replace(parsed, credentials=None))
+        return request.basic_auth(*parsed.credentials) if parsed.credentials else request
+
+    def header(self, name: str, value: str, *, replace_existing: bool = False) -> Request:
+        """Add a header, or put it in the place of all of its name; raises :class:`InvalidRequest`."""
+        if not _TOKEN.fullmatch(name):
+            raise InvalidRequest(f"{name!r} is no header name")
+        if name.lower() in _OWN_HEADERS:
+            raise InvalidRequest(f"the {name} header can't be set by hand: {_OWN_HEADERS[name.lower()]}")
+        if not _VALUE.fullmatch(value):
+            raise InvalidRequest(f"the value given for header {name} has a character that HTTP does not allow")
+        kept = self.headers.without(name) if replace_existing else self.headers
+        return replace(self, headers=Headers([*kept.pairs, (name, value)]))
+
+    def with_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Request:
+        """Add many headers, as by :meth:`header`."""
+        request = self
+        pairs = headers.pairs if isinstance(headers, Headers) else headers
+        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+            request = request.header(name, value)
+        return request
+
+    def subprotocol(self, *names: str) -> Request:
+        """Offer more subprotocols, the preferred one first (RFC 6455 §1.9); raises :class:`InvalidRequest`."""
+        for position, name in enumerate(names):
+            if not _TOKEN.fullmatch(name):
+                raise InvalidRequest(f"{name!r} is no subprotocol name")
+            if name in self.subprotocols or name in names[:position]:
+                raise InvalidRequest(f"subprotocol {name!r} is offered twice")
+        return replace(self, subprotocols=(*self.subprotocols, *names))
+
+    def origin(self, origin: str) -> Request:
+        """Set the Origin header, as a browser's page would (RFC 6454)."""
+        return self.header("Origin", origin, replace_existing=True)
+
+    def basic_auth(self, user: str, password: str) -> Request:
+        """Authenticate by Basic auth (RFC 7617), in UTF-8; sttp's ``auth.basic``."""
+        if ":" in user:
+            raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
+        token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+        return self.header("Authorization", f"Basic {token}", replace_existing=True)
+
+    def bearer_auth(self, token: str) -> Request:
+        """Authenticate by a Bearer token (RFC 6750); sttp's ``auth.bearer``."""
+        return self.header("Authorization", f"Bearer {token}", replace_existing=True)
+
+    def cookie(self, name: str, value: str) -> Request:
+        """Add a cookie to the one Cookie header (RFC 6265 §4.2)."""
+        if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
+            raise InvalidRequest(f"the cookie {name!r} has a character that cookies do not allow")
+        cookies = [*self.headers.get_all("Cookie"), f"{name}={value}"]
+        return self.header("Cookie", "; ".join(cookies), replace_existing=True)
+
+    def compress(self, compression: Deflate | None) -> Request:
+        """Choose the compression to offer; None offers none."""
+        return replace(self, compression=compression)
+
+    def follow_redirects(self, limit: int) -> Request:
+        """Follow at most so many redirects; 0 for none. Credentials and cookies go to the first origin only."""
+        return replace(self, max_redirects=limit)
+
+    def __repr__(self) -> str:
+        url = "?" if self.url is None else str(self.url)
+        extra = f", subprotocols={list(self.subprotocols)}" if self.subprotocols else ""
+        return f"Request(GET {url}, {self.headers!r}{extra})"
+
+
+basic_request = Request()
+"""The request to begin with: no URL, no headers, default limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The server's answer to an upgrade, in HTTP's terms: ``body`` is that of a rejection, at most 64 KiB of it."""
+
+    status: int
+    headers: Headers
+    reason: str = ""
+    subprotocol: str | None = None
+    extensions: tuple[str, ...] = ()
+    body: bytes = b""
+
+    @property
+    def status_line(self) -> str:
+        """Status and reason: ``404 Not Found``."""
+        return f"{self.status} {self.reason}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketResponse(Response, Generic[R_co]):
+    """The answer that opened a websocket, with the handler's ``result`` (sttp's ``WebSocketResponse``)."""
+
+    result: R_co = field(kw_only=True)

@@ -1,0 +1,460 @@
+"""The programs of an open websocket: receive, send, ping, close, written once for every flavour.
+
+A session joins a sans-IO :class:`~polysocket.core.connection.Connection` with a link. A lock guards the connection in
+stretches that never wait, so threads and tasks may call at the same time. Whoever waits for something from the other
+side reads for all: one caller at a time has that role, the others are woken when it has read.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from itertools import islice
+from typing import Any, TypeVar
+
+from polysocket.core.closing import State
+from polysocket.core.connection import Connection
+from polysocket.effect import Effect, Event, Link
+from polysocket.errors import (
+    CloseCause,
+    CloseInfo,
+    ConcurrentReceive,
+    ConnectionLost,
+    ReceiveTimeout,
+    Side,
+    UnexpectedFrame,
+)
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+from polysocket.request import Response
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+D = TypeVar("D", Text, Binary, DataFrame)
+
+SEND_CAPACITY = 64 * 1024  # bytes pending in the link from which on the next frame waits
+
+
+class Session:
+    """An open websocket of either side; its public coroutine functions are lifted by :class:`~polysocket.WebSocket`."""
+
+    def __init__(
+        self,
+        effect: Effect,
+        link: Link,
+        connection: Connection,
+        response: Response,
+        close_timeout: float | None,
+        trailing: bytes = b"",
+    ) -> None:
+        self.response = response
+        self._effect = effect
+        self._link = link
+        self._connection = connection
+        self._close_timeout = close_timeout
+        self._lock = threading.Lock()
+        self._receiving = False
+        self._reading = False
+        self._readers: list[Event] = []  # who wait until the caller that reads has read
+        self._senders: list[Event] = []  # who wait until a fragmented message is ended
+        self._message_owner: object = None
+        self._pings: list[_Ping] = []
+        self._due_pong: Pong | None = None
+        if trailing:
+            # Bytes that came behind the opening handshake, in one piece with it.
+            connection.receive(trailing)
+            self._answer()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames may still be sent: no Close was sent or received, and the connection was not lost."""
+        return self._connection.state is State.OPEN
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        """How the websocket ended, or None while it has not."""
+        return self._connection.close_info
+
+    # Receiving
+
+    async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
+        """Receive the next frame, whatever it is: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
+
+        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. It is for one caller at a time. A
+        cancellation, or a timeout, loses no frame.
+
+        Raises :class:`WebSocketClosed` after the Close, and where the websocket ended without one (a subclass says why);
+        :class:`ReceiveTimeout`; :class:`ConcurrentReceive`.
+        """
+        return await self._exclusively(self._next(pong_on_ping), timeout)
+
+    async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
+        """Receive the next data frame, which may be a fragment; Pings are answered, Pongs passed over.
+
+        Raises :class:`WebSocketClosed` at the Close too, and else as :meth:`receive` (sttp's ``receiveDataFrame``).
+        """
+        return await self._exclusively(self._next_data(DATA, pong_on_ping), timeout)
+
+    async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
+        """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
+
+        Raises :class:`UnexpectedFrame` where it is binary, which then can still be received; else as
+        :meth:`receive_data_frame`.
+        """
+        return await self._exclusively(self._next_data(Text, pong_on_ping), timeout)
+
+    async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
+        """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
+
+        Raises :class:`UnexpectedFrame` where it is text, which then can still be received; else as
+        :meth:`receive_data_frame`.
+        """
+        return await self._exclusively(self._next_data(Binary, pong_on_ping), timeout)
+
+    async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
+        """Receive a whole text message, its fragments joined (sttp's ``receiveText``); raises as its frame's twin."""
+        frames = await self._exclusively(self._next_message(Text, pong_on_ping), timeout)
+        return frames[0].payload if len(frames) == 1 else "".join([frame.payload for frame in frames])
+
+    async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
+        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``); raises as its frame's twin."""
+        frames = await self._exclusively(self._next_message(Binary, pong_on_ping), timeout)
+        return frames[0].payload if len(frames) == 1 else b"".join([frame.payload for frame in frames])
+
+    async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
+        """Receive a whole message: ``str`` for text, ``bytes`` for binary; raises as :meth:`receive_data_frame`."""
+        frames = await self._exclusively(self._next_message(DATA, pong_on_ping), timeout)
+        return _joined(frames)
+
+    async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
+        """Run one receiving program: for one caller at a time, and within its time limit."""
+        with self._lock:
+            refused = self._receiving
+            self._receiving = True
+        if refused:
+            program.close()
+            raise ConcurrentReceive("another task or thread is receiving from this websocket; one at a time may")
+        try:
+            if timeout is None:
+                return await program
+            async with self._effect.time_limit(timeout):
+                return await program
+        except TimeoutError as error:
+            raise ReceiveTimeout(f"nothing to give was received within {timeout} seconds") from error
+        finally:
+            program.close()
+            self._receiving = False
+
+    async def _next(self, pong_on_ping: bool) -> Frame | Close:
+        while (frame := self._take(pong_on_ping)) is None:
+            await self._read_until(self._has_news)
+        return frame
+
+    def _take(self, pong_on_ping: bool) -> Frame | Close | None:
+        with self._lock:
+            frame = self._connection.next_frame()
+            if frame is None and self._has_ended():
+                raise self._connection.error()
+            if self._readers and not self._connection.is_full:
+                _wake(self._readers)
+            if type(frame) is Ping and pong_on_ping:
+                self._due_pong = Pong(frame.payload)
+                self._send_due_pong()
+            return frame
+
+    async def _next_data(self, kind: type[D] | tuple[type[D], ...], pong_on_ping: bool) -> D:
+        while True:
+            frame = await self._next(pong_on_ping)
+            if isinstance(frame, kind):
+                return frame
+            if isinstance(frame, Close):
+                raise self._connection.error()
+            if isinstance(frame, Text | Binary):
+                self._give_back([frame])
+                raise UnexpectedFrame(
+                    f"a {type(frame).__name__} frame came, not the {_name(kind)} frame that was to be received; "
+                    "it is still the next one to receive"
+                )
+
+    async def _next_message(self, kind: type[D] | tuple[type[D], ...], pong_on_ping: bool) -> list[D]:
+        frames: list[D] = []
+        try:
+            while not frames or not frames[-1].final:
+                frames.append(await self._next_data(kind, pong_on_ping))
+            message, frames = frames, []
+            return message
+        finally:
+            self._give_back(frames)
+
+    def _give_back(self, frames: list[D]) -> None:
+        """Make frames the next ones to receive: whoever was cancelled between fragments has lost none."""
+        if frames:
+            with self._lock:
+                self._connection.frames.extendleft(reversed(frames))
+
+    # Sending
+
+    async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
+        """Send a frame (sttp's ``send``), and wait until the network has taken it.
+
+        ``Text("…", final=False)`` begins a message of many frames; each further one is sent with ``is_continuation``, and
+        the last one is final. Meanwhile other tasks' and threads' data frames wait; control frames do not. A Close begins
+        the closing handshake; then the answer can be received.
+
+        A cancelled send has sent the whole frame or nothing. Raises :class:`WebSocketClosed` where the websocket has
+        ended, :class:`InvalidFrame` for a frame that may not be sent.
+        """
+        while (turn := self._send_or_wait(frame, is_continuation)) is not None:
+            await turn()
+        await self._drain()
+
+    async def send_text(self, text: str) -> None:
+        """Send a text message in one frame; raises as :meth:`send`."""
+        await self.send(Text(text))
+
+    async def send_binary(self, data: bytes) -> None:
+        """Send a binary message in one frame; raises as :meth:`send`."""
+        await self.send(Binary(data))
+
+    async def pong(self, payload: bytes = b"") -> None:
+        """Send a Pong that nobody asked for (RFC 6455 §5.5.3), of at most 125 bytes; raises as :meth:`send`."""
+        await self.send(Pong(payload))
+
+    async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
+        """Send a Ping and wait for its Pong; gives the round trip's time in seconds.
+
+        Frames that come before the Pong are kept for ``receive``. Without a payload a random one is used.
+
+        Raises :class:`ReceiveTimeout`, and else as :meth:`send`.
+        """
+        ping = _Ping(os.urandom(4) if payload is None else bytes(payload), self._effect.now)
+        with self._lock:
+            self._pings.append(ping)
+        try:
+            async with self._effect.time_limit(timeout):
+                await self.send(Ping(ping.payload))
+                await self._read_until(lambda: ping.seconds is not None or self._has_ended())
+        except TimeoutError as error:
+            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
+        finally:
+            with self._lock:
+                if ping in self._pings:
+                    self._pings.remove(ping)
+        if ping.seconds is None:
+            raise self._connection.error()
+        return ping.seconds
+
+    def _send_or_wait(self, frame: Frame | Close, is_continuation: bool) -> Callable[[], Coroutine[Any, Any, None]] | None:
+        """Send the frame, or give what is to be awaited before the next try."""
+        is_data = isinstance(frame, Text | Binary)
+        with self._lock:
+            if self._connection.state is State.OPEN:
+                if self._link.pending >= SEND_CAPACITY:
+                    return self._drain
+                if is_data and not is_continuation and self._connection.open_message and not self._is_own_message():
+                    turn = self._effect.event()
+                    self._senders.append(turn)
+                    return turn.wait
+            self._connection.send(frame, is_continuation)
+            if is_data:
+                self._message_owner = self._effect.current_task() if self._connection.open_message else None
+            self._write()
+            if not self._connection.open_message or not self.is_open:
+                _wake(self._senders)
+            return None
+
+    def _is_own_message(self) -> bool:
+        return self._message_owner == self._effect.current_task()
+
+    def _write(self) -> None:
+        try:
+            self._link.write(self._connection.data_to_send())
+        except OSError as error:
+            raise _lost(error) from error
+
+    async def _drain(self) -> None:
+        try:
+            await self._link.drain()
+        except OSError as error:
+            raise _lost(error) from error
+        with self._lock:
+            self._send_due_pong()
+
+    def _send_due_pong(self) -> None:
+        # A receiver never waits to send: two sides that both did would wait for each other for ever. While the network
+        # takes nothing, only the Pong to the latest Ping is kept (RFC 6455 §5.5.3).
+        if self._due_pong is not None and self.is_open and self._link.pending < SEND_CAPACITY:
+            self._connection.send(self._due_pong)
+            self._due_pong = None
+            self._answer()
+
+    def _answer(self) -> None:
+        """Send what the connection has to say; the error of a broken link is left to whoever reads its end."""
+        data = self._connection.data_to_send()
+        if data:
+            try:
+                self._link.write(data)
+            except OSError:
+                return
+
+    # Reading
+
+    async def _read_until(self, is_ready: Callable[[], bool]) -> None:
+        """Read from the link, or wait while another caller reads, until ``is_ready``, which is called under the lock."""
+        while True:
+            with self._lock:
+                if is_ready():
+                    return
+                waiter = None
+                if self._reading or (self._connection.is_full and not self._receiving):
+                    waiter = self._effect.event()
+                    self._readers.append(waiter)
+                else:
+                    self._reading = True
+            if waiter is not None:
+                await waiter.wait()
+                continue
+            try:
+                await self._read()
+            finally:
+                with self._lock:
+                    self._reading = False
+                    _wake(self._readers)
+
+    async def _read(self) -> None:
+        if self._connection.holds_bytes:
+            with self._lock:
+                self._connection.receive(b"")
+                self._after_reading(0)
+            return
+        error = None
+        try:
+            data = await self._link.read()
+        except OSError as caught:
+            data, error = b"", caught
+        with self._lock:
+            known = len(self._connection.frames)
+            if data:
+                self._connection.receive(data)
+            else:
+                self._connection.receive_end(error)
+            self._after_reading(known)
+
+    def _after_reading(self, known: int) -> None:
+        if self._pings:
+            for frame in islice(self._connection.frames, known, None):
+                if isinstance(frame, Pong):
+                    self._match_pong(frame.payload)
+        self._answer()
+        self._send_due_pong()
+        if not self.is_open:
+            _wake(self._senders)
+
+    def _match_pong(self, payload: bytes) -> None:
+        for position, ping in enumerate(self._pings):
+            if ping.payload == payload:
+                # RFC 6455 §5.5.3: a Pong may answer only the latest of several Pings, and so answers the earlier ones.
+                for answered in self._pings[: position + 1]:
+                    answered.answer()
+                del self._pings[: position + 1]
+                return
+
+    def _has_ended(self) -> bool:
+        return self._connection.state not in (State.OPEN, State.CLOSE_SENT)
+
+    def _has_news(self) -> bool:
+        return bool(self._connection.frames) or self._has_ended()
+
+    # Closing
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection; sttp's ``close``.
+
+        It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled, the
+        connection is ended as it is. Frames received before can still be received; data frames that come after are
+        dropped, unless another task or thread receives them. ``close_info`` tells how it went.
+
+        Raises :class:`InvalidFrame` for a code or a reason that may not be sent.
+        """
+        with self._lock:
+            if self.is_open:
+                self._connection.send(Close(code, reason))
+                self._answer()
+                _wake(self._senders)
+            self._connection.discard()
+        cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
+        try:
+            async with self._effect.time_limit(self._close_timeout):
+                await self._read_until(lambda: self._connection.is_over)
+                await self._link.close()
+        except TimeoutError:
+            cause, detail = CloseCause.TIMEOUT, f"the other side did not close within {self._close_timeout} seconds"
+        except OSError as error:
+            cause, detail = CloseCause.NETWORK, str(error)
+        finally:
+            self._link.abort()
+            with self._lock:
+                self._abandon(cause, detail)
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""
+        if error is None:
+            await self.close()
+        elif isinstance(error, Exception):
+            await self.close(CloseCode.INTERNAL_ERROR)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection without waiting: a Close is sent if it can be (RFC 6455 §7.1.7 allows no answer)."""
+        with self._lock:
+            if self.is_open:
+                self._connection.send(Close(CloseCode.GOING_AWAY))
+                self._answer()
+            self._abandon(CloseCause.CANCELLATION, "this side did not wait for the other side's Close")
+        self._link.abort()
+
+    def _abandon(self, cause: CloseCause, detail: str) -> None:
+        self._connection.abandon(cause, detail)
+        _wake(self._readers)
+        _wake(self._senders)
+
+
+DATA: tuple[type[DataFrame], ...] = (Text, Binary)
+
+
+class _Ping:
+    """A Ping that waits for its Pong."""
+
+    def __init__(self, payload: bytes, now: Callable[[], float]) -> None:
+        self.payload = payload
+        self.seconds: float | None = None
+        self._now = now
+        self._sent = now()
+
+    def answer(self) -> None:
+        self.seconds = self._now() - self._sent
+
+
+def _wake(events: list[Event]) -> None:
+    for event in events:
+        event.set()
+    events.clear()
+
+
+def _lost(error: OSError) -> ConnectionLost:
+    return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
+
+
+def _joined(frames: list[DataFrame]) -> str | bytes:
+    first = frames[0].payload
+    if len(frames) == 1:
+        return first
+    if isinstance(first, str):
+        return "".join([frame.payload for frame in frames if isinstance(frame, Text)])
+    return b"".join([frame.payload for frame in frames if isinstance(frame, Binary)])
+
+
+def _name(kind: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
+    return kind.__name__ if isinstance(kind, type) else "data"

@@ -1,0 +1,132 @@
+"""TLS over any link, written once for all flavours: OpenSSL between two memory buffers.
+
+A lock guards OpenSSL's object, which is not safe for one thread that sends while another receives; it is never held
+while something waits. What WebSockets are is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ssl
+import threading
+
+from polysocket.effect import Link
+
+__all__ = ["TLSLink", "default_context"]
+
+RECORD_SIZE = 16 * 1024  # RFC 8446 §5.1: OpenSSL gives at most a record at a time
+
+
+@functools.cache
+def default_context() -> ssl.SSLContext:
+    """The context for ``wss`` where none is given: the system's certificate authorities, host names checked."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class TLSLink:
+    """A :class:`~polysocket.effect.Link` that encrypts another; made by :meth:`start`."""
+
+    def __init__(self, link: Link, context: ssl.SSLContext, server_hostname: str | None, server_side: bool) -> None:
+        self._link = link
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        self._lock = threading.Lock()
+
+    @classmethod
+    async def start(
+        cls, link: Link, context: ssl.SSLContext, *, server_hostname: str | None = None, server_side: bool = False
+    ) -> TLSLink:
+        """Do the TLS handshake; raises ``ssl.SSLError`` (an OSError). The given link is left to the caller then."""
+        self = cls(link, context, server_hostname, server_side)
+        while not self._shake_hands():
+            await link.drain()
+            if not self._take(await link.read()):
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended during the TLS handshake")
+        await link.drain()
+        return self
+
+    @property
+    def pending(self) -> int:
+        """As of the link below: what was written is encrypted at once."""
+        return self._link.pending
+
+    async def read(self) -> bytes:
+        """Decrypted bytes; the end of the stream with or without TLS's own closing is ``b""``."""
+        while (data := self._decrypt()) is None:
+            self._take(await self._link.read())
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Encrypt all of ``data`` and hand it to the link below."""
+        with self._lock:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._tls.write(rest) :]
+            self._flush()
+
+    async def drain(self) -> None:
+        """Wait as the link below does."""
+        await self._link.drain()
+
+    async def close(self) -> None:
+        """Say that nothing more will come (TLS close_notify), and close the link below."""
+        with self._lock, contextlib.suppress(ssl.SSLError):
+            # The answer is not waited for: RFC 8446 §6.1 does not demand it, and the WebSocket's closing is done.
+            self._tls.unwrap()
+        with self._lock, contextlib.suppress(OSError):
+            self._flush()
+        await self._link.close()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._link.abort()
+
+    def _shake_hands(self) -> bool:
+        with self._lock:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            finally:
+                self._flush()
+            return True
+
+    def _take(self, data: bytes) -> bool:
+        with self._lock:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+        return bool(data)
+
+    def _decrypt(self) -> bytes | None:
+        """What can be decrypted now; None where more bytes are needed, ``b""`` at the end."""
+        pieces: list[bytes] = []
+        with self._lock:
+            try:
+                while piece := self._tls.read(RECORD_SIZE):
+                    pieces.append(piece)
+                ended = True
+            except ssl.SSLWantReadError:
+                ended = False
+            except ssl.SSLEOFError:
+                # The end without close_notify: the WebSocket's own closing handshake tells whether something is missing.
+                ended = True
+            except ssl.SSLError:
+                # What came before the broken record is good; the next call meets it again.
+                if not pieces:
+                    raise
+                ended = False
+            with contextlib.suppress(OSError):  # The stream's own end will be read.
+                self._flush()
+        if pieces:
+            return b"".join(pieces)
+        return b"" if ended else None
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._link.write(self._outgoing.read())

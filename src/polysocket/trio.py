@@ -1,0 +1,158 @@
+"""The trio flavour: ``F[T]`` is a coroutine.
+
+Only waiting lives here, nothing about WebSockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Unpack
+
+import trio
+
+from polysocket.effect import Trio, direct
+from polysocket.opening import ConnectOptions, open_websocket
+from polysocket.request import Request
+from polysocket.websocket import Opening
+
+__all__ = ["TrioEffect", "connect"]
+
+READ_SIZE = 64 * 1024
+
+
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Trio]:
+    """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
+
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
+    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    """
+    return Opening(lambda: open_websocket(TrioEffect(), url_or_request, options))
+
+
+class TrioEffect:
+    """The :class:`~polysocket.effect.Effect` of trio."""
+
+    lift = staticmethod(direct)
+    event = trio.Event
+    current_task = staticmethod(trio.lowlevel.current_task)
+    now = staticmethod(trio.current_time)
+
+    @contextlib.asynccontextmanager
+    async def time_limit(self, seconds: float | None, /) -> AsyncIterator[None]:
+        """A cancel scope with a deadline."""
+        with trio.CancelScope() as scope:
+            if seconds is not None:
+                scope.deadline = trio.current_time() + seconds
+            yield
+        if scope.cancelled_caught:
+            raise TimeoutError(f"{seconds} seconds have passed")
+
+    async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
+        """Connect by happy eyeballs (RFC 8305)."""
+        stream = await trio.open_tcp_stream(host, port)
+        return SocketLink(stream.socket)
+
+    async def connect_unix(self, path: str, /) -> SocketLink:
+        """Connect to a Unix socket."""
+        sock = trio.socket.socket(trio.socket.AF_UNIX)
+        try:
+            await sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return SocketLink(sock)
+
+    async def adopt(self, sock: socket.socket, /) -> SocketLink:
+        """Use a connected socket."""
+        return SocketLink(trio.socket.from_stdlib_socket(sock))
+
+
+class SocketLink:
+    """A :class:`~polysocket.effect.Link` over a socket."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        # trio's own socket object can't send without waiting.
+        self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._socket.setblocking(False)
+        self._unsent = bytearray()
+        self._sent: trio.Event | None = None
+        self._error: OSError | None = None
+        self._aborted = False
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the system has not taken."""
+        return len(self._unsent)
+
+    async def read(self) -> bytes:
+        """Wait for bytes."""
+        while not self._aborted:
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                return self._socket.recv(READ_SIZE)
+            except (BlockingIOError, trio.ClosedResourceError):
+                continue
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Send at once what the system takes; the rest is pending."""
+        self._check()
+        self._unsent += data
+        if self._sent is None:
+            self._send_pending()
+            self._check()
+            if self._unsent:
+                # It ends with the last byte, or with the link; no nursery of the user's is at hand for it.
+                self._sent = trio.Event()
+                trio.lowlevel.spawn_system_task(self._send_all_pending)
+
+    async def drain(self) -> None:
+        """Wait until nothing is pending; a checkpoint in any case."""
+        if self._sent is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._sent.wait()
+        if self._unsent:
+            self._check()
+
+    async def close(self) -> None:
+        """Send what is pending, then close the socket."""
+        await self.drain()
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the socket; who waits for it is woken."""
+        if not self._aborted:
+            self._aborted = True
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the connection was ended by this side")
+        if self._error is not None:
+            raise type(self._error)(*self._error.args) from self._error
+
+    def _send_pending(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._error = error
+
+    async def _send_all_pending(self) -> None:
+        assert self._sent is not None
+        try:
+            while self._unsent and self._error is None:
+                await trio.lowlevel.wait_writable(self._socket)
+                self._send_pending()
+        except trio.ClosedResourceError:
+            return
+        finally:
+            self._sent.set()
+            self._sent = None

@@ -1,0 +1,211 @@
+"""``WebSocket[F]``: the public face of a session, the same in every flavour.
+
+Each method is one line: a program of :class:`~polysocket.session.Session`, lifted to ``F``. What that mechanism can't
+say stands here too: the two kinds of ``with`` and of iteration, and ``either``, whose argument is in ``F`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from inspect import isawaitable
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from polysocket.effect import Async, Blocking, HasEffect, Threaded, direct, lifted
+from polysocket.errors import CloseInfo, WebSocketClosed
+from polysocket.frames import Close
+from polysocket.request import Response
+from polysocket.session import Session
+
+__all__ = ["Opening", "WebSocket"]
+
+T = TypeVar("T")
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+F_co = TypeVar("F_co", covariant=True)
+A = TypeVar("A", bound=Async)
+
+
+class _BlockingEither(Protocol[E_co]):
+    def __call__(self, call: Callable[[], T], /) -> T | E_co: ...
+
+
+class _AsyncEither(Protocol[E_co]):
+    def __call__(self, call: Callable[[], Awaitable[T]], /) -> Coroutine[Any, Any, T | E_co]: ...
+
+
+class _ThreadedEither(Protocol[E_co]):
+    def __call__(self, call: Callable[[], Future[T]], /) -> Future[T | E_co]: ...
+
+
+class _Either(Generic[E]):
+    """A method that takes a call in ``F``, and gives its result or, where the websocket has ended, what was its end."""
+
+    def __init__(self, end: Callable[[WebSocketClosed], E], doc: str) -> None:
+        self._end = end
+        self.__doc__ = doc
+
+    @overload
+    def __get__(self, ws: HasEffect[Blocking], owner: Any = None) -> _BlockingEither[E]: ...
+    @overload
+    def __get__(self, ws: HasEffect[Async], owner: Any = None) -> _AsyncEither[E]: ...
+    @overload
+    def __get__(self, ws: HasEffect[Threaded], owner: Any = None) -> _ThreadedEither[E]: ...
+    def __get__(self, ws: HasEffect[Any] | None, owner: Any = None) -> Any:
+        if ws is None:
+            return self
+
+        async def either(call: Callable[[], Any], /) -> Any:
+            try:
+                result = call()
+                return await result if isawaitable(result) else result
+            except WebSocketClosed as error:
+                return self._end(error)
+
+        return ws._lift(either)
+
+
+def _close_or_raise(error: WebSocketClosed) -> Close:
+    if error.close is None:
+        raise error
+    return error.close
+
+
+def _close_or_none(error: WebSocketClosed) -> Close | None:
+    return error.close
+
+
+class WebSocket(HasEffect[F_co]):
+    """An open websocket whose methods give their results in ``F``: sttp's ``WebSocket[F]``.
+
+    Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the messages,
+    ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other.
+    """
+
+    def __init__(self, session: Session, lift: Callable[[Callable[..., Coroutine[Any, Any, Any]]], Callable[..., Any]]):
+        self._session: Session = session
+        self._lift = lift
+
+    receive = lifted(Session.receive)
+    receive_data_frame = lifted(Session.receive_data_frame)
+    receive_text_frame = lifted(Session.receive_text_frame)
+    receive_binary_frame = lifted(Session.receive_binary_frame)
+    receive_text = lifted(Session.receive_text)
+    receive_binary = lifted(Session.receive_binary)
+    receive_message = lifted(Session.receive_message)
+    send = lifted(Session.send)
+    send_text = lifted(Session.send_text)
+    send_binary = lifted(Session.send_binary)
+    ping = lifted(Session.ping)
+    pong = lifted(Session.pong)
+    close = lifted(Session.close)
+    _leave = lifted(Session.leave)
+
+    either_close = _Either(
+        _close_or_raise,
+        """Call ``call`` and give its result, or the Close where one was received (sttp's ``eitherClose``).
+
+        Takes a function of no arguments, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` where the websocket
+        has ended without a Close.
+        """,
+    )
+    either = _Either(
+        _close_or_none,
+        """Call ``call`` and give its result; where the websocket has ended, the Close or None (sttp's ``either``).
+
+        Takes a function of no arguments, such as ``ws.receive_text``.
+        """,
+    )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames may still be sent: no Close was sent or received, and the connection's end was not met."""
+        return self._session.is_open
+
+    @property
+    def response(self) -> Response:
+        """The HTTP answer that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
+        return self._session.response
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the two sides agreed on, or None (RFC 6455 §1.9)."""
+        return self._session.response.subprotocol
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        """How the websocket ended: who began it, both Closes, what imposed it; None while it has not."""
+        return self._session.close_info
+
+    def _for_programs(self) -> WebSocket[Async]:
+        if self._lift is direct:
+            return self  # type: ignore[return-value]  # F is Async where the lift is direct
+        return WebSocket(self._session, direct)
+
+    def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]:
+        return self
+
+    def __exit__(
+        self: WebSocket[Blocking], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    async def __aenter__(self: WebSocket[A]) -> WebSocket[A]:
+        return self
+
+    async def __aexit__(
+        self: WebSocket[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._leave(error)
+
+    def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
+        while True:
+            try:
+                message = self.receive_message()
+            except WebSocketClosed as error:
+                if error.close_info.is_normal:
+                    return
+                raise
+            yield message
+
+    def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
+        return _Messages(self.receive_message)
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else str(self.close_info)
+        return f"<WebSocket {state}>"
+
+
+class _Messages(AsyncIterator[str | bytes]):
+    """Iteration over whole messages; not an async generator, so that a cancellation ends nothing but the one step."""
+
+    def __init__(self, receive_message: Callable[[], Coroutine[Any, Any, str | bytes]]) -> None:
+        self._receive_message = receive_message
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self._receive_message()
+        except WebSocketClosed as error:
+            if error.close_info.is_normal:
+                raise StopAsyncIteration from None
+            raise
+
+
+class Opening(Generic[A]):
+    """A websocket about to be opened, in an asynchronous flavour: to be awaited, or entered by ``async with``."""
+
+    def __init__(self, program: Callable[[], Coroutine[Any, Any, WebSocket[A]]]) -> None:
+        self._program = program
+
+    def __await__(self) -> Generator[Any, Any, WebSocket[A]]:
+        return self._program().__await__()
+
+    async def __aenter__(self) -> WebSocket[A]:
+        self._websocket = await self._program()
+        return self._websocket
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._websocket.__aexit__(kind, error, tb)

@@ -1,0 +1,72 @@
+"""The echo client that Autobahn's fuzzing server tests: ``python client.py FLAVOUR URL``, with the flavour as agent.
+
+It asks for the number of cases, echoes in each until the server ends it, and has the reports written.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from polysocket import Async, WebSocket, WebSocketClosed, polymorphic
+from polysocket.request import Deflate
+
+# Every parameter is offered, so that no case on compression is left out; the limits are the cases' own (16 MiB).
+OPTIONS: dict[str, Any] = {
+    "compression": Deflate(client_max_window_bits=15),
+    "max_message_size": None,
+    "open_timeout": 60,
+}
+
+
+@polymorphic
+async def echo(ws: WebSocket[Async]) -> None:
+    """Send each message back, as text or binary as it came, until the other side ends it."""
+    async for message in ws:
+        if isinstance(message, str):
+            await ws.send_text(message)
+        else:
+            await ws.send_binary(message)
+
+
+def steps(url: str, agent: str, cases: int) -> Iterator[str]:
+    for case in range(1, cases + 1):
+        yield f"{url}/runCase?case={case}&agent={agent}"
+    yield f"{url}/updateReports?agent={agent}"
+
+
+def run_blocking(connect: Any, url: str, agent: str) -> None:
+    with connect(f"{url}/getCaseCount", **OPTIONS) as ws:
+        cases = int(ws.receive_text())
+    for step in steps(url, agent, cases):
+        # Many cases end by an error on purpose; whether it was the right one, the server judges.
+        with contextlib.suppress(WebSocketClosed), connect(step, **OPTIONS) as ws:
+            echo(ws)
+
+
+async def run_async(connect: Any, url: str, agent: str) -> None:
+    async with connect(f"{url}/getCaseCount", **OPTIONS) as ws:
+        cases = int(await ws.receive_text())
+    for step in steps(url, agent, cases):
+        with contextlib.suppress(WebSocketClosed):
+            async with connect(step, **OPTIONS) as ws:
+                await echo(ws)
+
+
+def main(flavour: str, url: str) -> None:
+    connect = importlib.import_module(f"polysocket.{flavour}").connect
+    match flavour:
+        case "blocking":
+            run_blocking(connect, url, flavour)
+        case "asyncio":
+            asyncio.run(run_async(connect, url, flavour))
+        case "trio":
+            import trio
+
+            trio.run(run_async, connect, url, flavour)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
