@@ -23,8 +23,8 @@ HAPPY_EYEBALLS_DELAY = 0.25  # RFC 8305 §8
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Asyncio]:
     """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
 
-    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
-    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
+    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
     """
     return Opening(lambda: open_websocket(AsyncioEffect(), url_or_request, options))
 
@@ -140,10 +140,10 @@ class TransportLink(asyncio.Protocol):
         self._readable.set()
         return True
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """The end: wake everybody."""
         self._has_ended = self._is_lost = True
-        self._error = error
+        self._error = exc
         self._readable.set()
         self._writable.set()
         self._closed.set()

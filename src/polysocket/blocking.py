@@ -9,6 +9,7 @@ import contextlib
 import math
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -32,14 +33,14 @@ READ_SIZE = 64 * 1024
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket[Blocking]:
     """Open a websocket, which closes at the end of a ``with``.
 
-    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
-    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
+    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
     """
     return run(open_websocket(BlockingEffect(), url_or_request, options))
 
 
 class DeadlinePassed(BaseException):
-    """A time limit has passed: ends what waits, as a cancellation does elsewhere; ``_TimeLimit`` makes it TimeoutError."""
+    """A time limit has passed: it ends what waits, as a cancellation does elsewhere."""
 
 
 class _Deadlines(threading.local):
@@ -98,7 +99,7 @@ class BlockingEffect:
     time_limit = _TimeLimit
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
-        """A function that drives the program to its end."""
+        """Make a function that drives the program to its end."""
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -151,13 +152,17 @@ class SocketLink:
 
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
-        while not self._wait(readable=True):
-            if self._aborted:
-                return b""
-        try:
-            return self._socket.recv(READ_SIZE)
-        except BlockingIOError:
-            return await self.read()
+        while not self._aborted:
+            if not self._wait(readable=True):
+                continue
+            try:
+                return self._socket.recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+            except OSError:
+                if not self._aborted:
+                    raise
+        return b""
 
     def write(self, data: bytes) -> None:
         """Send at once what the system takes; the rest is pending."""
@@ -185,8 +190,12 @@ class SocketLink:
                 self._aborted = True
                 with contextlib.suppress(OSError):  # The other side was faster.
                     self._socket.shutdown(socket.SHUT_RDWR)
-                if not self._waiting:
-                    self._socket.close()
+                self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        # The system may give the number of a closed socket to a new one, for which a waiting thread would then wait.
+        if self._aborted and not self._waiting:
+            self._socket.close()
 
     def _check(self) -> None:
         if self._aborted:
@@ -215,19 +224,16 @@ class SocketLink:
         finally:
             with self._lock:
                 self._waiting -= 1
-                if self._aborted and not self._waiting:
-                    self._socket.close()
-        with self._lock:
-            if self._aborted:
-                return False
-            if can_write:
+                self._close_if_unused()
+        if can_write:
+            with self._lock:
                 self._send_pending()
-            return can_read
+        return can_read
 
 
 def _poll(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
     """Wait until the socket is readable or writable, as asked for, or the time has passed."""
-    if not hasattr(select, "poll"):  # Windows
+    if sys.platform == "win32":
         can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
         return bool(can_read), bool(can_write)
     poll = select.poll()

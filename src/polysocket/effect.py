@@ -1,9 +1,9 @@
 """The effect ``F``: how a flavour waits, and in what wrapper results come.
 
 A *program* is an ``async def`` over an :class:`Effect` and a :class:`Link`; it never imports a flavour. An effect's
-``lift`` turns a program into what the flavour's user calls: for asyncio and trio the program itself, for blocking sockets
-a function that drives the coroutine to its end (:func:`run`). The descriptor :class:`lifted` says so to type checkers,
-:class:`polymorphic` does the same for users' own programs. Nothing here knows what a WebSocket is.
+``lift`` turns a program into what the flavour's user calls: for asyncio and trio the program itself, for blocking
+sockets a function that drives the coroutine to its end (:func:`run`). The descriptor :class:`lifted` says so to type
+checkers, :class:`polymorphic` does the same for users' own programs. Nothing here knows what a WebSocket is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 __all__ = [
     "Async",
@@ -61,42 +61,50 @@ class Event(Protocol):
 
     def set(self) -> None:
         """Set the flag; whoever waits goes on. May be called more than once, and while a lock is held."""
+        ...
 
     async def wait(self) -> object:
         """Wait until the flag is set; a cancellation or a passed time limit changes nothing."""
+        ...
 
 
 class Link(Protocol):
     """A stream of bytes to the other side: a TCP connection, a Unix socket, TLS over another link.
 
-    ``write`` takes whole pieces and never waits, so that no cancellation can tear a frame; ``drain`` waits. A link goes on
-    sending what it has taken while somebody is in ``read`` or ``drain``. Network errors are ``OSError``.
+    ``write`` takes whole pieces and never waits, so that no cancellation can tear a frame; ``drain`` waits. A link goes
+    on sending what it has taken while somebody is in ``read`` or ``drain``. Network errors are ``OSError``.
     """
 
     @property
     def pending(self) -> int:
         """How many bytes wait for the network: above 0, :meth:`drain` should be called before more is written."""
+        ...
 
     async def read(self) -> bytes:
         """Some bytes, as soon as there are any; ``b""`` at the end of the stream, or once the link was aborted.
 
         One caller at a time. Raises OSError. A cancellation or a passed time limit loses nothing.
         """
+        ...
 
     def write(self, data: bytes) -> None:
         """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken."""
+        ...
 
     async def drain(self) -> None:
         """Wait until the network has taken enough for more to be written. Many callers may wait.
 
         Raises OSError. A cancellation or a passed time limit leaves the rest pending.
         """
+        ...
 
     async def close(self) -> None:
         """Send what is pending, then end the connection. Raises OSError; bounded only by the caller's time limit."""
+        ...
 
     def abort(self) -> None:
         """End the connection at once; whoever waits in :meth:`read` or :meth:`drain` is woken. Never raises."""
+        ...
 
 
 class Effect(Protocol):
@@ -107,27 +115,35 @@ class Effect(Protocol):
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """What the user calls: takes the program's arguments and gives its result in the flavour's wrapper."""
+        ...
 
     def event(self) -> Event:
         """A new event, not set."""
+        ...
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
         """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
+        ...
 
     def current_task(self) -> object:
         """Who is calling: the task, or the thread; to be compared only."""
+        ...
 
     def now(self) -> float:
         """The flavour's clock, in seconds."""
+        ...
 
     async def connect_tcp(self, host: str, port: int, /) -> Link:
         """Connect to a host by name or address, over IPv6 or IPv4. Raises OSError."""
+        ...
 
     async def connect_unix(self, path: str, /) -> Link:
         """Connect to a Unix socket. Raises OSError."""
+        ...
 
     async def adopt(self, sock: socket.socket, /) -> Link:
         """Make a link of a connected socket, which the link then owns. Raises OSError."""
+        ...
 
 
 class HasEffect(Generic[F_co]):
@@ -146,7 +162,7 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
 
     def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self.__wrapped__ = program
-        functools.update_wrapper(self, program)
+        functools.update_wrapper(cast("Any", self), program)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -172,13 +188,13 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
 
     The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
-    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and nothing
-    else: the blocking flavour raises RuntimeError where it would have to wait for something it does not know.
+    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
+    nothing else: the blocking flavour raises RuntimeError where it would have to wait for something it does not know.
     """
 
     def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self.__wrapped__ = program
-        functools.update_wrapper(self, program)
+        functools.update_wrapper(cast("Any", self), program)
 
     @overload
     def __call__(self, ws: HasEffect[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
@@ -186,10 +202,10 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     def __call__(self, ws: HasEffect[Async], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(self, ws: HasEffect[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
-    def __call__(self, ws: HasEffect[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def __call__(self, ws: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the program with this websocket. Raises TypeError where the first argument is none."""
         if not isinstance(ws, HasEffect):
-            name = getattr(self.__wrapped__, "__name__", "a polymorphic program")
-            raise TypeError(f"{name}() takes a WebSocket first, not {type(ws).__name__}")
+            raise TypeError(f"{self.__wrapped__.__name__}() takes a WebSocket first, not {type(ws).__name__}")
         return ws._lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
 
 
@@ -208,6 +224,6 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     finally:
         coroutine.close()
     raise RuntimeError(
-        f"{coroutine.__qualname__} awaited something that is not of the blocking flavour: "
-        "a program may await only the websocket's methods and other programs"
+        f"{getattr(coroutine, '__qualname__', 'the program')} awaited something that is not of the blocking flavour: a "
+        "program may await only the websocket's methods and other programs"
     )

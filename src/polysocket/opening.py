@@ -30,6 +30,7 @@ from polysocket.websocket import WebSocket
 
 __all__ = ["ConnectOptions", "accept_websocket", "open_websocket"]
 
+
 class ConnectOptions(TypedDict, total=False):
     """What ``connect`` takes beside the URL or request; what is given here goes before the request's own."""
 
@@ -64,15 +65,11 @@ class Route:
 
 
 def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
-    given: dict[str, Any] = dict(options)
+    unix_path = options.get("unix_path")
+    route = Route(options.get("ssl"), options.get("sock"), None if unix_path is None else os.fspath(unix_path))
+    limits: dict[str, Any] = {name: value for name, value in options.items() if name not in Route.__slots__}
     request = target if isinstance(target, Request) else basic_request.get(target)
-    unix_path = given.pop("unix_path", None)
-    route = Route(
-        ssl=given.pop("ssl", None),
-        sock=given.pop("sock", None),
-        unix_path=None if unix_path is None else os.fspath(unix_path),
-    )
-    request = dataclasses.replace(request, **given)
+    request = dataclasses.replace(request, **limits)
     if request.url is None:
         raise InvalidRequest("the request names no URL: add it with .get(url)")
     if route.ssl is not None and not request.url.secure:
@@ -150,9 +147,8 @@ def _explained(error: OSError) -> str:
     """The error in words, with those of the single attempts where there were many."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not valid: {error.verify_message}"
-    if isinstance(error.__cause__, ExceptionGroup):
-        return "; ".join(dict.fromkeys(str(attempt) for attempt in error.__cause__.exceptions))
-    return str(error)
+    attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
+    return "; ".join(dict.fromkeys(str(attempt) for attempt in attempts)) or str(error)
 
 
 async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) -> Upgraded | Response:
@@ -168,7 +164,8 @@ async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) ->
 
 def _session(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
     connection = Connection(role, upgraded.deflate, limits.max_message_size)
-    return Session(effect, link, connection, upgraded.response, limits.close_timeout, upgraded.trailing)
+    connection.receive(upgraded.trailing)
+    return Session(effect, link, connection, upgraded.response, limits.close_timeout)
 
 
 async def accept_websocket(effect: Effect, link: Link, limits: Request = basic_request) -> WebSocket[Any]:

@@ -1,7 +1,7 @@
 """Requests and responses as values: what to open, with what headers and limits, and what the server answered.
 
-Values only: each call on a :class:`Request` gives a new one, and wrong input is refused here, before anything is opened.
-Secrets (credentials, cookies, query strings) stay out of every ``repr``.
+Values only: each call on a :class:`Request` gives a new one, and wrong input is refused here, before anything is
+opened. Secrets (credentials, cookies, query strings) stay out of every ``repr``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from polysocket.errors import InvalidRequest, InvalidURL
@@ -50,8 +50,14 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("pairs",)
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self.pairs: tuple[tuple[str, str], ...] = tuple(pairs)
+    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs: tuple[tuple[str, str], ...]
+        if isinstance(fields, Headers):
+            self.pairs = fields.pairs
+        elif isinstance(fields, Mapping):
+            self.pairs = tuple(cast("Mapping[str, str]", fields).items())
+        else:
+            self.pairs = tuple(fields)
 
     def get_all(self, name: str) -> list[str]:
         """Every value of the field, in order; an empty list where there is none."""
@@ -165,9 +171,9 @@ def _without_secrets(url: str) -> str:
 class Deflate:
     """Compression by permessage-deflate (RFC 7692): what to offer or accept, and how to compress.
 
-    ``client_`` and ``server_`` say whose compressor is meant, as in the RFC. Window bits (8 to 15) bound the memory that
-    the sliding window takes: 2\\ :sup:`bits` bytes; no context takeover frees it after each message, at the price of
-    compression. ``level`` (0 to 9, or -1 for zlib's default) and ``memory_level`` (1 to 9) are this side's zlib settings.
+    ``client_`` and ``server_`` say whose compressor is meant, as in the RFC. Window bits (8 to 15) bound the memory
+    that the sliding window takes; no context takeover frees it after each message, at the price of compression.
+    ``level`` (0 to 9, or -1 for zlib's default) and ``memory_level`` (1 to 9) are this side's zlib settings.
     """
 
     server_no_context_takeover: bool = False
@@ -242,8 +248,7 @@ class Request:
     def with_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Request:
         """Add many headers, as by :meth:`header`."""
         request = self
-        pairs = headers.pairs if isinstance(headers, Headers) else headers
-        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+        for name, value in Headers(headers).pairs:
             request = request.header(name, value)
         return request
 

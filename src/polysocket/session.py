@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -40,13 +40,7 @@ class Session:
     """An open websocket of either side; its public coroutine functions are lifted by :class:`~polysocket.WebSocket`."""
 
     def __init__(
-        self,
-        effect: Effect,
-        link: Link,
-        connection: Connection,
-        response: Response,
-        close_timeout: float | None,
-        trailing: bytes = b"",
+        self, effect: Effect, link: Link, connection: Connection, response: Response, close_timeout: float | None
     ) -> None:
         self.response = response
         self._effect = effect
@@ -61,10 +55,7 @@ class Session:
         self._message_owner: object = None
         self._pings: list[_Ping] = []
         self._due_pong: Pong | None = None
-        if trailing:
-            # Bytes that came behind the opening handshake, in one piece with it.
-            connection.receive(trailing)
-            self._answer()
+        self._answer()  # A Close may have come in one piece with the opening handshake.
 
     @property
     def is_open(self) -> bool:
@@ -81,11 +72,11 @@ class Session:
     async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
         """Receive the next frame, whatever it is: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
 
-        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. It is for one caller at a time. A
-        cancellation, or a timeout, loses no frame.
+        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. It is for one caller at a time.
+        A cancellation, or a timeout, loses no frame.
 
-        Raises :class:`WebSocketClosed` after the Close, and where the websocket ended without one (a subclass says why);
-        :class:`ReceiveTimeout`; :class:`ConcurrentReceive`.
+        Raises :class:`WebSocketClosed` after the Close, and where the websocket ended without one (a subclass says
+        why); :class:`ReceiveTimeout`; :class:`ConcurrentReceive`.
         """
         return await self._exclusively(self._next(pong_on_ping), timeout)
 
@@ -113,12 +104,18 @@ class Session:
         return await self._exclusively(self._next_data(Binary, pong_on_ping), timeout)
 
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
-        """Receive a whole text message, its fragments joined (sttp's ``receiveText``); raises as its frame's twin."""
+        """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
+
+        Raises as :meth:`receive_text_frame`.
+        """
         frames = await self._exclusively(self._next_message(Text, pong_on_ping), timeout)
         return frames[0].payload if len(frames) == 1 else "".join([frame.payload for frame in frames])
 
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
-        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``); raises as its frame's twin."""
+        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
+
+        Raises as :meth:`receive_binary_frame`.
+        """
         frames = await self._exclusively(self._next_message(Binary, pong_on_ping), timeout)
         return frames[0].payload if len(frames) == 1 else b"".join([frame.payload for frame in frames])
 
@@ -198,9 +195,9 @@ class Session:
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
         """Send a frame (sttp's ``send``), and wait until the network has taken it.
 
-        ``Text("…", final=False)`` begins a message of many frames; each further one is sent with ``is_continuation``, and
-        the last one is final. Meanwhile other tasks' and threads' data frames wait; control frames do not. A Close begins
-        the closing handshake; then the answer can be received.
+        ``Text("…", final=False)`` begins a message of many frames; each further one is sent with ``is_continuation``,
+        and the last one is final. Meanwhile other tasks' and threads' data frames wait; control frames do not. A Close
+        begins the closing handshake; then the answer can be received.
 
         A cancelled send has sent the whole frame or nothing. Raises :class:`WebSocketClosed` where the websocket has
         ended, :class:`InvalidFrame` for a frame that may not be sent.
@@ -245,7 +242,7 @@ class Session:
             raise self._connection.error()
         return ping.seconds
 
-    def _send_or_wait(self, frame: Frame | Close, is_continuation: bool) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    def _send_or_wait(self, frame: Frame | Close, is_continuation: bool) -> Callable[[], Awaitable[object]] | None:
         """Send the frame, or give what is to be awaited before the next try."""
         is_data = isinstance(frame, Text | Binary)
         with self._lock:
@@ -301,7 +298,7 @@ class Session:
     # Reading
 
     async def _read_until(self, is_ready: Callable[[], bool]) -> None:
-        """Read from the link, or wait while another caller reads, until ``is_ready``, which is called under the lock."""
+        """Read, or wait while another caller does, until ``is_ready``, which is called under the lock."""
         while True:
             with self._lock:
                 if is_ready():
@@ -371,8 +368,8 @@ class Session:
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection; sttp's ``close``.
 
-        It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled, the
-        connection is ended as it is. Frames received before can still be received; data frames that come after are
+        It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled,
+        the connection is ended as it is. Frames received before can still be received; data frames that come after are
         dropped, unless another task or thread receives them. ``close_info`` tells how it went.
 
         Raises :class:`InvalidFrame` for a code or a reason that may not be sent.

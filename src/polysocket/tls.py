@@ -114,7 +114,8 @@ class TLSLink:
             except ssl.SSLWantReadError:
                 ended = False
             except ssl.SSLEOFError:
-                # The end without close_notify: the WebSocket's own closing handshake tells whether something is missing.
+                # The end without close_notify: the WebSocket's own closing handshake tells whether something is
+                # missing.
                 ended = True
             except ssl.SSLError:
                 # What came before the broken record is good; the next call meets it again.

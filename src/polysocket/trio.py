@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Unpack
 
 import trio
@@ -25,8 +25,8 @@ READ_SIZE = 64 * 1024
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Trio]:
     """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
 
-    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses say
-    at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
+    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
     """
     return Opening(lambda: open_websocket(TrioEffect(), url_or_request, options))
 
@@ -40,7 +40,7 @@ class TrioEffect:
     now = staticmethod(trio.current_time)
 
     @contextlib.asynccontextmanager
-    async def time_limit(self, seconds: float | None, /) -> AsyncIterator[None]:
+    async def time_limit(self, seconds: float | None, /) -> AsyncGenerator[None]:
         """A cancel scope with a deadline."""
         with trio.CancelScope() as scope:
             if seconds is not None:

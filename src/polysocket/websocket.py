@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from concurrent.futures import Future
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from polysocket.effect import Async, Blocking, HasEffect, Threaded, direct, lifted
 from polysocket.errors import CloseInfo, WebSocketClosed
@@ -35,8 +35,8 @@ class _AsyncEither(Protocol[E_co]):
     def __call__(self, call: Callable[[], Awaitable[T]], /) -> Coroutine[Any, Any, T | E_co]: ...
 
 
-class _ThreadedEither(Protocol[E_co]):
-    def __call__(self, call: Callable[[], Future[T]], /) -> Future[T | E_co]: ...
+class _ThreadedEither(Protocol[E]):
+    def __call__(self, call: Callable[[], Future[T]], /) -> Future[T | E]: ...
 
 
 class _Either(Generic[E]):
@@ -79,8 +79,8 @@ def _close_or_none(error: WebSocketClosed) -> Close | None:
 class WebSocket(HasEffect[F_co]):
     """An open websocket whose methods give their results in ``F``: sttp's ``WebSocket[F]``.
 
-    Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the messages,
-    ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other.
+    Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the
+    messages, ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other.
     """
 
     def __init__(self, session: Session, lift: Callable[[Callable[..., Coroutine[Any, Any, Any]]], Callable[..., Any]]):
@@ -106,8 +106,8 @@ class WebSocket(HasEffect[F_co]):
         _close_or_raise,
         """Call ``call`` and give its result, or the Close where one was received (sttp's ``eitherClose``).
 
-        Takes a function of no arguments, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` where the websocket
-        has ended without a Close.
+        Takes a function of no arguments, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` where the
+        websocket has ended without a Close.
         """,
     )
     either = _Either(
@@ -140,14 +140,17 @@ class WebSocket(HasEffect[F_co]):
 
     def _for_programs(self) -> WebSocket[Async]:
         if self._lift is direct:
-            return self  # type: ignore[return-value]  # F is Async where the lift is direct
+            return cast("WebSocket[Async]", self)
         return WebSocket(self._session, direct)
 
     def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]:
         return self
 
     def __exit__(
-        self: WebSocket[Blocking], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self: WebSocket[Blocking],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self._leave(error)
 

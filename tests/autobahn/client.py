@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from polysocket import Async, WebSocket, WebSocketClosed, polymorphic
-from polysocket.request import Deflate
+from polysocket import Async, Deflate, WebSocket, WebSocketClosed, polymorphic
 
 # Every parameter is offered, so that no case on compression is left out; the limits are the cases' own (16 MiB).
 OPTIONS: dict[str, Any] = {

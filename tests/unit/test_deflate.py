@@ -178,8 +178,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> WatchedZlib:
         ),
         (
             Deflate(True, True, 15, 8),
-            "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-            + "; server_max_window_bits=15; client_max_window_bits=8",
+            (
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+                "server_max_window_bits=15; client_max_window_bits=8"
+            ),
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""The sans-IO core: bytes to frames and frames to bytes, for both sides; it never reads a socket, a clock or a thread."""
+"""The sans-IO core: bytes to frames and frames to bytes, for both sides; it never reads a socket or a clock."""

@@ -1,7 +1,8 @@
 """The states of a connection after its opening handshake, and the table that moves between them.
 
-RFC 6455 §7 in one place: no other module says which state follows which. :class:`~polysocket.core.connection.Connection`
-moves through the table; whatever is not in it can't happen, and :func:`after` says so loudly.
+RFC 6455 §7 in one place: no other module says which state follows which.
+:class:`~polysocket.core.connection.Connection` moves through the table; whatever is not in it can't happen, and
+:func:`after` says so loudly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A WebSocket connection after its opening handshake, sans-IO: bytes in, frames out; frames in, bytes out.
 
-wsproto judges every frame but those that the fast lane takes, and gets its bytes frame by frame, so that the lane can go
-on behind each. What wsproto lacks is mended here: limits are checked before it buffers, a failed connection reads
+wsproto judges every frame but those that the fast lane takes, and gets its bytes frame by frame, so that the lane can
+go on behind each. What wsproto lacks is mended here: limits are checked before it buffers, a failed connection reads
 nothing more, and the answer to a Close is given. Not thread-safe: the session guards it.
 """
 
@@ -71,14 +71,15 @@ class Connection:
         # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
         self._header = b""
         self._left: int | None = None
-        self._pieces: list[str] | list[bytes] = []
+        self._texts: list[str] = []
+        self._binaries: list[bytes] = []
         # The message that is being received, where it has fragments.
         self._message_size = 0
         self._message_fragments = 0
         self._in_message = False
         self._message_deflated = False
         # The message that is being sent, where it has fragments.
-        self._open_message: type[Text] | type[Binary] | None = None
+        self._open_message: type[Text | Binary] | None = None
         self._outgoing: list[bytes] = []
         # How it ended.
         self._began: Side | None = None
@@ -148,7 +149,9 @@ class Connection:
     def receive_end(self, error: Exception | None = None) -> None:
         """The TCP connection has ended, by itself or by a network ``error``."""
         self._network_error = error
-        self._end(Side.REMOTE, CloseCause.NETWORK, "the connection ended without a Close" if error is None else str(error))
+        self._end(
+            Side.REMOTE, CloseCause.NETWORK, "the connection ended without a Close" if error is None else str(error)
+        )
 
     def abandon(self, cause: CloseCause, detail: str) -> None:
         """This side ends the TCP connection as it is, without waiting any longer."""
@@ -218,24 +221,23 @@ class Connection:
                         self._fail_as_judged(CloseReason(code), reason or "")
                     else:
                         self._receive_close(Close(int(code), reason or ""))
+                case _:
+                    raise RuntimeError(f"wsproto gave {event!r}, which polysocket does not know")
 
     def _receive_piece(self, event: events.TextMessage | events.BytesMessage) -> None:
         self._in_message = not event.message_finished
-        frame: DataFrame
         if isinstance(event, events.TextMessage):
-            texts: list[str] = self._pieces  # type: ignore[assignment]
-            texts.append(event.data)
-            if not event.frame_finished:
-                return
-            frame = Text("".join(texts), event.message_finished)
+            self._texts.append(event.data)
         else:
-            binaries: list[bytes] = self._pieces  # type: ignore[assignment]
-            binaries.append(event.data)
-            if not event.frame_finished:
-                return
-            frame = Binary(b"".join(binaries), event.message_finished)
-        self._pieces = []
-        self._queue(frame)
+            self._binaries.append(bytes(event.data))
+        if not event.frame_finished:
+            return
+        if isinstance(event, events.TextMessage):
+            self._queue(Text("".join(self._texts), event.message_finished))
+            self._texts.clear()
+        else:
+            self._queue(Binary(b"".join(self._binaries), event.message_finished))
+            self._binaries.clear()
         if event.message_finished:
             self._message_size = self._message_fragments = 0
 
@@ -283,7 +285,7 @@ class Connection:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be awaited: the TCP connection ended, or is this side's to end (RFC 6455 §7.1.1)."""
+        """Whether nothing is to be awaited any more: the connection ended, or a server may end it (RFC 6455 §7.1.1)."""
         return self.state is State.CLOSED or (self.state is State.CLOSE_EXCHANGED and not self._masks)
 
     @property
@@ -297,17 +299,15 @@ class Connection:
         """The error for whoever goes on using an ended connection."""
         info = self.close_info
         assert info is not None, "only an ended connection has an error"
-        match info.cause:
-            case CloseCause.PROTOCOL_ERROR:
-                return ProtocolError(info)
-            case CloseCause.LIMIT:
-                return MessageTooBig(info, self._limit)
-            case CloseCause.NETWORK | CloseCause.TIMEOUT:
-                error = ConnectionLost(info)
-                error.__cause__ = self._network_error
-                return error
-            case CloseCause.CLOSE:
-                return WebSocketClosed(info)
+        if info.cause is CloseCause.CLOSE:
+            return WebSocketClosed(info)
+        if info.cause is CloseCause.PROTOCOL_ERROR:
+            return ProtocolError(info)
+        if info.cause is CloseCause.LIMIT:
+            return MessageTooBig(info, self._limit)
+        lost = ConnectionLost(info)
+        lost.__cause__ = self._network_error
+        return lost
 
     # Sending
 

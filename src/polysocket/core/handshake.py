@@ -458,12 +458,10 @@ def _url(request: Request) -> WebSocketURL:
 
 
 def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
-    values = response.headers.get_all("Location")
+    answered = f"the server answered {response.status_line}"
+    values = [value for value in response.headers.get_all("Location") if value]
     if len(values) != 1:
-        has = f"has {len(values)}" if values else "has none"
-        raise RedirectRefused(
-            response, f"the server answered {response.status_line}, which must have one Location, but {has}"
-        )
+        raise RedirectRefused(response, f"{answered}, which needs one Location, but it has {len(values) or 'none'}")
     reference = _as_utf8(values[0])
     base = f"{'https' if here.secure else 'http'}://{here.authority}{here.target}"
     try:
@@ -473,8 +471,7 @@ def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
     try:
         there = WebSocketURL.parse(re.sub(r"^http(s?):", r"ws\1:", joined, flags=re.IGNORECASE))
     except InvalidURL as error:
-        message = f"the server answered {response.status_line} with a Location that can't be used: {error}"
-        raise RedirectRefused(response, message) from error
+        raise RedirectRefused(response, f"{answered} with a Location that can't be used: {error}") from error
     if there.credentials is not None:  # RFC 9110 §4.2.4: an error, where the URL's source is not trusted
         raise RedirectRefused(response, f"the server redirects to a Location with a user name in it: {there}")
     return there
@@ -554,7 +551,9 @@ def _offered_subprotocols(headers: Headers) -> tuple[str, ...]:
 
 
 def _response(event: h11.InformationalResponse | h11.Response) -> Response:
-    return Response(event.status_code, _headers(event), event.reason.decode("latin-1"))
+    # h11 lets control characters through, and the reason stands unescaped in messages
+    reason = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", event.reason.decode("latin-1"))
+    return Response(event.status_code, _headers(event), reason)
 
 
 def _headers(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:

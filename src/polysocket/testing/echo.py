@@ -1,0 +1,113 @@
+"""A WebSocket echo server on loopback, for tests and demonstrations: the server's half of the programs, in threads.
+
+It is no server for production: each connection has a thread of its own, and there is no limit on their number.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from polysocket.blocking import BlockingEffect
+from polysocket.effect import Link, run
+from polysocket.errors import OpeningFailed, WebSocketClosed
+from polysocket.frames import Binary, Text
+from polysocket.opening import accept_websocket
+from polysocket.request import Request, basic_request
+from polysocket.tls import TLSLink
+
+__all__ = ["EchoServer"]
+
+
+class EchoServer:
+    """Echoes each message on ``url`` from the beginning of its ``with`` to the end, which ends every connection.
+
+    It listens on a free port of 127.0.0.1, or on a Unix socket at ``unix_path``; with a server's ``ssl`` context, by
+    TLS for the name ``localhost``. ``limits`` says which compression, subprotocols and sizes it accepts.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        unix_path: str | os.PathLike[str] | None = None,
+        limits: Request = basic_request,
+    ) -> None:
+        self._ssl = ssl
+        self._unix_path = None if unix_path is None else os.fspath(unix_path)
+        self._limits = limits
+        self._effect = BlockingEffect()
+        self._lock = threading.Lock()
+        self._links: set[Link] = set()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        """Where to connect to."""
+        scheme = "ws" if self._ssl is None else "wss"
+        if self._unix_path is not None:
+            return f"{scheme}://localhost/"
+        return f"{scheme}://localhost:{self._listener.getsockname()[1]}/"
+
+    def __enter__(self) -> Self:
+        if self._unix_path is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self._unix_path)
+            self._listener.listen()
+        self._stopping, self._stop = socket.socketpair()
+        self._begin(self._listen)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.close()
+        self._threads[0].join()
+        with self._lock:
+            for link in self._links:
+                link.abort()
+        for thread in self._threads[1:]:
+            thread.join()
+        self._listener.close()
+        self._stopping.close()
+
+    def _begin(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _listen(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._listener, self._stopping], [], [])
+            if self._stopping in ready:
+                return
+            sock, _ = self._listener.accept()
+            self._begin(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        link: Link = run(self._effect.adopt(sock))
+        with self._lock:
+            self._links.add(link)
+        try:
+            run(self._echo(link))
+        except (OpeningFailed, WebSocketClosed, OSError):
+            pass  # What a client does wrong is the client's affair.
+        finally:
+            link.abort()
+            with self._lock:
+                self._links.discard(link)
+
+    async def _echo(self, link: Link) -> None:
+        if self._ssl is not None:
+            async with self._effect.time_limit(self._limits.open_timeout):
+                link = await TLSLink.start(link, self._ssl, server_side=True)
+        websocket = (await accept_websocket(self._effect, link, self._limits))._for_programs()
+        async with websocket:
+            async for message in websocket:
+                await websocket.send(Text(message) if isinstance(message, str) else Binary(message))
