@@ -152,6 +152,7 @@ class Session:
         with self._lock:
             frame = self._connection.next_frame()
             if frame is None and self._has_ended():
+                self._settle()
                 raise self._connection.error()
             if self._readers and not self._connection.is_full:
                 _wake(self._readers)
@@ -286,6 +287,12 @@ class Session:
             self._due_pong = None
             self._answer()
 
+    def _settle(self) -> None:
+        """Act on what the connection has decided by itself."""
+        self._answer()
+        if not self.is_open:
+            _wake(self._senders)
+
     def _answer(self) -> None:
         """Send what the connection has to say; the error of a broken link is left to whoever reads its end."""
         data = self._connection.data_to_send()
@@ -303,6 +310,11 @@ class Session:
             with self._lock:
                 if is_ready():
                     return
+                if self._connection.is_failing:
+                    # Nothing more will come, and whoever waits here does not take the frames before the failure.
+                    self._connection.fail()
+                    self._settle()
+                    continue
                 waiter = None
                 if self._reading or (self._connection.is_full and not self._receiving):
                     waiter = self._effect.event()
@@ -343,10 +355,8 @@ class Session:
             for frame in islice(self._connection.frames, known, None):
                 if isinstance(frame, Pong):
                     self._match_pong(frame.payload)
-        self._answer()
+        self._settle()
         self._send_due_pong()
-        if not self.is_open:
-            _wake(self._senders)
 
     def _match_pong(self, payload: bytes) -> None:
         for position, ping in enumerate(self._pings):

@@ -81,7 +81,8 @@ class Connection:
         # The message that is being sent, where it has fragments.
         self._open_message: type[Text | Binary] | None = None
         self._outgoing: list[bytes] = []
-        # How it ended.
+        # How it ended, or will.
+        self._verdict: tuple[Close, CloseCause, str] | None = None
         self._began: Side | None = None
         self._cause = CloseCause.CLOSE
         self._detail = ""
@@ -92,10 +93,11 @@ class Connection:
     # Receiving
 
     def next_frame(self) -> Frame | Close | None:
-        """The next frame received, or None where more bytes are needed."""
+        """The next frame received; None where more bytes are needed, or where the connection has ended."""
         if self.frames:
             return self.frames.popleft()
         self._queued = 0
+        self.fail()
         return None
 
     @property
@@ -110,7 +112,7 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the other side; what they mean is in ``frames``, ``state`` and :meth:`data_to_send`."""
-        if self.state not in (State.OPEN, State.CLOSE_SENT):
+        if not self._is_receiving:
             return
         if self._chunks:
             self._chunks.append(data)
@@ -121,7 +123,7 @@ class Connection:
             self._chunks.clear()
         position = 0
         end = len(data)
-        while position < end and self.state in (State.OPEN, State.CLOSE_SENT):
+        while position < end and self._is_receiving:
             if self.is_full:
                 # A few bytes may inflate to many: what is inflated is bounded too.
                 self._chunks.append(data[position:])
@@ -145,6 +147,11 @@ class Connection:
     def discard(self) -> None:
         """From now on keep no frame but the Close: this side is closing, and nobody will take them."""
         self._discards = True
+        self.fail()
+
+    @property
+    def _is_receiving(self) -> bool:
+        return self.state in (State.OPEN, State.CLOSE_SENT) and self._verdict is None
 
     def receive_end(self, error: Exception | None = None) -> None:
         """The TCP connection has ended, by itself or by a network ``error``."""
@@ -158,6 +165,7 @@ class Connection:
         self._end(Side.LOCAL, cause, detail)
 
     def _end(self, side: Side, cause: CloseCause, detail: str) -> None:
+        self.fail()
         if self.state in (State.OPEN, State.CLOSE_SENT):
             self._end_by(side, cause, detail)
         if self.state is not State.CLOSED:
@@ -270,10 +278,25 @@ class Connection:
         self._fail(CloseCode.MESSAGE_TOO_BIG, CloseCause.LIMIT, detail)
 
     def _fail(self, code: int, cause: CloseCause, detail: str) -> None:
-        """*Fail the WebSocket connection* (RFC 6455 §7.1.7): send a Close where none was, and read nothing more."""
+        reason = detail.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
+        self._verdict = Close(code, reason), cause, detail
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether what came behind ``frames`` was such that the connection fails once these are taken.
+
+        Until then this side may still answer what was good.
+        """
+        return self._verdict is not None
+
+    def fail(self) -> None:
+        """*Fail the WebSocket connection* (RFC 6455 §7.1.7) where that is due: send a Close where none was."""
+        if self._verdict is None:
+            return
+        close, cause, detail = self._verdict
+        self._verdict = None
         self._end_by(Side.LOCAL, cause, detail)
         if self._sent is None:
-            close = Close(code, detail.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore"))
             self._write_close(close)
         self.state = after(self.state, Event.FAIL)
 
