@@ -111,8 +111,9 @@ class BlockingEffect:
         """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
         try:
             sock = socket.create_connection((host, port), timeout=_deadlines.remaining())
-        except TimeoutError:
-            _deadlines.remaining()
+        except TimeoutError as error:
+            if error.errno is None:  # Python's, not the system's
+                raise DeadlinePassed from error
             raise
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return SocketLink(sock)
@@ -121,8 +122,7 @@ class BlockingEffect:
         """Connect to a Unix socket."""
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.settimeout(_deadlines.remaining())
-            sock.connect(path)
+            sock.connect(path)  # It never waits for long: a Unix socket refuses at once.
         except BaseException:
             sock.close()
             raise

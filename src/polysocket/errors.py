@@ -1,20 +1,22 @@
 """The errors, each with the data that its handler needs.
 
-WebSocketError
-├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
-├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
-├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
-├── OpeningFailed                                              there is no websocket
-│   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
-│   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
-│   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
-│   └── UpgradeRejected                                        another answer than 101: ``.response``
-│       └── RedirectRefused                                    a redirect that may not be followed
-├── ReceiveTimeout                             (TimeoutError)  ``timeout=`` passed; nothing was lost
-└── WebSocketClosed                                            it has ended: ``.close``, ``.close_info``
-    ├── ProtocolError                                          the other side broke RFC 6455 or 7692
-    ├── MessageTooBig                                          a message over ``.limit`` bytes
-    └── ConnectionLost                                         no Close came: network error, end of stream, silence
+::
+
+    WebSocketError
+    ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
+    ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
+    ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
+    ├── OpeningFailed                                              there is no websocket
+    │   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
+    │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
+    │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
+    │   └── UpgradeRejected                                        another answer than 101: ``.response``
+    │       └── RedirectRefused                                    a redirect that may not be followed
+    ├── ReceiveTimeout                             (TimeoutError)  ``timeout=`` passed; nothing was lost
+    └── WebSocketClosed                                            it has ended: ``.close``, ``.close_info``
+        ├── ProtocolError                                          the other side broke RFC 6455 or 7692
+        ├── MessageTooBig                                          a message over ``.limit`` bytes
+        └── ConnectionLost                                         no Close came: network error, end of stream, silence
 """
 
 from __future__ import annotations

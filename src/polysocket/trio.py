@@ -148,7 +148,7 @@ class SocketLink:
     async def _send_all_pending(self) -> None:
         assert self._sent is not None
         try:
-            while self._unsent and self._error is None:
+            while self._unsent and self._error is None and not self._aborted:
                 await trio.lowlevel.wait_writable(self._socket)
                 self._send_pending()
         except trio.ClosedResourceError:
