@@ -6,13 +6,11 @@ Only waiting lives here, nothing about WebSockets. Neither asyncio nor trio nor 
 from __future__ import annotations
 
 import contextlib
-import math
-import select
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
@@ -20,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from polysocket.effect import Blocking, run
 from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.request import Request
+from polysocket.sockets import Outgoing, wait_until_ready
 from polysocket.websocket import WebSocket
 
 __all__ = ["BlockingEffect", "connect"]
@@ -43,22 +42,19 @@ class DeadlinePassed(BaseException):
     """A time limit has passed: it ends what waits, as a cancellation does elsewhere."""
 
 
-class _Deadlines(threading.local):
-    """The time at which the calling thread must stop waiting."""
-
-    current: float | None = None
-
-    def remaining(self) -> float | None:
-        """Seconds, or None for no limit; raises DeadlinePassed."""
-        if self.current is None:
-            return None
-        seconds = self.current - time.monotonic()
-        if seconds <= 0:
-            raise DeadlinePassed
-        return seconds
+_deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
+"""The time at which the calling program must stop waiting."""
 
 
-_deadlines = _Deadlines()
+def _remaining() -> float | None:
+    """Seconds that the calling program may wait, or None for no limit; raises DeadlinePassed."""
+    deadline = _deadline.get()
+    if deadline is None:
+        return None
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise DeadlinePassed
+    return seconds
 
 
 class _TimeLimit:
@@ -66,17 +62,16 @@ class _TimeLimit:
         self._seconds = seconds
 
     async def __aenter__(self) -> None:
-        self._outer = _deadlines.current
-        self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
-        if self._deadline is not None and (self._outer is None or self._deadline < self._outer):
-            _deadlines.current = self._deadline
+        outer = _deadline.get()
+        own = None if self._seconds is None else time.monotonic() + self._seconds
+        self._is_nearest = own is not None and (outer is None or own < outer)
+        self._token = _deadline.set(own if self._is_nearest else outer)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        own = _deadlines.current == self._deadline
-        _deadlines.current = self._outer
-        if own and isinstance(error, DeadlinePassed):
+        _deadline.reset(self._token)
+        if self._is_nearest and isinstance(error, DeadlinePassed):
             raise TimeoutError(f"{self._seconds} seconds have passed") from None
 
 
@@ -86,7 +81,7 @@ class _Event:
         self.set = self._event.set
 
     async def wait(self) -> None:
-        while not self._event.wait(_deadlines.remaining()):
+        while not self._event.wait(_remaining()):
             pass
 
 
@@ -110,7 +105,7 @@ class BlockingEffect:
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
         try:
-            sock = socket.create_connection((host, port), timeout=_deadlines.remaining())
+            sock = socket.create_connection((host, port), timeout=_remaining())
         except TimeoutError as error:
             if error.errno is None:  # Python's, not the system's
                 raise DeadlinePassed from error
@@ -140,15 +135,14 @@ class SocketLink:
         sock.setblocking(False)
         self._socket = sock
         self._lock = threading.Lock()
-        self._unsent = bytearray()
-        self._error: OSError | None = None
+        self._outgoing = Outgoing(sock)
         self._aborted = False
         self._waiting = 0
 
     @property
     def pending(self) -> int:
         """Bytes that the system has not taken."""
-        return len(self._unsent)
+        return len(self._outgoing)
 
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
@@ -168,13 +162,11 @@ class SocketLink:
         """Send at once what the system takes; the rest is pending."""
         with self._lock:
             self._check()
-            self._unsent += data
-            self._send_pending()
-            self._check()
+            self._outgoing.write(data)
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
-        while self._unsent:
+        while self._outgoing:
             self._check()
             self._wait(readable=False)
 
@@ -192,53 +184,30 @@ class SocketLink:
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._close_if_unused()
 
+    def _check(self) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the connection was ended by this side")
+        self._outgoing.check()
+
     def _close_if_unused(self) -> None:
         # The system may give the number of a closed socket to a new one, for which a waiting thread would then wait.
         if self._aborted and not self._waiting:
             self._socket.close()
-
-    def _check(self) -> None:
-        if self._aborted:
-            raise ConnectionAbortedError("the connection was ended by this side")
-        if self._error is not None:
-            raise type(self._error)(*self._error.args) from self._error
-
-    def _send_pending(self) -> None:
-        try:
-            while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent)]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._error = error
 
     def _wait(self, *, readable: bool) -> bool:
         """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
         with self._lock:
             if self._aborted:
                 return False
-            writable = bool(self._unsent) and self._error is None
             self._waiting += 1
         try:
-            can_read, can_write = _poll(self._socket.fileno(), readable, writable, _deadlines.remaining())
+            fd, writable = self._socket.fileno(), self._outgoing.is_waiting
+            can_read, can_write = wait_until_ready(fd, readable, writable, _remaining())
         finally:
             with self._lock:
                 self._waiting -= 1
                 self._close_if_unused()
         if can_write:
             with self._lock:
-                self._send_pending()
+                self._outgoing.send()
         return can_read
-
-
-def _poll(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-    """Wait until the socket is readable or writable, as asked for, or the time has passed."""
-    if sys.platform == "win32":
-        can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
-        return bool(can_read), bool(can_write)
-    poll = select.poll()
-    poll.register(fd, select.POLLIN * readable | select.POLLOUT * writable)
-    ready = poll.poll(None if seconds is None else math.ceil(seconds * 1000))
-    events = ready[0][1] if ready else 0
-    # Errors and the end of the stream, which are always told, are found by reading or writing.
-    return readable and bool(events & ~select.POLLOUT), writable and bool(events)

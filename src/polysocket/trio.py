@@ -15,6 +15,7 @@ import trio
 from polysocket.effect import Trio, direct
 from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.request import Request
+from polysocket.sockets import Outgoing
 from polysocket.websocket import Opening
 
 __all__ = ["TrioEffect", "connect"]
@@ -76,15 +77,14 @@ class SocketLink:
         # trio's own socket object can't send without waiting.
         self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self._socket.setblocking(False)
-        self._unsent = bytearray()
+        self._outgoing = Outgoing(self._socket)
         self._sent: trio.Event | None = None
-        self._error: OSError | None = None
         self._aborted = False
 
     @property
     def pending(self) -> int:
         """Bytes that the system has not taken."""
-        return len(self._unsent)
+        return len(self._outgoing)
 
     async def read(self) -> bytes:
         """Wait for bytes."""
@@ -100,14 +100,11 @@ class SocketLink:
     def write(self, data: bytes) -> None:
         """Send at once what the system takes; the rest is pending."""
         self._check()
-        self._unsent += data
-        if self._sent is None:
-            self._send_pending()
-            self._check()
-            if self._unsent:
-                # It ends with the last byte, or with the link; no nursery of the user's is at hand for it.
-                self._sent = trio.Event()
-                trio.lowlevel.spawn_system_task(self._send_all_pending)
+        self._outgoing.write(data)
+        if self._outgoing and self._sent is None:
+            # It ends with the last byte, or with the link; no nursery of the user's is at hand for it.
+            self._sent = trio.Event()
+            trio.lowlevel.spawn_system_task(self._send_pending)
 
     async def drain(self) -> None:
         """Wait until nothing is pending; a checkpoint in any case."""
@@ -115,7 +112,7 @@ class SocketLink:
             await trio.lowlevel.checkpoint()
         else:
             await self._sent.wait()
-        if self._unsent:
+        if self._outgoing:
             self._check()
 
     async def close(self) -> None:
@@ -133,24 +130,14 @@ class SocketLink:
     def _check(self) -> None:
         if self._aborted:
             raise ConnectionAbortedError("the connection was ended by this side")
-        if self._error is not None:
-            raise type(self._error)(*self._error.args) from self._error
+        self._outgoing.check()
 
-    def _send_pending(self) -> None:
-        try:
-            while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent)]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._error = error
-
-    async def _send_all_pending(self) -> None:
+    async def _send_pending(self) -> None:
         assert self._sent is not None
         try:
-            while self._unsent and self._error is None and not self._aborted:
+            while self._outgoing.is_waiting and not self._aborted:
                 await trio.lowlevel.wait_writable(self._socket)
-                self._send_pending()
+                self._outgoing.send()
         except trio.ClosedResourceError:
             return
         finally:

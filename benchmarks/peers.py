@@ -1,0 +1,273 @@
+"""Who is measured: each peer is a context manager that connects and gives a way to send and a way to receive.
+
+A peer is used as its users would: the call for text or for binary where there are two, its own buffers and limits.
+Only what would make noise or another job of it is switched off: compression (where it is not what is measured), Pings
+to keep the connection, proxies. A peer's module is imported when it is used, since it may not be installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+__all__ = [
+    "ASYNC_FLAVOURS",
+    "BLOCKING_PEERS",
+    "FLAVOURS",
+    "AsyncClient",
+    "BlockingClient",
+    "Flavour",
+    "OpenAsync",
+    "OpenBlocking",
+    "Peer",
+    "Target",
+    "is_importable",
+]
+
+Message: TypeAlias = Any  # str for text, bytes for binary: what the target says
+Open = TypeVar("Open")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to connect to, what messages will go there, and whether compression is to be agreed on."""
+
+    url: str
+    text: bool
+    compression: bool
+
+
+class BlockingClient(NamedTuple):
+    """A connection."""
+
+    send: Callable[[Message], object]
+    receive: Callable[[], Message]
+
+
+class AsyncClient(NamedTuple):
+    """A connection."""
+
+    send: Callable[[Message], Awaitable[object]]
+    receive: Callable[[], Awaitable[Message]]
+
+
+OpenBlocking: TypeAlias = Callable[[Target], AbstractContextManager[BlockingClient]]
+OpenAsync: TypeAlias = Callable[[Target], AbstractAsyncContextManager[AsyncClient]]
+
+
+# Blocking
+
+
+@contextmanager
+def polysocket_blocking(target: Target) -> Iterator[BlockingClient]:
+    from polysocket import Deflate, blocking
+
+    with blocking.connect(target.url, compression=Deflate() if target.compression else None) as ws:
+        if target.text:
+            yield BlockingClient(ws.send_text, ws.receive_text)
+        else:
+            yield BlockingClient(ws.send_binary, ws.receive_binary)
+
+
+@contextmanager
+def websockets_sync(target: Target) -> Iterator[BlockingClient]:
+    from websockets.sync.client import connect
+
+    compression = "deflate" if target.compression else None
+    with connect(target.url, compression=compression, ping_interval=None, proxy=None) as ws:
+        yield BlockingClient(ws.send, ws.recv)
+
+
+@contextmanager
+def websocket_client(target: Target) -> Iterator[BlockingClient]:
+    import websocket
+
+    ws = websocket.create_connection(target.url, http_no_proxy=["*"])
+    try:
+        yield BlockingClient(ws.send_text if target.text else ws.send_binary, ws.recv)
+    finally:
+        ws.close()
+
+
+# asyncio and uvloop
+
+
+@asynccontextmanager
+async def polysocket_asyncio(target: Target) -> AsyncIterator[AsyncClient]:
+    from polysocket import Deflate
+    from polysocket.asyncio import connect
+
+    async with connect(target.url, compression=Deflate() if target.compression else None) as ws:
+        if target.text:
+            yield AsyncClient(ws.send_text, ws.receive_text)
+        else:
+            yield AsyncClient(ws.send_binary, ws.receive_binary)
+
+
+@asynccontextmanager
+async def websockets_asyncio(target: Target) -> AsyncIterator[AsyncClient]:
+    from websockets.asyncio.client import connect
+
+    compression = "deflate" if target.compression else None
+    async with connect(target.url, compression=compression, ping_interval=None, proxy=None) as ws:
+        yield AsyncClient(ws.send, ws.recv)
+
+
+@asynccontextmanager
+async def aiohttp_client(target: Target) -> AsyncIterator[AsyncClient]:
+    import aiohttp
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(target.url, compress=15 if target.compression else 0) as ws,
+    ):
+        if target.text:
+            yield AsyncClient(ws.send_str, ws.receive_str)
+        else:
+            yield AsyncClient(ws.send_bytes, ws.receive_bytes)
+
+
+@asynccontextmanager
+async def picows_callbacks(target: Target) -> AsyncIterator[AsyncClient]:
+    """The native interface is callbacks, which are joined here with ``receive`` by as little as will do."""
+    from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+    kind = WSMsgType.TEXT if target.text else WSMsgType.BINARY
+    messages: deque[Message] = deque()
+    news = asyncio.Event()
+
+    class Listener(WSListener):
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type is kind:
+                messages.append(frame.get_payload_as_utf8_text() if target.text else frame.get_payload_as_bytes())
+                news.set()
+
+    async def send(message: Message) -> None:
+        transport.send(kind, message)
+
+    async def receive() -> Message:
+        while not messages:
+            news.clear()
+            await news.wait()
+        return messages.popleft()
+
+    transport, _ = await ws_connect(Listener, target.url)
+    try:
+        yield AsyncClient(send, receive)
+    finally:
+        transport.send_close(WSCloseCode.OK)
+        transport.disconnect()
+        await transport.wait_disconnected()
+
+
+@asynccontextmanager
+async def picows_websockets(target: Target) -> AsyncIterator[AsyncClient]:
+    from picows.websockets import connect
+
+    compression = "deflate" if target.compression else None
+    async with connect(target.url, compression=compression, ping_interval=None, proxy=None) as ws:
+        yield AsyncClient(ws.send, ws.recv)
+
+
+@asynccontextmanager
+async def httpx_ws_client(target: Target) -> AsyncIterator[AsyncClient]:
+    import httpx
+    from httpx_ws import aconnect_ws
+
+    async with (
+        httpx.AsyncClient(trust_env=False) as client,
+        aconnect_ws(target.url, client, keepalive_ping_interval_seconds=None) as ws,
+    ):
+        if target.text:
+            yield AsyncClient(ws.send_text, ws.receive_text)
+        else:
+            yield AsyncClient(ws.send_bytes, ws.receive_bytes)
+
+
+# trio
+
+
+@asynccontextmanager
+async def polysocket_trio(target: Target) -> AsyncIterator[AsyncClient]:
+    from polysocket import Deflate
+    from polysocket.trio import connect
+
+    async with connect(target.url, compression=Deflate() if target.compression else None) as ws:
+        if target.text:
+            yield AsyncClient(ws.send_text, ws.receive_text)
+        else:
+            yield AsyncClient(ws.send_binary, ws.receive_binary)
+
+
+@asynccontextmanager
+async def websockets_trio(target: Target) -> AsyncIterator[AsyncClient]:
+    from websockets.trio.client import connect
+
+    compression = "deflate" if target.compression else None
+    async with connect(target.url, compression=compression, ping_interval=None, proxy=None) as ws:
+        yield AsyncClient(ws.send, ws.recv)
+
+
+@asynccontextmanager
+async def trio_websocket(target: Target) -> AsyncIterator[AsyncClient]:
+    from trio_websocket import open_websocket_url
+
+    async with open_websocket_url(target.url) as ws:
+        yield AsyncClient(ws.send_message, ws.get_message)
+
+
+# All of them
+
+
+@dataclass(frozen=True, slots=True)
+class Peer(Generic[Open]):
+    """A library in one flavour."""
+
+    name: str
+    open: Open
+    module: str  # that must be importable
+    distribution: str
+    compresses: bool = False
+
+
+BLOCKING_PEERS: list[Peer[OpenBlocking]] = [
+    Peer("polysocket", polysocket_blocking, "polysocket.blocking", "polysocket", compresses=True),
+    Peer("websockets", websockets_sync, "websockets.sync.client", "websockets", compresses=True),
+    Peer("websocket-client", websocket_client, "websocket", "websocket-client"),
+]
+ASYNCIO_PEERS: list[Peer[OpenAsync]] = [
+    Peer("polysocket", polysocket_asyncio, "polysocket.asyncio", "polysocket", compresses=True),
+    Peer("websockets", websockets_asyncio, "websockets.asyncio.client", "websockets", compresses=True),
+    Peer("aiohttp", aiohttp_client, "aiohttp", "aiohttp", compresses=True),
+    Peer("picows", picows_callbacks, "picows", "picows"),
+    Peer("picows.websockets", picows_websockets, "picows.websockets", "picows", compresses=True),
+    Peer("httpx-ws", httpx_ws_client, "httpx_ws", "httpx-ws"),
+]
+TRIO_PEERS: list[Peer[OpenAsync]] = [
+    Peer("polysocket", polysocket_trio, "polysocket.trio", "polysocket", compresses=True),
+    Peer("websockets", websockets_trio, "websockets.trio.client", "websockets", compresses=True),
+    Peer("trio-websocket", trio_websocket, "trio_websocket", "trio-websocket"),
+]
+
+
+def run_on_asyncio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return asyncio.run(program())
+
+
+def run_on_uvloop(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(program())
+
+
+def run_on_trio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    import trio
+
+    return trio.run(program)

@@ -1,0 +1,214 @@
+"""The tree of errors: what each also is, what data it carries through pickling and copying, and how it reads."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from polysocket import errors
+from polysocket.errors import (
+    CloseCause,
+    CloseInfo,
+    ConcurrentReceive,
+    ConnectFailed,
+    ConnectionLost,
+    InvalidFrame,
+    InvalidRequest,
+    InvalidUpgrade,
+    InvalidURL,
+    MessageTooBig,
+    OpeningFailed,
+    OpenTimeout,
+    ProtocolError,
+    ReceiveTimeout,
+    RedirectRefused,
+    Side,
+    UnexpectedFrame,
+    UpgradeRejected,
+    WebSocketClosed,
+    WebSocketError,
+)
+from polysocket.frames import Close, CloseCode
+from polysocket.request import Headers, Response
+
+INFO = CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1001, "bye"), Close(1001))
+REJECTION = Response(403, Headers([("X-Reason", "policy")]), "Forbidden", body=b"no entry")
+
+EACH: list[WebSocketError] = [
+    WebSocketError("why"),
+    InvalidURL("why"),
+    InvalidRequest("why"),
+    InvalidFrame("why"),
+    UnexpectedFrame("why"),
+    ConcurrentReceive("why"),
+    OpeningFailed("why"),
+    ConnectFailed("why"),
+    OpenTimeout("why"),
+    InvalidUpgrade("why"),
+    UpgradeRejected(REJECTION),
+    RedirectRefused(REJECTION, "why"),
+    ReceiveTimeout("why"),
+    WebSocketClosed(INFO),
+    ProtocolError(INFO),
+    MessageTooBig(INFO, 1024),
+    ConnectionLost(INFO),
+]
+
+# Beside WebSocketError, as the module's docstring draws it.
+ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
+    WebSocketError: set(),
+    InvalidURL: {ValueError},
+    InvalidRequest: {ValueError},
+    InvalidFrame: {ValueError},
+    UnexpectedFrame: set(),
+    ConcurrentReceive: {RuntimeError},
+    OpeningFailed: set(),
+    ConnectFailed: {OpeningFailed, OSError},
+    OpenTimeout: {OpeningFailed, TimeoutError, OSError},
+    InvalidUpgrade: {OpeningFailed},
+    UpgradeRejected: {OpeningFailed},
+    RedirectRefused: {OpeningFailed, UpgradeRejected},
+    ReceiveTimeout: {TimeoutError, OSError},
+    WebSocketClosed: set(),
+    ProtocolError: {WebSocketClosed},
+    MessageTooBig: {WebSocketClosed},
+    ConnectionLost: {WebSocketClosed},
+}
+
+
+def named(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__
+
+
+def test_the_tests_know_every_public_error() -> None:
+    public = {getattr(errors, name) for name in errors.__all__} - {Side, CloseCause, CloseInfo}
+    assert public == set(ALSO) == {type(error) for error in EACH}
+
+
+@pytest.mark.parametrize("kind", ALSO, ids=named)
+def test_each_error_is_caught_as_what_the_tree_says_and_as_nothing_else(kind: type[WebSocketError]) -> None:
+    others = set(ALSO) | {ValueError, RuntimeError, OSError, TimeoutError, ConnectionError, KeyError, EOFError}
+    assert {other for other in others if issubclass(kind, other)} == ALSO[kind] | {WebSocketError, kind}
+
+
+@pytest.mark.parametrize("kind", ALSO, ids=named)
+def test_each_error_says_what_happened(kind: type[WebSocketError]) -> None:
+    assert kind.__doc__
+
+
+def pickled(error: WebSocketError, protocol: int) -> WebSocketError:
+    copied: WebSocketError = pickle.loads(pickle.dumps(error, protocol))
+    return copied
+
+
+WAYS: dict[str, Callable[[WebSocketError], WebSocketError]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "oldest pickle of slots": lambda error: pickled(error, 2),
+    "newest pickle": lambda error: pickled(error, pickle.HIGHEST_PROTOCOL),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", EACH, ids=named)
+def test_each_error_goes_through_pickling_and_copying_with_all_its_data(error: WebSocketError, way: str) -> None:
+    """So that it can come out of a process pool."""
+    copied = WAYS[way](error)
+    assert type(copied) is type(error)
+    assert str(copied) == str(error)
+    assert copied.args == error.args
+    assert vars(copied) == vars(error)
+
+
+def test_a_rejection_carries_the_response_and_tells_its_status() -> None:
+    error = UpgradeRejected(REJECTION)
+    assert error.response is REJECTION
+    assert str(error) == "the server did not upgrade: it answered 403 Forbidden"
+    assert str(UpgradeRejected(Response(599, Headers()))) == "the server did not upgrade: it answered 599"
+
+
+def test_a_refused_redirect_carries_the_response_and_tells_why() -> None:
+    error = RedirectRefused(REJECTION, "it leads from wss to ws")
+    assert error.response is REJECTION
+    assert str(error) == "it leads from wss to ws"
+
+
+@pytest.mark.parametrize("error", [error for error in EACH if isinstance(error, WebSocketClosed)], ids=named)
+def test_a_closed_websocket_tells_its_closing(error: WebSocketClosed) -> None:
+    assert error.close_info is INFO
+    assert error.close == Close(1001, "bye")
+    assert str(error) == str(INFO)
+
+
+def test_an_end_without_a_close_has_none() -> None:
+    assert ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK)).close is None
+
+
+def test_a_message_that_is_too_big_tells_the_limit() -> None:
+    assert MessageTooBig(INFO, 1024).limit == 1024
+
+
+# CloseInfo
+
+INFOS = {
+    "Close received": (INFO, "closed by the other side; received 1001 (going away) 'bye', sent 1001 (going away)"),
+    "own Close, answered": (
+        CloseInfo(Side.LOCAL, CloseCause.CLOSE, Close(), Close(1000, "done")),
+        "closed by this side; received 1000 (normal closure), sent 1000 (normal closure) 'done'",
+    ),
+    "own Close, not answered": (
+        CloseInfo(Side.LOCAL, CloseCause.TIMEOUT, None, Close(), "the other side did not close within 10 seconds"),
+        "closed by this side because of a time limit (the other side did not close within 10 seconds); "
+        "no Close received, sent 1000 (normal closure)",
+    ),
+    "protocol error": (
+        CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, Close(1002, "bad"), "bad"),
+        "closed by this side because of a protocol error (bad); no Close received, sent 1002 (protocol error) 'bad'",
+    ),
+    "limit": (
+        CloseInfo(Side.LOCAL, CloseCause.LIMIT, None, Close(1009), "big"),
+        "closed by this side because of a limit (big); no Close received, sent 1009 (message too big)",
+    ),
+    "network": (
+        CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail="reset"),
+        "closed by the other side because of the network (reset); no Close received, none sent",
+    ),
+    "network, without more": (
+        CloseInfo(Side.REMOTE, CloseCause.NETWORK),
+        "closed by the other side because of the network; no Close received, none sent",
+    ),
+    "cancellation": (
+        CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, None, Close(1001)),
+        "closed by this side because of a cancelled closing; no Close received, sent 1001 (going away)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INFOS)
+def test_a_closing_explains_itself_in_one_line(case: str) -> None:
+    info, text = INFOS[case]
+    assert str(info) == text
+
+
+@pytest.mark.parametrize(
+    ("received", "code", "reason", "is_normal"),
+    [
+        (None, 1006, "", False),
+        (Close(CloseCode.NO_STATUS_RECEIVED), 1005, "", True),
+        (Close(1000, "done"), 1000, "done", True),
+        (Close(1001), 1001, "", True),
+        (Close(1002, "bad"), 1002, "bad", False),
+        (Close(1011), 1011, "", False),
+        (Close(4000, "mine"), 4000, "mine", False),
+    ],
+    ids=repr,
+)
+def test_the_connection_close_code_is_that_of_the_close_received(
+    received: Close | None, code: int, reason: str, is_normal: bool
+) -> None:
+    """RFC 6455 §7.1.5, §7.1.6: what this side sent does not count."""
+    info = CloseInfo(Side.LOCAL, CloseCause.CLOSE, received, Close(4999, "sent"))
+    assert (info.code, info.reason, info.is_normal) == (code, reason, is_normal)

@@ -1,0 +1,125 @@
+"""Frames as values: frozen, comparable, matchable; and how a Close reads."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+
+from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
+
+EACH: list[Frame | Close] = [
+    Text("a"),
+    Text("a", final=False),
+    Binary(b"a"),
+    Binary(b"a", final=False),
+    Ping(b"a"),
+    Pong(b"a"),
+    Close(1001, "a"),
+]
+each = pytest.mark.parametrize("frame", EACH, ids=repr)
+
+
+def parts(frame: Frame | Close) -> tuple[object, ...]:
+    match frame:
+        case Text(payload, final) | Binary(payload, final):
+            return payload, final
+        case Ping(payload) | Pong(payload):
+            return (payload,)
+        case Close(code, reason):
+            return code, reason
+
+
+def test_frames_are_taken_apart_by_match() -> None:
+    assert [parts(frame) for frame in EACH] == [
+        ("a", True),
+        ("a", False),
+        (b"a", True),
+        (b"a", False),
+        (b"a",),
+        (b"a",),
+        (1001, "a"),
+    ]
+
+
+@each
+def test_a_frame_can_be_rebuilt_from_its_parts(frame: Frame | Close) -> None:
+    assert type(frame)(*parts(frame)) == frame  # type: ignore[arg-type]
+
+
+@each
+def test_a_frame_equals_only_its_like(frame: Frame | Close) -> None:
+    assert [other for other in EACH if other == frame] == [frame]
+    assert len({frame, copy.copy(frame)}) == 1
+
+
+@each
+def test_a_frame_can_not_be_changed(frame: Frame | Close) -> None:
+    for field in dataclasses.fields(frame):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(frame, field.name, None)
+    assert not hasattr(frame, "__dict__")
+
+
+@each
+def test_a_frame_survives_pickling_and_copying(frame: Frame | Close) -> None:
+    assert pickle.loads(pickle.dumps(frame)) == frame
+    assert copy.copy(frame) == copy.deepcopy(frame) == frame
+
+
+def test_defaults_are_those_of_plain_use() -> None:
+    assert Text("a").final
+    assert Binary(b"a").final
+    assert Ping() == Ping(b"")
+    assert Pong() == Pong(b"")
+    assert Close() == Close(1000, "")
+
+
+def test_a_ping_is_no_pong_and_text_no_binary() -> None:
+    assert Ping(b"a") != Pong(b"a")
+    assert Text("") != Binary(b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        (CloseCode.NORMAL_CLOSURE, 1000),
+        (CloseCode.GOING_AWAY, 1001),
+        (CloseCode.PROTOCOL_ERROR, 1002),
+        (CloseCode.UNSUPPORTED_DATA, 1003),
+        (CloseCode.NO_STATUS_RECEIVED, 1005),
+        (CloseCode.ABNORMAL_CLOSURE, 1006),
+        (CloseCode.INVALID_PAYLOAD, 1007),
+        (CloseCode.POLICY_VIOLATION, 1008),
+        (CloseCode.MESSAGE_TOO_BIG, 1009),
+        (CloseCode.MANDATORY_EXTENSION, 1010),
+        (CloseCode.INTERNAL_ERROR, 1011),
+        (CloseCode.SERVICE_RESTART, 1012),
+        (CloseCode.TRY_AGAIN_LATER, 1013),
+        (CloseCode.TLS_HANDSHAKE_FAILED, 1015),
+    ],
+)
+def test_a_close_code_is_its_number(code: CloseCode, number: int) -> None:
+    """RFC 6455 §7.4.1; 1012 and 1013 are in the IANA registry."""
+    assert code == number
+    assert Close(code) == Close(number)
+    assert hash(Close(code)) == hash(Close(number))
+
+
+@pytest.mark.parametrize(
+    ("close", "text"),
+    [
+        (Close(), "1000 (normal closure)"),
+        (Close(1001, "restart"), "1001 (going away) 'restart'"),
+        (Close(CloseCode.GOING_AWAY, "restart"), "1001 (going away) 'restart'"),
+        (Close(CloseCode.NO_STATUS_RECEIVED), "1005 (no status received)"),
+        (Close(1015), "1015 (tls handshake failed)"),
+        (Close(4000), "4000"),
+        (Close(3999, "it's\nover"), '3999 "it\'s\\nover"'),
+    ],
+    ids=repr,
+)
+def test_a_close_reads_as_code_name_and_reason_in_one_line(close: Close, text: str) -> None:
+    assert str(close) == text
