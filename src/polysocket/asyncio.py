@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Unpack, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Unpack, cast
 
 from polysocket.effect import Asyncio, direct
 from polysocket.opening import ConnectOptions, open_websocket
@@ -29,6 +30,9 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     return Opening(lambda: open_websocket(AsyncioEffect(), url_or_request, options))
 
 
+_background: set[asyncio.Task[None]] = set()
+
+
 class AsyncioEffect:
     """The :class:`~polysocket.effect.Effect` of asyncio."""
 
@@ -40,6 +44,12 @@ class AsyncioEffect:
     def now(self) -> float:
         """The loop's clock."""
         return asyncio.get_running_loop().time()
+
+    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
+        """Run the program in a task."""
+        task = asyncio.get_running_loop().create_task(program())
+        _background.add(task)  # The loop itself keeps only a weak reference.
+        task.add_done_callback(_background.discard)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
         """Connect by happy eyeballs (RFC 8305)."""

@@ -102,6 +102,10 @@ class BlockingEffect:
 
         return call
 
+    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
+        """Drive the program in a thread."""
+        threading.Thread(target=lambda: run(program()), name=f"polysocket {program.__name__}", daemon=True).start()
+
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
         try:

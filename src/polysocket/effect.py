@@ -133,6 +133,10 @@ class Effect(Protocol):
         """The flavour's clock, in seconds."""
         ...
 
+    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
+        """Run a program in the background; it handles its own errors, and ends when its link does."""
+        ...
+
     async def connect_tcp(self, host: str, port: int, /) -> Link:
         """Connect to a host by name or address, over IPv6 or IPv4. Raises OSError."""
         ...

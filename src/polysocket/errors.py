@@ -16,6 +16,7 @@
     └── WebSocketClosed                                            it has ended: ``.close``, ``.close_info``
         ├── ProtocolError                                          the other side broke RFC 6455 or 7692
         ├── MessageTooBig                                          a message over ``.limit`` bytes
+        ├── BufferFull                                             nobody took what was received
         └── ConnectionLost                                         no Close came: network error, end of stream, silence
 """
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from polysocket.request import Response
 
 __all__ = [
+    "BufferFull",
     "CloseCause",
     "CloseInfo",
     "ConcurrentReceive",
@@ -67,6 +69,7 @@ class CloseCause(Enum):
     CLOSE = "a Close frame"
     PROTOCOL_ERROR = "a protocol error"
     LIMIT = "a limit"
+    BUFFER_FULL = "a full buffer"
     TIMEOUT = "a time limit"
     NETWORK = "the network"
     CANCELLATION = "a cancelled closing"
@@ -209,6 +212,13 @@ class MessageTooBig(WebSocketClosed):
         super().__init__(close_info)
         self.args = (close_info, limit)
         self.limit = limit
+
+
+class BufferFull(WebSocketClosed):
+    """More was received than the :class:`Buffer` holds; the websocket was failed with 1008.
+
+    It comes behind the frames that are buffered. In sttp it is ``WebSocketBufferFull``.
+    """
 
 
 class ConnectionLost(WebSocketClosed):

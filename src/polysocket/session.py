@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from itertools import islice
 from typing import Any, TypeVar
 
+from polysocket.buffer import Buffer
 from polysocket.core.closing import State
 from polysocket.core.connection import Connection
 from polysocket.effect import Effect, Event, Link
@@ -26,6 +27,7 @@ from polysocket.errors import (
     UnexpectedFrame,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+from polysocket.reading import Reading, wake
 from polysocket.request import Response
 
 __all__ = ["Session"]
@@ -48,9 +50,10 @@ class Session:
         self._connection = connection
         self._close_timeout = close_timeout
         self._lock = threading.Lock()
+        self._reading = Reading(effect, link, connection, self._lock, self._after_reading)
         self._receiving = False
-        self._reading = False
-        self._readers: list[Event] = []  # who wait until the caller that reads has read
+        self._buffer: Buffer | None = None
+        self._has_read_ahead = effect.event()
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
         self._message_owner: object = None
         self._pings: list[_Ping] = []
@@ -145,17 +148,18 @@ class Session:
 
     async def _next(self, pong_on_ping: bool) -> Frame | Close:
         while (frame := self._take(pong_on_ping)) is None:
-            await self._read_until(self._has_news)
+            await self._reading.until(self._has_news)
         return frame
 
     def _take(self, pong_on_ping: bool) -> Frame | Close | None:
         with self._lock:
+            was_full = self._connection.is_full
             frame = self._connection.next_frame()
             if frame is None and self._has_ended():
                 self._settle()
                 raise self._connection.error()
-            if self._readers and not self._connection.is_full:
-                _wake(self._readers)
+            if was_full:
+                self._reading.wake()
             if type(frame) is Ping and pong_on_ping:
                 self._due_pong = Pong(frame.payload)
                 self._send_due_pong()
@@ -189,7 +193,7 @@ class Session:
         """Make frames the next ones to receive: whoever was cancelled between fragments has lost none."""
         if frames:
             with self._lock:
-                self._connection.frames.extendleft(reversed(frames))
+                self._connection.give_back(frames)
 
     # Sending
 
@@ -232,7 +236,7 @@ class Session:
         try:
             async with self._effect.time_limit(timeout):
                 await self.send(Ping(ping.payload))
-                await self._read_until(lambda: ping.seconds is not None or self._has_ended())
+                await self._reading.until(lambda: ping.seconds is not None or self._has_ended())
         except TimeoutError as error:
             raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
         finally:
@@ -259,7 +263,7 @@ class Session:
                 self._message_owner = self._effect.current_task() if self._connection.open_message else None
             self._write()
             if not self._connection.open_message or not self.is_open:
-                _wake(self._senders)
+                wake(self._senders)
             return None
 
     def _is_own_message(self) -> bool:
@@ -291,7 +295,7 @@ class Session:
         """Act on what the connection has decided by itself."""
         self._answer()
         if not self.is_open:
-            _wake(self._senders)
+            wake(self._senders)
 
     def _answer(self) -> None:
         """Send what the connection has to say; the error of a broken link is left to whoever reads its end."""
@@ -304,57 +308,33 @@ class Session:
 
     # Reading
 
-    async def _read_until(self, is_ready: Callable[[], bool]) -> None:
-        """Read, or wait while another caller does, until ``is_ready``, which is called under the lock."""
-        while True:
-            with self._lock:
-                if is_ready():
-                    return
-                if self._connection.is_failing:
-                    # Nothing more will come, and whoever waits here does not take the frames before the failure.
-                    self._connection.fail()
-                    self._settle()
-                    continue
-                waiter = None
-                if self._reading or (self._connection.is_full and not self._receiving):
-                    waiter = self._effect.event()
-                    self._readers.append(waiter)
-                else:
-                    self._reading = True
-            if waiter is not None:
-                await waiter.wait()
-                continue
-            try:
-                await self._read()
-            finally:
-                with self._lock:
-                    self._reading = False
-                    _wake(self._readers)
+    def read_ahead(self, buffer: Buffer) -> None:
+        """From now on read in the background, into a buffer; it ends with the websocket."""
+        # One frame too many is what tells that a buffer has overflowed.
+        excess = 1 if buffer.overflow == "fail" else 0
+        self._connection.limit_queue(None if buffer.frames is None else buffer.frames + excess, buffer.max_bytes)
+        self._buffer = buffer
+        self._effect.spawn(self._read_ahead)
 
-    async def _read(self) -> None:
-        if self._connection.holds_bytes:
-            with self._lock:
-                self._connection.receive(b"")
-                self._after_reading(0)
-            return
-        error = None
+    async def _read_ahead(self) -> None:
         try:
-            data = await self._link.read()
-        except OSError as caught:
-            data, error = b"", caught
-        with self._lock:
-            known = len(self._connection.frames)
-            if data:
-                self._connection.receive(data)
-            else:
-                self._connection.receive_end(error)
-            self._after_reading(known)
+            await self._reading.until(self._has_ended)
+            await self._finish()
+        finally:
+            self._has_read_ahead.set()
 
     def _after_reading(self, known: int) -> None:
-        if self._pings:
-            for frame in islice(self._connection.frames, known, None):
+        if self._pings or self._buffer is not None:
+            for frame in list(islice(self._connection.frames, known, None)):
                 if isinstance(frame, Pong):
                     self._match_pong(frame.payload)
+                elif isinstance(frame, Ping) and self._buffer is not None:
+                    self._due_pong = Pong(frame.payload)
+                    self._send_due_pong()
+        if self._buffer is not None:
+            self._connection.drop_control_frames()
+            if self._buffer.overflow == "fail" and self._connection.is_full:
+                self._connection.overflow(self._buffer.frames)
         self._settle()
         self._send_due_pong()
 
@@ -388,12 +368,18 @@ class Session:
             if self.is_open:
                 self._connection.send(Close(code, reason))
                 self._answer()
-                _wake(self._senders)
+                wake(self._senders)
             self._connection.discard()
+        await self._finish()
+        if self._buffer is not None:
+            await self._has_read_ahead.wait()
+
+    async def _finish(self) -> None:
+        """Wait for what ends the websocket, as long as may be, and end the connection."""
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
         try:
             async with self._effect.time_limit(self._close_timeout):
-                await self._read_until(lambda: self._connection.is_over)
+                await self._reading.until(lambda: self._connection.is_over)
                 await self._link.close()
         except TimeoutError:
             cause, detail = CloseCause.TIMEOUT, f"the other side did not close within {self._close_timeout} seconds"
@@ -424,8 +410,8 @@ class Session:
 
     def _abandon(self, cause: CloseCause, detail: str) -> None:
         self._connection.abandon(cause, detail)
-        _wake(self._readers)
-        _wake(self._senders)
+        self._reading.wake()
+        wake(self._senders)
 
 
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)
@@ -442,12 +428,6 @@ class _Ping:
 
     def answer(self) -> None:
         self.seconds = self._now() - self._sent
-
-
-def _wake(events: list[Event]) -> None:
-    for event in events:
-        event.set()
-    events.clear()
 
 
 def _lost(error: OSError) -> ConnectionLost:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncGenerator
-from typing import Unpack
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Unpack
 
 import trio
 
@@ -49,6 +49,10 @@ class TrioEffect:
             yield
         if scope.cancelled_caught:
             raise TimeoutError(f"{seconds} seconds have passed")
+
+    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
+        """Run the program in a system task: it ends with its link, and no nursery of the user's is at hand for it."""
+        trio.lowlevel.spawn_system_task(program)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Connect by happy eyeballs (RFC 8305)."""
@@ -102,7 +106,6 @@ class SocketLink:
         self._check()
         self._outgoing.write(data)
         if self._outgoing and self._sent is None:
-            # It ends with the last byte, or with the link; no nursery of the user's is at hand for it.
             self._sent = trio.Event()
             trio.lowlevel.spawn_system_task(self._send_pending)
 

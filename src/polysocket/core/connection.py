@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
 
 from wsproto import ConnectionType, events
 from wsproto.connection import Connection as WSProtoConnection
@@ -19,6 +20,7 @@ from polysocket.core import lane
 from polysocket.core.closing import Event, State, after
 from polysocket.core.deflate import PerMessageDeflate
 from polysocket.errors import (
+    BufferFull,
     CloseCause,
     CloseInfo,
     ConnectionLost,
@@ -66,8 +68,9 @@ class Connection:
         # Bytes that wait: for the rest of a plain binary frame (then some are missing), or for room in ``frames``.
         self._chunks: list[bytes] = []
         self._missing = 0
-        self._queued = 0
         self._discards = False
+        self._queued = 0
+        self.limit_queue(None, QUEUE_CAPACITY)
         # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
         self._header = b""
         self._left: int | None = None
@@ -94,21 +97,50 @@ class Connection:
 
     def next_frame(self) -> Frame | Close | None:
         """The next frame received; None where more bytes are needed, or where the connection has ended."""
-        if self.frames:
-            return self.frames.popleft()
-        self._queued = 0
+        if not self.frames:
+            self.fail()
+            return None
+        frame = self.frames.popleft()
+        if not isinstance(frame, Close):
+            self._queued -= len(frame.payload)
+        return frame
+
+    def give_back(self, frames: Sequence[DataFrame]) -> None:
+        """Make frames that were taken the next ones again."""
+        self.frames.extendleft(reversed(frames))
+        self._queued += sum(len(frame.payload) for frame in frames)
+
+    def limit_queue(self, frames: int | None, size: int | None) -> None:
+        """Bound ``frames``, by their number and by their payload in bytes; what exceeds waits undecoded."""
+        self._queue_frames = UNLIMITED if frames is None else frames
+        self._queue_size = UNLIMITED if size is None else size
+
+    def drop_control_frames(self) -> None:
+        """Drop the Pings and Pongs that are in ``frames``: somebody has seen to them."""
+        kept = [frame for frame in self.frames if not isinstance(frame, Ping | Pong)]
+        if len(kept) < len(self.frames):
+            self._queued -= sum(len(frame.payload) for frame in self.frames if isinstance(frame, Ping | Pong))
+            self.frames.clear()
+            self.frames.extend(kept)
+
+    def overflow(self, keep: int | None) -> None:
+        """Fail, since nobody takes what is in ``frames``: the first ``keep`` of them stay."""
+        while keep is not None and len(self.frames) > keep:
+            self.frames.pop()
+        detail = f"{len(self.frames)} received frames wait, and there is no room for more"
+        self._fail(CloseCode.POLICY_VIOLATION, CloseCause.BUFFER_FULL, detail)
         self.fail()
-        return None
 
     @property
     def is_full(self) -> bool:
         """Whether so much is in ``frames`` that it should be taken before more is read."""
-        return self._queued >= QUEUE_CAPACITY and bool(self.frames) and not self._discards
+        is_full = len(self.frames) >= self._queue_frames or self._queued >= self._queue_size
+        return is_full and bool(self.frames) and not self._discards
 
     @property
     def holds_bytes(self) -> bool:
         """Whether received bytes wait for room in ``frames``: ``receive(b"")`` then goes on with them."""
-        return bool(self._chunks) and self._missing <= 0
+        return bool(self._chunks) and self._missing <= 0 and self._is_receiving
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the other side; what they mean is in ``frames``, ``state`` and :meth:`data_to_send`."""
@@ -130,11 +162,13 @@ class Connection:
                 break
             if not (self._header or self._left or self._in_message):
                 taken: list[Text | Binary] = []
-                begin = position
-                position = lane.decode(data, position, not self._masks, self._limit, taken)
+                room = UNLIMITED if self._discards else self._queue_frames - len(self.frames)
+                position = lane.decode(data, position, not self._masks, self._limit, taken, most=room)
                 if not self._discards:
                     self.frames.extend(taken)
-                    self._queued += position - begin
+                    self._queued += sum([len(frame.payload) for frame in taken])
+                    if len(taken) == room:
+                        continue
                 if position == end:
                     break
                 size = lane.binary_frame_size(data, position, not self._masks, self._limit)
@@ -328,6 +362,8 @@ class Connection:
             return ProtocolError(info)
         if info.cause is CloseCause.LIMIT:
             return MessageTooBig(info, self._limit)
+        if info.cause is CloseCause.BUFFER_FULL:
+            return BufferFull(info)
         lost = ConnectionLost(info)
         lost.__cause__ = self._network_error
         return lost

@@ -22,7 +22,7 @@ from polysocket.errors import InvalidUpgrade
 from polysocket.request import Deflate
 
 if TYPE_CHECKING:
-    from zlib import _Compress, _Decompress  # pyright: ignore[reportPrivateUsage]
+    from zlib import _Compress, _Decompress
 
 __all__ = ["NAME", "DeflateParameters", "Parameters", "PerMessageDeflate", "accept", "agree", "offer"]
 
@@ -307,6 +307,10 @@ class _Inflater:
         if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
             failure = f"a message inflates to more than {self._max_message_size} bytes"
             raise _Refused(CloseReason.MESSAGE_TOO_BIG, failure)
-        self._window += output[-self._window_size :]
-        del self._window[: -self._window_size]
+        self._remember(output)
         return output
+
+    def _remember(self, output: bytes) -> None:
+        last = output[-self._window_size :]
+        del self._window[: max(0, len(self._window) + len(last) - self._window_size)]
+        self._window += last

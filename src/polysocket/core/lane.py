@@ -20,14 +20,16 @@ MASKED: Final = 0x80
 PIECE: Final = 4096  # bytes, a multiple of the masking key's four
 
 
-def decode(data: bytes, position: int, masked: bool, limit: int, frames: list[Text | Binary]) -> int:
+def decode(
+    data: bytes, position: int, masked: bool, limit: int, frames: list[Text | Binary], *, most: int = 2**63 - 1
+) -> int:
     """Append the plain frames that begin at ``position``; give the position of the first byte that was not taken.
 
-    ``position`` must be at the border of two messages. ``limit`` bounds a payload, in bytes.
+    ``position`` must be at the border of two messages. ``limit`` bounds a payload, in bytes; ``most`` the frames.
     """
     end = len(data)
     masked_bit = MASKED if masked else 0
-    while end - position >= 2:
+    while end - position >= 2 and len(frames) < most:
         first = data[position]
         if first != FINAL | TEXT and first != FINAL | BINARY:
             break
