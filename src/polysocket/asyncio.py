@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Unpack, cast
 
-from polysocket.effect import Asyncio, direct
+from polysocket.effect import Asyncio, awaited, direct
 from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.request import Request
 from polysocket.websocket import Opening
@@ -37,6 +37,7 @@ class AsyncioEffect:
     """The :class:`~polysocket.effect.Effect` of asyncio."""
 
     lift = staticmethod(direct)
+    unlift = staticmethod(awaited)
     event = asyncio.Event
     time_limit = staticmethod(asyncio.timeout)
     current_task = staticmethod(asyncio.current_task)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
@@ -19,13 +19,17 @@ __all__ = [
     "Async",
     "Asyncio",
     "Blocking",
+    "Direct",
     "Effect",
     "Event",
     "HasEffect",
+    "Lifting",
     "Link",
     "Threaded",
     "Trio",
+    "awaited",
     "direct",
+    "foreign_await",
     "lifted",
     "polymorphic",
     "run",
@@ -107,15 +111,23 @@ class Link(Protocol):
         ...
 
 
-class Effect(Protocol):
-    """What a flavour is made of: waiting, time, and opening links; see ``polysocket.blocking`` for the shortest.
-
-    Every ``async`` method here really suspends in an asynchronous flavour, and never does in a blocking one.
-    """
+class Lifting(Protocol):
+    """The two ways between a program and ``F``."""
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """What the user calls: takes the program's arguments and gives its result in the flavour's wrapper."""
         ...
+
+    async def unlift(self, value: Any, /) -> Any:
+        """The plain value of one in the flavour's wrapper, once it is there."""
+        ...
+
+
+class Effect(Lifting, Protocol):
+    """What a flavour is made of: waiting, time, and opening links; see ``polysocket.blocking`` for the shortest.
+
+    Every ``async`` method here really suspends in an asynchronous flavour, and never does in a blocking one.
+    """
 
     def event(self) -> Event:
         """A new event, not set."""
@@ -151,10 +163,10 @@ class Effect(Protocol):
 
 
 class HasEffect(Generic[F_co]):
-    """An object whose methods give their results in ``F``: the programs of ``_session``, lifted by the effect."""
+    """An object whose methods give their results in ``F``: those of ``_programs``, lifted by ``_effect``."""
 
-    _session: Any
-    _lift: Callable[[Callable[..., Coroutine[Any, Any, Any]]], Callable[..., Any]]
+    _programs: Any
+    _effect: Lifting
 
     def _for_programs(self) -> HasEffect[Async]:
         """This object as a program sees it: its methods are coroutine functions, whatever the flavour."""
@@ -182,7 +194,7 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
     def __get__(self, ws: HasEffect[Any] | None, owner: Any = None) -> Any:
         if ws is None:
             return self
-        method = ws._lift(getattr(ws._session, self.__wrapped__.__name__))
+        method = ws._effect.lift(getattr(ws._programs, self.__wrapped__.__name__))
         # From now on the object's own attribute is found first, and costs nothing more.
         ws.__dict__[self._name] = method
         return method
@@ -210,12 +222,24 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
         """Run the program with this websocket. Raises TypeError where the first argument is none."""
         if not isinstance(ws, HasEffect):
             raise TypeError(f"{self.__wrapped__.__name__}() takes a WebSocket first, not {type(ws).__name__}")
-        return ws._lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
+        return ws._effect.lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
 
 
 def direct(program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
     """The ``lift`` of the asynchronous flavours: the program itself is what the user calls."""
     return program
+
+
+async def awaited(value: Awaitable[T], /) -> T:
+    """The ``unlift`` of the asynchronous flavours."""
+    return await value
+
+
+class Direct:
+    """How a program itself sees ``F``: as coroutines, whatever the flavour."""
+
+    lift = staticmethod(direct)
+    unlift = staticmethod(awaited)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -227,7 +251,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     finally:
         coroutine.close()
-    raise RuntimeError(
-        f"{getattr(coroutine, '__qualname__', 'the program')} awaited something that is not of the blocking flavour: a "
-        "program may await only the websocket's methods and other programs"
+    raise foreign_await(coroutine)
+
+
+def foreign_await(coroutine: Coroutine[Any, Any, Any]) -> RuntimeError:
+    """The error of a program that suspends where its effect does not."""
+    return RuntimeError(
+        f"{getattr(coroutine, '__qualname__', 'the program')} awaited something that is not of its flavour: a program "
+        "may await only the websocket's methods and other programs"
     )

@@ -97,7 +97,7 @@ async def open_websocket(effect: Effect, target: str | Request, options: Connect
         if handshake.rejection is not None:
             raise UpgradeRejected(handshake.rejection) from error
         raise OpenTimeout(f"{request.url} was not open within {request.open_timeout} seconds") from error
-    return WebSocket(opened, effect.lift)
+    return WebSocket(opened, effect)
 
 
 async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Request:
@@ -184,7 +184,7 @@ async def accept_websocket(effect: Effect, link: Link, limits: Request = basic_r
     except BaseException:
         link.abort()
         raise
-    return WebSocket(_session(effect, link, ConnectionType.SERVER, upgraded, limits), effect.lift)
+    return WebSocket(_session(effect, link, ConnectionType.SERVER, upgraded, limits), effect)
 
 
 async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import trio
 
-from polysocket.effect import Trio, direct
+from polysocket.effect import Trio, awaited, direct
 from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.request import Request
 from polysocket.sockets import Outgoing
@@ -36,6 +36,7 @@ class TrioEffect:
     """The :class:`~polysocket.effect.Effect` of trio."""
 
     lift = staticmethod(direct)
+    unlift = staticmethod(awaited)
     event = trio.Event
     current_task = staticmethod(trio.lowlevel.current_task)
     now = staticmethod(trio.current_time)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
-from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, HasEffect, Threaded, direct, lifted
+from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, direct, lifted
 from polysocket.errors import CloseInfo, WebSocketClosed
 from polysocket.frames import Close
 from polysocket.request import Response
@@ -58,12 +57,11 @@ class _Either(Generic[E]):
 
         async def either(call: Callable[[], Any], /) -> Any:
             try:
-                result = call()
-                return await result if isawaitable(result) else result
+                return await ws._effect.unlift(call())
             except WebSocketClosed as error:
                 return self._end(error)
 
-        return ws._lift(either)
+        return ws._effect.lift(either)
 
 
 def _close_or_raise(error: WebSocketClosed) -> Close:
@@ -83,9 +81,9 @@ class WebSocket(HasEffect[F_co]):
     messages, ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other.
     """
 
-    def __init__(self, session: Session, lift: Callable[[Callable[..., Coroutine[Any, Any, Any]]], Callable[..., Any]]):
-        self._session: Session = session
-        self._lift = lift
+    def __init__(self, session: Session, effect: Lifting) -> None:
+        self._programs: Session = session
+        self._effect = effect
 
     receive = lifted(Session.receive)
     receive_data_frame = lifted(Session.receive_data_frame)
@@ -121,27 +119,27 @@ class WebSocket(HasEffect[F_co]):
     @property
     def is_open(self) -> bool:
         """Whether frames may still be sent: no Close was sent or received, and the connection's end was not met."""
-        return self._session.is_open
+        return self._programs.is_open
 
     @property
     def response(self) -> Response:
         """The HTTP answer that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
-        return self._session.response
+        return self._programs.response
 
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol that the two sides agreed on, or None (RFC 6455 §1.9)."""
-        return self._session.response.subprotocol
+        return self._programs.response.subprotocol
 
     @property
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended: who began it, both Closes, what imposed it; None while it has not."""
-        return self._session.close_info
+        return self._programs.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
-        if self._lift is direct:
+        if self._effect.lift is direct:
             return cast("WebSocket[Async]", self)
-        return WebSocket(self._session, direct)
+        return WebSocket(self._programs, Direct())
 
     def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]:
         return self

@@ -1,0 +1,190 @@
+"""What the flavours over blocking sockets share: time limits, events and links that block a thread.
+
+Only waiting lives here, nothing about WebSockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from contextvars import ContextVar
+from types import TracebackType
+
+from polysocket.sockets import Outgoing, wait_until_ready
+
+__all__ = ["SocketEffect", "SocketLink", "ThreadEvent"]
+
+READ_SIZE = 64 * 1024
+
+
+class DeadlinePassed(BaseException):
+    """A time limit has passed: it ends what waits, as a cancellation does elsewhere."""
+
+
+_deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
+"""The time at which the calling program must stop waiting."""
+
+
+def _remaining() -> float | None:
+    """Seconds that the calling program may wait, or None for no limit; raises DeadlinePassed."""
+    deadline = _deadline.get()
+    if deadline is None:
+        return None
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise DeadlinePassed
+    return seconds
+
+
+class _TimeLimit:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        outer = _deadline.get()
+        own = None if self._seconds is None else time.monotonic() + self._seconds
+        self._is_nearest = own is not None and (outer is None or own < outer)
+        self._token = _deadline.set(own if self._is_nearest else outer)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        _deadline.reset(self._token)
+        if self._is_nearest and isinstance(error, DeadlinePassed):
+            raise TimeoutError(f"{self._seconds} seconds have passed") from None
+
+
+class ThreadEvent:
+    """An :class:`~polysocket.effect.Event` for threads."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    async def wait(self) -> None:
+        """Block until the event is set."""
+        while not self._event.wait(_remaining()):
+            pass
+
+
+class SocketEffect:
+    """The part of an :class:`~polysocket.effect.Effect` that blocks; how programs are driven is its subclasses'."""
+
+    now = staticmethod(time.monotonic)
+    time_limit = _TimeLimit
+
+    def make_link(self, sock: socket.socket) -> SocketLink:
+        """What the links of this effect are."""
+        return SocketLink(sock)
+
+    async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
+        """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
+        try:
+            sock = socket.create_connection((host, port), timeout=_remaining())
+        except TimeoutError as error:
+            if error.errno is None:  # Python's, not the system's
+                raise DeadlinePassed from error
+            raise
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.make_link(sock)
+
+    async def connect_unix(self, path: str, /) -> SocketLink:
+        """Connect to a Unix socket."""
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)  # It never waits for long: a Unix socket refuses at once.
+        except BaseException:
+            sock.close()
+            raise
+        return self.make_link(sock)
+
+    async def adopt(self, sock: socket.socket, /) -> SocketLink:
+        """Use a connected socket."""
+        return self.make_link(sock)
+
+
+class SocketLink:
+    """A :class:`~polysocket.effect.Link` over a socket; threads may read and write at the same time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._lock = threading.Lock()
+        self._outgoing = Outgoing(sock)
+        self._aborted = False
+        self._waiting = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the system has not taken."""
+        return len(self._outgoing)
+
+    async def read(self) -> bytes:
+        """Wait for bytes, and send what is pending meanwhile."""
+        while not self._aborted:
+            if not self._wait(readable=True):
+                continue
+            try:
+                return self._socket.recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+            except OSError:
+                if not self._aborted:
+                    raise
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Send at once what the system takes; the rest is pending."""
+        with self._lock:
+            self._check()
+            self._outgoing.write(data)
+
+    async def drain(self) -> None:
+        """Wait until nothing is pending."""
+        while self._outgoing:
+            self._check()
+            self._wait(readable=False)
+
+    async def close(self) -> None:
+        """Send what is pending, then close the socket."""
+        await self.drain()
+        self.abort()
+
+    def abort(self) -> None:
+        """Shut the connection down, which wakes the threads that wait for it; the last of them closes the socket."""
+        with self._lock:
+            if not self._aborted:
+                self._aborted = True
+                with contextlib.suppress(OSError):  # The other side was faster.
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                self._close_if_unused()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the connection was ended by this side")
+        self._outgoing.check()
+
+    def _close_if_unused(self) -> None:
+        # The system may give the number of a closed socket to a new one, for which a waiting thread would then wait.
+        if self._aborted and not self._waiting:
+            self._socket.close()
+
+    def _wait(self, *, readable: bool) -> bool:
+        """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
+        with self._lock:
+            if self._aborted:
+                return False
+            self._waiting += 1
+        try:
+            fd, writable = self._socket.fileno(), self._outgoing.is_waiting
+            can_read, can_write = wait_until_ready(fd, readable, writable, _remaining())
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                self._close_if_unused()
+        if can_write:
+            with self._lock:
+                self._outgoing.send()
+        return can_read
