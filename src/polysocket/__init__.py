@@ -3,14 +3,19 @@
 ``polysocket.blocking``, ``polysocket.asyncio`` and ``polysocket.trio`` each have ``connect``; what they share is here.
 """
 
+from polysocket.backend import Backend, LoggingBackend, ObservedBackend
+from polysocket.buffer import Buffer
 from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio, polymorphic
 from polysocket.errors import (
+    BackendClosed,
+    BufferFull,
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
     InvalidFrame,
+    InvalidHandler,
     InvalidRequest,
     InvalidUpgrade,
     InvalidURL,
@@ -27,33 +32,51 @@ from polysocket.errors import (
     WebSocketError,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+from polysocket.handlers import Listener, WebSocketHandler
+from polysocket.observing import LoggingObserver, Observation, Observer
+from polysocket.opening import ConnectOptions
+from polysocket.pipes import PipeHandler, from_message_pipe, from_text_pipe
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
-from polysocket.websocket import WebSocket
+from polysocket.websocket import Opening, WebSocket
 
 __all__ = [
     "Async",
     "Asyncio",
+    "Backend",
+    "BackendClosed",
     "Binary",
     "Blocking",
+    "Buffer",
+    "BufferFull",
     "Close",
     "CloseCause",
     "CloseCode",
     "CloseInfo",
     "ConcurrentReceive",
     "ConnectFailed",
+    "ConnectOptions",
     "ConnectionLost",
     "DataFrame",
     "Deflate",
     "Frame",
     "Headers",
     "InvalidFrame",
+    "InvalidHandler",
     "InvalidRequest",
     "InvalidURL",
     "InvalidUpgrade",
+    "Listener",
+    "LoggingBackend",
+    "LoggingObserver",
     "MessageTooBig",
+    "Observation",
+    "ObservedBackend",
+    "Observer",
     "OpenTimeout",
+    "Opening",
     "OpeningFailed",
     "Ping",
+    "PipeHandler",
     "Pong",
     "ProtocolError",
     "ReceiveTimeout",
@@ -69,8 +92,11 @@ __all__ = [
     "WebSocket",
     "WebSocketClosed",
     "WebSocketError",
+    "WebSocketHandler",
     "WebSocketResponse",
     "WebSocketURL",
     "basic_request",
+    "from_message_pipe",
+    "from_text_pipe",
     "polymorphic",
 ]

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from ssl import SSLContext
 from typing import Any, Unpack, cast
 
+from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Asyncio, awaited, direct
-from polysocket.opening import ConnectOptions, open_websocket
-from polysocket.request import Request
+from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
 
-__all__ = ["AsyncioEffect", "connect"]
+__all__ = ["AsyncioBackend", "AsyncioEffect", "connect"]
 
 READ_AHEAD = 64 * 1024  # bytes received before anybody reads; then TCP holds the other side back
 HAPPY_EYEBALLS_DELAY = 0.25  # RFC 8305 §8
@@ -168,3 +170,10 @@ class TransportLink(asyncio.Protocol):
         """The transport has sent most of it."""
         self._is_writable = True
         self._writable.set()
+
+
+class AsyncioBackend(Backend[Asyncio]):
+    """A backend on asyncio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+
+    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
+        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl), request))

@@ -8,15 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from ssl import SSLContext
 from typing import Any, ParamSpec, TypeVar, Unpack
 
+from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Blocking, run
-from polysocket.opening import ConnectOptions, open_websocket
-from polysocket.request import Request
+from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.request import Request, basic_request
 from polysocket.threads import SocketEffect, ThreadEvent
 from polysocket.websocket import WebSocket
 
-__all__ = ["BlockingEffect", "connect"]
+__all__ = ["BlockingBackend", "BlockingEffect", "connect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,3 +55,10 @@ class BlockingEffect(SocketEffect):
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Drive the program in a thread."""
         threading.Thread(target=lambda: run(program()), name=f"polysocket {program.__name__}", daemon=True).start()
+
+
+class BlockingBackend(Backend[Blocking]):
+    """A backend of blocking sockets; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+
+    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
+        super().__init__(SocketOpener(BlockingEffect(), Route(ssl), request))

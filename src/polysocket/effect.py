@@ -33,6 +33,7 @@ __all__ = [
     "lifted",
     "polymorphic",
     "run",
+    "settled",
 ]
 
 P = ParamSpec("P")
@@ -240,6 +241,11 @@ class Direct:
 
     lift = staticmethod(direct)
     unlift = staticmethod(awaited)
+
+
+def settled(value: T | Future[T]) -> T:
+    """The plain value of one in ``F``, where ``F`` is blocking or threaded; blocks until it is there."""
+    return cast("Future[T]", value).result() if isinstance(value, Future) else value
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,18 +4,20 @@
 
     WebSocketError
     ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
+    ├── BackendClosed                              (RuntimeError)  a closed backend opens nothing
+    ├── InvalidHandler                             (TypeError)         a handler that can't work in this flavour
     ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── OpeningFailed                                              there is no websocket
     │   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
     │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
-    │   └── UpgradeRejected                                        another answer than 101: ``.response``
+    │   └── UpgradeRejected                                        another answer than 101: .response
     │       └── RedirectRefused                                    a redirect that may not be followed
-    ├── ReceiveTimeout                             (TimeoutError)  ``timeout=`` passed; nothing was lost
-    └── WebSocketClosed                                            it has ended: ``.close``, ``.close_info``
+    ├── ReceiveTimeout                             (TimeoutError)  timeout= passed; nothing was lost
+    └── WebSocketClosed                                            it has ended: .close, .close_info
         ├── ProtocolError                                          the other side broke RFC 6455 or 7692
-        ├── MessageTooBig                                          a message over ``.limit`` bytes
+        ├── MessageTooBig                                          a message over .limit bytes
         ├── BufferFull                                             nobody took what was received
         └── ConnectionLost                                         no Close came: network error, end of stream, silence
 """
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from polysocket.request import Response
 
 __all__ = [
+    "BackendClosed",
     "BufferFull",
     "CloseCause",
     "CloseInfo",
@@ -39,6 +42,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "InvalidFrame",
+    "InvalidHandler",
     "InvalidRequest",
     "InvalidURL",
     "InvalidUpgrade",
@@ -133,6 +137,14 @@ class InvalidRequest(WebSocketError, ValueError):
 
 class InvalidFrame(WebSocketError, ValueError):
     """A frame that may not be sent: a control frame too long, a wrong code, a continuation of nothing."""
+
+
+class BackendClosed(WebSocketError, RuntimeError):
+    """The backend was closed, and opens nothing more."""
+
+
+class InvalidHandler(WebSocketError, TypeError):
+    """A handler that can't work in this flavour, or is none."""
 
 
 class UnexpectedFrame(WebSocketError):

@@ -5,10 +5,11 @@ Only values live here: immutable, comparable, made for ``match``. What may be se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text"]
+__all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text", "joined"]
 
 
 class CloseCode(IntEnum):
@@ -90,3 +91,13 @@ class Close:
 
 DataFrame = Text | Binary
 Frame = Text | Binary | Ping | Pong
+
+
+def joined(fragments: Sequence[DataFrame]) -> str | bytes:
+    """The message that one or more fragments of one kind make up."""
+    first = fragments[0].payload
+    if len(fragments) == 1:
+        return first
+    if isinstance(first, str):
+        return "".join([fragment.payload for fragment in fragments if isinstance(fragment, Text)])
+    return b"".join([fragment.payload for fragment in fragments if isinstance(fragment, Binary)])

@@ -28,7 +28,7 @@ from polysocket.session import Session
 from polysocket.tls import TLSLink, default_context
 from polysocket.websocket import WebSocket
 
-__all__ = ["ConnectOptions", "accept_websocket", "open_websocket"]
+__all__ = ["ConnectOptions", "Route", "accept_websocket", "open_session", "open_websocket"]
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -70,9 +70,7 @@ def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, R
     limits: dict[str, Any] = {name: value for name, value in options.items() if name not in Route.__slots__}
     request = target if isinstance(target, Request) else basic_request.get(target)
     request = dataclasses.replace(request, **limits)
-    if request.url is None:
-        raise InvalidRequest("the request names no URL: add it with .get(url)")
-    if route.ssl is not None and not request.url.secure:
+    if route.ssl is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
     if route.sock is not None and route.unix_path is not None:
         raise InvalidRequest("sock and unix_path exclude each other")
@@ -82,11 +80,18 @@ def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, R
 
 
 async def open_websocket(effect: Effect, target: str | Request, options: ConnectOptions) -> WebSocket[Any]:
+    """Open a websocket for a flavour's ``connect``."""
+    request, route = _prepare(target, options)
+    return WebSocket(await open_session(effect, request, route), effect)
+
+
+async def open_session(effect: Effect, request: Request, route: Route) -> Session:
     """Open a websocket: connect, shake hands, follow redirects.
 
-    Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidRequest`.
     """
-    request, route = _prepare(target, options)
+    if request.url is None:
+        raise InvalidRequest("the request names no URL: add it with .get(url)")
     handshake = ClientHandshake(request)
     try:
         async with effect.time_limit(request.open_timeout):
@@ -97,7 +102,7 @@ async def open_websocket(effect: Effect, target: str | Request, options: Connect
         if handshake.rejection is not None:
             raise UpgradeRejected(handshake.rejection) from error
         raise OpenTimeout(f"{request.url} was not open within {request.open_timeout} seconds") from error
-    return WebSocket(opened, effect)
+    return opened
 
 
 async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Request:

@@ -119,6 +119,8 @@ class WebSocketURL:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
+            if "@" in str(error):  # It quotes what may be secret, so it is neither shown nor chained.
+                raise InvalidURL(f"{shown!r} is no URL: its host has characters that no host has") from None
             raise InvalidURL(f"{shown!r} is no URL: {error}") from error
         scheme = parts.scheme.lower()
         if scheme not in DEFAULT_PORTS:
@@ -129,12 +131,7 @@ class WebSocketURL:
             raise InvalidURL(f"{shown!r} names port 0, to which nothing can connect")
         if "#" in url:
             raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a WebSocket URL may not have")
-        try:
-            ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise InvalidURL(f"{shown!r} has a host that is no domain name: {error}") from error
-        if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
-            raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
+        ascii_host = _ascii_host(host, shown)
         target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~")
         if parts.query:
             target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~?")
@@ -160,6 +157,16 @@ class WebSocketURL:
 
     def __repr__(self) -> str:
         return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
+
+
+def _ascii_host(host: str, shown: str) -> str:
+    try:
+        ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise InvalidURL(f"{shown!r} has a host that is no domain name: {error}") from error
+    if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
+        raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
+    return ascii_host
 
 
 def _without_secrets(url: str) -> str:
@@ -286,6 +293,14 @@ class Request:
     def compress(self, compression: Deflate | None) -> Request:
         """Choose the compression to offer; None offers none."""
         return replace(self, compression=compression)
+
+    def timeouts(self, *, open: float | None, close: float | None) -> Request:  # noqa: A002
+        """Bound the opening, with its handshake, and the closing, in seconds; None for no bound."""
+        return replace(self, open_timeout=open, close_timeout=close)
+
+    def limit_message_size(self, size: int | None) -> Request:
+        """Bound a received message, in bytes after inflating; None for no bound."""
+        return replace(self, max_message_size=size)
 
     def follow_redirects(self, limit: int) -> Request:
         """Follow at most so many redirects; 0 for none. Credentials and cookies go to the first origin only."""

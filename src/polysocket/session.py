@@ -25,8 +25,10 @@ from polysocket.errors import (
     ReceiveTimeout,
     Side,
     UnexpectedFrame,
+    WebSocketClosed,
 )
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.observing import Observation, guarded
 from polysocket.reading import Reading, wake
 from polysocket.request import Response
 
@@ -58,6 +60,7 @@ class Session:
         self._message_owner: object = None
         self._pings: list[_Ping] = []
         self._due_pong: Pong | None = None
+        self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
 
     @property
@@ -70,13 +73,30 @@ class Session:
         """How the websocket ended, or None while it has not."""
         return self._connection.close_info
 
+    def observe(self, observation: Observation) -> None:
+        """Tell an observation of each frame, and of the end."""
+        with self._lock:
+            self._connection.on_received = guarded(observation.received)
+            self._connection.on_sent = guarded(observation.sent)
+        self.when_ended(guarded(observation.closed))
+
+    def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
+        """Call back once the websocket and its connection have ended; at once where they have."""
+        with self._lock:
+            if self._connection.state is not State.CLOSED:
+                self._when_ended.append(call)
+                return
+            info = self._connection.close_info
+        assert info is not None, "a closed connection explains itself"
+        call(info)
+
     # Receiving
 
     async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
         """Receive the next frame, whatever it is: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
 
-        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. It is for one caller at a time.
-        A cancellation, or a timeout, loses no frame.
+        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. One caller at a time may
+        receive. A cancellation, or a timeout, loses no frame.
 
         Raises :class:`WebSocketClosed` after the Close, and where the websocket ended without one (a subclass says
         why); :class:`ReceiveTimeout`; :class:`ConcurrentReceive`.
@@ -84,9 +104,10 @@ class Session:
         return await self._exclusively(self._next(pong_on_ping), timeout)
 
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
-        """Receive the next data frame, which may be a fragment; Pings are answered, Pongs passed over.
+        """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
 
-        Raises :class:`WebSocketClosed` at the Close too, and else as :meth:`receive` (sttp's ``receiveDataFrame``).
+        Pings are answered unless ``pong_on_ping`` is False, Pongs passed over. Raises :class:`WebSocketClosed` at the
+        Close too, and else as :meth:`receive`.
         """
         return await self._exclusively(self._next_data(DATA, pong_on_ping), timeout)
 
@@ -125,7 +146,16 @@ class Session:
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
         """Receive a whole message: ``str`` for text, ``bytes`` for binary; raises as :meth:`receive_data_frame`."""
         frames = await self._exclusively(self._next_message(DATA, pong_on_ping), timeout)
-        return _joined(frames)
+        return joined(frames)
+
+    async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
+        """Hand over each frame up to the Close, in order, one at a time; raises as :meth:`receive`."""
+
+        async def loop() -> None:
+            while not isinstance(frame := await self._next(pong_on_ping=True), Close):
+                await handle(frame)
+
+        await self._exclusively(loop(), None)
 
     async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
         """Run one receiving program: for one caller at a time, and within its time limit."""
@@ -198,7 +228,7 @@ class Session:
     # Sending
 
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
-        """Send a frame (sttp's ``send``), and wait until the network has taken it.
+        """Send a frame (sttp's ``send``), and wait while the network has too much to take.
 
         ``Text("…", final=False)`` begins a message of many frames; each further one is sent with ``is_continuation``,
         and the last one is final. Meanwhile other tasks' and threads' data frames wait; control frames do not. A Close
@@ -226,7 +256,8 @@ class Session:
     async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
         """Send a Ping and wait for its Pong; gives the round trip's time in seconds.
 
-        Frames that come before the Pong are kept for ``receive``. Without a payload a random one is used.
+        Frames that come before the Pong are kept for ``receive``; where they fill 1 MiB, it waits until somebody
+        receives. Without a payload a random one is used.
 
         Raises :class:`ReceiveTimeout`, and else as :meth:`send`.
         """
@@ -273,15 +304,21 @@ class Session:
         try:
             self._link.write(self._connection.data_to_send())
         except OSError as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
 
     async def _drain(self) -> None:
         try:
             await self._link.drain()
         except OSError as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
         with self._lock:
             self._send_due_pong()
+
+    def _lost(self, error: OSError) -> WebSocketClosed:
+        """What a broken link means: the end that is known, or one that will be met when the rest is received."""
+        if self._has_ended():
+            return self._connection.error()
+        return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
 
     def _send_due_pong(self) -> None:
         # A receiver never waits to send: two sides that both did would wait for each other for ever. While the network
@@ -360,19 +397,23 @@ class Session:
 
         It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled,
         the connection is ended as it is. Frames received before can still be received; data frames that come after are
-        dropped, unless another task or thread receives them. ``close_info`` tells how it went.
+        dropped. ``close_info`` tells how it went.
 
         Raises :class:`InvalidFrame` for a code or a reason that may not be sent.
         """
+        self.begin_closing(code, reason)
+        await self._finish()
+        if self._buffer is not None:
+            await self._has_read_ahead.wait()
+
+    def begin_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Send the Close, and keep nothing more that comes; :meth:`close` waits for the end."""
         with self._lock:
             if self.is_open:
                 self._connection.send(Close(code, reason))
                 self._answer()
                 wake(self._senders)
             self._connection.discard()
-        await self._finish()
-        if self._buffer is not None:
-            await self._has_read_ahead.wait()
 
     async def _finish(self) -> None:
         """Wait for what ends the websocket, as long as may be, and end the connection."""
@@ -409,9 +450,15 @@ class Session:
         self._link.abort()
 
     def _abandon(self, cause: CloseCause, detail: str) -> None:
+        """The connection is no more, whatever the other side would say; its lock is held."""
         self._connection.abandon(cause, detail)
         self._reading.wake()
         wake(self._senders)
+        info = self._connection.close_info
+        assert info is not None, "a closed connection explains itself"
+        for call in self._when_ended:
+            call(info)
+        self._when_ended.clear()
 
 
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)
@@ -428,19 +475,6 @@ class _Ping:
 
     def answer(self) -> None:
         self.seconds = self._now() - self._sent
-
-
-def _lost(error: OSError) -> ConnectionLost:
-    return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
-
-
-def _joined(frames: list[DataFrame]) -> str | bytes:
-    first = frames[0].payload
-    if len(frames) == 1:
-        return first
-    if isinstance(first, str):
-        return "".join([frame.payload for frame in frames if isinstance(frame, Text)])
-    return b"".join([frame.payload for frame in frames if isinstance(frame, Binary)])
 
 
 def _name(kind: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:

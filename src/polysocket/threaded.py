@@ -12,15 +12,17 @@ from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from functools import wraps
+from ssl import SSLContext
 from typing import Any, ParamSpec, TypeVar, Unpack
 
+from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Threaded, foreign_await
-from polysocket.opening import ConnectOptions, open_websocket
-from polysocket.request import Request
+from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.request import Request, basic_request
 from polysocket.threads import SocketEffect, SocketLink, ThreadEvent
 from polysocket.websocket import WebSocket
 
-__all__ = ["ThreadedEffect", "connect"]
+__all__ = ["ThreadedBackend", "ThreadedEffect", "connect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,3 +135,10 @@ def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
 def _finish(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
     while not _advance(coroutine, future):
         pass
+
+
+class ThreadedBackend(Backend[Threaded]):
+    """A backend on threads; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+
+    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
+        super().__init__(SocketOpener(ThreadedEffect(), Route(ssl), request))

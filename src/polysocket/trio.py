@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from ssl import SSLContext
 from typing import Any, Unpack
 
 import trio
 
+from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Trio, awaited, direct
-from polysocket.opening import ConnectOptions, open_websocket
-from polysocket.request import Request
+from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.request import Request, basic_request
 from polysocket.sockets import Outgoing
 from polysocket.websocket import Opening
 
-__all__ = ["TrioEffect", "connect"]
+__all__ = ["TrioBackend", "TrioEffect", "connect"]
 
 READ_SIZE = 64 * 1024
 
@@ -147,3 +149,10 @@ class SocketLink:
         finally:
             self._sent.set()
             self._sent = None
+
+
+class TrioBackend(Backend[Trio]):
+    """A backend on trio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+
+    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
+        super().__init__(SocketOpener(TrioEffect(), Route(ssl), request))

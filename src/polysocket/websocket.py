@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, direct, lifted
+from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, direct, lifted, settled
 from polysocket.errors import CloseInfo, WebSocketClosed
 from polysocket.frames import Close
 from polysocket.request import Response
@@ -141,16 +141,20 @@ class WebSocket(HasEffect[F_co]):
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
 
-    def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]:
+    @overload
+    def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]: ...
+    @overload
+    def __enter__(self: WebSocket[Threaded]) -> WebSocket[Threaded]: ...
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(
-        self: WebSocket[Blocking],
+        self: WebSocket[Blocking] | WebSocket[Threaded],
         kind: type[BaseException] | None,
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._leave(error)
+        settled(self._leave(error))
 
     async def __aenter__(self: WebSocket[A]) -> WebSocket[A]:
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wsproto import ConnectionType, events
 from wsproto.connection import Connection as WSProtoConnection
@@ -40,7 +40,8 @@ UNLIMITED = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
 
 # RFC 6455 §7.4.1: 1006 and 1015 are never on the wire; 1005 stands for a Close without a code.
 SENDABLE = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
-QUEUE_CAPACITY = 1024 * 1024  # bytes of payload in ``frames`` from which on received bytes wait undecoded
+FRAME_COST = 128  # bytes that a frame takes beside its payload, in ``frames``
+QUEUE_CAPACITY = 1024 * 1024  # bytes in ``frames`` from which on received bytes wait undecoded
 
 
 class Connection:
@@ -58,6 +59,8 @@ class Connection:
         max_fragments: int | None = MAX_FRAGMENTS,
     ) -> None:
         self.frames: deque[Frame | Close] = deque()
+        self.on_received: Callable[[Frame | Close], None] | None = None  # told of each frame that comes into ``frames``
+        self.on_sent: Callable[[Frame | Close], None] | None = None  # told of each frame, those sent by itself too
         self.state = State.OPEN
         self._masks = role is ConnectionType.CLIENT
         self._deflate = deflate
@@ -102,13 +105,13 @@ class Connection:
             return None
         frame = self.frames.popleft()
         if not isinstance(frame, Close):
-            self._queued -= len(frame.payload)
+            self._queued -= len(frame.payload) + FRAME_COST
         return frame
 
-    def give_back(self, frames: Sequence[DataFrame]) -> None:
+    def give_back(self, frames: Sequence[Frame]) -> None:
         """Make frames that were taken the next ones again."""
         self.frames.extendleft(reversed(frames))
-        self._queued += sum(len(frame.payload) for frame in frames)
+        self._queued += sum(len(frame.payload) + FRAME_COST for frame in frames)
 
     def limit_queue(self, frames: int | None, size: int | None) -> None:
         """Bound ``frames``, by their number and by their payload in bytes; what exceeds waits undecoded."""
@@ -119,9 +122,10 @@ class Connection:
         """Drop the Pings and Pongs that are in ``frames``: somebody has seen to them."""
         kept = [frame for frame in self.frames if not isinstance(frame, Ping | Pong)]
         if len(kept) < len(self.frames):
-            self._queued -= sum(len(frame.payload) for frame in self.frames if isinstance(frame, Ping | Pong))
             self.frames.clear()
-            self.frames.extend(kept)
+            self._queued = 0
+            self.give_back([frame for frame in kept if not isinstance(frame, Close)])
+            self.frames.extend(frame for frame in kept if isinstance(frame, Close))
 
     def overflow(self, keep: int | None) -> None:
         """Fail, since nobody takes what is in ``frames``: the first ``keep`` of them stay."""
@@ -160,22 +164,18 @@ class Connection:
                 # A few bytes may inflate to many: what is inflated is bounded too.
                 self._chunks.append(data[position:])
                 break
-            if not (self._header or self._left or self._in_message):
-                taken: list[Text | Binary] = []
-                room = UNLIMITED if self._discards else self._queue_frames - len(self.frames)
-                position = lane.decode(data, position, not self._masks, self._limit, taken, most=room)
-                if not self._discards:
-                    self.frames.extend(taken)
-                    self._queued += sum([len(frame.payload) for frame in taken])
-                    if len(taken) == room:
-                        continue
-                if position == end:
-                    break
-                size = lane.binary_frame_size(data, position, not self._masks, self._limit)
-                if size > end - position:
-                    self._chunks.append(data[position:])
-                    self._missing = size - (end - position)
-                    break
+            if self._header or self._left or self._in_message:
+                position = self._receive_by_wsproto(data, position)
+                continue
+            taken = position
+            position = self._receive_by_lane(data, position)
+            if position > taken or position == end:
+                continue
+            size = lane.binary_frame_size(data, position, not self._masks, self._limit)
+            if size > end - position:
+                self._chunks.append(data[position:])
+                self._missing = size - (end - position)
+                break
             position = self._receive_by_wsproto(data, position)
 
     def discard(self) -> None:
@@ -204,6 +204,15 @@ class Connection:
             self._end_by(side, cause, detail)
         if self.state is not State.CLOSED:
             self.state = after(self.state, Event.END)
+
+    def _receive_by_lane(self, data: bytes, position: int) -> int:
+        """Take the plain frames that are there, as far as there is room; give the position behind them."""
+        frames: list[Text | Binary] = []
+        room = UNLIMITED if self._discards else self._queue_frames - len(self.frames)
+        position = lane.decode(data, position, not self._masks, self._limit, frames, most=room)
+        for frame in frames:
+            self._queue(frame)
+        return position
 
     def _receive_by_wsproto(self, data: bytes, position: int) -> int:
         """Give wsproto the bytes of one frame, as far as they are there; give the position behind them."""
@@ -286,7 +295,9 @@ class Connection:
     def _queue(self, frame: Frame) -> None:
         if not self._discards:
             self.frames.append(frame)
-            self._queued += len(frame.payload)
+            self._queued += len(frame.payload) + FRAME_COST
+            if self.on_received is not None:
+                self.on_received(frame)
 
     def _receive_close(self, close: Close) -> None:
         self._received = close
@@ -294,6 +305,8 @@ class Connection:
             self._began = Side.REMOTE
         self.state = after(self.state, Event.RECEIVE_CLOSE)
         self.frames.append(close)
+        if self.on_received is not None:
+            self.on_received(close)
         if self.state is State.CLOSE_RECEIVED:
             # RFC 6455 §5.5.1: the answer typically echoes the code.
             self._send_close(Close(close.code))
@@ -405,6 +418,8 @@ class Connection:
                 self._send_close(_checked(frame))
             case _:
                 raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
+        if self.on_sent is not None and not isinstance(frame, Close):
+            self.on_sent(frame)
 
     def data_to_send(self) -> bytes:
         """The bytes that are to be sent now, each once."""
@@ -446,6 +461,8 @@ class Connection:
         # wsproto leaves the code out only for its own constant.
         code = CloseReason.NO_STATUS_RCVD if close.code == CloseCode.NO_STATUS_RECEIVED else close.code
         self._outgoing.append(self._judge.send(events.CloseConnection(code, close.reason)))
+        if self.on_sent is not None:
+            self.on_sent(close)
 
 
 def _control_payload(frame: Ping | Pong, payload: bytes) -> bytes:

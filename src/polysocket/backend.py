@@ -1,0 +1,295 @@
+"""Backends: what many connections share, and sttp's way to open one: ``backend.open_websocket(request, handler)``.
+
+A flavour's backend is in the flavour's module. Its programs are an :class:`Opener`'s; a backend that wraps another one,
+and the stub for tests, have openers of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Protocol, TypeVar, overload
+
+from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
+from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler
+from polysocket.handlers import Handler, Listener, WebSocketHandler
+from polysocket.observing import LoggingObserver, Observer, guarded
+from polysocket.opening import Route, open_session
+from polysocket.pipes import PipeHandler
+from polysocket.request import Request, WebSocketResponse
+from polysocket.session import Session
+from polysocket.websocket import WebSocket
+
+__all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opener", "SocketOpener"]
+
+logger = logging.getLogger("polysocket")
+
+A = TypeVar("A", bound=Async)
+F_co = TypeVar("F_co", covariant=True)
+
+
+class Opener(Protocol):
+    """The programs of a backend."""
+
+    @property
+    def effect(self) -> Effect:
+        """The flavour's effect."""
+        ...
+
+    @property
+    def request(self) -> Request:
+        """The request to begin with, for a URL that is given as a ``str``."""
+        ...
+
+    def observed_by(self, observer: Observer, /) -> Opener:
+        """The same opener, with one observer more."""
+        ...
+
+    async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
+        """Open a websocket, and give it to the handler, whose result is in the response."""
+        ...
+
+    async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
+        """The same with a handler that is itself made by an effect of ``F``, just before."""
+        ...
+
+    async def close(self) -> None:
+        """Close the backend, and what it has opened."""
+        ...
+
+
+class SocketOpener:
+    """The :class:`Opener` of real connections; those that it opens are told to the observers."""
+
+    def __init__(self, effect: Effect, route: Route, request: Request, observers: tuple[Observer, ...] = ()) -> None:
+        self.effect = effect
+        self.request = request
+        self._route = route
+        self._observers = observers
+        self._sessions: set[Session] = set()
+        self._is_closed = False
+
+    def observed_by(self, observer: Observer) -> SocketOpener:
+        """The same opener, which closes the same sessions, with one observer more."""
+        opener = SocketOpener(self.effect, self._route, self.request, (*self._observers, observer))
+        opener._sessions = self._sessions
+        return opener
+
+    async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
+        """Open a websocket for the handler, which is refused first where it can't work here."""
+        check_handler(handler, self.effect)
+        session = await self._open(as_request(request, self.request))
+        return await respond(self.effect, session, handler)
+
+    async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
+        """Have the handler made, then open the websocket."""
+        request = as_request(request, self.request)
+        self._check_open()
+        handler = await self.effect.unlift(make_handler())
+        return await self.open_websocket(request, handler)
+
+    async def close(self) -> None:
+        """Close every websocket that was opened, all at the same time, and open nothing more."""
+        self._is_closed = True
+        sessions = list(self._sessions)
+        for session in sessions:
+            session.begin_closing()
+        for session in sessions:
+            await session.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise BackendClosed("the backend was closed, and opens nothing more")
+
+    async def _open(self, request: Request) -> Session:
+        self._check_open()
+        observations = [observer.opening(request) for observer in self._observers]
+        try:
+            session = await open_session(self.effect, request, self._route)
+        except Exception as error:
+            for observation in observations:
+                guarded(observation.rejected)(error)
+            raise
+        self._sessions.add(session)
+        session.when_ended(lambda _: self._sessions.discard(session))
+        for observation in observations:
+            guarded(observation.opened)(session.response)
+            session.observe(observation)
+        return session
+
+
+def as_request(request: str | Request, base: Request) -> Request:
+    """The request itself, or one to a URL that begins with ``base``."""
+    return base.get(request) if isinstance(request, str) else request
+
+
+def check_handler(handler: Handler, effect: Effect) -> None:
+    """Raise :class:`InvalidHandler` for what is no handler, or none for this flavour."""
+    if not isinstance(handler, Handler):
+        raise InvalidHandler(f"a handler is a WebSocketHandler, Listener or PipeHandler, not {handler!r}")
+    handler.check(effect)
+
+
+async def respond(effect: Effect, session: Session, handler: Handler) -> WebSocketResponse[Any]:
+    """Start the handler, and put its result beside the server's answer."""
+    answer = session.response
+    try:
+        result = await handler.start(effect, session)
+    except BaseException:
+        session.abort()
+        raise
+    return WebSocketResponse(
+        answer.status, answer.headers, answer.reason, answer.subprotocol, answer.extensions, result=result
+    )
+
+
+class _BlockingOpen(Protocol):
+    @overload
+    def __call__(
+        self, request: str | Request, handler: WebSocketHandler | Listener[Blocking]
+    ) -> WebSocketResponse[WebSocket[Blocking]]: ...
+    @overload
+    def __call__(self, request: str | Request, handler: PipeHandler) -> WebSocketResponse[CloseInfo]: ...
+
+
+class _AsyncOpen(Protocol[A]):
+    @overload
+    def __call__(
+        self, request: str | Request, handler: WebSocketHandler | Listener[A]
+    ) -> Coroutine[Any, Any, WebSocketResponse[WebSocket[A]]]: ...
+    @overload
+    def __call__(
+        self, request: str | Request, handler: PipeHandler
+    ) -> Coroutine[Any, Any, WebSocketResponse[CloseInfo]]: ...
+
+
+class _ThreadedOpen(Protocol):
+    @overload
+    def __call__(
+        self, request: str | Request, handler: WebSocketHandler | Listener[Threaded]
+    ) -> Future[WebSocketResponse[WebSocket[Threaded]]]: ...
+    @overload
+    def __call__(self, request: str | Request, handler: PipeHandler) -> Future[WebSocketResponse[CloseInfo]]: ...
+
+
+class _BlockingOpenF(Protocol):
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], WebSocketHandler | Listener[Blocking]]
+    ) -> WebSocketResponse[WebSocket[Blocking]]: ...
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], PipeHandler]
+    ) -> WebSocketResponse[CloseInfo]: ...
+
+
+class _AsyncOpenF(Protocol[A]):
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], Awaitable[WebSocketHandler | Listener[A]]]
+    ) -> Coroutine[Any, Any, WebSocketResponse[WebSocket[A]]]: ...
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], Awaitable[PipeHandler]]
+    ) -> Coroutine[Any, Any, WebSocketResponse[CloseInfo]]: ...
+
+
+class _ThreadedOpenF(Protocol):
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], Future[WebSocketHandler] | Future[Listener[Threaded]]]
+    ) -> Future[WebSocketResponse[WebSocket[Threaded]]]: ...
+    @overload
+    def __call__(
+        self, request: str | Request, make_handler: Callable[[], Future[PipeHandler]]
+    ) -> Future[WebSocketResponse[CloseInfo]]: ...
+
+
+class _Open:
+    """``open_websocket``: overloads by the handler, which :class:`lifted` can't carry."""
+
+    @overload
+    def __get__(self, backend: HasEffect[Blocking], owner: Any = None) -> _BlockingOpen: ...
+    @overload
+    def __get__(self, backend: HasEffect[A], owner: Any = None) -> _AsyncOpen[A]: ...
+    @overload
+    def __get__(self, backend: HasEffect[Threaded], owner: Any = None) -> _ThreadedOpen: ...
+    def __get__(self, backend: HasEffect[Any] | None, owner: Any = None) -> Any:
+        return self if backend is None else backend._effect.lift(backend._programs.open_websocket)
+
+
+class _OpenF:
+    """``open_websocket_f``, as :class:`_Open`."""
+
+    @overload
+    def __get__(self, backend: HasEffect[Blocking], owner: Any = None) -> _BlockingOpenF: ...
+    @overload
+    def __get__(self, backend: HasEffect[A], owner: Any = None) -> _AsyncOpenF[A]: ...
+    @overload
+    def __get__(self, backend: HasEffect[Threaded], owner: Any = None) -> _ThreadedOpenF: ...
+    def __get__(self, backend: HasEffect[Any] | None, owner: Any = None) -> Any:
+        return self if backend is None else backend._effect.lift(backend._programs.open_websocket_f)
+
+
+class Backend(HasEffect[F_co]):
+    """Opens websockets that share their settings; leaving its ``with`` (``async with``) closes all that it has opened.
+
+    ``backend.open_websocket(request, handler)`` gives ``F[WebSocketResponse[R]]``, where the handler says what ``R``
+    is: a ``WebSocket[F]``, or a :class:`CloseInfo` for a pipe. ``backend.open_websocket_f(request, make_handler)``
+    takes a function that makes the handler by an effect of ``F``, called when the websocket is about to be opened. A
+    URL that is given as a ``str`` begins with the backend's own ``request``. Both raise :class:`OpeningFailed`,
+    :class:`InvalidURL`, :class:`InvalidRequest`, :class:`InvalidHandler` and :class:`BackendClosed` (sttp's
+    ``SttpBackend``).
+    """
+
+    open_websocket = _Open()
+    open_websocket_f = _OpenF()
+    close = lifted(SocketOpener.close)
+
+    def __init__(self, opener: Opener) -> None:
+        self._programs: Opener = opener
+        self._effect = opener.effect
+
+    @property
+    def request(self) -> Request:
+        """The request to begin with: this backend's headers and limits, and no URL."""
+        return self._programs.request
+
+    @overload
+    def __enter__(self: Backend[Blocking]) -> Backend[Blocking]: ...
+    @overload
+    def __enter__(self: Backend[Threaded]) -> Backend[Threaded]: ...
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self: Backend[Blocking] | Backend[Threaded],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        settled(self.close())
+
+    async def __aenter__(self: Backend[A]) -> Backend[A]:
+        return self
+
+    async def __aexit__(
+        self: Backend[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class ObservedBackend(Backend[F_co]):
+    """A backend that wraps another one, and tells an observer what happens to the websockets that it opens."""
+
+    def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
+        super().__init__(backend._programs.observed_by(observer))
+
+
+class LoggingBackend(ObservedBackend[F_co]):
+    """A backend that wraps another one, and logs by a :class:`~polysocket.observing.LoggingObserver`."""
+
+    def __init__(self, backend: Backend[F_co], logger: logging.Logger = logger) -> None:
+        super().__init__(backend, LoggingObserver(logger))

@@ -1,0 +1,148 @@
+"""Handlers: what is done with a websocket that a backend has opened, as values that are given to ``open_websocket``.
+
+Each kind is a class; its ``check`` refuses what can't work before anything is opened, and its ``start`` is the program
+that makes the result of an open session.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from polysocket.buffer import Buffer
+from polysocket.effect import Effect, direct
+from polysocket.errors import CloseCause, CloseInfo, InvalidHandler, WebSocketClosed
+from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
+from polysocket.session import Session
+from polysocket.websocket import WebSocket
+
+__all__ = ["Handler", "Listener", "WebSocketHandler"]
+
+F = TypeVar("F")
+
+logger = logging.getLogger("polysocket")
+
+
+def is_async(effect: Effect) -> bool:
+    """Whether the flavour's own functions are coroutine functions."""
+    return effect.lift is direct
+
+
+class Handler(ABC):
+    """What ``open_websocket`` takes."""
+
+    @abstractmethod
+    def check(self, effect: Effect) -> None:
+        """Raise :class:`InvalidHandler` where the handler can't work in this flavour."""
+
+    @abstractmethod
+    async def start(self, effect: Effect, session: Session) -> Any:
+        """Take the open session, and give the result."""
+
+
+class WebSocketHandler(Handler):
+    """The high-level handler: the result is a :class:`WebSocket` that reads ahead into ``buffer``.
+
+    Without a buffer it reads on demand: while somebody receives, pings or closes.
+    """
+
+    def __init__(self, buffer: Buffer | None = None) -> None:
+        if not isinstance(buffer, Buffer | None):
+            raise InvalidHandler(f"buffer is a Buffer or None, not {buffer!r}")
+        self.buffer = buffer
+
+    def check(self, effect: Effect) -> None:
+        """Any flavour will do."""
+
+    async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
+        """Begin to read ahead."""
+        if self.buffer is not None:
+            session.read_ahead(self.buffer)
+        return WebSocket(session, effect)
+
+
+class Listener(Handler, Generic[F]):
+    """The low-level handler: subclass it, and override what is of interest.
+
+    The methods are called one at a time, in the order of the frames; in an asynchronous flavour they may be coroutine
+    functions. The result of ``open_websocket`` is the websocket, for sending and closing; receiving is the listener's.
+    An exception in a method goes to :meth:`on_error` and closes with 1011. Pings are answered before ``on_ping``.
+    """
+
+    def on_open(self, ws: WebSocket[F]) -> object:
+        """The websocket is open; called before ``open_websocket`` gives its result."""
+
+    def on_text(self, frame: Text) -> object:
+        """A text frame was received, which may be a fragment (``frame.final`` is False)."""
+
+    def on_binary(self, frame: Binary) -> object:
+        """A binary frame was received, which may be a fragment."""
+
+    def on_ping(self, frame: Ping) -> object:
+        """A Ping was received, and answered."""
+
+    def on_pong(self, frame: Pong) -> object:
+        """A Pong was received."""
+
+    def on_close(self, info: CloseInfo) -> object:
+        """The websocket has ended, however that was; called once, last."""
+
+    def on_error(self, error: Exception) -> object:
+        """A method has raised this, or the websocket has ended by it: a protocol error, a lost connection."""
+
+    def check(self, effect: Effect) -> None:
+        """Refuse methods that are none, and coroutine functions where nothing can await them."""
+        for name in ("on_open", "on_text", "on_binary", "on_ping", "on_pong", "on_close", "on_error"):
+            method = getattr(self, name)
+            if not callable(method):
+                raise InvalidHandler(f"{type(self).__name__}.{name} is {method!r}, and can't be called")
+            if inspect.iscoroutinefunction(method) and not is_async(effect):
+                raise InvalidHandler(f"{type(self).__name__}.{name} is async, which this flavour can't await")
+
+    async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
+        """Call ``on_open``, and listen in the background."""
+        websocket = WebSocket[Any](session, effect)
+        await self._call(effect, session, self.on_open, websocket)
+
+        async def listen() -> None:
+            await self._listen(effect, session)
+
+        effect.spawn(listen)
+        return websocket
+
+    async def _listen(self, effect: Effect, session: Session) -> None:
+        methods: dict[type[Frame], Callable[[Any], object]] = {
+            Text: self.on_text,
+            Binary: self.on_binary,
+            Ping: self.on_ping,
+            Pong: self.on_pong,
+        }
+
+        async def hand_over(frame: Frame) -> None:
+            await self._call(effect, session, methods[type(frame)], frame)
+
+        try:
+            await session.receive_each(hand_over)
+        except WebSocketClosed as error:
+            if error.close_info.cause is not CloseCause.CLOSE:
+                await self._call(effect, session, self.on_error, error)
+        await session.close()
+        await self._call(effect, session, self.on_close, session.close_info)
+
+    async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> None:
+        try:
+            await _settled(effect, method(argument))
+        except Exception as error:
+            if method == self.on_error:
+                logger.exception("%s.on_error failed", type(self).__name__)
+            else:
+                await self._call(effect, session, self.on_error, error)
+            await session.close(CloseCode.INTERNAL_ERROR)
+
+
+async def _settled(effect: Effect, value: object) -> Any:
+    """The value; where it is a coroutine of an asynchronous flavour, its result."""
+    return await value if is_async(effect) and inspect.isawaitable(value) else value

@@ -1,0 +1,106 @@
+"""Observers: what logging, metrics and tracing hang on; a backend that is observed tells them what happens.
+
+An observer only listens. What it raises is logged, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from polysocket.errors import CloseInfo
+from polysocket.frames import Close, Frame
+from polysocket.request import Request, Response
+
+__all__ = ["LoggingObserver", "Observation", "Observer", "guarded", "payload_size"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("polysocket")
+
+
+class Observer(Protocol):
+    """Makes an :class:`Observation` for each websocket that is about to be opened."""
+
+    def opening(self, request: Request, /) -> Observation:
+        """A request is about to be opened."""
+        ...
+
+
+class Observation:
+    """What happens to one websocket, in this order; override what is of interest.
+
+    Called in the thread or task in which it happens, so it must be quick, and must not wait or use the websocket.
+    """
+
+    def opened(self, response: Response, /) -> None:
+        """It is open."""
+
+    def rejected(self, error: Exception, /) -> None:
+        """It could not be opened; this is all then."""
+
+    def received(self, frame: Frame | Close, /) -> None:
+        """A frame has come."""
+
+    def sent(self, frame: Frame | Close, /) -> None:
+        """A frame was sent, by a program or by itself: a Pong, an answer to a Close."""
+
+    def closed(self, info: CloseInfo, /) -> None:
+        """It has ended, and so has the connection."""
+
+
+def payload_size(frame: Frame | Close) -> int:
+    """The payload's size in bytes, before compression."""
+    if isinstance(frame, Close):
+        return len(frame.reason.encode()) + 2
+    return len(frame.payload.encode()) if isinstance(frame.payload, str) else len(frame.payload)
+
+
+def guarded(call: Callable[[T], None]) -> Callable[[T], None]:
+    """The same call, whose errors are logged."""
+
+    def guard(argument: T) -> None:
+        try:
+            call(argument)
+        except Exception:
+            logger.exception("an observer failed")
+
+    return guard
+
+
+class LoggingObserver:
+    """Logs one line when a websocket is opened, rejected or closed, at INFO, and one for each frame at DEBUG.
+
+    What is secret (credentials, cookies, query strings) is redacted; of frames only kind and size are logged.
+    """
+
+    def __init__(self, logger: logging.Logger = logger) -> None:
+        self.logger = logger
+
+    def opening(self, request: Request, /) -> Observation:
+        """Begin to log."""
+        return _Log(self.logger, request)
+
+
+class _Log(Observation):
+    def __init__(self, logger: logging.Logger, request: Request) -> None:
+        self._logger = logger
+        self._url = str(request.url)
+
+    def opened(self, response: Response, /) -> None:
+        extensions = ", ".join(response.extensions) or "no extensions"
+        subprotocol = f", subprotocol {response.subprotocol}" if response.subprotocol else ""
+        self._logger.info("%s: open, %s%s", self._url, extensions, subprotocol)
+
+    def rejected(self, error: Exception, /) -> None:
+        self._logger.info("%s: not opened: %s: %s", self._url, type(error).__name__, error)
+
+    def received(self, frame: Frame | Close, /) -> None:
+        self._logger.debug("%s: received %s, %d bytes", self._url, type(frame).__name__, payload_size(frame))
+
+    def sent(self, frame: Frame | Close, /) -> None:
+        self._logger.debug("%s: sent %s, %d bytes", self._url, type(frame).__name__, payload_size(frame))
+
+    def closed(self, info: CloseInfo, /) -> None:
+        self._logger.info("%s: %s", self._url, info)
