@@ -16,6 +16,7 @@ from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSoc
 from polysocket.frames import Binary, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers import Handler, is_async
 from polysocket.session import Session
+from polysocket.websocket import UntilClosed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
@@ -71,7 +72,7 @@ class PipeHandler(Handler):
 
 async def _run_async(stage: Any, session: Session) -> None:
     send = _continuing(session)
-    outgoing = (stage.over_async if isinstance(stage, MessageStage) else stage)(_incoming_async(session))
+    outgoing = (stage.over_async if isinstance(stage, MessageStage) else stage)(UntilClosed(session.receive_data_frame))
     async with aclosing(outgoing):
         async for frame in outgoing:
             await send(frame)
@@ -83,17 +84,6 @@ async def _run_blocking(stage: Any, effect: Effect, session: Session) -> None:
     with closing(outgoing):
         for frame in outgoing:
             await send(frame)
-
-
-async def _incoming_async(session: Session) -> AsyncGenerator[DataFrame, None]:
-    while True:
-        try:
-            frame = await session.receive_data_frame()
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                return
-            raise
-        yield frame
 
 
 def _incoming(effect: Effect, session: Session) -> Generator[DataFrame, None, None]:

@@ -17,7 +17,7 @@ from polysocket.frames import Close
 from polysocket.request import Response
 from polysocket.session import Session
 
-__all__ = ["Opening", "WebSocket"]
+__all__ = ["Opening", "UntilClosed", "WebSocket"]
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -175,22 +175,25 @@ class WebSocket(HasEffect[F_co]):
             yield message
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
-        return _Messages(self.receive_message)
+        return UntilClosed(self.receive_message)
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else str(self.close_info)
         return f"<WebSocket {state}>"
 
 
-class _Messages(AsyncIterator[str | bytes]):
-    """Iteration over whole messages; not an async generator, so that a cancellation ends nothing but the one step."""
+class UntilClosed(AsyncIterator[T]):
+    """Iteration over what is received, which ends at a normal closing and raises at any other.
 
-    def __init__(self, receive_message: Callable[[], Coroutine[Any, Any, str | bytes]]) -> None:
-        self._receive_message = receive_message
+    It is no async generator, so that a cancellation ends nothing but the one step.
+    """
 
-    async def __anext__(self) -> str | bytes:
+    def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
+        self._receive = receive
+
+    async def __anext__(self) -> T:
         try:
-            return await self._receive_message()
+            return await self._receive()
         except WebSocketClosed as error:
             if error.close_info.is_normal:
                 raise StopAsyncIteration from None
