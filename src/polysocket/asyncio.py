@@ -55,10 +55,13 @@ class AsyncioEffect:
         task.add_done_callback(_background.discard)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
-        """Connect by happy eyeballs (RFC 8305)."""
-        _, link = await asyncio.get_running_loop().create_connection(
-            TransportLink, host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
-        )
+        """Connect, by happy eyeballs (RFC 8305) where the loop has them."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.BaseEventLoop):
+            connecting = loop.create_connection(TransportLink, host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
+        else:  # uvloop tries one address after the other.
+            connecting = loop.create_connection(TransportLink, host, port)
+        _, link = await connecting
         return link
 
     async def connect_unix(self, path: str, /) -> TransportLink:
@@ -83,7 +86,7 @@ class TransportLink(asyncio.Protocol):
         self._has_ended = False
         self._is_lost = False
         self._error: Exception | None = None
-        self._readable = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -95,8 +98,11 @@ class TransportLink(asyncio.Protocol):
     async def read(self) -> bytes:
         """What was received since the last call; where there is nothing, wait for it."""
         if not self._chunks and not self._has_ended:
-            self._readable.clear()
-            await self._readable.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
         if not self._chunks:
             self._check(self._error is not None)
             return b""
@@ -132,6 +138,10 @@ class TransportLink(asyncio.Protocol):
         if is_broken:
             raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
 
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
     # The protocol's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,19 +155,19 @@ class TransportLink(asyncio.Protocol):
         if self._unread > READ_AHEAD and self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()
-        self._readable.set()
+        self._wake_reader()
 
     def eof_received(self) -> bool:
         """The other side sends nothing more; this side still may."""
         self._has_ended = True
-        self._readable.set()
+        self._wake_reader()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end: wake everybody."""
         self._has_ended = self._is_lost = True
         self._error = exc
-        self._readable.set()
+        self._wake_reader()
         self._writable.set()
         self._closed.set()
 

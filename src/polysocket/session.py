@@ -132,6 +132,8 @@ class Session:
 
         Raises as :meth:`receive_text_frame`.
         """
+        if (frame := self._take_whole(Text)) is not None:
+            return frame.payload
         frames = await self._exclusively(self._next_message(Text, pong_on_ping), timeout)
         return frames[0].payload if len(frames) == 1 else "".join([frame.payload for frame in frames])
 
@@ -140,11 +142,15 @@ class Session:
 
         Raises as :meth:`receive_binary_frame`.
         """
+        if (frame := self._take_whole(Binary)) is not None:
+            return frame.payload
         frames = await self._exclusively(self._next_message(Binary, pong_on_ping), timeout)
         return frames[0].payload if len(frames) == 1 else b"".join([frame.payload for frame in frames])
 
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
         """Receive a whole message: ``str`` for text, ``bytes`` for binary; raises as :meth:`receive_data_frame`."""
+        if (frame := self._take_whole(DATA)) is not None:
+            return frame.payload
         frames = await self._exclusively(self._next_message(DATA, pong_on_ping), timeout)
         return joined(frames)
 
@@ -183,17 +189,30 @@ class Session:
 
     def _take(self, pong_on_ping: bool) -> Frame | Close | None:
         with self._lock:
-            was_full = self._connection.is_full
-            frame = self._connection.next_frame()
+            frame = self._pop()
             if frame is None and self._has_ended():
                 self._settle()
                 raise self._connection.error()
-            if was_full:
-                self._reading.wake()
             if type(frame) is Ping and pong_on_ping:
                 self._due_pong = Pong(frame.payload)
                 self._send_due_pong()
             return frame
+
+    def _pop(self) -> Frame | Close | None:
+        was_full = self._connection.is_full
+        frame = self._connection.next_frame()
+        if was_full:
+            self._reading.wake()
+        return frame
+
+    def _take_whole(self, kind: type[D] | tuple[type[D], ...]) -> D | None:
+        """A message that is there already, in one frame: the way without any waiting, for streams of small messages."""
+        with self._lock:
+            frames = self._connection.frames
+            if not frames or self._receiving or not isinstance(first := frames[0], kind) or not first.final:
+                return None
+            self._pop()
+            return first
 
     async def _next_data(self, kind: type[D] | tuple[type[D], ...], pong_on_ping: bool) -> D:
         while True:
@@ -280,7 +299,7 @@ class Session:
 
     def _send_or_wait(self, frame: Frame | Close, is_continuation: bool) -> Callable[[], Awaitable[object]] | None:
         """Send the frame, or give what is to be awaited before the next try."""
-        is_data = isinstance(frame, Text | Binary)
+        is_data = isinstance(frame, DATA)
         with self._lock:
             if self._connection.state is State.OPEN:
                 if self._link.pending >= SEND_CAPACITY:

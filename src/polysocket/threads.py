@@ -16,7 +16,7 @@ from polysocket.sockets import Outgoing, wait_until_ready
 
 __all__ = ["SocketEffect", "SocketLink", "ThreadEvent"]
 
-READ_SIZE = 64 * 1024
+READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
 
 
 class DeadlinePassed(BaseException):

@@ -22,7 +22,7 @@ from polysocket.websocket import Opening
 
 __all__ = ["TrioBackend", "TrioEffect", "connect"]
 
-READ_SIZE = 64 * 1024
+READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Trio]:

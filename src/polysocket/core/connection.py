@@ -210,8 +210,12 @@ class Connection:
         frames: list[Text | Binary] = []
         room = UNLIMITED if self._discards else self._queue_frames - len(self.frames)
         position = lane.decode(data, position, not self._masks, self._limit, frames, most=room)
-        for frame in frames:
-            self._queue(frame)
+        if not self._discards:
+            self.frames.extend(frames)
+            self._queued += sum([len(frame.payload) for frame in frames]) + FRAME_COST * len(frames)
+            if self.on_received is not None:
+                for frame in frames:
+                    self.on_received(frame)
         return position
 
     def _receive_by_wsproto(self, data: bytes, position: int) -> int:
@@ -397,27 +401,18 @@ class Connection:
         """
         if self.state is not State.OPEN:
             raise self.error()
-        match frame:
-            case Text(payload, final):
-                if not isinstance(payload, str):
-                    raise InvalidFrame(f"a Text frame's payload is a str, not {type(payload).__name__}")
-                try:
-                    encoded = payload.encode()
-                except UnicodeEncodeError as error:
-                    raise InvalidFrame(f"the text can't be sent in UTF-8: {error}") from error
-                self._send_data(frame, lane.TEXT, encoded, final, is_continuation)
-            case Binary(payload, final):
-                if not isinstance(payload, bytes | bytearray | memoryview):
-                    raise InvalidFrame(f"a Binary frame's payload is bytes, not {type(payload).__name__}")
-                self._send_data(frame, lane.BINARY, bytes(payload), final, is_continuation)
-            case Ping(payload):
-                self._outgoing.append(self._judge.send(events.Ping(_control_payload(frame, payload))))
-            case Pong(payload):
-                self._outgoing.append(self._judge.send(events.Pong(_control_payload(frame, payload))))
-            case Close():
-                self._send_close(_checked(frame))
-            case _:
-                raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
+        if isinstance(frame, Text):
+            self._send_data(frame, lane.TEXT, _encoded(frame), is_continuation)
+        elif isinstance(frame, Binary):
+            self._send_data(frame, lane.BINARY, _bytes_of(frame), is_continuation)
+        elif isinstance(frame, Ping):
+            self._outgoing.append(self._judge.send(events.Ping(_control_payload(frame))))
+        elif isinstance(frame, Pong):
+            self._outgoing.append(self._judge.send(events.Pong(_control_payload(frame))))
+        elif isinstance(frame, Close):
+            self._send_close(_checked(frame))
+        else:
+            raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
         if self.on_sent is not None and not isinstance(frame, Close):
             self.on_sent(frame)
 
@@ -429,7 +424,7 @@ class Connection:
         self._outgoing.clear()
         return data
 
-    def _send_data(self, frame: DataFrame, opcode: int, payload: bytes, final: bool, is_continuation: bool) -> None:
+    def _send_data(self, frame: DataFrame, opcode: int, payload: bytes, is_continuation: bool) -> None:
         if is_continuation:
             if self._open_message is None:
                 raise InvalidFrame("there is no message to continue: none was begun with final=False")
@@ -439,16 +434,16 @@ class Connection:
                 )
         elif self._open_message is not None:
             raise InvalidFrame("a fragmented message is not ended yet: continue it with is_continuation=True")
-        if final and not is_continuation and self._deflate is None:
+        if frame.final and not is_continuation and self._deflate is None:
             self._outgoing.append(lane.encode(opcode, payload, os.urandom(4) if self._masks else b""))
             return
         message: events.Message[str] | events.Message[bytes | bytearray]
         if isinstance(frame, Text):
-            message = events.TextMessage(frame.payload, message_finished=final)
+            message = events.TextMessage(frame.payload, message_finished=frame.final)
         else:
-            message = events.BytesMessage(payload, message_finished=final)
+            message = events.BytesMessage(payload, message_finished=frame.final)
         self._outgoing.append(self._judge.send(message))
-        self._open_message = None if final else type(frame)
+        self._open_message = None if frame.final else type(frame)
 
     def _send_close(self, close: Close) -> None:
         if self._began is None:
@@ -465,14 +460,28 @@ class Connection:
             self.on_sent(close)
 
 
-def _control_payload(frame: Ping | Pong, payload: bytes) -> bytes:
-    if not isinstance(payload, bytes | bytearray | memoryview):
-        raise InvalidFrame(f"a {type(frame).__name__}'s payload is bytes, not {type(payload).__name__}")
+def _encoded(frame: Text) -> bytes:
+    if not isinstance(frame.payload, str):
+        raise InvalidFrame(f"a Text frame's payload is a str, not {type(frame.payload).__name__}")
+    try:
+        return frame.payload.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidFrame(f"the text can't be sent in UTF-8: {error}") from error
+
+
+def _bytes_of(frame: Binary | Ping | Pong) -> bytes:
+    if not isinstance(frame.payload, (bytes, bytearray, memoryview)):
+        raise InvalidFrame(f"a {type(frame).__name__} frame's payload is bytes, not {type(frame.payload).__name__}")
+    return bytes(frame.payload)
+
+
+def _control_payload(frame: Ping | Pong) -> bytes:
+    payload = _bytes_of(frame)
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise InvalidFrame(
             f"a {type(frame).__name__} holds at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)} (RFC 6455 §5.5)"
         )
-    return bytes(payload)
+    return payload
 
 
 def _checked(close: Close) -> Close:
