@@ -8,30 +8,28 @@ to keep the connection, proxies. A peer's module is imported when it is used, si
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from polysocket import Async, Deflate, WebSocket
+
 __all__ = [
-    "ASYNC_FLAVOURS",
+    "ASYNCIO_PEERS",
     "BLOCKING_PEERS",
-    "FLAVOURS",
+    "TRIO_PEERS",
     "AsyncClient",
     "BlockingClient",
-    "Flavour",
     "OpenAsync",
     "OpenBlocking",
     "Peer",
     "Target",
-    "is_importable",
 ]
 
 Message: TypeAlias = Any  # str for text, bytes for binary: what the target says
 Open = TypeVar("Open")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ OpenAsync: TypeAlias = Callable[[Target], AbstractAsyncContextManager[AsyncClien
 
 @contextmanager
 def polysocket_blocking(target: Target) -> Iterator[BlockingClient]:
-    from polysocket import Deflate, blocking
+    from polysocket import blocking
 
     with blocking.connect(target.url, compression=Deflate() if target.compression else None) as ws:
         if target.text:
@@ -100,14 +98,10 @@ def websocket_client(target: Target) -> Iterator[BlockingClient]:
 
 @asynccontextmanager
 async def polysocket_asyncio(target: Target) -> AsyncIterator[AsyncClient]:
-    from polysocket import Deflate
     from polysocket.asyncio import connect
 
     async with connect(target.url, compression=Deflate() if target.compression else None) as ws:
-        if target.text:
-            yield AsyncClient(ws.send_text, ws.receive_text)
-        else:
-            yield AsyncClient(ws.send_binary, ws.receive_binary)
+        yield _polysocket(ws, target)
 
 
 @asynccontextmanager
@@ -178,11 +172,13 @@ async def picows_websockets(target: Target) -> AsyncIterator[AsyncClient]:
 @asynccontextmanager
 async def httpx_ws_client(target: Target) -> AsyncIterator[AsyncClient]:
     import httpx
-    from httpx_ws import aconnect_ws
+    from httpx_ws import AsyncWebSocketSession, aconnect_ws
 
     async with (
         httpx.AsyncClient(trust_env=False) as client,
-        aconnect_ws(target.url, client, keepalive_ping_interval_seconds=None) as ws,
+        aconnect_ws(
+            target.url, client, keepalive_ping_interval_seconds=None, session_class=AsyncWebSocketSession
+        ) as ws,
     ):
         if target.text:
             yield AsyncClient(ws.send_text, ws.receive_text)
@@ -195,14 +191,10 @@ async def httpx_ws_client(target: Target) -> AsyncIterator[AsyncClient]:
 
 @asynccontextmanager
 async def polysocket_trio(target: Target) -> AsyncIterator[AsyncClient]:
-    from polysocket import Deflate
     from polysocket.trio import connect
 
     async with connect(target.url, compression=Deflate() if target.compression else None) as ws:
-        if target.text:
-            yield AsyncClient(ws.send_text, ws.receive_text)
-        else:
-            yield AsyncClient(ws.send_binary, ws.receive_binary)
+        yield _polysocket(ws, target)
 
 
 @asynccontextmanager
@@ -223,6 +215,12 @@ async def trio_websocket(target: Target) -> AsyncIterator[AsyncClient]:
 
 
 # All of them
+
+
+def _polysocket(ws: WebSocket[Async], target: Target) -> AsyncClient:
+    if target.text:
+        return AsyncClient(ws.send_text, ws.receive_text)
+    return AsyncClient(ws.send_binary, ws.receive_binary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,20 +252,3 @@ TRIO_PEERS: list[Peer[OpenAsync]] = [
     Peer("websockets", websockets_trio, "websockets.trio.client", "websockets", compresses=True),
     Peer("trio-websocket", trio_websocket, "trio_websocket", "trio-websocket"),
 ]
-
-
-def run_on_asyncio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    return asyncio.run(program())
-
-
-def run_on_uvloop(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(program())
-
-
-def run_on_trio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    import trio
-
-    return trio.run(program)

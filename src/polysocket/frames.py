@@ -22,8 +22,8 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
     UNSUPPORTED_DATA = 1003
-    NO_STATUS_RECEIVED = 1005  # never on the wire: the Close had no code
-    ABNORMAL_CLOSURE = 1006  # never on the wire: there was no Close
+    NO_STATUS_RECEIVED = 1005  #: never on the wire: the Close had no code
+    ABNORMAL_CLOSURE = 1006  #: never on the wire: there was no Close
     INVALID_PAYLOAD = 1007
     POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
@@ -31,7 +31,8 @@ class CloseCode(IntEnum):
     INTERNAL_ERROR = 1011
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
-    TLS_HANDSHAKE_FAILED = 1015  # never on the wire
+    BAD_GATEWAY = 1014
+    TLS_HANDSHAKE_FAILED = 1015  #: never on the wire
 
 
 _NAMES: dict[int, str] = {code: code.name.lower().replace("_", " ") for code in CloseCode}

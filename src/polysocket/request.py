@@ -28,6 +28,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # RFC 6265 §4.1.1 (cookie-octet)
 _COOKIE_VALUE = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?')
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_URLS = frozenset({"location", "content-location", "referer"})
 _OWN_HEADERS = {
     "sec-websocket-protocol": "name subprotocols with .subprotocol()",
     "sec-websocket-extensions": "choose compression with .compress()",
@@ -48,16 +49,21 @@ class Headers(Mapping[str, str]):
     one (as ``Set-Cookie`` needs), and :attr:`pairs` has the fields as they were sent. ``repr`` hides secrets.
     """
 
-    __slots__ = ("pairs",)
+    __slots__ = ("_pairs",)
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self.pairs: tuple[tuple[str, str], ...]
+        self._pairs: tuple[tuple[str, str], ...]
         if isinstance(fields, Headers):
-            self.pairs = fields.pairs
+            self._pairs = fields._pairs
         elif isinstance(fields, Mapping):
-            self.pairs = tuple(cast("Mapping[str, str]", fields).items())
+            self._pairs = tuple(cast("Mapping[str, str]", fields).items())
         else:
-            self.pairs = tuple(fields)
+            self._pairs = tuple(fields)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Names and values as they were sent, in their order."""
+        return self._pairs
 
     def get_all(self, name: str) -> list[str]:
         """Every value of the field, in order; an empty list where there is none."""
@@ -90,8 +96,7 @@ class Headers(Mapping[str, str]):
         return hash(tuple((name.lower(), value) for name, value in self.pairs))
 
     def __repr__(self) -> str:
-        shown = [(name, "…" if name.lower() in _SECRET else value) for name, value in self.pairs]
-        return f"Headers({shown!r})"
+        return f"Headers({[(name, _shown_value(name.lower(), value)) for name, value in self.pairs]!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +121,12 @@ class WebSocketURL:
         if re.search(r"[\x00-\x20\x7f]", url):
             raise InvalidURL(f"{shown!r} has a space or control character in it")
         try:
+            url.encode()
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            if "@" in str(error):  # It quotes what may be secret, so it is neither shown nor chained.
-                raise InvalidURL(f"{shown!r} is no URL: its host has characters that no host has") from None
+            if "@" in url:  # The error may quote what is secret, so it is neither shown nor chained.
+                raise InvalidURL(f"{shown!r} is no URL: its host or its port is none") from None
             raise InvalidURL(f"{shown!r} is no URL: {error}") from error
         scheme = parts.scheme.lower()
         if scheme not in DEFAULT_PORTS:
@@ -170,8 +176,15 @@ def _ascii_host(host: str, shown: str) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    url = re.sub(r"//[^/?#]*@", "//…@", url)
-    return re.sub(r"\?[^#]*", "?…", url)
+    """The URL, whole or broken, without what may be credentials or a query."""
+    url = re.sub(r"^((?:wss?|https?):)?/{0,2}.*@", r"\1//…@", url, flags=re.DOTALL)
+    return re.sub(r"\?.*", "?…", url, flags=re.DOTALL)
+
+
+def _shown_value(name: str, value: str) -> str:
+    if name in _SECRET:
+        return "…"
+    return _without_secrets(value) if name in _URLS else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +289,10 @@ class Request:
         """Authenticate by Basic auth (RFC 7617), in UTF-8; sttp's ``auth.basic``."""
         if ":" in user:
             raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
-        token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+        try:
+            token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+        except UnicodeEncodeError:  # It quotes the password, so it is not chained.
+            raise InvalidRequest("the user or the password has a character that UTF-8 does not have") from None
         return self.header("Authorization", f"Basic {token}", replace_existing=True)
 
     def bearer_auth(self, token: str) -> Request:

@@ -8,20 +8,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import re
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-Stream = socket.socket
 Script = Callable[["Conversation"], None]
 
 TOO_LONG = 10  # seconds after which a client that should have acted has failed
 SWITCHING = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: {accept}\r\n"
 )
 
 
@@ -30,6 +34,7 @@ class Conversation:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._has_upgraded = False
         self.request = b""
         self.received = b""
 
@@ -37,60 +42,100 @@ class Conversation:
         """Read the opening handshake, to its end."""
         while b"\r\n\r\n" not in self.request:
             data = self._socket.recv(65536)
-            if not data:
-                raise AssertionError(f"the client left in its request: {self.request!r}")
+            assert data, f"the client left in its request: {self.request!r}"
             self.request += data
-
-    @property
-    def accept(self) -> bytes:
-        """The Sec-WebSocket-Accept that is due (RFC 6455 §4.2.2)."""
-        key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r]*)", self.request)
-        assert key is not None
-        return base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
         self._socket.sendall(data)
 
-    def send_until_refused(self, data: bytes, at_most: int) -> None:
+    def answer(self, data: bytes) -> None:
+        """Read the request and answer it; ``{accept}`` stands for the accept value due."""
+        self.read_request()
+        self._has_upgraded = data.startswith(b"HTTP/1.1 101")
+        self.send(data.replace(b"{accept}", self.accept_due))
+
+    @property
+    def accept_due(self) -> bytes:
+        """The Sec-WebSocket-Accept that the request demands (RFC 6455 §4.2.2)."""
+        key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r]*)", self.request)
+        assert key is not None
+        return base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+
+    def send_until_refused(self, data: bytes, at_most: int = 64 * 1024 * 1024) -> None:
         """Send the same again and again, until the client has closed; it must before so many bytes."""
         with contextlib.suppress(ConnectionError):
             for _ in range(at_most // len(data)):
                 self._socket.sendall(data)
             raise AssertionError(f"the client took {at_most} bytes and went on")
 
+    def end_sending(self) -> None:
+        """Say that nothing more will come: the end of the stream."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """End the connection by a TCP reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     def wait_for_the_end(self) -> None:
-        """Read until the client closes; what it sent is in ``received``."""
+        """Read until the client closes; what it sent is in ``received``. Behind its Close, end first (RFC 6455 §7.1.1)."""
+        if self._socket.fileno() == -1:
+            return
         with contextlib.suppress(ConnectionError):  # it had not read all that was sent
             while data := self._socket.recv(65536):
                 self.received += data
+                if self.close_received is not None:
+                    self.end_sending()
 
     @property
-    def close_received(self) -> tuple[int, str]:
-        """Code and reason of the Close that the client sent as its last frame."""
-        opcode, payload = list(_frames(self.received))[-1]
-        assert opcode == 8
-        return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+    def frames_received(self) -> list[tuple[int, bytes]]:
+        """The opcodes and payloads of the client's frames."""
+        return list(_frames(self.received)) if self._has_upgraded else []
+
+    @property
+    def close_received(self) -> tuple[int, str] | None:
+        """Code and reason of the client's Close."""
+        for opcode, payload in self.frames_received:
+            if opcode == 8:
+                return int.from_bytes(payload[:2], "big"), payload[2:].decode(errors="replace")
+        return None
 
 
 class Peer:
-    """Serves one connection by a script from the beginning of a ``with`` to its end.
+    """Serves connections by a script, one after the other, from the beginning of a ``with`` to its end.
 
-    At the end the client must have closed the connection, or the test fails: that is what the peer itself sees.
+    There each of them must have come, and the client must have closed it, or the test fails.
     """
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None, connections: int = 1) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        tls: ssl.SSLContext | None = None,
+        unix_path: str | os.PathLike[str] | None = None,
+        connections: int = 1,
+    ) -> None:
         self._script = script
         self._tls = tls
+        self._unix_path = None if unix_path is None else os.fspath(unix_path)
         self._connections = connections
         self._failure: BaseException | None = None
+        self.conversations: list[Conversation] = []
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(TOO_LONG)
-        self.port: int = self._listener.getsockname()[1]
         scheme = "ws" if self._tls is None else "wss"
-        self.url = f"{scheme}://127.0.0.1:{self.port}/"
+        if self._unix_path is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self.port: int = self._listener.getsockname()[1]
+            self.url = f"{scheme}://127.0.0.1:{self.port}/"
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self._unix_path)
+            self._listener.listen()
+            self.url = f"{scheme}://localhost/"
+        self._listener.settimeout(TOO_LONG)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         return self
@@ -101,6 +146,13 @@ class Peer:
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def conversation(self) -> Conversation:
+        """The only one, once it is over."""
+        self._thread.join()
+        (conversation,) = self.conversations
+        return conversation
+
     def _serve(self) -> None:
         try:
             for _ in range(self._connections):
@@ -108,7 +160,7 @@ class Peer:
                 with sock:
                     sock.settimeout(TOO_LONG)
                     self._converse(sock)
-        except BaseException as error:  # noqa: BLE001 - told to the test by __exit__
+        except BaseException as error:  # noqa: BLE001 - __exit__ tells the test
             self._failure = error
 
     def _converse(self, sock: socket.socket) -> None:
@@ -116,26 +168,22 @@ class Peer:
             try:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             except (ssl.SSLError, ConnectionError):
-                return  # the client has refused it, and has closed
+                return  # refused: the client has closed
         with sock:
-            self.conversation = Conversation(sock)
-            self._script(self.conversation)
-            self.conversation.wait_for_the_end()
+            conversation = Conversation(sock)
+            self.conversations.append(conversation)
+            self._script(conversation)
+            conversation.wait_for_the_end()
 
 
 def answering(answer: bytes) -> Script:
-    """Read the request and answer it; ``{accept}`` stands for the accept value due."""
-
-    def script(conversation: Conversation) -> None:
-        conversation.read_request()
-        conversation.send(answer.replace(b"{accept}", conversation.accept))
-
-    return script
+    """Read the request, and answer it so."""
+    return lambda conversation: conversation.answer(answer)
 
 
 def upgrading(behind: bytes = b"", fields: bytes = b"") -> Script:
     """Upgrade properly, with more header fields and more bytes behind."""
-    return answering(SWITCHING.replace(b"%s", b"{accept}") + fields + b"\r\n" + behind)
+    return answering(SWITCHING + fields + b"\r\n" + behind)
 
 
 def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, mask: bytes = b"") -> bytes:
@@ -148,17 +196,22 @@ def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, mask: bytes =
         header = bytes((first | opcode, flag | 126)) + size.to_bytes(2, "big")
     else:
         header = bytes((first | opcode, flag | 127)) + size.to_bytes(8, "big")
-    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload)) if mask else payload
-    return header + mask + masked
+    return header + mask + (_masked(payload, mask) if mask else payload)
+
+
+def _masked(payload: bytes, key: bytes) -> bytes:
+    return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The opcodes and payloads of a client's frames."""
-    while data:
+    """A client's frames, as far as they are whole."""
+    while len(data) > 5:
         size, start = data[1] & 0x7F, 2
         if size >= 126:
             width = 2 if size == 126 else 8
             size, start = int.from_bytes(data[2 : 2 + width], "big"), 2 + width
-        key, payload = data[start : start + 4], data[start + 4 : start + 4 + size]
-        yield data[0] & 0x0F, bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
-        data = data[start + 4 + size :]
+        end = start + 4 + size
+        if len(data) < end:
+            return
+        yield data[0] & 0x0F, _masked(data[start + 4 : end], data[start : start + 4])
+        data = data[end:]

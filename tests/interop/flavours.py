@@ -12,9 +12,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar, Unpack
 
-from polysocket import Request, blocking, polymorphic
+from polysocket import Request, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.opening import ConnectOptions
+
+has_trio = importlib.util.find_spec("trio") is not None
+has_uvloop = importlib.util.find_spec("uvloop") is not None
+if has_trio:
+    import trio
+    import trio.testing
+
+    from polysocket import trio as polysocket_trio
+if has_uvloop:
+    import uvloop
 
 T = TypeVar("T")
 
@@ -51,6 +61,26 @@ class BlockingFlavour:
             return list(pool.map(lambda program: program(ws), programs))
 
 
+class ThreadedFlavour:
+    def open(
+        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
+    ) -> T:
+        ws = threaded.connect(target, **options).result()
+        try:
+            return program(ws, *args).result()
+        finally:
+            ws.close().result()
+
+    def together(
+        self, target: Target, programs: Sequence[polymorphic[[], T]], **options: Unpack[ConnectOptions]
+    ) -> list[T]:
+        ws = threaded.connect(target, **options).result()
+        try:
+            return [future.result() for future in [program(ws) for program in programs]]
+        finally:
+            ws.close().result()
+
+
 class AsyncioFlavour:
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         self._loop_factory = loop_factory
@@ -83,10 +113,6 @@ class TrioFlavour:
     def open(
         self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
     ) -> T:
-        import trio
-
-        from polysocket import trio as polysocket_trio
-
         async def main() -> T:
             living = trio.lowlevel.current_statistics().tasks_living
             try:
@@ -102,10 +128,6 @@ class TrioFlavour:
     def together(
         self, target: Target, programs: Sequence[polymorphic[[], T]], **options: Unpack[ConnectOptions]
     ) -> list[T]:
-        import trio
-
-        from polysocket import trio as polysocket_trio
-
         async def main() -> list[T]:
             results: dict[int, T] = {}
             async with polysocket_trio.connect(target, **options) as ws, trio.open_nursery() as nursery:
@@ -120,10 +142,12 @@ class TrioFlavour:
         return trio.run(main)
 
 
-FLAVOURS: dict[str, Flavour] = {"blocking": BlockingFlavour(), "asyncio": AsyncioFlavour()}
-if importlib.util.find_spec("uvloop") is not None:
-    import uvloop
-
+FLAVOURS: dict[str, Flavour] = {
+    "blocking": BlockingFlavour(),
+    "threaded": ThreadedFlavour(),
+    "asyncio": AsyncioFlavour(),
+}
+if has_uvloop:
     FLAVOURS["uvloop"] = AsyncioFlavour(uvloop.new_event_loop)
-if importlib.util.find_spec("trio") is not None:
+if has_trio:
     FLAVOURS["trio"] = TrioFlavour()

@@ -1,6 +1,6 @@
 """The opening handshake under arbitrary bytes, in arbitrary chunks, and against websockets as the other side.
 
-What is held fast: only ``InvalidUpgrade`` is raised, the chunking changes nothing, and what one side says the other hears.
+Only ``InvalidUpgrade`` is ever raised, the chunking changes nothing, and what one side says the other hears.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
-from websockets.datastructures import Headers as WebSocketsHeaders
 from websockets.exceptions import InvalidHeader
 from websockets.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
@@ -51,24 +50,34 @@ CUTS = st.lists(st.integers(1, 200), max_size=20)
 FRAMES = st.binary(max_size=50)
 
 REQUEST = basic_request.get("ws://example.com/chat?x=y").subprotocol("a", "b")
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 OPENING = (
     b"GET /chat HTTP/1.1\r\nHost: h:81\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, b\r\n"
     b'Sec-WebSocket-Extensions: foo; a="b\\c", permessage-deflate; client_max_window_bits\r\nOrigin: http://h\r\n\r\n'
 )
-ANSWERS = [
+UPGRADE = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: b\r\n"
-    b'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="1\\0"\r\n\r\n\x81\x02hi',
+    b'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="1\\0"\r\n\r\n\x81\x02hi'
+)
+ANSWERS = [
+    UPGRADE,
     b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n1234567890",
     b"HTTP/1.1 503 Not Now\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n12345\r\n2\r\n67\r\n0\r\nA: b\r\n\r\n",
     b"HTTP/1.0 401 No\r\nWWW-Authenticate: Basic\r\n\r\nbody",
 ]
-BITS_OF_HTTP = st.sampled_from(
-    [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b":", b",", b";", b'"', b"\\", b"\0", b"\x1b", b"\xff", b"\xc3\xa9"]
-    + [b"0", b"1", b"-1", b"/", b"HTTP/1.1 ", b"HTTP/1.1 100 x\r\n\r\n", b"Connection: close\r\n", b"Upgrade: h2c\r\n"]
-    + [b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: x\r\n", b"Sec-WebSocket-Version: 8\r\n"]
+PIECES = st.sampled_from([*b'\r\n\t :,;"\\\0\x1b\xff01-/']).map(lambda byte: bytes([byte])) | st.sampled_from(
+    [
+        b"\r\n\r\n",
+        b"\xc3\xa9",
+        b"HTTP/1.1 100 x\r\n\r\n",
+        b"Connection: close\r\n",
+        b"Upgrade: h2c\r\n",
+        b"Content-Length: 1\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Host: x\r\n",
+        b"Sec-WebSocket-Version: 8\r\n",
+    ]
 )
 
 
@@ -79,7 +88,7 @@ def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 5)))
-        piece = draw(BITS_OF_HTTP | st.binary(max_size=3) | st.just(data[start : start + 40]))
+        piece = draw(PIECES | st.binary(max_size=3) | st.just(data[start : start + 40]))
         data = data[:start] + piece + data[end:]
     return data
 
@@ -97,17 +106,18 @@ def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int])
 def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | None:
     """What the client makes of the reply; None where it raises InvalidUpgrade, and any other error is a failure."""
     handshake, key = begin(REQUEST)
+    accept = accept_value(key)
+    result: Upgraded | Response | None
     try:
-        result, rest = feed(handshake.receive, reply.replace(b"{accept}", accept_value(key).encode()), cuts)
-    except InvalidUpgrade as error:
-        assert str(error)
+        result, rest = feed(handshake.receive, reply.replace(b"{accept}", accept.encode()), cuts)
+    except InvalidUpgrade:
         return None
-    assert result is not None
     if isinstance(result, Upgraded):
-        response = replace(result.response, headers=result.response.headers.without("Sec-WebSocket-Accept"))
-        return Upgraded(response, None, result.trailing + rest)
-    assert result == handshake.rejection
+        pairs = [(name, value.replace(accept, "{accept}")) for name, value in result.response.headers.pairs]
+        return Upgraded(replace(result.response, headers=Headers(pairs)), None, result.trailing + rest)
+    assert result is not None
     assert len(result.body) <= MAX_BODY
+    assert handshake.rejection == result
     return result
 
 
@@ -116,8 +126,7 @@ def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Re
     handshake = ServerHandshake(Deflate(), None)
     try:
         request, rest = feed(handshake.receive, data, cuts)
-    except InvalidUpgrade as error:
-        assert str(error)
+    except InvalidUpgrade:
         assert handshake.data_to_send().startswith(b"HTTP/1.1 ")
         return None
     assert request is not None

@@ -1,35 +1,57 @@
-"""The table of closing states by itself: what follows what, and that nothing else can happen (RFC 6455 §7)."""
+"""The closing: the table of states by itself, and connections of both roles that move through it (RFC 6455 §7).
+
+What a closing was, and what error it makes for the user, is told here for every way to end.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
+from wsproto import ConnectionType
+from wsproto.connection import Connection as WSProtoConnection
+from wsproto.events import CloseConnection, Event, TextMessage
 
-from polysocket.core.closing import TRANSITIONS, Event, State, after
+from polysocket.core.closing import TRANSITIONS, State, after
+from polysocket.core.closing import Event as ClosingEvent
+from polysocket.core.connection import Connection
+from polysocket.errors import (
+    CloseCause,
+    CloseInfo,
+    ConnectionLost,
+    MessageTooBig,
+    ProtocolError,
+    Side,
+    WebSocketClosed,
+)
+from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 
 # The same table, written as RFC 6455 tells it: for each state, what each event leads to.
 STORY = {
     State.OPEN: {
-        Event.SEND_CLOSE: State.CLOSE_SENT,
-        Event.RECEIVE_CLOSE: State.CLOSE_RECEIVED,
-        Event.FAIL: State.FAILED,
-        Event.END: State.CLOSED,
+        ClosingEvent.SEND_CLOSE: State.CLOSE_SENT,
+        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_RECEIVED,
+        ClosingEvent.FAIL: State.FAILED,
+        ClosingEvent.END: State.CLOSED,
     },
     State.CLOSE_SENT: {
-        Event.RECEIVE_CLOSE: State.CLOSE_EXCHANGED,
-        Event.FAIL: State.FAILED,
-        Event.END: State.CLOSED,
+        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_EXCHANGED,
+        ClosingEvent.FAIL: State.FAILED,
+        ClosingEvent.END: State.CLOSED,
     },
-    State.CLOSE_RECEIVED: {Event.SEND_CLOSE: State.CLOSE_EXCHANGED},
-    State.CLOSE_EXCHANGED: {Event.END: State.CLOSED},
-    State.FAILED: {Event.END: State.CLOSED},
+    State.CLOSE_RECEIVED: {ClosingEvent.SEND_CLOSE: State.CLOSE_EXCHANGED},
+    State.CLOSE_EXCHANGED: {ClosingEvent.END: State.CLOSED},
+    State.FAILED: {ClosingEvent.END: State.CLOSED},
     State.CLOSED: {},
 }
 
 
-@pytest.mark.parametrize(("state", "event"), product(State, Event), ids=lambda value: value.name)
-def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told(state: State, event: Event) -> None:
+@pytest.mark.parametrize(("state", "event"), list(product(State, ClosingEvent)), ids=lambda value: value.name)
+def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told(
+    state: State, event: ClosingEvent
+) -> None:
     if event in STORY[state]:
         assert after(state, event) is STORY[state][event]
     else:
@@ -40,10 +62,10 @@ def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told
 def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
     reached = {State.OPEN}
     for _ in State:
-        reached |= {after for (before, _), after in TRANSITIONS.items() if before in reached}
+        reached |= {following for (before, _), following in TRANSITIONS.items() if before in reached}
     ending = {State.CLOSED}
     for _ in State:
-        ending |= {before for (before, _), after in TRANSITIONS.items() if after in ending}
+        ending |= {before for (before, _), following in TRANSITIONS.items() if following in ending}
     assert reached == set(State)
     assert ending == set(State)
 
@@ -51,4 +73,440 @@ def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
 def test_no_state_is_entered_twice() -> None:
     """A closing only goes forward: no event leads to the same state or to an earlier one."""
     order = list(State)
-    assert all(order.index(before) < order.index(after) for (before, _), after in TRANSITIONS.items())
+    assert all(order.index(before) < order.index(following) for (before, _), following in TRANSITIONS.items())
+
+
+# Connections
+
+CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
+TEXT, BINARY, CLOSE, PING = 0x1, 0x2, 0x8, 0x9
+
+both_roles = pytest.mark.parametrize("role", [CLIENT, SERVER], ids=["client", "server"])
+
+
+def frame_to(role: ConnectionType, opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    """A short frame as the other side of ``role`` sends it; the masking key of zeros changes nothing."""
+    head = bytes([fin << 7 | opcode])
+    if role is CLIENT:
+        return head + bytes([len(payload)]) + payload
+    return head + bytes([0x80 | len(payload)]) + bytes(4) + payload
+
+
+def close_to(role: ConnectionType, code: int | None = None, reason: bytes = b"") -> bytes:
+    return frame_to(role, CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
+
+
+def take(connection: Connection) -> list[Frame | Close]:
+    """All frames that are there; where a failure comes behind them, it takes effect."""
+    frames = list[Frame | Close]()
+    while (frame := connection.next_frame()) is not None:
+        frames.append(frame)
+    return frames
+
+
+def receive(connection: Connection, data: bytes) -> list[Frame | Close]:
+    connection.receive(data)
+    return take(connection)
+
+
+def heard(connection: Connection, role: ConnectionType) -> list[Event]:
+    """What wsproto, as the other side of ``role``, hears of the bytes to be sent."""
+    judge = WSProtoConnection(CLIENT if role is SERVER else SERVER)
+    judge.receive_data(connection.data_to_send())
+    return list(judge.events())
+
+
+ALLOWED = [1000, 1001, 1002, 1003, *range(1007, 1014), 3000, 3999, 4000, 4999]
+
+
+@both_roles
+@pytest.mark.parametrize("code", ALLOWED)
+@pytest.mark.parametrize("reason", ["", "é", "a" * 123, "𝄞" * 30 + "abc"], ids=len)
+def test_a_close_is_sent_with_its_code_and_reason(role: ConnectionType, code: int, reason: str) -> None:
+    """RFC 6455 §7.4; the reason has up to 123 bytes (§5.5)."""
+    connection = Connection(role)
+    connection.send(Close(code, reason))
+    assert connection.state is State.CLOSE_SENT
+    assert connection.close_info == CloseInfo(Side.LOCAL, CloseCause.CLOSE, None, Close(code, reason))
+    masked = role is CLIENT
+    data = connection.data_to_send()
+    assert data[:2] == bytes([0x88, (0x80 if masked else 0) | 2 + len(reason.encode())])
+    if not masked:
+        assert data[2:] == code.to_bytes(2, "big") + reason.encode()
+
+
+@both_roles
+@pytest.mark.parametrize("code", [1005, CloseCode.NO_STATUS_RECEIVED])
+def test_a_close_without_a_code_is_an_empty_frame_both_ways(role: ConnectionType, code: int) -> None:
+    """RFC 6455 §5.5.1, §7.1.5."""
+    connection = Connection(role)
+    connection.send(Close(code))
+    assert heard(connection, role) == [CloseConnection(1005, "")]
+    assert receive(connection, close_to(role)) == [Close(CloseCode.NO_STATUS_RECEIVED)]
+    assert connection.close_info == CloseInfo(Side.LOCAL, CloseCause.CLOSE, Close(1005), Close(1005))
+
+
+@both_roles
+def test_the_answer_to_a_close_echoes_its_code_and_not_its_reason(role: ConnectionType) -> None:
+    """RFC 6455 §5.5.1: "the endpoint typically echos the status code it received"."""
+    for code, payload in ((4321, b"why"), (1000, b"")):
+        connection = Connection(role)
+        assert receive(connection, close_to(role, code, payload)) == [Close(code, payload.decode())]
+        assert heard(connection, role) == [CloseConnection(code, "")]
+    connection = Connection(role)
+    assert receive(connection, close_to(role)) == [Close(1005)]
+    assert heard(connection, role) == [CloseConnection(1005, "")]
+
+
+@both_roles
+def test_an_answer_goes_behind_what_was_to_be_sent_before(role: ConnectionType) -> None:
+    connection = Connection(role)
+    connection.send(Text("first"))
+    connection.receive(close_to(role, 1000))
+    assert heard(connection, role) == [TextMessage("first"), CloseConnection(1000, "")]
+
+
+@both_roles
+def test_frames_still_come_while_this_side_waits_for_the_answer(role: ConnectionType) -> None:
+    """RFC 6455 §5.5.1 lets the other side finish its message first."""
+    connection = Connection(role)
+    connection.send(Close(1001, "bye"))
+    connection.data_to_send()
+    data = frame_to(role, PING, b"1") + frame_to(role, TEXT, b"late") + close_to(role, 1001)
+    assert receive(connection, data) == [Ping(b"1"), Text("late"), Close(1001)]
+    assert connection.state is State.CLOSE_EXCHANGED
+    assert connection.data_to_send() == b""
+
+
+@both_roles
+def test_a_close_may_stand_between_the_fragments_of_either_side(role: ConnectionType) -> None:
+    connection = Connection(role)
+    connection.send(Text("a", final=False))
+    data = frame_to(role, TEXT, b"a", fin=False) + close_to(role, 1001)
+    assert receive(connection, data) == [Text("a", final=False), Close(1001)]
+    assert heard(connection, role) == [TextMessage("a", message_finished=False), CloseConnection(1001, "")]
+
+
+def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
+    """RFC 6455 §7.1.3, §7.1.4: each takes the other's for the answer."""
+    client, server = Connection(CLIENT), Connection(SERVER)
+    client.send(Close(1000, "client"))
+    server.send(Close(1001, "server"))
+    to_server, to_client = client.data_to_send(), server.data_to_send()
+    assert receive(client, to_client) == [Close(1001, "server")]
+    assert receive(server, to_server) == [Close(1000, "client")]
+    assert client.data_to_send() == server.data_to_send() == b""
+    assert client.state is server.state is State.CLOSE_EXCHANGED
+    for connection, mine, yours in ((client, "client", "server"), (server, "server", "client")):
+        assert connection.close_info is not None
+        assert connection.close_info.began is Side.LOCAL
+        assert connection.close_info.sent is not None
+        assert connection.close_info.received is not None
+        assert (connection.close_info.sent.reason, connection.close_info.received.reason) == (mine, yours)
+
+
+def test_the_server_ends_the_connection_and_the_client_waits_for_that() -> None:
+    """RFC 6455 §7.1.1."""
+    client, server = Connection(CLIENT), Connection(SERVER)
+    client.send(Close())
+    assert not client.is_over
+    receive(server, client.data_to_send())
+    assert server.is_over
+    receive(client, server.data_to_send())
+    assert client.state is State.CLOSE_EXCHANGED
+    assert not client.is_over
+    client.receive_end()
+    server.receive_end()
+    assert client.is_over
+    assert server.is_over
+
+
+Step = Callable[[Connection, ConnectionType], object]
+
+
+def own_close(connection: Connection, role: ConnectionType) -> None:
+    connection.send(Close(1001, "done"))
+
+
+def their_close(connection: Connection, role: ConnectionType) -> None:
+    connection.receive(close_to(role, 4000, b"bye"))
+
+
+def bad_bytes(connection: Connection, role: ConnectionType) -> None:
+    receive(connection, frame_to(role, 0x3))
+
+
+def too_big(connection: Connection, role: ConnectionType) -> None:
+    receive(connection, frame_to(role, BINARY, bytes(101)))
+
+
+def end(connection: Connection, role: ConnectionType) -> None:
+    connection.receive_end()
+
+
+def reset(connection: Connection, role: ConnectionType) -> None:
+    connection.receive_end(ConnectionResetError(104, "reset by peer"))
+
+
+def time_out(connection: Connection, role: ConnectionType) -> None:
+    connection.abandon(CloseCause.TIMEOUT, "no Close within 10 seconds")
+
+
+def cancel(connection: Connection, role: ConnectionType) -> None:
+    connection.abandon(CloseCause.CANCELLATION, "did not wait")
+
+
+L, R = Side.LOCAL, Side.REMOTE
+BAD_OPCODE, BIG_BINARY = "Invalid opcode 0x3", "a message of at least 101 bytes, over the limit of 100"
+NO_CLOSE = "the connection ended without a Close"
+ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] = {
+    "own Close": (
+        [own_close],
+        State.CLOSE_SENT,
+        CloseInfo(L, CloseCause.CLOSE, None, Close(1001, "done")),
+        WebSocketClosed,
+    ),
+    "own Close, answered": (
+        [own_close, their_close],
+        State.CLOSE_EXCHANGED,
+        CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
+        WebSocketClosed,
+    ),
+    "own Close, answered and ended": (
+        [own_close, their_close, end],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
+        WebSocketClosed,
+    ),
+    "own Close, then bad bytes": (
+        [own_close, bad_bytes],
+        State.FAILED,
+        CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1001, "done"), BAD_OPCODE),
+        ProtocolError,
+    ),
+    "own Close, then too much": (
+        [own_close, too_big],
+        State.FAILED,
+        CloseInfo(L, CloseCause.LIMIT, None, Close(1001, "done"), BIG_BINARY),
+        MessageTooBig,
+    ),
+    "own Close, then the end": (
+        [own_close, end],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.NETWORK, None, Close(1001, "done"), NO_CLOSE),
+        ConnectionLost,
+    ),
+    "own Close, then an error": (
+        [own_close, reset],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.NETWORK, None, Close(1001, "done"), "[Errno 104] reset by peer"),
+        ConnectionLost,
+    ),
+    "own Close, not answered in time": (
+        [own_close, time_out],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.TIMEOUT, None, Close(1001, "done"), "no Close within 10 seconds"),
+        ConnectionLost,
+    ),
+    "own Close, cancelled": (
+        [own_close, cancel],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.CANCELLATION, None, Close(1001, "done"), "did not wait"),
+        ConnectionLost,
+    ),
+    "their Close": (
+        [their_close],
+        State.CLOSE_EXCHANGED,
+        CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
+        WebSocketClosed,
+    ),
+    "their Close, then the end": (
+        [their_close, end],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
+        WebSocketClosed,
+    ),
+    "their Close, then an error": (
+        [their_close, reset],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
+        WebSocketClosed,
+    ),
+    "their Close, then no end in time": (
+        [their_close, time_out],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
+        WebSocketClosed,
+    ),
+    "bad bytes": (
+        [bad_bytes],
+        State.FAILED,
+        CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
+        ProtocolError,
+    ),
+    "bad bytes, then a Close, which is not read any more": (
+        [bad_bytes, their_close],
+        State.FAILED,
+        CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
+        ProtocolError,
+    ),
+    "bad bytes, then the end": (
+        [bad_bytes, end],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
+        ProtocolError,
+    ),
+    "bad bytes, then no end in time": (
+        [bad_bytes, time_out],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
+        ProtocolError,
+    ),
+    "too much": (
+        [too_big],
+        State.FAILED,
+        CloseInfo(L, CloseCause.LIMIT, None, Close(1009, BIG_BINARY), BIG_BINARY),
+        MessageTooBig,
+    ),
+    "the end": (
+        [end],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.NETWORK, None, None, NO_CLOSE),
+        ConnectionLost,
+    ),
+    "an error": (
+        [reset],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.NETWORK, None, None, "[Errno 104] reset by peer"),
+        ConnectionLost,
+    ),
+    "abandoned": (
+        [cancel],
+        State.CLOSED,
+        CloseInfo(L, CloseCause.CANCELLATION, None, None, "did not wait"),
+        ConnectionLost,
+    ),
+    "ended twice": (
+        [end, reset, time_out],
+        State.CLOSED,
+        CloseInfo(R, CloseCause.NETWORK, None, None, NO_CLOSE),
+        ConnectionLost,
+    ),
+}
+
+
+@both_roles
+@pytest.mark.parametrize("case", ENDINGS)
+def test_each_ending_has_its_state_its_explanation_and_its_error(role: ConnectionType, case: str) -> None:
+    steps, state, info, kind = ENDINGS[case]
+    connection = Connection(role, max_message_size=100)
+    for step in steps:
+        step(connection, role)
+    assert connection.state is state
+    assert connection.close_info == info
+    assert type(connection.error()) is kind
+    assert connection.error().close_info == info
+    assert str(connection.error()) == str(info)
+    assert connection.is_over == (state is State.CLOSED or (state is State.CLOSE_EXCHANGED and role is SERVER))
+
+
+@both_roles
+@pytest.mark.parametrize("case", ENDINGS)
+@pytest.mark.parametrize("frame", [Text("a"), Binary(b"a"), Ping(), Pong(), Close(), None], ids=repr)
+def test_nothing_is_sent_after_any_ending(role: ConnectionType, case: str, frame: Any) -> None:
+    """RFC 6455 §5.5.1; the error comes before any other judgement of the frame."""
+    steps, state, info, kind = ENDINGS[case]
+    connection = Connection(role, max_message_size=100)
+    for step in steps:
+        step(connection, role)
+    connection.data_to_send()
+    with pytest.raises(WebSocketClosed) as caught:
+        connection.send(frame)
+    assert type(caught.value) is kind
+    assert caught.value.close_info == info
+    assert connection.data_to_send() == b""
+    assert connection.state is state
+
+
+@both_roles
+@pytest.mark.parametrize("case", ENDINGS)
+def test_one_close_at_most_is_sent(role: ConnectionType, case: str) -> None:
+    steps, _, info, _ = ENDINGS[case]
+    connection = Connection(role, max_message_size=100)
+    for step in steps:
+        step(connection, role)
+    sent = [] if info.sent is None else [CloseConnection(info.sent.code, info.sent.reason)]
+    assert heard(connection, role) == sent
+
+
+@both_roles
+@pytest.mark.parametrize("case", ENDINGS)
+def test_frames_before_an_ending_can_be_taken_after_it(role: ConnectionType, case: str) -> None:
+    steps, _, _, _ = ENDINGS[case]
+    connection = Connection(role, max_message_size=100)
+    connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
+    before = list(connection.frames)
+    for step in steps:
+        if step not in (bad_bytes, too_big):  # these take them
+            step(connection, role)
+    assert take(connection)[:2] == before
+
+
+@both_roles
+@pytest.mark.parametrize("case", [case for case, ending in ENDINGS.items() if ending[1] is State.CLOSED])
+def test_nothing_is_read_after_the_end(role: ConnectionType, case: str) -> None:
+    steps, _, info, _ = ENDINGS[case]
+    connection = Connection(role, max_message_size=100)
+    for step in steps:
+        step(connection, role)
+    take(connection)
+    connection.data_to_send()
+    connection.receive(frame_to(role, TEXT, b"late") + close_to(role, 1000) + b"\xff")
+    connection.receive_end()
+    connection.abandon(CloseCause.TIMEOUT, "late")
+    assert take(connection) == []
+    assert connection.state is State.CLOSED
+    assert connection.close_info == info
+    assert connection.data_to_send() == b""
+
+
+def test_a_frame_that_the_end_cuts_is_not_given() -> None:
+    for opcode in (TEXT, BINARY, PING):
+        connection = Connection(CLIENT)
+        connection.receive(frame_to(CLIENT, TEXT, b"a") + frame_to(CLIENT, opcode, b"bcd")[:-1])
+        connection.receive_end()
+        assert take(connection) == [Text("a")]
+        assert isinstance(connection.error(), ConnectionLost)
+
+
+def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
+    connection, error = Connection(CLIENT), ConnectionResetError("reset")
+    connection.receive_end(error)
+    for _ in range(2):
+        lost = connection.error()
+        assert isinstance(lost, ConnectionLost)
+        assert lost.__cause__ is error
+    ended = Connection(CLIENT)
+    ended.receive_end()
+    assert ended.error().__cause__ is None
+
+
+def test_each_call_gives_an_error_of_its_own() -> None:
+    """One exception that is raised twice, in two threads, would have the traceback of both."""
+    connection = Connection(CLIENT)
+    connection.receive_end()
+    assert connection.error() is not connection.error()
+
+
+@pytest.mark.parametrize("later", [None, OSError("bad file descriptor")])
+def test_the_first_end_explains_and_no_later_one(later: Exception | None) -> None:
+    """Whoever aborts the socket makes a reader in another thread see one more end."""
+    first = ConnectionResetError("reset")
+    connection = Connection(CLIENT)
+    connection.receive_end(first)
+    connection.receive_end(later)
+    assert connection.error().__cause__ is first
+    abandoned = Connection(CLIENT)
+    abandoned.abandon(CloseCause.TIMEOUT, "no Close within 10 seconds")
+    abandoned.receive_end(later)
+    assert abandoned.error().__cause__ is None

@@ -120,6 +120,7 @@ class WatchedZlib:
     def __init__(self) -> None:
         self.compressors = weakref.WeakSet[_Watched]()
         self.decompressors = weakref.WeakSet[_Watched]()
+        self.wbits = list[int]()
         self.windows = list[bytes]()
         self.made = 0
         self.taken = 0
@@ -136,6 +137,7 @@ class WatchedZlib:
 
     def decompressobj(self, wbits: int, window: bytes) -> _Watched:
         self.made += 1
+        self.wbits.append(wbits)
         self.windows.append(window)
         watched = _Watched(self, zlib.decompressobj(wbits, window))
         self.decompressors.add(watched)
@@ -423,19 +425,21 @@ def test_with_context_takeover_the_window_survives_a_final_block_into_the_next_m
 
 
 def test_the_window_before_final_blocks_reaches_back_over_many_messages() -> None:
-    texts = [noise(size) for size in (32_000, 300, 400, 1)]
-    window = b"".join(texts)
+    texts = [noise(size) for size in (20_000, 300, 400, 1)]
+    referring = deflated(texts[0], window=b"".join(texts))
+    assert len(referring) < 1000
     wire = b"".join(compressed(deflated(text)) for text in texts)
-    wire += compressed(EMPTY_FINAL + deflated(texts[0], window=window))
+    wire += compressed(EMPTY_FINAL + referring)
     assert messages(receive(extension(), wire)) == [*texts, texts[0]]
 
 
 @pytest.mark.parametrize("bits", range(8, 16))
-def test_the_record_of_the_window_is_as_large_as_the_window_and_no_larger(bits: int, watch: WatchedZlib) -> None:
+def test_the_window_and_our_record_of_it_are_as_large_as_agreed_and_no_larger(bits: int, watch: WatchedZlib) -> None:
     text = noise(100_000)
     wire = compressed(deflated(text)) + compressed(deflated(b"more")) + compressed(EMPTY_FINAL + HELLO)
     receive(extension(DeflateParameters(server_max_window_bits=bits)), wire)
     assert watch.windows == [b"", (text + b"more")[-(2**bits) :]]
+    assert watch.wbits == [-bits, -bits]
 
 
 def test_without_context_takeover_no_window_reaches_the_next_message(watch: WatchedZlib) -> None:
@@ -749,6 +753,11 @@ def test_no_context_takeover_frees_them_behind_each_message(watch: WatchedZlib) 
         assert watch.made == 2 * number
         assert not watch.compressors
         assert not watch.decompressors
+
+
+def test_wsproto_has_nothing_left_to_negotiate() -> None:
+    assert extension().enabled()
+    assert not extension().offer()
 
 
 def test_agreed_parameters_are_values() -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from polysocket import errors
 from polysocket.errors import (
+    BackendClosed,
+    BufferFull,
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
     InvalidFrame,
+    InvalidHandler,
     InvalidRequest,
     InvalidUpgrade,
     InvalidURL,
@@ -42,6 +45,8 @@ EACH: list[WebSocketError] = [
     InvalidURL("why"),
     InvalidRequest("why"),
     InvalidFrame("why"),
+    BackendClosed("why"),
+    InvalidHandler("why"),
     UnexpectedFrame("why"),
     ConcurrentReceive("why"),
     OpeningFailed("why"),
@@ -54,6 +59,7 @@ EACH: list[WebSocketError] = [
     WebSocketClosed(INFO),
     ProtocolError(INFO),
     MessageTooBig(INFO, 1024),
+    BufferFull(INFO),
     ConnectionLost(INFO),
 ]
 
@@ -63,6 +69,8 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     InvalidURL: {ValueError},
     InvalidRequest: {ValueError},
     InvalidFrame: {ValueError},
+    BackendClosed: {RuntimeError},
+    InvalidHandler: {TypeError},
     UnexpectedFrame: set(),
     ConcurrentReceive: {RuntimeError},
     OpeningFailed: set(),
@@ -75,6 +83,7 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     WebSocketClosed: set(),
     ProtocolError: {WebSocketClosed},
     MessageTooBig: {WebSocketClosed},
+    BufferFull: {WebSocketClosed},
     ConnectionLost: {WebSocketClosed},
 }
 
@@ -90,7 +99,7 @@ def test_the_tests_know_every_public_error() -> None:
 
 @pytest.mark.parametrize("kind", ALSO, ids=named)
 def test_each_error_is_caught_as_what_the_tree_says_and_as_nothing_else(kind: type[WebSocketError]) -> None:
-    others = set(ALSO) | {ValueError, RuntimeError, OSError, TimeoutError, ConnectionError, KeyError, EOFError}
+    others = set(ALSO) | {ValueError, TypeError, RuntimeError, OSError, TimeoutError, ConnectionError, KeyError}
     assert {other for other in others if issubclass(kind, other)} == ALSO[kind] | {WebSocketError, kind}
 
 
@@ -160,9 +169,8 @@ INFOS = {
         "closed by this side; received 1000 (normal closure), sent 1000 (normal closure) 'done'",
     ),
     "own Close, not answered": (
-        CloseInfo(Side.LOCAL, CloseCause.TIMEOUT, None, Close(), "the other side did not close within 10 seconds"),
-        "closed by this side because of a time limit (the other side did not close within 10 seconds); "
-        "no Close received, sent 1000 (normal closure)",
+        CloseInfo(Side.LOCAL, CloseCause.TIMEOUT, None, Close(), "no answer"),
+        "closed by this side because of a time limit (no answer); no Close received, sent 1000 (normal closure)",
     ),
     "protocol error": (
         CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, Close(1002, "bad"), "bad"),
@@ -171,6 +179,10 @@ INFOS = {
     "limit": (
         CloseInfo(Side.LOCAL, CloseCause.LIMIT, None, Close(1009), "big"),
         "closed by this side because of a limit (big); no Close received, sent 1009 (message too big)",
+    ),
+    "buffer": (
+        CloseInfo(Side.LOCAL, CloseCause.BUFFER_FULL, None, Close(1008), "8 frames wait"),
+        "closed by this side because of a full buffer (8 frames wait); no Close received, sent 1008 (policy violation)",
     ),
     "network": (
         CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail="reset"),

@@ -34,6 +34,8 @@ from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, 
 
 __all__ = ["Connection"]
 
+CLOSE = 0x8  # RFC 6455 §5.2
+BAD_GATEWAY = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 MAX_CONTROL_PAYLOAD = 125  # RFC 6455 §5.5
 MAX_FRAGMENTS = 131072  # in a message: an empty fragment costs its sender two bytes, and this side an object
 UNLIMITED = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
@@ -77,6 +79,8 @@ class Connection:
         # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
         self._header = b""
         self._left: int | None = None
+        self._close_payload = b""
+        self._is_bad_gateway = False
         self._texts: list[str] = []
         self._binaries: list[bytes] = []
         # The message that is being received, where it has fragments.
@@ -139,7 +143,7 @@ class Connection:
     def is_full(self) -> bool:
         """Whether so much is in ``frames`` that it should be taken before more is read."""
         is_full = len(self.frames) >= self._queue_frames or self._queued >= self._queue_size
-        return is_full and bool(self.frames) and not self._discards
+        return is_full and bool(self.frames) and self._is_receiving and not self._discards
 
     @property
     def holds_bytes(self) -> bool:
@@ -189,21 +193,23 @@ class Connection:
 
     def receive_end(self, error: Exception | None = None) -> None:
         """The TCP connection has ended, by itself or by a network ``error``."""
-        self._network_error = error
-        self._end(
-            Side.REMOTE, CloseCause.NETWORK, "the connection ended without a Close" if error is None else str(error)
-        )
+        detail = "the connection ended without a Close" if error is None else str(error)
+        if self._end(Side.REMOTE, CloseCause.NETWORK, detail):
+            self._network_error = error
 
     def abandon(self, cause: CloseCause, detail: str) -> None:
         """This side ends the TCP connection as it is, without waiting any longer."""
         self._end(Side.LOCAL, cause, detail)
 
-    def _end(self, side: Side, cause: CloseCause, detail: str) -> None:
+    def _end(self, side: Side, cause: CloseCause, detail: str) -> bool:
+        """End the connection; tells whether that is what the websocket has ended by."""
         self.fail()
-        if self.state in (State.OPEN, State.CLOSE_SENT):
+        ends = self.state in (State.OPEN, State.CLOSE_SENT)
+        if ends:
             self._end_by(side, cause, detail)
         if self.state is not State.CLOSED:
             self.state = after(self.state, Event.END)
+        return ends
 
     def _receive_by_lane(self, data: bytes, position: int) -> int:
         """Take the plain frames that are there, as far as there is room; give the position behind them."""
@@ -228,26 +234,47 @@ class Connection:
                 self._header = header
                 self._feed(data[position:])
                 return len(data)
-            header_size, payload_size = size
+            header_size, self._left = size
             self._header = header[:header_size]
-            self._left = header_size + payload_size - known
-            if not self._admit(header, payload_size):
+            begin, position = position, position + header_size - known
+            # The header by itself: whether it is valid comes before whether its frame is too big.
+            self._feed(data[begin:position])
+            if self._verdict is not None or not self._admit(self._header[0], self._left):
                 return len(data)
         stop = min(position + self._left, len(data))
         self._left -= stop - position
+        header = self._header
         if not self._left:
             self._left = None
             self._header = b""
-        self._feed(data[position:stop])
+        if header[0] & 0x0F == CLOSE:
+            self._feed_close(header, data[position:stop])
+        elif stop > position:
+            self._feed(data[position:stop])
         return stop
 
-    def _admit(self, header: bytes, payload_size: int) -> bool:
+    def _feed_close(self, header: bytes, payload: bytes) -> None:
+        """Give wsproto the payload of a Close once it is whole.
+
+        1014 is in the registry that RFC 6455 §11.7 founds, but wsproto 1.3.2 refuses it: it is shown a 1013 instead.
+        """
+        self._close_payload += payload
+        if self._left is not None or not self._close_payload:
+            return
+        payload = self._close_payload
+        key = header[-4:] if header[1] & lane.MASKED else bytes(4)
+        self._is_bad_gateway = lane.mask(payload[:2], key[: len(payload[:2])]) == BAD_GATEWAY
+        if self._is_bad_gateway:
+            payload = payload[:1] + bytes([payload[1] ^ 1014 ^ 1013]) + payload[2:]
+        self._feed(payload)
+
+    def _admit(self, first: int, payload_size: int) -> bool:
         """Check a data frame against the limits before a byte of it is buffered."""
-        opcode = header[0] & 0x0F
+        opcode = first & 0x0F
         if opcode > 2:
             return True
         if opcode:
-            self._message_deflated = self._deflate is not None and bool(header[0] & 0x40)
+            self._message_deflated = self._deflate is not None and bool(first & 0x40)
         self._message_fragments += 1
         if self._message_fragments > self._max_fragments:
             self._fail_limit(f"a message of more than {self._max_fragments} fragments")
@@ -275,6 +302,7 @@ class Connection:
                         # wsproto tells of its verdict by the same event as of a Close, but stays as it was.
                         self._fail_as_judged(CloseReason(code), reason or "")
                     else:
+                        code = CloseCode.BAD_GATEWAY if self._is_bad_gateway else code
                         self._receive_close(Close(int(code), reason or ""))
                 case _:
                     raise RuntimeError(f"wsproto gave {event!r}, which polysocket does not know")
@@ -282,8 +310,9 @@ class Connection:
     def _receive_piece(self, event: events.TextMessage | events.BytesMessage) -> None:
         self._in_message = not event.message_finished
         if isinstance(event, events.TextMessage):
-            self._texts.append(event.data)
-        else:
+            if event.data:
+                self._texts.append(event.data)
+        elif event.data:
             self._binaries.append(bytes(event.data))
         if not event.frame_finished:
             return
@@ -462,7 +491,7 @@ class Connection:
 
 def _encoded(frame: Text) -> bytes:
     if not isinstance(frame.payload, str):
-        raise InvalidFrame(f"a Text frame's payload is a str, not {type(frame.payload).__name__}")
+        raise InvalidFrame(f"a {_named(frame)}'s payload is a str, not {type(frame.payload).__name__}")
     try:
         return frame.payload.encode()
     except UnicodeEncodeError as error:
@@ -471,8 +500,12 @@ def _encoded(frame: Text) -> bytes:
 
 def _bytes_of(frame: Binary | Ping | Pong) -> bytes:
     if not isinstance(frame.payload, (bytes, bytearray, memoryview)):
-        raise InvalidFrame(f"a {type(frame).__name__} frame's payload is bytes, not {type(frame.payload).__name__}")
+        raise InvalidFrame(f"a {_named(frame)}'s payload is bytes, not {type(frame.payload).__name__}")
     return bytes(frame.payload)
+
+
+def _named(frame: Frame) -> str:
+    return type(frame).__name__ + (" frame" if isinstance(frame, Text | Binary) else "")
 
 
 def _control_payload(frame: Ping | Pong) -> bytes:
@@ -487,8 +520,8 @@ def _control_payload(frame: Ping | Pong) -> bytes:
 def _checked(close: Close) -> Close:
     """A Close that may be sent (RFC 6455 §5.5.1, §7.4), or InvalidFrame."""
     code, reason = close.code, close.reason
-    if code not in SENDABLE and code not in range(3000, 5000):
-        raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1013 as defined, or 3000 to 4999")
+    if type(code) not in (int, CloseCode) or not (code in SENDABLE or code in range(3000, 5000)):
+        raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1014 as defined, or 3000 to 4999")
     if not isinstance(reason, str):
         raise InvalidFrame(f"the reason of a Close is a str, not {type(reason).__name__}")
     try:

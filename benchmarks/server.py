@@ -1,0 +1,135 @@
+"""The server that all peers are measured against, in a process of its own: ``python -m benchmarks.server``.
+
+The URL says what it does: ``/echo`` sends each message back; ``/stream?n=…&size=…`` answers each by n of that size;
+``/sink?n=…`` answers every n-th by the number n. Answers are of the type of what was received. It must not be what is
+measured: it is the fastest that is installed (picows, else websockets; on uvloop where that is there), and a stream
+is one buffer, made beforehand. It prints its port and what it is, and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from urllib.parse import parse_qs, urlsplit
+
+from benchmarks.measurements import payload
+
+__all__ = ["running"]
+
+HOST = "127.0.0.1"
+TEXT, BINARY = 0x1, 0x2  # opcodes, RFC 6455 §5.2
+
+
+@contextlib.contextmanager
+def running(*, compression: bool = False) -> Iterator[tuple[str, str]]:
+    """Run a server; gives its URL, to which a path is to be added, and its description."""
+    command = [sys.executable, "-m", "benchmarks.server", *["--compression"] * compression]
+    root = pathlib.Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port, _, description = process.stdout.readline().strip().partition(" ")
+        if not port:
+            raise RuntimeError("the server did not start")
+        yield f"ws://{HOST}:{port}", description
+
+
+class Job:
+    """What one connection is for."""
+
+    def __init__(self, path: str) -> None:
+        parts = urlsplit(path)
+        numbers = {name: int(values[-1]) for name, values in parse_qs(parts.query).items()}
+        self.name = parts.path.removeprefix("/")
+        self.n = numbers.get("n", 1)
+        self.size = numbers.get("size", 0)
+        self._counted = 0
+
+    def count(self) -> bool:
+        """Count a message; tells whether it was the n-th."""
+        self._counted = (self._counted + 1) % self.n
+        return not self._counted
+
+    def stream(self, opcode: int) -> bytes:
+        """The frames of a whole stream."""
+        return _frames(opcode, self.n, self.size)
+
+
+@cache
+def _frames(opcode: int, n: int, size: int) -> bytes:
+    if size < 126:
+        length = bytes([size])
+    else:
+        length = b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b"\x7f" + size.to_bytes(8, "big")
+    return (bytes([0x80 | opcode]) + length + payload(size)) * n
+
+
+async def serve_by_picows() -> int:
+    """Serve without compression, which picows leaves to its users."""
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+
+    class Listener(WSListener):
+        def __init__(self, job: Job) -> None:
+            self._job = job
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            kind = frame.msg_type
+            if kind is WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+            elif self._job.name == "echo":
+                transport.send(kind, frame.get_payload_as_memoryview())
+            elif self._job.name == "stream":
+                transport.underlying_transport.write(self._job.stream(kind.value))
+            elif self._job.count():
+                transport.send(kind, str(self._job.n).encode())
+
+    def accept(request: WSUpgradeRequest) -> WSListener:
+        return Listener(Job(request.path.decode()))
+
+    server = await ws_create_server(accept, HOST, 0)
+    return int(server.sockets[0].getsockname()[1])
+
+
+async def serve_by_websockets(compression: str | None) -> int:
+    """Serve with or without compression."""
+    from websockets.asyncio.server import ServerConnection, serve
+
+    async def answer(ws: ServerConnection) -> None:
+        assert ws.request is not None
+        job = Job(ws.request.path)
+        async for message in ws:
+            if job.name == "echo":
+                await ws.send(message)
+            elif job.name == "stream":
+                ws.transport.write(job.stream(TEXT if isinstance(message, str) else BINARY))
+            elif job.count():
+                await ws.send(str(job.n) if isinstance(message, str) else str(job.n).encode())
+
+    server = await serve(answer, HOST, 0, compression=compression, ping_interval=None)
+    return int(next(iter(server.sockets)).getsockname()[1])
+
+
+async def main(*, compression: bool, loop: str) -> None:
+    if importlib.util.find_spec("picows") and not compression:
+        name, port = "picows", await serve_by_picows()
+    else:
+        name, port = "websockets", await serve_by_websockets("deflate" if compression else None)
+    print(port, name, version(name), "on", loop, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    loop, loop_factory = "asyncio", asyncio.new_event_loop
+    if importlib.util.find_spec("uvloop"):
+        import uvloop
+
+        loop, loop_factory = f"uvloop {version('uvloop')}", uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main(compression="--compression" in sys.argv, loop=loop))

@@ -1,0 +1,89 @@
+"""What autodoc can't see by itself.
+
+A method of ``WebSocket[F]`` is a descriptor made of a program: it is shown with the program's signature and docstring,
+its result in ``F``. And a name in a docstring is looked up where users find it: in ``polysocket``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from docutils import nodes  # type: ignore[import-untyped]
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import polysocket
+from polysocket.effect import lifted
+
+
+def method(name: str, doc: str | None, signature: inspect.Signature) -> Callable[..., Any]:
+    """A function that has a signature, and does nothing."""
+
+    def documented() -> None:
+        raise NotImplementedError
+
+    documented.__annotations__ = {}  # or its "None" goes before the signature
+    documented.__name__ = name
+    documented.__qualname__ = f"WebSocket.{name}"
+    documented.__module__ = "polysocket.websocket"
+    documented.__doc__ = doc
+    documented.__signature__ = signature  # type: ignore[attr-defined]
+    return documented
+
+
+def in_f(program: Callable[..., Any]) -> inspect.Signature:
+    """A program's signature, with its result in F."""
+    signature = inspect.signature(program)
+    return signature.replace(return_annotation=f"F[{signature.return_annotation}]")
+
+
+def either(name: str, end: str) -> Callable[..., Any]:
+    """``either`` and ``either_close``, whose argument is in F too."""
+    parameters = [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("call", inspect.Parameter.POSITIONAL_ONLY, annotation="Callable[[], F[T]]"),
+    ]
+    doc = inspect.getattr_static(polysocket.WebSocket, name).__doc__
+    return method(name, doc, inspect.Signature(parameters, return_annotation=f"F[T | {end}]"))
+
+
+def show_methods() -> None:
+    """Put plain functions in the places of the descriptors; this process only writes documentation."""
+    for name, member in list(vars(polysocket.WebSocket).items()):
+        if isinstance(member, lifted):
+            setattr(polysocket.WebSocket, name, method(name, member.__doc__, in_f(member.__wrapped__)))
+    polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[assignment]
+    polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[assignment]
+
+
+def mend_signature(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write what autodoc can't: the default of a dataclass's field as it is made, and a parameter specification."""
+    if signature is not None:
+        signature = signature.replace("<factory>", "Headers()").replace("Callable[[P],", "Callable[P,")
+        signature = re.sub(r"= Deflate\([^)]*\)", "= Deflate()", signature)
+    return signature, None if returned is None else returned.replace("Callable[[P],", "Callable[P,")
+
+
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> nodes.Node | None:
+    """Look a name up where users find it: ``OpeningFailed`` in a docstring is ``polysocket.OpeningFailed``."""
+    name = str(node.get("reftarget", "")).rpartition(".")[2]
+    if name in polysocket.__all__:
+        name = f"polysocket.{name}"
+    elif name != "F":
+        return None
+    found = env.domains.python_domain.resolve_any_xref(env, node["refdoc"], app.builder, name, node, content)
+    return found[0][1] if found else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Do all of it."""
+    show_methods()
+    app.connect("autodoc-process-signature", mend_signature)
+    app.connect("missing-reference", resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,12 @@
+import asyncio
+
+from polysocket.asyncio import connect
+
+
+async def main() -> None:
+    async with connect("ws://localhost/events", unix_path="/run/events.sock") as ws:
+        await ws.send_text("Hello!")
+        print(await ws.receive_text())
+
+
+asyncio.run(main())

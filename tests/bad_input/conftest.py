@@ -1,0 +1,58 @@
+"""The flavours, an authority for TLS, and a look at what each test leaves behind."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from tests.interop.flavours import FLAVOURS, Flavour
+from tests.interop.leaks import nothing_left_behind
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing() -> Iterator[None]:
+    """Fail a test that leaves a socket or a thread."""
+    with nothing_left_behind():
+        yield
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    """Every flavour in turn."""
+    name: str = request.param
+    return FLAVOURS[name]
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """An authority that nobody trusts, unless told to."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def trusting(ca: trustme.CA) -> ssl.SSLContext:
+    """A client's context that trusts the authority."""
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def localhost(ca: trustme.CA) -> ssl.SSLContext:
+    """The context of a server whose certificate is for ``localhost`` and 127.0.0.1."""
+    return serving(ca, "localhost", "127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def elsewhere(ca: trustme.CA) -> ssl.SSLContext:
+    """The context of a server whose certificate is for another name."""
+    return serving(ca, "elsewhere.example")
+
+
+def serving(ca: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names).configure_cert(context)
+    return context

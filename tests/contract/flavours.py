@@ -1,0 +1,407 @@
+"""The flavours, as the contract's tests see them: a way to run a test's body, tasks, interruptions, and ``connect``.
+
+A body is an ``async def`` that is written once. asyncio and trio run it in their loop; for the blocking flavour it is
+driven by :func:`polysocket.effect.run`, its tasks are threads, and what it awaits never suspends. The author of a new
+flavour writes one more :class:`Flavour`. Nothing here knows what a promise is, and no test waits by sleeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import importlib.util
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, Final, Generic, Protocol, TypeVar, Unpack
+from unittest import mock
+
+from polysocket import Async, Request, WebSocket, blocking, threads
+from polysocket import asyncio as polysocket_asyncio
+from polysocket.effect import Event, run
+from polysocket.opening import ConnectOptions
+from polysocket.sockets import wait_until_ready
+from tests.contract.places import Target
+
+if importlib.util.find_spec("trio") is not None:
+    import trio
+    import trio.testing
+
+    from polysocket import trio as polysocket_trio
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Body = Callable[[], Coroutine[Any, Any, None]]
+
+PATIENCE = 10  # seconds after which a body that should have ended hangs
+TURNS = 8  # of a loop, in which a task that was begun comes to its first wait
+
+
+class Interrupted(enum.Enum):
+    """What :meth:`Flavour.interrupt` gives for a call that did not end by itself."""
+
+    INTERRUPTED = enum.auto()
+
+
+INTERRUPTED: Final = Interrupted.INTERRUPTED
+
+
+class Task(Protocol[T_co]):
+    """A program that runs beside the body."""
+
+    async def result(self) -> T_co:
+        """Wait for its end: its result or its error."""
+        ...
+
+    async def waiting(self) -> None:
+        """Come back when the program waits for something, or has ended."""
+        ...
+
+
+class Flavour(Protocol):
+    """One way to wait; made anew for each test."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the tests' names."""
+        ...
+
+    def run(self, body: Body) -> None:
+        """Run a test's body to its end, bounded in time; a task that is left behind is an error."""
+        ...
+
+    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+        """The flavour's public ``connect``, seen as a program sees a websocket."""
+        ...
+
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
+        """Run a program beside the body, in a task or a thread."""
+        ...
+
+    async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
+        """Run a program, and end it from outside after so many turns: by what cancels in this flavour.
+
+        In the blocking flavour, where nothing does, an exception (as Ctrl-C brings one) comes out of what it waits in.
+        """
+        ...
+
+    def event(self) -> Event:
+        """A new event of the flavour, not set."""
+        ...
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that blocks, such as a peer's, beside what is going on."""
+        ...
+
+
+async def connect(flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+    """Open a websocket to a server of the test's."""
+    settings: ConnectOptions = {"close_timeout": 5, **target.options(), **options}
+    return await flavour.open(target.url, **settings)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]
+) -> AsyncIterator[WebSocket[Async]]:
+    """Open a websocket; at the end of the block the server hangs up first, so that no closing waits for it."""
+    ws = await connect(flavour, target, **options)
+    try:
+        yield ws
+    finally:
+        target.hang_up()
+        await ws.close()
+
+
+class BlockingFlavour:
+    """Threads; what they wait in is watched, bounded in time, and interrupted where a test wants it."""
+
+    name = "blocking"
+
+    def __init__(self) -> None:
+        self._threads: list[_Thread[Any]] = []
+
+    def run(self, body: Body) -> None:
+        with _watched_waits():
+            main = _Thread(body)
+            self._threads.append(main)
+            main.drive()
+            for thread in self._threads[1:]:
+                thread.join()
+        main.future.result()
+
+    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+        return blocking.connect(url, **options)._for_programs()
+
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
+        thread = _Thread(lambda: program(*args))
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
+        thread = _current.thread
+        assert thread is not None
+        thread.turns_left = turns
+        try:
+            return await program()
+        except _Interruption:
+            return INTERRUPTED
+        finally:
+            thread.turns_left = None
+
+    def event(self) -> Event:
+        return blocking.BlockingEffect().event()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+
+class _Interruption(BaseException):
+    """What comes out of a wait, as KeyboardInterrupt would."""
+
+
+class _Thread(Generic[T]):
+    """A thread that drives a program, and watches over what it waits in."""
+
+    def __init__(self, program: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.future: Future[T] = Future()
+        self.turns_left: int | None = None
+        self._program = program
+        self._deadline = time.monotonic() + PATIENCE
+        self._waits = threading.Event()
+        self._thread = threading.Thread(target=self.drive, name="a task of the contract's")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def drive(self) -> None:
+        _current.thread = self
+        try:
+            self.future.set_result(run(self._program()))
+        except BaseException as error:  # noqa: BLE001 - raised by result()
+            self.future.set_exception(error)
+        finally:
+            _current.thread = None
+            self._waits.set()
+
+    async def result(self) -> T:
+        return self.future.result(PATIENCE)
+
+    async def waiting(self) -> None:
+        assert self._waits.wait(PATIENCE), "the program neither waits nor ends"
+
+    def wait(self, attempt: Callable[[float], T], seconds: float | None) -> T:
+        """One wait of the thread's: ``attempt`` waits for so many seconds, and tells whether that was enough."""
+        if self.turns_left is not None:
+            ready = attempt(0)
+            if not self.turns_left or not _is_ready(ready):
+                raise _Interruption
+            self.turns_left -= 1
+            return ready
+        self._waits.set()
+        try:
+            left = self._deadline - time.monotonic()
+            ready = attempt(max(left if seconds is None else min(seconds, left), 0))
+        finally:
+            self._waits.clear()
+        if seconds is None and not _is_ready(ready):
+            raise AssertionError(f"hangs: it waited for {PATIENCE} seconds")
+        return ready
+
+
+def _is_ready(result: object) -> bool:
+    return any(result) if isinstance(result, tuple) else bool(result)
+
+
+class _Current(threading.local):
+    thread: _Thread[Any] | None = None  # None in the threads of servers
+
+
+_current = _Current()
+
+
+@contextlib.contextmanager
+def _watched_waits() -> Iterator[None]:
+    """Let the blocking flavour's two waits, for a socket and for another thread, go through :meth:`_Thread.wait`."""
+    wait_for_socket, wait_for_event = wait_until_ready, threading.Event.wait
+
+    def socket_wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+        thread = _current.thread
+        if thread is None:
+            return wait_for_socket(fd, readable, writable, seconds)
+        return thread.wait(lambda limit: wait_for_socket(fd, readable, writable, limit), seconds)
+
+    async def event_wait(self: Any) -> None:
+        thread = _current.thread
+        done = False
+        while not done:
+            seconds = threads._remaining()
+            done = (
+                wait_for_event(self._event, seconds)
+                if thread is None
+                else thread.wait(lambda limit: wait_for_event(self._event, limit), seconds)
+            )
+
+    with (
+        mock.patch.object(threads, "wait_until_ready", socket_wait),
+        mock.patch.object(threads.ThreadEvent, "wait", event_wait),
+    ):
+        yield
+
+
+class AsyncioFlavour:
+    """Tasks of asyncio, on its own loop."""
+
+    name = "asyncio"
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
+
+    def run(self, body: Body) -> None:
+        complaints: list[dict[str, Any]] = []
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+            async with asyncio.timeout(PATIENCE):
+                await body()
+            left_behind = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left_behind, f"tasks are left behind: {left_behind}"
+
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner.run(main())
+        assert not complaints, f"the loop was told of errors: {complaints}"
+
+    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+        return await polysocket_asyncio.connect(url, **options)
+
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
+        return _AsyncioTask(asyncio.create_task(program(*args)))
+
+    async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
+        task = asyncio.create_task(program())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return INTERRUPTED
+
+    def event(self) -> Event:
+        return asyncio.Event()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.to_thread(function, *args)
+
+
+class _AsyncioTask(Generic[T]):
+    def __init__(self, task: asyncio.Task[T]) -> None:
+        self._task = task
+
+    async def result(self) -> T:
+        return await self._task
+
+    async def waiting(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
+class UvloopFlavour(AsyncioFlavour):
+    """Tasks of asyncio, on uvloop's loop."""
+
+    name = "uvloop"
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        import uvloop
+
+        return uvloop.new_event_loop()
+
+
+class TrioFlavour:
+    """Tasks of trio."""
+
+    name = "trio"
+
+    def run(self, body: Body) -> None:
+        trio.run(self._main, body)
+
+    async def _main(self, body: Body) -> None:
+        living = trio.lowlevel.current_statistics().tasks_living
+        failure: BaseException | None = None
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as self._nursery:
+                try:
+                    await body()
+                except Exception as error:  # noqa: BLE001 - raised again, but in no group
+                    failure = error
+                    self._nursery.cancel_scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+        if failure is not None:
+            raise failure
+        assert trio.lowlevel.current_statistics().tasks_living == living, "tasks are left behind"
+
+    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+        return await polysocket_trio.connect(url, **options)
+
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
+        task: _TrioTask[T] = _TrioTask(lambda: program(*args))
+        self._nursery.start_soon(task.drive)
+        return task
+
+    async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
+        task: _TrioTask[T] = _TrioTask(program)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(task.drive)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        try:
+            return await task.result()
+        except trio.Cancelled:
+            return INTERRUPTED
+
+    def event(self) -> Event:
+        return trio.Event()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
+
+
+class _TrioTask(Generic[T]):
+    def __init__(self, program: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._program = program
+        self._future: Future[T] = Future()
+        self._ended = trio.Event()
+
+    async def drive(self) -> None:
+        try:
+            self._future.set_result(await self._program())
+        except trio.Cancelled as error:
+            self._future.set_exception(error)
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised by result()
+            self._future.set_exception(error)
+        finally:
+            self._ended.set()
+
+    async def result(self) -> T:
+        await self._ended.wait()
+        return self._future.result()
+
+    async def waiting(self) -> None:
+        for _ in range(TURNS):
+            await trio.lowlevel.checkpoint()
+
+
+FLAVOURS: dict[str, type[Flavour]] = {"blocking": BlockingFlavour, "asyncio": AsyncioFlavour}
+if importlib.util.find_spec("uvloop") is not None:
+    FLAVOURS["uvloop"] = UvloopFlavour
+if importlib.util.find_spec("trio") is not None:
+    FLAVOURS["trio"] = TrioFlavour

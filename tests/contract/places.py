@@ -1,0 +1,378 @@
+"""Where the contract's tests connect to: transports, the embedded echo server, and a peer that does as it is told.
+
+Nothing of polysocket but its echo server is used: the peer's half of the opening handshake is written out.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import pathlib
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import trustme
+
+from polysocket import Request, basic_request
+from polysocket.opening import ConnectOptions
+from polysocket.testing import EchoServer
+from tests.contract import wire
+from tests.contract.wire import Wire
+
+T = TypeVar("T")
+
+TRANSPORTS = ["tcp", "tls", "unix", "sock"]
+TOO_LONG = 10  # seconds after which a client that should have acted has failed
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover"
+
+
+class Target(Protocol):
+    """A server to connect to."""
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        ...
+
+    def options(self) -> ConnectOptions:
+        """What ``connect`` needs to come there, made for one call."""
+        ...
+
+    def hang_up(self) -> None:
+        """End the connection, where the server is one that does not by itself."""
+        ...
+
+
+@functools.cache
+def _authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@functools.cache
+def server_context() -> ssl.SSLContext:
+    """TLS settings for a server called localhost."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _authority().issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    return context
+
+
+@functools.cache
+def client_context() -> ssl.SSLContext:
+    """TLS settings that trust the server."""
+    context = ssl.create_default_context()
+    _authority().configure_trust(context)
+    return context
+
+
+class Place:
+    """A transport, and a folder for the Unix socket."""
+
+    def __init__(self, transport: str, folder: pathlib.Path) -> None:
+        self.transport = transport
+        self.folder = folder
+        self._paths = (str(folder / f"{number}.sock") for number in range(100))
+
+    @property
+    def server_ssl(self) -> ssl.SSLContext | None:
+        """What a server encrypts with."""
+        return server_context() if self.transport == "tls" else None
+
+    def new_path(self) -> str | None:
+        """A path for a Unix socket."""
+        return next(self._paths) if self.transport == "unix" else None
+
+    def options(self, port: int, path: str | None) -> ConnectOptions:
+        """How a client comes to a server there."""
+        if self.transport == "tls":
+            return {"ssl": client_context()}
+        if self.transport == "unix":
+            return {"unix_path": path}
+        if self.transport == "sock":
+            return {"sock": socket.create_connection(("127.0.0.1", port))}
+        return {}
+
+
+class Echo:
+    """The embedded echo server on a transport."""
+
+    def __init__(self, place: Place, limits: Request = basic_request) -> None:
+        self._place = place
+        self._path = place.new_path()
+        self._server = EchoServer(ssl=place.server_ssl, unix_path=self._path, limits=limits)
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def options(self) -> ConnectOptions:
+        port = re.search(r":(\d+)/", self.url)
+        return self._place.options(int(port[1]) if port else 0, self._path)
+
+    def hang_up(self) -> None:
+        """Nothing: it answers a Close."""
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._server.__exit__(kind, error, tb)
+
+
+class Stream:
+    """A peer's side of a connection; under TLS what is sent can be had as the bytes of its records."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+        self.socket = sock
+        self._tls: ssl.SSLObject | None = None
+        self._lock = threading.Lock()  # OpenSSL's object is not safe for a thread that sends while another receives
+        if context is not None:
+            self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            self._read_until_done(self._tls.do_handshake)
+            sock.sendall(self._outgoing.read())
+
+    def encrypted(self, data: bytes) -> bytes:
+        """What is on the wire for this data."""
+        if self._tls is None:
+            return data
+        with self._lock:
+            self._tls.write(data)
+            return self._outgoing.read()
+
+    def receive(self) -> bytes:
+        """Some bytes; none at the end."""
+        if self._tls is None:
+            return self.socket.recv(1 << 20)
+        try:
+            return self._read_until_done(functools.partial(self._tls.read, 1 << 20))
+        except ssl.SSLEOFError:
+            return b""
+
+    def close_notify(self) -> bytes:
+        """The bytes that end the data, under TLS."""
+        assert self._tls is not None
+        with self._lock, contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        return self._outgoing.read()
+
+    def _read_until_done(self, step: Callable[[], T]) -> T:
+        while True:
+            with self._lock:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    self.socket.sendall(self._outgoing.read())
+            data = self.socket.recv(1 << 16)
+            with self._lock:
+                if data:
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+
+
+Answer = Callable[[bytes], bytes]
+"""What a peer answers to the bytes of a request."""
+
+
+def upgrading(*fields: str, behind: bytes = b"") -> Answer:
+    """Accept, with more header fields, and with bytes behind the answer in the same piece."""
+
+    def answer(request: bytes) -> bytes:
+        key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r ]*)", request)
+        assert key is not None
+        accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {accept}",
+            *fields,
+        ]
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + behind
+
+    return answer
+
+
+def answering(status: str, *fields: str, body: bytes = b"") -> Answer:
+    """Answer with another status than 101."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, ""]
+    return lambda _: "".join(f"{line}\r\n" for line in lines).encode() + body
+
+
+class Peer:
+    """A server that does what a test says, byte by byte: one answer for each connection, then frames on the last.
+
+    Its methods block, for a bounded time; those that wait for the client are to be called by ``flavour.call``.
+    """
+
+    def __init__(self, place: Place, *answers: Answer, receive_buffer: int | None = None) -> None:
+        self._place = place
+        self._answers = answers or (upgrading(),)
+        self._path = place.new_path()
+        self._connection: Future[Stream] = Future()
+        self._stop = threading.Event()
+        self._received = bytearray()
+        self.requests: list[bytes] = []
+        if self._path is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self._port = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self._path)
+            self._listener.listen()
+            self._port = 0
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._thread = threading.Thread(target=self._accept, name="a peer")
+
+    @property
+    def url(self) -> str:
+        scheme = "ws" if self._place.server_ssl is None else "wss"
+        return f"{scheme}://localhost:{self._port or 80}/"
+
+    def options(self) -> ConnectOptions:
+        return self._place.options(self._port, self._path)
+
+    def __enter__(self) -> Self:
+        self._listener.settimeout(0.05)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.hang_up()
+        self._listener.close()
+
+    # The opening handshake
+
+    def _accept(self) -> None:
+        try:
+            for answer in self._answers[:-1]:
+                with self._answered(answer).socket as sock, contextlib.suppress(OSError):
+                    sock.recv(1)  # until the client goes
+            self._connection.set_result(self._answered(self._answers[-1]))
+        except BaseException as error:  # noqa: BLE001 - raised to whoever wants the connection
+            self._connection.set_exception(error)
+
+    def _answered(self, answer: Answer) -> Stream:
+        sock = self._next_connection()
+        try:
+            sock.settimeout(TOO_LONG)
+            if self._path is None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = Stream(sock, self._place.server_ssl)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                data = stream.receive()
+                if not data:
+                    raise ConnectionError("the client left in its request")
+                request += data
+            self.requests.append(request)
+            sock.sendall(stream.encrypted(answer(request)))
+        except BaseException:
+            sock.close()
+            raise
+        return stream
+
+    def _next_connection(self) -> socket.socket:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                return self._listener.accept()[0]
+        raise ConnectionError("nobody has connected")
+
+    def client_socket(self, send_buffer: int) -> socket.socket:
+        """A socket that is connected to the peer, for ``sock=``, and takes little that is not read."""
+        sock = socket.socket(socket.AF_UNIX if self._path is not None else socket.AF_INET)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            sock.connect(self._path or ("127.0.0.1", self._port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def break_in(self, data: bytes) -> None:
+        """Be no WebSocket server: send these bytes to the next connection, whatever it says, and end it."""
+        sock = self._next_connection()
+        with sock, contextlib.suppress(OSError):
+            sock.settimeout(TOO_LONG)
+            sock.recv(1)
+            sock.sendall(data)
+
+    # The connection
+
+    @property
+    def stream(self) -> Stream:
+        """The connection, once it is open."""
+        return self._connection.result(TOO_LONG)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, whatever they are."""
+        self.send_raw(self.stream.encrypted(data))
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are, whatever the transport."""
+        self.stream.socket.sendall(data)
+
+    def frame(self) -> Wire:
+        """The next frame that the client sends; EOFError at the border of two where the stream has ended."""
+        return wire.read(self._take)
+
+    def frames(self, count: int) -> list[Wire]:
+        """The next frames that the client sends."""
+        return [self.frame() for _ in range(count)]
+
+    def rest(self) -> list[Wire]:
+        """All frames to the end of the stream; an AssertionError where that is in the middle of a frame."""
+        frames: list[Wire] = []
+        while True:
+            try:
+                frames.append(self.frame())
+            except (EOFError, ConnectionResetError):
+                assert not self._received, "the stream ends in the middle of a frame"
+                return frames
+
+    def _take(self, size: int) -> bytes:
+        while len(self._received) < size:
+            data = self.stream.receive()
+            if not data:
+                raise EOFError
+            self._received += data
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+    def finish(self) -> list[Wire]:
+        """Read to the client's Close, answer it, and hang up; gives the frames."""
+        frames: list[Wire] = []
+        while not frames or frames[-1].opcode != wire.CLOSE:
+            frames.append(self.frame())
+        self.send(wire.encode(wire.CLOSE, frames[-1].payload))
+        self.hang_up()
+        return frames
+
+    def hang_up(self) -> None:
+        """End the TCP connection, without a Close."""
+        with contextlib.suppress(OSError):  # There may be none, if the opening failed.
+            self.stream.socket.close()
+
+    def notify_close(self) -> None:
+        """Say by TLS that nothing more will come (close_notify), but leave the connection as it is."""
+        self.send_raw(self.stream.close_notify())
+
+    def reset(self) -> None:
+        """End the TCP connection by a reset (RST)."""
+        sock = self.stream.socket
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()

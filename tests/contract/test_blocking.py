@@ -1,0 +1,280 @@
+"""The blocking flavour as its users call it: plain values, ``with`` and ``for``; threads; Ctrl-C."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from polysocket import (
+    Async,
+    Blocking,
+    Close,
+    CloseCause,
+    ConcurrentReceive,
+    Ping,
+    ReceiveTimeout,
+    Text,
+    WebSocket,
+    WebSocketClosed,
+    blocking,
+    polymorphic,
+    threads,
+)
+from polysocket.effect import run
+from polysocket.session import Session
+from polysocket.sockets import wait_until_ready
+from polysocket.threads import SocketLink
+from tests.contract import wire
+from tests.contract.places import TRANSPORTS, Echo, Peer
+from tests.contract.wire import Wire
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+
+
+@contextlib.contextmanager
+def connected(peer: Peer) -> Iterator[WebSocket[Blocking]]:
+    """A websocket to a peer that hangs up first."""
+    with blocking.connect(peer.url, **peer.options()) as ws:
+        yield ws
+        peer.hang_up()
+
+
+@every_transport
+def test_plain_calls(echo: Echo) -> None:
+    with blocking.connect(echo.url, **echo.options()) as ws:
+        ws.send_text("a")
+        assert ws.receive_text() == "a"
+        ws.send_binary(b"b")
+        assert ws.receive_binary() == b"b"
+        ws.send(Text("c", final=False))
+        ws.send(Text("d"), is_continuation=True)
+        assert ws.receive_message() == "cd"
+        assert ws.ping() > 0
+        ws.pong()
+        assert ws.is_open
+        assert ws.either(lambda: 1) == 1
+    assert not ws.is_open
+    assert ws.either(ws.receive_text) == Close(1000)
+    assert ws.either_close(ws.receive_text) == Close(1000)
+
+
+def test_without_with_it_is_closed_by_close(echo: Echo) -> None:
+    ws = blocking.connect(echo.url)
+    ws.send_text("a")
+    ws.close(4000, "done")
+    assert ws.close_info is not None
+    assert (ws.close_info.code, ws.close_info.cause) == (4000, CloseCause.CLOSE)
+
+
+def test_for_gives_messages_and_ends_at_a_normal_closing(peer: Peer) -> None:
+    with connected(peer) as ws:
+        peer.send(b"".join(wire.encode(wire.TEXT, each) for each in "abc") + wire.close(1001))
+        assert list(ws) == ["a", "b", "c"]
+        assert list(ws) == []
+
+
+def test_for_raises_at_another_closing(peer: Peer) -> None:
+    with connected(peer) as ws:
+        peer.send(wire.encode(wire.TEXT, "a") + wire.close(4321, "why"))
+        messages = iter(ws)
+        assert next(messages) == "a"
+        with pytest.raises(WebSocketClosed, match="4321 'why'"):
+            next(messages)
+
+
+def test_a_polymorphic_program_gives_its_value(echo: Echo) -> None:
+    @polymorphic
+    async def ask(ws: WebSocket[Async], question: str) -> str:
+        await ws.send_text(question)
+        return await ws.receive_text()
+
+    with blocking.connect(echo.url) as ws:
+        assert ask(ws, "?") == "?"
+
+
+# Threads
+
+
+def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> None:
+    """The thread that reads sends what is pending, too; it may do so just before the sender begins to wait."""
+    left, right = socket.socketpair()
+
+    class Raced(SocketLink):
+        def _wait(self, *, readable: bool) -> bool:
+            while not readable and self.pending:
+                super()._wait(readable=True)  # as the thread that reads would
+            return super()._wait(readable=readable)
+
+    def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+        assert readable or writable, "this waits for ever"
+        return wait_until_ready(fd, readable, writable, seconds)
+
+    with left, right:
+        link = Raced(left)
+        reading = threading.Thread(target=lambda: [None for _ in iter(lambda: right.recv(1 << 20), b"")])
+        reading.start()
+        try:
+            link.write(bytes(4_000_000))
+            assert link.pending, "the system has taken all"
+            with mock.patch.object(threads, "wait_until_ready", wait_for_something):
+                run(link.drain())
+        finally:
+            link.abort()
+            reading.join()
+
+
+def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
+    class Raced(Session):
+        """A session whose second caller looks at the flag just before the first one takes it down."""
+
+        flag = False
+
+        @property
+        def _receiving(self) -> bool:
+            flag = self.flag
+            if threading.current_thread() is not first:
+                looked.set()
+                first.join(0.2)
+            return flag
+
+        @_receiving.setter
+        def _receiving(self, flag: bool) -> None:
+            if threading.current_thread() is first and not flag:
+                ending.set()
+                looked.wait(0.2)
+            self.flag = flag
+
+    ending, looked = threading.Event(), threading.Event()
+    with connected(peer) as ws:
+        first = threading.Thread(target=ws.receive)
+        del ws._programs.__dict__["_receiving"]
+        ws._programs.__class__ = Raced
+        first.start()
+        peer.send(wire.encode(wire.TEXT, "for the first") + wire.encode(wire.TEXT, "for the second"))
+        ending.wait()
+        with contextlib.suppress(ConcurrentReceive):
+            assert ws.receive(timeout=5) == Text("for the second")
+            peer.send(wire.encode(wire.TEXT, "for the second"))
+        assert ws.receive(timeout=5) == Text("for the second")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+def test_threads_send_and_receive_at_the_same_time(echo: Echo) -> None:
+    def send(number: int) -> None:
+        for _ in range(20):
+            ws.send_text(f"{number} " * 5_000)
+
+    with blocking.connect(echo.url, **echo.options()) as ws:
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        received = [ws.receive_text() for _ in range(4 * 20)]
+        for thread in threads:
+            thread.join()
+    assert sorted(received) == sorted(f"{number} " * 5_000 for number in range(4) for _ in range(20))
+
+
+def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_took_too_long(peer: Peer) -> None:
+    """The thread that is woken by the end of the connection must not be the one that says why it ended."""
+    with blocking.connect(peer.url, close_timeout=0.05) as ws:
+        caught: list[WebSocketClosed] = []
+
+        def receive() -> None:
+            try:
+                ws.receive()
+            except WebSocketClosed as error:
+                caught.append(error)
+
+        abort = ws._programs._link.abort
+
+        def abort_and_be_slow() -> None:
+            abort()
+            thread.join(0.2)
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        with mock.patch.object(ws._programs._link, "abort", abort_and_be_slow):
+            ws.close()
+        thread.join()
+        assert ws.close_info is not None
+        assert ws.close_info.cause is CloseCause.TIMEOUT
+        assert [error.close_info for error in caught] == [ws.close_info]
+
+
+# Ctrl-C
+
+in_the_main_thread = pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread"
+)
+
+
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[None]:
+    """A Ctrl-C that comes once the main thread waits for the network."""
+
+    def interrupted(*args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            _thread.interrupt_main()
+        return wait_until_ready(*args)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with mock.patch.object(threads, "wait_until_ready", interrupted), pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@in_the_main_thread
+@every_transport
+def test_ctrl_c_in_receive_leaves_at_once_and_says_that_this_side_goes_away(peer: Peer) -> None:
+    ws = blocking.connect(peer.url, **peer.options())
+    with ctrl_c(), ws:
+        ws.receive()
+    assert not ws.is_open
+    assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+@in_the_main_thread
+def test_ctrl_c_in_the_opening_handshake_leaves_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ctrl_c():
+        blocking.connect(f"ws://localhost:{listener.getsockname()[1]}/")
+
+
+@in_the_main_thread
+def test_ctrl_c_while_connecting_leaves_nothing() -> None:
+    def interrupted(*_: object) -> None:
+        _thread.interrupt_main()
+
+    with ctrl_c(), mock.patch("socket.socket.connect", interrupted):
+        blocking.connect("ws://localhost:1/")
+
+
+# Imports
+
+
+def test_the_blocking_flavour_imports_neither_asyncio_nor_trio_nor_anyio() -> None:
+    code = (
+        "import polysocket.blocking, sys; "
+        "print([name for name in ('asyncio', 'trio', 'anyio', 'uvloop') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.strip() == "[]"
+
+
+def test_timeouts_are_timeouts(peer: Peer) -> None:
+    with connected(peer) as ws:
+        with pytest.raises(ReceiveTimeout):
+            ws.receive(timeout=0.01)
+        peer.send(wire.encode(wire.PING, b"x"))
+        assert ws.receive(timeout=5) == Ping(b"x")

@@ -1,0 +1,312 @@
+"""``connect``: every way to a server, what it gives, and that nothing is left where it fails or is cancelled."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from polysocket import (
+    ConnectFailed,
+    Deflate,
+    InvalidRequest,
+    InvalidUpgrade,
+    OpeningFailed,
+    OpenTimeout,
+    RedirectRefused,
+    Text,
+    UpgradeRejected,
+    basic_request,
+)
+from tests.contract import wire
+from tests.contract.flavours import INTERRUPTED, Flavour, connect, connected
+from tests.contract.places import (
+    DEFLATE,
+    TRANSPORTS,
+    Answer,
+    Echo,
+    Peer,
+    Place,
+    answering,
+    client_context,
+    upgrading,
+)
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+
+SHORT = 0.1  # an open_timeout that passes
+
+
+class Listener:
+    """A server that accepts connections, as the system does for it, and says nothing."""
+
+    def __init__(self, place: Place, backlog: int = 5) -> None:
+        self._place = place
+        self._path = place.new_path()
+        self.socket = socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX)
+        self.socket.bind(("127.0.0.1", 0) if self._path is None else self._path)
+        self.socket.listen(backlog)
+        self._port = 0 if self._path else self.socket.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self._place.server_ssl else 'ws'}://localhost:{self._port or 80}/"
+
+    def options(self) -> object:
+        return self._place.options(self._port, self._path)
+
+    def hang_up(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def silent(place: Place) -> Iterator[Listener]:
+    listener = Listener(place)
+    yield listener
+    listener.hang_up()
+
+
+# Open
+
+
+@every_transport
+async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Place) -> None:
+    answer = upgrading("Sec-WebSocket-Protocol: two", "Set-Cookie: a=1", "Set-Cookie: b=2", "X-Server: test")
+    with Peer(place, answer) as peer:
+        request = basic_request.get(peer.url).subprotocol("one", "two").header("X-Client", "y").cookie("c", "d")
+        ws = await flavour.open(request, close_timeout=5, **peer.options())
+        assert ws.is_open
+        assert ws.close_info is None
+        assert ws.subprotocol == ws.response.subprotocol == "two"
+        assert ws.response.status == 101
+        assert ws.response.headers["x-server"] == "test"
+        assert ws.response.headers.get_all("Set-Cookie") == ["a=1", "b=2"]
+        assert repr(ws) == "<WebSocket open>"
+        for field in (b"X-Client: y", b"Cookie: c=d", b"Sec-WebSocket-Protocol: one, two"):
+            assert field.lower() in peer.requests[0].lower()
+        peer.hang_up()
+        await ws.close()
+        assert not ws.is_open
+        assert repr(ws) == f"<WebSocket {ws.close_info}>"
+
+
+@every_transport
+@pytest.mark.parametrize("compression", [None, Deflate(), Deflate(server_no_context_takeover=True)])
+async def test_compression_is_what_both_want(flavour: Flavour, echo: Echo, compression: Deflate | None) -> None:
+    async with connected(flavour, echo, compression=compression) as ws:
+        assert bool(ws.response.extensions) == (compression is not None)
+        for _ in range(2):
+            await ws.send_text("a" * 1000)
+            assert await ws.receive_text() == "a" * 1000
+
+
+async def test_no_compression_is_offered_where_none_is_wanted(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer, compression=None):
+        assert b"permessage-deflate" not in peer.requests[0]
+
+
+async def test_a_close_behind_the_handshake_in_the_same_piece(flavour: Flavour, place: Place) -> None:
+    with Peer(place, upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1013, "later"))) as peer:
+        async with connected(flavour, peer) as ws:
+            assert not ws.is_open
+            assert await ws.receive_text() == "a"
+            assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+
+
+# Redirects
+
+
+@tcp_and_tls
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+async def test_redirects_are_followed(flavour: Flavour, place: Place, status: str) -> None:
+    with Peer(place, answering(status, "Location: /there?x=1"), upgrading()) as peer:
+        request = basic_request.get(peer.url).basic_auth("user", "secret")
+        ws = await flavour.open(request, close_timeout=5, **peer.options())
+        first, second = peer.requests
+        assert first.startswith(b"GET / HTTP/1.1\r\n")
+        assert second.startswith(b"GET /there?x=1 HTTP/1.1\r\n")
+        assert b"Authorization:" in second  # the same origin
+        peer.send(wire.encode(wire.TEXT, "a"))
+        assert await ws.receive() == Text("a")
+        peer.hang_up()
+        await ws.close()
+
+
+@tcp_and_tls
+async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, place: Place) -> None:
+    with Peer(place) as there:
+        with Peer(place, answering("302 Found", f"Location: {there.url.replace('ws', 'http', 1)}")) as here:
+            request = basic_request.get(here.url).bearer_auth("secret").cookie("session", "secret").header("X", "y")
+            ws = await flavour.open(request, close_timeout=5, **here.options())
+            assert here.requests[0].count(b"secret") == 2
+            assert b"secret" not in there.requests[0]
+            assert b"X: y" in there.requests[0]
+            there.hang_up()
+            await ws.close()
+
+
+async def test_redirects_end(flavour: Flavour, place: Place) -> None:
+    circle = [answering("302 Found", "Location: /again")] * 4
+    with Peer(place, *circle) as peer:
+        with pytest.raises(RedirectRefused, match="no more redirects") as caught:
+            await flavour.open(basic_request.get(peer.url).follow_redirects(3))
+        assert len(peer.requests) == 4
+        assert caught.value.response.status == 302
+
+
+@pytest.mark.parametrize("transport", ["unix", "sock"], indirect=True)
+async def test_a_fixed_way_follows_no_redirect(flavour: Flavour, place: Place) -> None:
+    with Peer(place, answering("302 Found", "Location: /there")) as peer, pytest.raises(RedirectRefused):
+        await connect(flavour, peer)
+
+
+# Refused
+
+
+@every_transport
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (answering("404 Not Found", body=b"a page"), UpgradeRejected),
+        (answering("401 Unauthorized", 'WWW-Authenticate: Basic realm="x"'), UpgradeRejected),
+        (answering("200 OK", body=b"a page"), UpgradeRejected),
+        (lambda _: b"SSH-2.0-OpenSSH_9.2\r\n", InvalidUpgrade),
+        (lambda _: b"", InvalidUpgrade),
+        (lambda request: upgrading()(request.replace(b"=\r\n", b"A\r\n")), InvalidUpgrade),
+        (upgrading("Sec-WebSocket-Protocol: unasked"), InvalidUpgrade),
+        (upgrading(DEFLATE, "Sec-WebSocket-Extensions: unasked"), InvalidUpgrade),
+    ],
+    ids=["404", "401", "200", "no HTTP", "nothing", "accept", "subprotocol", "extension"],
+)
+async def test_a_refused_upgrade_leaves_nothing(
+    flavour: Flavour, place: Place, answer: Answer, error: type[OpeningFailed]
+) -> None:
+    with Peer(place, answer) as peer:
+        opening = flavour.spawn(connect, flavour, peer)
+        if answer(b"\r\nsec-websocket-key: x") == b"":
+            await flavour.call(lambda: peer.stream)
+            peer.hang_up()
+        with pytest.raises(error) as caught:
+            await opening.result()
+        if isinstance(caught.value, UpgradeRejected):
+            assert caught.value.response.body in (b"a page", b"")
+
+
+async def test_a_refused_port(flavour: Flavour, place: Place) -> None:
+    listener = Listener(place)
+    listener.hang_up()
+    with pytest.raises(ConnectFailed, match="could not connect to localhost port"):
+        await flavour.open(listener.url)
+
+
+async def test_an_unknown_host(flavour: Flavour) -> None:
+    with pytest.raises(ConnectFailed, match=r"could not connect to host\.invalid port 80"):
+        await flavour.open("ws://host.invalid/")
+
+
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+async def test_a_unix_socket_that_is_not_there(flavour: Flavour, place: Place) -> None:
+    with pytest.raises(ConnectFailed, match="could not connect to the Unix socket"):
+        await flavour.open("ws://localhost/", unix_path=place.new_path())
+
+
+@pytest.mark.parametrize("transport", ["tls"], indirect=True)
+async def test_a_certificate_for_another_name(flavour: Flavour, silent: Listener, place: Place) -> None:
+    with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
+        await flavour.open(peer.url.replace("localhost", "127.0.0.1"), ssl=client_context())
+
+
+@pytest.mark.parametrize("transport", ["tls"], indirect=True)
+async def test_a_certificate_that_is_not_trusted(flavour: Flavour, place: Place) -> None:
+    with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
+        await flavour.open(peer.url)
+
+
+async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, place: Place) -> None:
+    with Peer(place) as peer, pytest.raises(ConnectFailed, match="no TLS with localhost"):
+        opening = flavour.spawn(lambda: flavour.open(peer.url.replace("ws", "wss"), ssl=client_context()))
+        peer.break_in(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await opening.result()
+
+
+async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
+    left, right = socket.socketpair()
+    with left, right, pytest.raises(InvalidRequest, match="exclude each other"):
+        await flavour.open("ws://localhost/", sock=left, unix_path="x")
+    with pytest.raises(InvalidRequest, match="ssl is for wss URLs"):
+        await flavour.open("ws://localhost/", ssl=client_context())
+
+
+# Slow
+
+
+@every_transport
+async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, silent: Listener) -> None:
+    """Over TLS, it is the TLS handshake that stalls."""
+    with pytest.raises(OpenTimeout, match=r"not open within 0\.1 seconds") as caught:
+        await connect(flavour, silent, open_timeout=SHORT)  # type: ignore[arg-type]
+    assert isinstance(caught.value, TimeoutError)
+
+
+@every_transport
+async def test_an_answer_that_stalls_is_given_up_after_open_timeout(flavour: Flavour, place: Place) -> None:
+    with Peer(place, lambda request: upgrading()(request)[:-1]) as peer, pytest.raises(OpenTimeout):
+        await connect(flavour, peer, open_timeout=SHORT)
+
+
+async def test_a_rejection_whose_body_stalls_is_told_after_open_timeout(flavour: Flavour, place: Place) -> None:
+    stalled = answering("503 Service Unavailable", body=b"because of")
+    with Peer(place, lambda request: stalled(request)[:-3]) as peer, pytest.raises(UpgradeRejected) as caught:
+        await connect(flavour, peer, open_timeout=SHORT)
+    assert caught.value.response.body == b"because"
+
+
+async def test_redirects_share_one_open_timeout(flavour: Flavour, place: Place) -> None:
+    with Peer(place, answering("302 Found", "Location: /there"), lambda _: b"HTTP/1.1 101") as peer:
+        with pytest.raises(OpenTimeout, match="/there was not open"):
+            await connect(flavour, peer, open_timeout=SHORT)
+        assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@pytest.mark.timeout(10)
+async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, place: Place) -> None:
+    listener = Listener(place, backlog=0)
+    waiting: list[socket.socket] = []
+    try:
+        options = listener.options()
+        assert isinstance(options, dict)
+        while len(waiting) < 10:
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].setblocking(False)
+            if waiting[-1].connect_ex(options["unix_path"]):
+                break
+        with pytest.raises((OpenTimeout, ConnectFailed)):
+            await connect(flavour, listener, open_timeout=SHORT)  # type: ignore[arg-type]
+    finally:
+        listener.hang_up()
+        for sock in waiting:
+            sock.close()
+
+
+# Cancelled
+
+
+@every_transport
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 30])
+async def test_opening_may_be_cancelled_at_any_time(flavour: Flavour, silent: Listener, turns: int) -> None:
+    assert await flavour.interrupt(lambda: connect(flavour, silent), turns) is INTERRUPTED  # type: ignore[arg-type]
+
+
+@every_transport
+async def test_opening_may_be_cancelled_at_any_time_while_a_server_answers(flavour: Flavour, place: Place) -> None:
+    opened = 0
+    with Echo(place) as echo:
+        for turns in range(60):
+            ws = await flavour.interrupt(lambda: connect(flavour, echo), turns)
+            if ws is not INTERRUPTED:
+                opened += 1
+                await ws.close()
+    assert opened < 60

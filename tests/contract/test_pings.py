@@ -1,0 +1,319 @@
+"""Pings and Pongs: the round trip's time, the automatic answers, and that they hold up nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
+from tests.contract import wire
+from tests.contract.flavours import INTERRUPTED, Flavour, connected
+from tests.contract.places import DEFLATE, TRANSPORTS, Echo, Peer, Place, upgrading
+from tests.contract.wire import Wire
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+
+but_sock = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
+
+MIB = 1024 * 1024
+
+
+def text(payload: str) -> bytes:
+    return wire.encode(wire.TEXT, payload)
+
+
+def ping(payload: bytes) -> bytes:
+    return wire.encode(wire.PING, payload)
+
+
+def pong(payload: bytes) -> bytes:
+    return wire.encode(wire.PONG, payload)
+
+
+# Sent
+
+
+@every_transport
+async def test_ping_gives_the_seconds_of_the_round_trip(flavour: Flavour, echo: Echo) -> None:
+    async with connected(flavour, echo) as ws:
+        for payload in (None, b"", b"x" * 125):
+            assert 0 < await ws.ping(payload, timeout=5) < 5
+
+
+async def test_frames_that_come_before_the_pong_are_kept(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        pinging = flavour.spawn(ws.ping, b"mine")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"mine")
+        peer.send(text("a") + pong(b"other") + ping(b"yours") + wire.encode(wire.BINARY, b"b") + pong(b"mine"))
+        await pinging.result()
+        assert [await ws.receive() for _ in range(5)] == [
+            Text("a"),
+            Pong(b"other"),
+            Ping(b"yours"),
+            Binary(b"b"),
+            Pong(b"mine"),
+        ]
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"yours")
+
+
+@tcp_and_tls
+@pytest.mark.parametrize("first", ["ping", "receive"])
+async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: str) -> None:
+    async with connected(flavour, peer) as ws:
+        for _ in range(5):
+            if first == "ping":
+                pinging = flavour.spawn(ws.ping, b"x")
+                await pinging.waiting()
+                receiving = flavour.spawn(ws.receive)
+                await receiving.waiting()
+            else:
+                receiving = flavour.spawn(ws.receive)
+                await receiving.waiting()
+                pinging = flavour.spawn(ws.ping, b"x")
+            assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+            peer.send(text("a") + pong(b"x"))
+            assert await receiving.result() == Text("a")
+            assert await pinging.result() > 0
+            assert await ws.receive() == Pong(b"x")
+
+
+@pytest.mark.parametrize("first", ["ping", "receive"])
+async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
+    flavour: Flavour, peer: Peer, first: str
+) -> None:
+    async def waiting_ping(ws: WebSocket[Async]) -> object:
+        return await flavour.interrupt(lambda: ws.ping(b"never"))
+
+    async def waiting_receive(ws: WebSocket[Async]) -> object:
+        return await flavour.interrupt(ws.receive)
+
+    async with connected(flavour, peer) as ws:
+        if first == "ping":
+            reading = flavour.spawn(waiting_ping, ws)
+            going_on = flavour.spawn(ws.receive)
+            assert await reading.result() is INTERRUPTED
+            peer.send(text("a"))
+            assert await going_on.result() == Text("a")
+        else:
+            reading = flavour.spawn(waiting_receive, ws)
+            pinging = flavour.spawn(ws.ping, b"x")
+            assert await reading.result() is INTERRUPTED
+            peer.send(pong(b"x"))
+            assert await pinging.result() > 0
+
+
+async def test_one_pong_answers_the_pings_before_it(flavour: Flavour, peer: Peer) -> None:
+    """RFC 6455 §5.5.3: of several Pings, the other side may answer only the latest."""
+    async with connected(flavour, peer) as ws:
+        pings = []
+        for payload in (b"1", b"2", b"3"):
+            pings.append(flavour.spawn(ws.ping, payload))
+            assert await flavour.call(peer.frame) == Wire(wire.PING, payload)
+        peer.send(pong(b"unasked") + pong(b"2"))
+        for answered in pings[:2]:
+            assert await answered.result() > 0
+        peer.send(pong(b"3"))
+        assert await pings[2].result() > 0
+
+
+async def test_ping_times_out_where_the_peer_is_silent_and_the_late_pong_is_a_frame(
+    flavour: Flavour, peer: Peer
+) -> None:
+    async with connected(flavour, peer) as ws:
+        with pytest.raises(ReceiveTimeout, match=r"no Pong was received within 0\.01 seconds"):
+            await ws.ping(b"x", timeout=0.01)
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        peer.send(pong(b"x") + text("a"))
+        assert [await ws.receive(), await ws.receive()] == [Pong(b"x"), Text("a")]
+
+
+async def test_a_ping_is_not_answered_by_an_earlier_pong(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(pong(b"x"))
+        pinging = flavour.spawn(ws.ping, b"y")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"y")
+        peer.send(pong(b"y"))
+        await pinging.result()
+        with pytest.raises(ReceiveTimeout):
+            await ws.ping(b"x", timeout=0.01)
+
+
+@pytest.mark.parametrize("end", ["close", "loss"])
+async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer, end: str) -> None:
+    async with connected(flavour, peer) as ws:
+        pinging = flavour.spawn(ws.ping, b"x")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        if end == "close":
+            peer.send(text("a") + wire.close(1001))
+        else:
+            peer.send(text("a"))
+            peer.hang_up()
+        with pytest.raises(WebSocketClosed) as caught:
+            await pinging.result()
+        assert caught.value.close_info.code == (1001 if end == "close" else 1006)
+        assert await ws.receive() == Text("a")
+
+
+@pytest.mark.timeout(20)
+async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour: Flavour, peer: Peer) -> None:
+    """More came in one piece than is kept decoded: whoever pings must leave it to the one who receives."""
+    big = wire.encode(wire.BINARY, bytes(MIB))
+    async with connected(flavour, peer) as ws:
+        pinging = flavour.spawn(ws.ping, b"x")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        receiving = flavour.spawn(ws.receive)
+        await receiving.waiting()
+        sending = flavour.spawn(flavour.call, peer.send, big + ping(b"y") + text("a") + big + pong(b"x"))
+        assert await receiving.result() == Binary(bytes(MIB))
+        assert [await ws.receive(), await ws.receive(), await ws.receive()] == [
+            Ping(b"y"),
+            Text("a"),
+            Binary(bytes(MIB)),
+        ]
+        await sending.result()
+        assert await pinging.result() > 0
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("size", [MIB, 3 * MIB])
+async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, peer: Peer, size: int) -> None:
+    async with connected(flavour, peer, max_message_size=None) as ws:
+        pinging = flavour.spawn(ws.ping, b"x")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        await flavour.call(peer.send, pong(b"x") + wire.encode(wire.BINARY, bytes(size)))
+        await pinging.result()
+        pinging = flavour.spawn(ws.ping, b"y")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"y")
+        assert [await ws.receive(), await ws.receive()] == [Pong(b"x"), Binary(bytes(size))]
+        peer.send(text("a") + ping(b"") + pong(b"y"))
+        assert await pinging.result() > 0
+        assert [await ws.receive() for _ in range(3)] == [Text("a"), Ping(b""), Pong(b"y")]
+
+
+async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) -> None:
+    """A few bytes that inflate to many: what nobody takes is bounded in its inflated size, too."""
+    with Peer(place, upgrading(DEFLATE)) as peer:
+        async with connected(flavour, peer) as ws:
+            [bomb] = wire.fragments(wire.BINARY, bytes(MIB), compressed=True)
+            pinging = flavour.spawn(ws.ping, b"x")
+            assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+            await flavour.call(peer.send, bomb * 40 + pong(b"x"))
+            with pytest.raises(ReceiveTimeout):
+                await ws.ping(b"y", timeout=0.1)
+            assert len(ws._programs._connection.frames) <= 2
+            for _ in range(40):
+                assert await ws.receive() == Binary(bytes(MIB))
+            assert await ws.receive() == Pong(b"x")
+            assert await pinging.result() > 0
+
+
+# Received
+
+
+@pytest.mark.parametrize(
+    "way", ["receive", "receive_data_frame", "receive_text_frame", "receive_text", "receive_message", "iteration"]
+)
+async def test_pings_are_answered_while_receiving(flavour: Flavour, peer: Peer, way: str) -> None:
+    async with connected(flavour, peer) as ws:
+        messages = aiter(ws)
+
+        async def receive() -> object:
+            return await (anext(messages) if way == "iteration" else getattr(ws, way)())
+
+        receiving = flavour.spawn(receive)
+        peer.send(ping(b"1"))
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+        if way == "receive":
+            assert await receiving.result() == Ping(b"1")
+            receiving = flavour.spawn(receive)
+        one, two = wire.fragments(wire.TEXT, b"one", b"two")
+        peer.send(one + ping(b"2"))
+        if way not in ("receive_message", "receive_text", "iteration"):
+            assert await receiving.result() == Text("one", final=False)
+            receiving = flavour.spawn(receive)
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"2")
+        peer.send(two)
+        assert await receiving.result() is not None
+
+
+@pytest.mark.parametrize("way", ["receive", "receive_data_frame", "receive_text", "receive_message"])
+async def test_pings_are_not_answered_where_that_is_not_wanted(flavour: Flavour, peer: Peer, way: str) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(ping(b"1") * 3 + text("a"))
+        for _ in range(4 if way == "receive" else 1):
+            assert await getattr(ws, way)(pong_on_ping=False) is not None
+        await ws.send_text("no Pong before this")
+        assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"no Pong before this")
+        peer.send(ping(b"2") + text("a"))
+        assert await ws.receive_text() == "a"
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"2")
+
+
+@but_sock
+async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flavour: Flavour, place: Place) -> None:
+    """The peer reads nothing; then it reads all: the latest Ping must be answered, and only whole Pongs were sent."""
+    count = 6_000
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, sock=peer.client_socket(4096), unix_path=None) as ws:
+            payloads = [str(number).encode().rjust(125) for number in range(count)]
+            sending = flavour.spawn(flavour.call, peer.send, b"".join(map(ping, payloads)) + text("done"))
+            pings = [await ws.receive() for _ in range(count)]
+            assert pings == [Ping(payload) for payload in payloads]
+            assert await ws.receive() == Text("done")
+            assert ws._programs._link.pending < 256 * 1024
+            await sending.result()
+            receiving = flavour.spawn(ws.receive)
+            await receiving.waiting()
+            pongs = [await flavour.call(peer.frame)]
+            while pongs[-1] != Wire(wire.PONG, payloads[-1]):
+                pongs.append(await flavour.call(peer.frame))
+            assert [frame.payload for frame in pongs] == sorted(frame.payload for frame in pongs)
+            peer.send(text("end"))
+            assert await receiving.result() == Text("end")
+
+
+@but_sock
+async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flavour: Flavour, place: Place) -> None:
+    message = bytes(20_000)
+    count = 150
+
+    def send_all(peer: Peer) -> None:
+        for number in range(count):
+            peer.send(ping(str(number).encode()) + wire.encode(wire.BINARY, message))
+
+    async def send(ws: WebSocket[Async]) -> None:
+        for _ in range(count):
+            await ws.send_binary(message)
+
+    async def ping_often(ws: WebSocket[Async]) -> None:
+        for number in range(20):
+            await ws.send(Ping(str(number).encode()))
+
+    def read_all(peer: Peer) -> dict[int, int]:
+        seen = dict.fromkeys((wire.BINARY, wire.PING, wire.PONG), 0)
+        last = b""
+        while seen[wire.BINARY] < count or seen[wire.PING] < 20 or last != str(count - 1).encode():
+            frame = peer.frame()
+            seen[frame.opcode] += 1
+            if frame.opcode == wire.PONG:
+                last = frame.payload
+        return seen
+
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, sock=peer.client_socket(4096), unix_path=None) as ws:
+            tasks = [
+                flavour.spawn(flavour.call, send_all, peer),
+                flavour.spawn(send, ws),
+                flavour.spawn(ping_often, ws),
+            ]
+            reading = flavour.spawn(flavour.call, read_all, peer)
+            for _ in range(count):
+                assert await ws.receive_binary() == message
+            receiving = flavour.spawn(ws.receive)
+            for task in tasks:
+                await task.result()
+            seen = await reading.result()
+            assert seen[wire.BINARY] == count
+            assert seen[wire.PONG] <= count
+            peer.send(text("end"))
+            assert await receiving.result() == Text("end")

@@ -1,0 +1,210 @@
+"""Each program of ``docs/examples`` does what the documentation says, in every flavour it is for."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from polysocket import Binary, Blocking, Ping, Pong, Text, WebSocket, basic_request
+from polysocket.testing import EchoServer
+from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+Place = tuple[str, Mapping[str, str]]
+"""The server's URL, and what else is replaced in the program."""
+
+
+class Case(NamedTuple):
+    """What an example needs, and the pattern of what it prints."""
+
+    server: Callable[[Path], AbstractContextManager[Place]]
+    prints: str
+    every_flavour: bool = True
+
+
+@contextmanager
+def nowhere(folder: Path) -> Iterator[Place]:
+    yield "", {}
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[Place]:
+    with EchoServer(limits=basic_request.subprotocol("chat.v1", "chat.v2")) as server:
+        yield server.url, {}
+
+
+@contextmanager
+def echo_by_address(folder: Path) -> Iterator[Place]:
+    with EchoServer() as server:
+        port = server.url.split(":")[2].rstrip("/")
+        yield server.url, {'("echo.example.com", 443)': f'("127.0.0.1", {port})'}
+
+
+@contextmanager
+def echo_by_unix_socket(folder: Path) -> Iterator[Place]:
+    path = folder / "socket"
+    with EchoServer(unix_path=path):
+        yield "", {"/run/events.sock": str(path)}
+
+
+@contextmanager
+def echo_by_tls(folder: Path) -> Iterator[Place]:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with EchoServer(ssl=context) as server:
+        yield server.url, {"our-ca.pem": str(folder / "ca.pem")}
+
+
+@contextmanager
+def rejecting(folder: Path) -> Iterator[Place]:
+    def handle(sock: socket.socket) -> None:
+        while b"\r\n\r\n" not in sock.recv(4096, socket.MSG_PEEK):
+            pass
+        sock.recv(4096)
+        answer = "HTTP/1.1 401 Unauthorized", "WWW-Authenticate: Bearer", "Content-Length: 14", "", "no token given"
+        sock.sendall("\r\n".join(answer).encode())
+
+    with answering(handle) as url:
+        yield url, {}
+
+
+def playing(script: Callable[[WebSocket[Blocking]], None]) -> Callable[[Path], AbstractContextManager[Place]]:
+    @contextmanager
+    def server(folder: Path) -> Iterator[Place]:
+        with scripted(script) as url:
+            yield url, {}
+
+    return server
+
+
+def send_messages(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("one")
+    ws.send(Text("t", final=False))
+    ws.send(Text("wo"), is_continuation=True)
+    ws.send_binary(b"\x03\x04")
+    ws.close(1001, "come back tomorrow")
+
+
+def send_frames(ws: WebSocket[Blocking]) -> None:
+    ws.send(Text("Hel", final=False))
+    ws.send(Ping(b"?"))
+    ws.send(Text("lo"), is_continuation=True)
+    ws.send_binary(bytes(1000))
+    assert ws.receive() == Pong(b"?")
+
+
+def send_ping(ws: WebSocket[Blocking]) -> None:
+    ws.send(Ping(b"abc"))
+    assert ws.receive() == Pong(b"abc")
+    ws.send_text("thanks")
+
+
+def send_file(ws: WebSocket[Blocking]) -> None:
+    size = 1024 * 1024
+    ws.send(Binary(bytes(size), final=False))
+    ws.send(Binary(bytes(size), final=False), is_continuation=True)
+    ws.send(Binary(b"end"), is_continuation=True)
+
+
+def send_after_ping(ws: WebSocket[Blocking]) -> None:
+    assert isinstance(ws.receive(), Ping)
+    ws.send_text("news")
+
+
+def fail(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("one")
+    ws.close(1011, "out of news")
+
+
+CASES = {
+    "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
+    "quickstart_asyncio": Case(echo, "Hello!\n"),
+    "quickstart_trio": Case(echo, "Hello!\n", every_flavour=False),
+    "request": Case(echo, "101 Switching Protocols\nchat.v2\n"),
+    "compression": Case(echo, r"\('permessage-deflate; server_no_context_takeover; client_no_context_takeover',\)\n"),
+    "rejected": Case(rejecting, "401 Unauthorized\nBearer\nno token given\n"),
+    "unix_socket": Case(echo_by_unix_socket, "Hello!\n"),
+    "private_ca": Case(echo_by_tls, "Hello!\n"),
+    "given_socket": Case(echo_by_address, "Hello!\n", every_flavour=False),
+    "messages": Case(
+        playing(send_messages),
+        "text: one\ntext: two\nbinary: 03 04\nclosed by the other side; "
+        r"received 1001 \(going away\) 'come back tomorrow', sent 1001 \(going away\)\n",
+    ),
+    "frames": Case(
+        playing(send_frames),
+        r"text 'Hel' and more follows\ncontrol Ping\(payload=b'\?'\)\ntext 'lo'\nbinary 1000 bytes\n"
+        "close 1000 \n",
+    ),
+    "fragments": Case(playing(send_file), hashlib.sha256(bytes(2 * 1024 * 1024) + b"end").hexdigest() + "\n"),
+    "own_pongs": Case(playing(send_ping), "answered b'abc'\nthanks\n"),
+    "timeout": Case(echo, "nothing yet\nHello!\n"),
+    "cancel_asyncio": Case(echo, "nothing is lost\n", every_flavour=False),
+    "cancel_trio": Case(echo, "nothing is lost\n", every_flavour=False),
+    "send_fragments": Case(echo, "one message, sent in three frames\n"),
+    "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
+    "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
+    "keepalive_asyncio": Case(
+        playing(send_after_ping), r"the other side is there: 0\.\d{3} s\nnews\n", every_flavour=False
+    ),
+    "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
+    "close": Case(
+        echo, r"closed by this side; received 1000 \(normal closure\), sent 1000 \(normal closure\) 'done'\n"
+    ),
+    "either_close": Case(playing(fail), "one\nclosed: 1011 out of news\n"),
+    "errors": Case(
+        playing(fail),
+        r"one\nended: closed by the other side; received 1011 \(internal error\) 'out of news', "
+        r"sent 1011 \(internal error\)\n",
+    ),
+    "too_big": Case(
+        echo,
+        r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\) '.*'\n",
+    ),
+    "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
+    "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
+    "typed": Case(nowhere, "", every_flavour=False),
+    "misuse": Case(nowhere, "", every_flavour=False),
+    "tracing": Case(
+        echo, r"> b'GET / HTTP/1\.1.*\n(< .*\n)+> .*\n(< .*\n)+Hello!\n> .*\n(< .*\n)+", every_flavour=False
+    ),
+}
+
+
+def runs() -> Iterator[tuple[str, str]]:
+    for name, case in CASES.items():
+        if case.every_flavour:
+            yield from ((name, flavour) for flavour in FLAVOURS)
+        elif HAS_TRIO or not name.endswith("_trio"):
+            yield name, "as it stands"
+
+
+@pytest.mark.parametrize(("name", "flavour"), list(runs()))
+def test_an_example_prints_what_the_documentation_says(
+    name: str, flavour: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = EXAMPLES / f"{name}.py"
+    source = path.read_text(encoding="utf-8")
+    if CASES[name].every_flavour:
+        source = rewritten(source, flavour)
+    with CASES[name].server(tmp_path) as (url, replacements):
+        execute(source, str(path), url, replacements)
+    assert re.fullmatch(CASES[name].prints, capsys.readouterr().out)
+
+
+def test_every_example_is_run_and_shown_on_some_page() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in EXAMPLES.parent.rglob("*.rst"))
+    shown = set(re.findall(r"literalinclude:: \S*examples/(\w+)\.py", pages))
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(CASES) == shown

@@ -1,0 +1,297 @@
+"""Conversations with servers that nobody here wrote: each program is written once, and runs in every flavour.
+
+What depends on the bytes' way goes over TCP, TLS and Unix sockets, with compression and without; what does not, by TCP.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+
+import pytest
+
+from polysocket import (
+    Async,
+    Binary,
+    Close,
+    CloseCause,
+    CloseCode,
+    CloseInfo,
+    Deflate,
+    Ping,
+    Pong,
+    Side,
+    Text,
+    UpgradeRejected,
+    WebSocket,
+    WebSocketClosed,
+    basic_request,
+    polymorphic,
+)
+from tests.interop.conftest import Place, Server
+from tests.interop.flavours import Flavour
+from tests.interop.servers import ANSWERED, CLOSE_CODE, CLOSE_REASON, COUNT
+
+MIB = 1024 * 1024
+
+Message = str | bytes
+
+
+@pytest.fixture
+def by_tcp(server: Server) -> Place:
+    """Every server in turn, by TCP."""
+    return server.reached_by("ws", Deflate())
+
+
+@polymorphic
+async def exchange(ws: WebSocket[Async], messages: list[Message]) -> None:
+    """Send each message when the one before has come back."""
+    for message in messages:
+        await ws.send(Text(message) if isinstance(message, str) else Binary(message))
+        assert await ws.receive_message() == message
+
+
+MESSAGES: dict[str, list[Message]] = {
+    "short": ["Hello!", b"\x00\xff", "¡Hola! 你好! 👋🏽 \U0010ffff", "\x00"],
+    "empty": ["", b"", "", "not empty"],
+    "about the lengths' borders": [byte * size for size in (125, 126, 127, 65535, 65536) for byte in ("x", b"y")],
+    "70 000 bytes": ["é👋" * 11_667, secrets.token_bytes(70_000)],
+    "1 MiB less 1": ["x" * (MIB - 1), secrets.token_bytes(MIB - 1)],
+}
+
+
+@pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES)
+def test_messages_come_back_as_they_were_sent(flavour: Flavour, place: Place, messages: list[Message]) -> None:
+    flavour.open(place.request("/echo"), exchange, messages, **place.options)
+
+
+@polymorphic
+async def send_all_then_receive_all(ws: WebSocket[Async], messages: list[str]) -> list[str]:
+    for message in messages:
+        await ws.send_text(message)
+    return [await ws.receive_text() for _ in messages]
+
+
+def test_many_messages_come_back_in_their_order(flavour: Flavour, place: Place) -> None:
+    messages = [f"message {number}" for number in range(300)]
+    assert flavour.open(place.request("/echo"), send_all_then_receive_all, messages, **place.options) == messages
+
+
+@polymorphic
+async def send_in_fragments(ws: WebSocket[Async]) -> None:
+    """Send a text in four frames, one of them empty, with a Ping within; then bytes in two."""
+    await ws.send(Text("Grüße, ", final=False))
+    await ws.send(Text("", final=False), is_continuation=True)
+    await ws.send(Ping(b"within"))
+    await ws.send(Text("👋", final=False), is_continuation=True)
+    await ws.send(Text("!"), is_continuation=True)
+    assert await ws.receive() == Pong(b"within")
+    assert await ws.receive_text() == "Grüße, 👋!"
+    await ws.send(Binary(b"\x00" * 100_000, final=False))
+    await ws.send(Binary(b"\xff"), is_continuation=True)
+    assert await ws.receive_binary() == b"\x00" * 100_000 + b"\xff"
+
+
+def test_a_message_in_fragments_arrives_whole(flavour: Flavour, place: Place) -> None:
+    flavour.open(place.request("/echo"), send_in_fragments, **place.options)
+
+
+@polymorphic
+async def ping(ws: WebSocket[Async]) -> list[float]:
+    """Ping four times, the last time while a message is on its way."""
+    times = [await ws.ping(), await ws.ping(b""), await ws.ping(b"x" * 125)]
+    await ws.send_text("Hello!")
+    times.append(await ws.ping())
+    assert await ws.receive_text() == "Hello!"
+    return times
+
+
+def test_pings_are_answered(flavour: Flavour, place: Place) -> None:
+    times = flavour.open(place.request("/echo"), ping, **place.options)
+    assert all(seconds >= 0 and math.isfinite(seconds) for seconds in times)
+
+
+@polymorphic
+async def be_pinged(ws: WebSocket[Async]) -> None:
+    assert isinstance(await ws.receive(), Ping)
+    await ws.send_text("pinged")
+    assert await ws.receive_text() == "pinged"
+
+
+def test_pings_of_the_server_are_answered(flavour: Flavour, server: Server) -> None:
+    place = server.reached_by("ping" if "ping" in server.ports else "ws", None)
+    flavour.open(place.request("/ping"), be_pinged, **place.options)
+
+
+def sender(message: str) -> polymorphic[[], list[str]]:
+    @polymorphic
+    async def send(ws: WebSocket[Async]) -> list[str]:
+        await ws.send_text(message)
+        return []
+
+    return send
+
+
+def receiver(count: int) -> polymorphic[[], list[str]]:
+    @polymorphic
+    async def receive(ws: WebSocket[Async]) -> list[str]:
+        return [await ws.receive_text() for _ in range(count)]
+
+    return receive
+
+
+def test_concurrent_sends_arrive_whole(flavour: Flavour, place: Place) -> None:
+    messages = [chr(ord("A") + number) * 2**number for number in range(16)] * 2
+    programs = [*map(sender, messages), receiver(len(messages))]
+    *_, received = flavour.together(place.request("/echo"), programs, **place.options)
+    assert sorted(received) == sorted(messages)
+
+
+@polymorphic
+async def iterate(ws: WebSocket[Async]) -> tuple[list[Message], CloseInfo | None]:
+    return [message async for message in ws], ws.close_info
+
+
+def test_iteration_gives_each_message_and_ends_at_a_normal_closing(flavour: Flavour, place: Place) -> None:
+    messages, info = flavour.open(place.request("/count"), iterate, **place.options)
+    assert messages == [str(number) for number in range(COUNT)]
+    assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1000), Close(1000))
+
+
+# The opening handshake
+
+
+@polymorphic
+async def look_at_the_answer(ws: WebSocket[Async]) -> WebSocket[Async]:
+    return ws
+
+
+def test_compression_is_agreed_on_where_it_is_offered(flavour: Flavour, place: Place) -> None:
+    response = flavour.open(place.request("/echo"), look_at_the_answer, **place.options).response
+    assert response.status == 101
+    names = [extension.partition(";")[0] for extension in response.extensions]
+    assert names == ([] if place.options["compression"] is None else ["permessage-deflate"])
+
+
+OFFERS = {
+    "no context takeover": Deflate(server_no_context_takeover=True, client_no_context_takeover=True),
+    "small windows": Deflate(server_max_window_bits=9, client_max_window_bits=9),
+    "little memory": Deflate(level=9, memory_level=1),
+    "all": Deflate(True, True, 10, 11, level=1, memory_level=9),
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
+def test_every_parameter_of_compression_is_understood(flavour: Flavour, server: Server, offer: Deflate) -> None:
+    place = server.reached_by("ws", offer)
+    messages: list[Message] = ["again and again " * 100] * 3 + [secrets.token_bytes(5000), b"", "again " * 10_000]
+    flavour.open(place.request("/echo"), exchange, messages, **place.options)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [(["chat"], "chat"), (["v9.unknown", "superchat"], "superchat"), ([], None)]
+)
+def test_a_subprotocol_is_agreed_on(flavour: Flavour, by_tcp: Place, offered: list[str], chosen: str | None) -> None:
+    request = by_tcp.request("/echo", basic_request.subprotocol(*offered))
+    ws = flavour.open(request, look_at_the_answer, **by_tcp.options)
+    assert ws.subprotocol == chosen
+
+
+@polymorphic
+async def receive_json(ws: WebSocket[Async]) -> object:
+    return json.loads(await ws.receive_text())
+
+
+def test_the_requests_headers_arrive(flavour: Flavour, by_tcp: Place) -> None:
+    request = (
+        basic_request.header("X-Word", "one")
+        .header("X-Word", "two, three")
+        .origin("https://example.com")
+        .bearer_auth("a.token")
+        .cookie("session", "1")
+        .cookie("theme", "dark")
+    )
+    headers = flavour.open(by_tcp.request("/headers", request), receive_json, **by_tcp.options)
+    assert isinstance(headers, list)
+    sent = [(name.lower(), value) for name, value in headers]
+    assert [value for name, value in sent if name == "x-word"] == ["one", "two, three"]
+    assert ("origin", "https://example.com") in sent
+    assert ("authorization", "Bearer a.token") in sent
+    assert [value for name, value in sent if name == "cookie"] == ["session=1; theme=dark"]
+    assert ("host", by_tcp.base.removeprefix("ws://")) in sent
+
+
+def test_the_answers_headers_are_there(flavour: Flavour, by_tcp: Place) -> None:
+    ws = flavour.open(by_tcp.request("/echo"), look_at_the_answer, **by_tcp.options)
+    for name in ("X-Answered-By", "Set-Cookie"):
+        assert ws.response.headers.get_all(name) == [value for key, value in ANSWERED if key == name]
+
+
+def test_a_path_that_is_not_there_is_refused_with_a_status(flavour: Flavour, by_tcp: Place) -> None:
+    with pytest.raises(UpgradeRejected) as caught:
+        flavour.open(by_tcp.request("/nothing"), look_at_the_answer, **by_tcp.options)
+    response = caught.value.response
+    if by_tcp.server.name == "hypercorn":
+        assert (response.status, response.body) == (403, b"")  # as ASGI has it
+    else:
+        assert (response.status, response.body) == (404, b"nothing here\n")
+
+
+# The closing handshake
+
+
+@polymorphic
+async def be_closed(ws: WebSocket[Async]) -> CloseInfo | None:
+    close = await ws.receive()
+    assert close == Close(CLOSE_CODE, CLOSE_REASON)
+    assert not ws.is_open
+    with pytest.raises(WebSocketClosed) as caught:
+        await ws.receive()
+    assert caught.value.close == close
+    return caught.value.close_info
+
+
+def test_a_closing_of_the_server_has_its_code_and_reason(flavour: Flavour, place: Place) -> None:
+    info = flavour.open(place.request("/close"), be_closed, **place.options)
+    assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(CLOSE_CODE, CLOSE_REASON), Close(CLOSE_CODE))
+
+
+@polymorphic
+async def close(ws: WebSocket[Async], *args: int | str) -> CloseInfo | None:
+    await ws.close(*args)
+    return ws.close_info
+
+
+CLOSES: dict[str, tuple[tuple[int | str, ...], Close]] = {
+    "by default": ((), Close(1000)),
+    "with a code": ((4321,), Close(4321)),
+    "with a code and a reason": ((3000, "good night, café"), Close(3000, "good night, café")),
+}
+
+
+@pytest.mark.parametrize(("args", "sent"), CLOSES.values(), ids=CLOSES)
+def test_the_server_sees_how_the_client_closes(
+    flavour: Flavour, place: Place, args: tuple[int | str, ...], sent: Close
+) -> None:
+    key = secrets.token_hex()
+    info = flavour.open(place.request(f"/closing/{key}"), close, *args, **place.options)
+    assert info is not None
+    assert info.began is Side.LOCAL
+    assert info.cause is CloseCause.CLOSE
+    assert info.sent == sent
+    assert info.received is not None
+    assert info.received.code == sent.code
+    seen = flavour.open(place.request(f"/closed/{key}"), receive_json, **place.options)
+    # Hypercorn (0.18) tells an application the code only, though ASGI has a place for the reason.
+    assert seen == [sent.code, None if place.server.name == "hypercorn" else sent.reason]
+
+
+def test_leaving_closes_normally(flavour: Flavour, place: Place) -> None:
+    key = secrets.token_hex()
+    ws = flavour.open(place.request(f"/closing/{key}"), look_at_the_answer, **place.options)
+    assert ws.close_info is not None
+    assert ws.close_info.is_normal
+    seen = flavour.open(place.request(f"/closed/{key}"), receive_json, **place.options)
+    assert isinstance(seen, list)
+    assert seen[0] == CloseCode.NORMAL_CLOSURE

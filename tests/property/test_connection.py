@@ -1,0 +1,449 @@
+"""A connection beside wsproto alone, on every input: the same frames and the same verdict, at the same byte.
+
+wsproto is the oracle; over-limit messages are the one difference that is allowed, and they are held against a model.
+Under compression both have this library's extension, whose own property tests compare it with other implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from wsproto import ConnectionType
+from wsproto.connection import Connection as WSProtoConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
+from wsproto.events import Ping as PingEvent
+from wsproto.events import Pong as PongEvent
+
+from polysocket.core.closing import State
+from polysocket.core.connection import Connection
+from polysocket.core.deflate import DeflateParameters, PerMessageDeflate
+from polysocket.errors import CloseCause, MessageTooBig, ProtocolError, Side
+from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
+from polysocket.request import Deflate
+
+CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
+CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+Message = Sequence[str | bytes]  # by its fragments
+Item = Message | Ping | Pong | Close
+Step = tuple[Frame | Close, bool]  # a frame, and whether it continues a message
+
+many = settings(deadline=None, max_examples=100)
+
+roles = st.sampled_from([CLIENT, SERVER])
+
+
+def other(role: ConnectionType) -> ConnectionType:
+    return CLIENT if role is SERVER else SERVER
+
+
+def deflate(role: ConnectionType, limit: int | None = None) -> PerMessageDeflate:
+    return PerMessageDeflate(role, DeflateParameters(), Deflate(), limit)
+
+
+def connect(role: ConnectionType, compressed: bool, limit: int | None = None) -> Connection:
+    return Connection(role, deflate(role, limit) if compressed else None, limit)
+
+
+# What is sent
+
+sizes = st.one_of(st.integers(0, 130), st.sampled_from([65535, 65536, 70000]))
+text = st.one_of(st.text(max_size=40), st.builds(lambda size, unit: unit * (size // 4), sizes, st.sampled_from("aé𝄞")))
+binary = st.one_of(st.binary(max_size=130), sizes.map(bytes))
+small = st.binary(max_size=125)
+reasons = st.text(max_size=30)
+codes = st.sampled_from([1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 3000, 3999, 4000, 4999])
+closes = st.one_of(st.just(Close(1005)), st.builds(Close, codes, reasons))
+messages = st.one_of(
+    st.lists(text, min_size=1, max_size=1),
+    st.lists(binary, min_size=1, max_size=1),
+    st.lists(text, min_size=2, max_size=4),
+    st.lists(binary, min_size=2, max_size=4),
+)
+controls = st.one_of(st.builds(Ping, small), st.builds(Pong, small))
+
+
+@st.composite
+def conversations(draw: st.DrawFn, *, may_close: bool = False) -> list[Step]:
+    """Messages with control frames before, between and behind their fragments, and a Close at the end or nowhere."""
+    steps = list[Step]()
+    for fragments in draw(st.lists(messages, max_size=5)):
+        for index, payload in enumerate(fragments):
+            final = index == len(fragments) - 1
+            frame = Text(payload, final) if isinstance(payload, str) else Binary(payload, final)
+            steps += [(control, False) for control in draw(st.lists(controls, max_size=1))]
+            steps.append((frame, index > 0))
+    if may_close and draw(st.booleans()):
+        steps = steps[: draw(st.integers(0, len(steps)))]
+        steps.append((draw(closes), False))
+    return steps
+
+
+def sent(connection: Connection, steps: Sequence[Step]) -> list[bytes]:
+    """The bytes of each frame."""
+    pieces = list[bytes]()
+    for frame, is_continuation in steps:
+        connection.send(frame, is_continuation)
+        pieces.append(connection.data_to_send())
+    return pieces
+
+
+# How it is cut
+
+
+@st.composite
+def cuts(draw: st.DrawFn, size: int, borders: Sequence[int] = ()) -> list[int]:
+    """Where to cut: nowhere, at every few bytes, anywhere, or about the borders of frames; not too often."""
+    positions = st.integers(0, size)
+    least = size // 200 + 1
+    regular = st.integers(least, max(least, 20)).map(lambda step: list(range(step, size, step)))
+    ways = [st.just([]), regular, st.lists(positions, max_size=10)]
+    if borders:
+        about = st.builds(lambda border, offset: border + offset, st.sampled_from(borders), st.integers(-3, 15))
+        ways.append(st.lists(about, max_size=10))
+    return sorted({cut for cut in draw(st.one_of(ways)) if 0 < cut < size})
+
+
+def chunks(wire: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
+    for begin, end in zip([0, *cuts], [*cuts, len(wire)], strict=True):
+        yield wire[begin:end]
+
+
+def borders(pieces: Sequence[bytes]) -> list[int]:
+    ends = [0]
+    for piece in pieces:
+        ends.append(ends[-1] + len(piece))
+    return ends
+
+
+def take(connection: Connection) -> list[Frame | Close]:
+    frames = list[Frame | Close]()
+    while (frame := connection.next_frame()) is not None:
+        frames.append(frame)
+    return frames
+
+
+# The oracle
+
+
+class Oracle:
+    """wsproto alone: ``frames``, and the ``verdict`` once it has one, with whatever comes behind left unread."""
+
+    def __init__(self, role: ConnectionType, compressed: bool) -> None:
+        self.frames = list[Frame | Close]()
+        self.verdict: int | None = None
+        self._connection = WSProtoConnection(role, [deflate(role)] if compressed else [])
+        self._pieces = list[str | bytes]()
+
+    def receive(self, data: bytes) -> None:
+        if self.verdict is not None or self._connection.state is not ConnectionState.OPEN:
+            return
+        self._connection.receive_data(data)
+        for event in self._connection.events():
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TextMessage(payload, frame_finished, message_finished):
+                self._pieces.append(payload)
+                if frame_finished:
+                    whole = "".join([piece for piece in self._pieces if isinstance(piece, str)])
+                    self.frames.append(Text(whole, message_finished))
+                    self._pieces.clear()
+            case BytesMessage(payload, frame_finished, message_finished):
+                self._pieces.append(bytes(payload))
+                if frame_finished:
+                    self.frames.append(
+                        Binary(
+                            b"".join([piece for piece in self._pieces if isinstance(piece, bytes)]), message_finished
+                        )
+                    )
+                    self._pieces.clear()
+            case PingEvent(payload):
+                self.frames.append(Ping(bytes(payload)))
+            case PongEvent(payload):
+                self.frames.append(Pong(bytes(payload)))
+            case CloseConnection(code, reason):
+                if self._connection.state is ConnectionState.OPEN:
+                    self.verdict = int(code)
+                else:
+                    self.frames.append(Close(int(code), reason or ""))
+            case _:
+                raise AssertionError(event)
+
+
+class Watched:
+    """A connection whose frames are taken as they come, or left until the end."""
+
+    def __init__(self, connection: Connection, *, takes: bool) -> None:
+        self.connection = connection
+        self.frames = list[Frame | Close]()
+        self._takes = takes
+
+    def receive(self, data: bytes) -> None:
+        self.connection.receive(data)
+        if self._takes:
+            self.frames += take(self.connection)
+        else:
+            self.frames = list(self.connection.frames)
+
+    @property
+    def has_verdict(self) -> bool:
+        return self.connection.is_failing or self.connection.state is State.FAILED
+
+    @property
+    def verdict(self) -> int | None:
+        self.connection.fail()
+        info = self.connection.close_info
+        if info is None or info.cause is CloseCause.CLOSE:
+            return None
+        assert info.began is Side.LOCAL
+        assert info.received is None
+        assert info.sent is not None
+        return info.sent.code
+
+
+def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool) -> Watched:
+    """Hold both side by side, after each chunk."""
+    oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed), takes=takes)
+    for chunk in chunks(wire, cuts):
+        oracle.receive(chunk)
+        watched.receive(chunk)
+        assert watched.frames == oracle.frames
+        assert watched.has_verdict == (oracle.verdict is not None)
+    assert watched.verdict == oracle.verdict
+    return watched
+
+
+@many
+@given(roles, st.booleans(), conversations(may_close=True), st.data(), st.booleans())
+def test_valid_frames_are_read_as_wsproto_reads_them(
+    role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
+) -> None:
+    pieces = sent(connect(other(role), compressed), steps)
+    wire = b"".join(pieces)
+    watched = compare(role, compressed, wire, data.draw(cuts(len(wire), borders(pieces))), takes)
+    assert watched.verdict is None
+    assert len(watched.frames) == len(steps)
+
+
+@st.composite
+def mutants(draw: st.DrawFn, wire: bytes, borders: Sequence[int]) -> bytes:
+    """The bytes with some flipped, lost, doubled or put in, most often in a frame's header; or cut short."""
+    mutated = bytearray(wire)
+    for _ in range(draw(st.integers(1, 3))):
+        about = st.builds(lambda border, offset: border + offset, st.sampled_from(borders), st.integers(0, 13))
+        position = min(draw(st.one_of(about, st.integers(0, len(wire)))), len(mutated))
+        way = draw(st.sampled_from(["flip", "flip", "flip", "lose", "double", "put in", "cut"]))
+        if way == "flip" and position < len(mutated):
+            mutated[position] ^= 1 << draw(st.integers(0, 7))
+        elif way == "lose":
+            del mutated[position : position + draw(st.integers(1, 5))]
+        elif way == "double":
+            mutated[position:position] = mutated[position : position + draw(st.integers(1, 20))]
+        elif way == "put in":
+            mutated[position:position] = draw(st.binary(max_size=10))
+        else:
+            del mutated[position:]
+    return bytes(mutated)
+
+
+@many
+@given(roles, st.booleans(), conversations(may_close=True), st.data(), st.booleans())
+def test_mutated_frames_are_judged_as_wsproto_judges_them(
+    role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
+) -> None:
+    pieces = sent(connect(other(role), compressed), steps)
+    ends = borders(pieces)
+    wire = data.draw(mutants(b"".join(pieces), ends))
+    compare(role, compressed, wire, data.draw(cuts(len(wire), ends)), takes)
+
+
+@st.composite
+def strange_frames(draw: st.DrawFn, role: ConnectionType) -> bytes:
+    """A frame of which each field may be anything, and mostly is what it should be."""
+    opcode = draw(st.sampled_from([CONT, TEXT, BINARY, TEXT, BINARY, CLOSE, PING, PONG, *range(16)]))
+    fin = draw(st.sampled_from([0x80, 0x80, 0x80, 0]))
+    rsv = draw(st.sampled_from([0, 0, 0, 0, 0, 0, 0x40, 0x40, 0x20, 0x10]))
+    payload = draw(
+        st.one_of(
+            st.binary(max_size=8),
+            st.text(max_size=8).map(str.encode),
+            st.sampled_from(
+                [b"\x03\xe8", b"\x03\xed", b"\xf0\x9d", b"\x84\x9e", b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"\x00"]
+            ),
+            sizes.map(bytes),
+        )
+    )
+    masked = (role is SERVER) != draw(st.sampled_from([False] * 15 + [True]))
+    size = len(payload) + draw(st.sampled_from([0] * 12 + [1, 2**16, 2**63]))
+    shortest = 1 if size < 126 else 2 if size < 65536 else 8
+    width = draw(st.sampled_from([shortest] * 12 + [width for width in (2, 8) if width > shortest]))
+    length = bytes([size]) if width == 1 else bytes([126 if width == 2 else 127]) + size.to_bytes(width, "big")
+    head = bytes([fin | rsv | opcode])
+    if not masked:
+        return head + length + payload
+    key = draw(st.binary(min_size=4, max_size=4))
+    mask = (key * (len(payload) // 4 + 1))[: len(payload)]
+    body = (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(len(payload), "big")
+    return head + bytes([length[0] | 0x80]) + length[1:] + key + body
+
+
+@many
+@given(roles, st.booleans(), st.data(), st.booleans())
+def test_strange_frames_are_judged_as_wsproto_judges_them(
+    role: ConnectionType, compressed: bool, data: st.DataObject, takes: bool
+) -> None:
+    pieces = data.draw(st.lists(strange_frames(role), max_size=6))
+    wire = b"".join(pieces)
+    compare(role, compressed, wire, data.draw(cuts(len(wire), borders(pieces))), takes)
+
+
+@many
+@given(roles, st.booleans(), st.binary(max_size=60), st.data(), st.booleans())
+@example(CLIENT, False, b"", None, True)
+@example(CLIENT, False, b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", None, True)
+@example(SERVER, False, b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", None, False)
+@example(SERVER, True, b"\xc1\x80\x00\x00\x00\x00" * 3, None, True)
+def test_any_bytes_are_judged_as_wsproto_judges_them(
+    role: ConnectionType, compressed: bool, wire: bytes, data: st.DataObject | None, takes: bool
+) -> None:
+    ways = [[], list(range(1, len(wire)))] if data is None else [data.draw(cuts(len(wire)))]
+    for way in ways:
+        compare(role, compressed, wire, way, takes)
+
+
+# From one connection to another
+
+
+@many
+@given(roles, st.booleans(), conversations(may_close=True), st.data(), st.booleans())
+def test_what_one_connection_sends_another_receives_frame_by_frame(
+    role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
+) -> None:
+    """Whatever the chunks: a frame that came in three is one frame.
+
+    In a text message, a character is never cut: each fragment is sent in whole characters.
+    """
+    sender = connect(role, compressed)
+    pieces = sent(sender, steps)
+    wire = b"".join(pieces)
+    receiver = Watched(connect(other(role), compressed), takes=takes)
+    for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
+        receiver.receive(chunk)
+    assert receiver.frames == [frame for frame, _ in steps]
+    assert not receiver.has_verdict
+    if steps and isinstance(steps[-1][0], Close):
+        sender.receive(receiver.connection.data_to_send())
+        assert sender.state is receiver.connection.state is State.CLOSE_EXCHANGED
+        assert take(sender) == [Close(steps[-1][0].code)]
+    else:
+        assert receiver.connection.data_to_send() == b""
+
+
+# Failing
+
+
+@many
+@given(roles, st.booleans(), st.data(), st.one_of(st.none(), st.integers(1, 300)))
+def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
+    role: ConnectionType, compressed: bool, data: st.DataObject, limit: int | None
+) -> None:
+    """And after a failure nothing more is read: 1002, 1007 and 1009 are the codes of what others do wrong."""
+    wire = data.draw(st.one_of(st.binary(max_size=60), st.lists(strange_frames(role), max_size=6).map(b"".join)))
+    connection = connect(role, compressed, limit)
+    frames = list[Frame | Close]()
+    for chunk in chunks(wire, data.draw(cuts(len(wire)))):
+        connection.receive(chunk)
+        frames += take(connection)
+    assert sum(len(frame.payload) for frame in frames if isinstance(frame, Text | Binary)) <= (limit or 10**6) * len(
+        wire
+    )
+    info = connection.close_info
+    if connection.state is State.OPEN:
+        assert info is None
+        assert not connection.is_failing
+        assert connection.data_to_send() == b""
+        return
+    assert info is not None
+    assert connection.data_to_send()
+    if connection.state is State.FAILED:
+        assert info.sent is not None
+        assert info.sent.code in (1002, 1007, 1009)
+        assert (info.cause is CloseCause.LIMIT) == (info.sent.code == 1009)
+        assert limit is not None or info.cause is CloseCause.PROTOCOL_ERROR
+        assert type(connection.error()) is (MessageTooBig if info.sent.code == 1009 else ProtocolError)
+    else:
+        assert connection.state is State.CLOSE_EXCHANGED
+        assert isinstance(frames[-1], Close)
+    before = connection.state
+    connection.receive(wire)
+    assert take(connection) == []
+    assert connection.state is before
+    assert connection.close_info == info
+    assert connection.data_to_send() == b""
+
+
+# Limits
+
+
+def until_too_big(steps: Sequence[Step], limit: int) -> list[Frame | Close] | None:
+    """The frames before the first message that gets over the limit; None where none does."""
+    frames, size = list[Frame | Close](), 0
+    for frame, is_continuation in steps:
+        if isinstance(frame, Text | Binary):
+            payload = frame.payload.encode() if isinstance(frame, Text) else frame.payload
+            size = len(payload) + (size if is_continuation else 0)
+            if size > limit:
+                return frames
+        frames.append(frame)
+    return None
+
+
+@many
+@given(roles, st.booleans(), conversations(), st.data(), st.one_of(st.integers(1, 150), st.integers(1, 70_001)))
+def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does(
+    role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, limit: int
+) -> None:
+    pieces = sent(connect(other(role), compressed), steps)
+    wire = b"".join(pieces)
+    receiver = Watched(connect(role, compressed, limit), takes=True)
+    for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
+        receiver.receive(chunk)
+    expected = until_too_big(steps, limit)
+    if expected is None:
+        assert receiver.verdict is None
+        assert receiver.frames == [frame for frame, _ in steps]
+    else:
+        assert receiver.verdict == 1009
+        assert receiver.frames == expected
+
+
+# Holding back
+
+
+@many
+@given(roles, st.booleans(), conversations(may_close=True), st.data(), st.integers(1, 300))
+def test_however_little_is_kept_nothing_is_lost_by_holding_bytes_back(
+    role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, capacity: int
+) -> None:
+    """Some frames are taken between the chunks, none, or all; what is held back comes at the end, in order."""
+    pieces = sent(connect(other(role), compressed), steps)
+    wire = b"".join(pieces)
+    connection = connect(role, compressed)
+    connection.limit_queue(None, capacity)
+    frames = list[Frame | Close]()
+    for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
+        connection.receive(chunk)
+        for _ in range(data.draw(st.integers(0, 3))):
+            frame = connection.next_frame()
+            frames += [] if frame is None else [frame]
+    for _ in range(2 * len(steps) + 1):
+        frames += take(connection)
+        if connection.holds_bytes:
+            connection.receive(b"")
+    assert not connection.holds_bytes
+    assert frames == [frame for frame, _ in steps]

@@ -1,0 +1,185 @@
+"""The fast lane beside wsproto: it never takes what wsproto refuses, and gives the same frames for the same bytes.
+
+wsproto is the oracle, with no code of this library between: fed with exactly the bytes that the lane took, it must give
+equal frames and want nothing more; and it must serialise to the same bytes.
+"""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from wsproto import ConnectionType
+from wsproto.connection import Connection, ConnectionState
+from wsproto.events import BytesMessage, TextMessage
+
+from polysocket.core import lane
+from polysocket.core.lane import BINARY, TEXT
+from polysocket.frames import Binary, Text
+
+LIMIT = 2**63 - 1
+
+many = settings(deadline=None, max_examples=150)
+
+keys = st.binary(min_size=4, max_size=4)
+maskings = st.booleans()
+# Sizes about the borders of the three forms of a length; most payloads are short.
+sizes = st.one_of(st.integers(0, 130), st.sampled_from([65535, 65536, 70000]))
+payloads = st.one_of(
+    st.binary(max_size=130),
+    st.text(max_size=60).map(str.encode),
+    st.text(max_size=60).map(lambda text: text.encode()[:-1]),
+    st.builds(lambda size, byte: byte * size, sizes, st.sampled_from([b"a", b"\x00", b"\xff"])),
+)
+
+
+@st.composite
+def headers(draw: st.DrawFn, size: int, masked: bool) -> bytes:
+    """A frame's header, in most cases that of a plain frame."""
+    first = draw(st.one_of(st.sampled_from([0x81, 0x82]), st.integers(0, 255)))
+    bit = 0x80 if draw(st.sampled_from([masked] * 9 + [not masked])) else 0
+    shortest = 1 if size < 126 else 2 if size < 65536 else 8
+    width = draw(st.sampled_from([shortest] * 9 + [width for width in (2, 8) if width > shortest]))
+    if width == 1:
+        return bytes([first, bit | size])
+    return bytes([first, bit | (126 if width == 2 else 127)]) + size.to_bytes(width, "big")
+
+
+@st.composite
+def wires(draw: st.DrawFn, masked: bool) -> bytes:
+    """Bytes that begin as frames do, plain or not, and may go wrong anywhere."""
+    wire = bytearray()
+    for payload in draw(st.lists(payloads, max_size=5)):
+        wire += draw(headers(len(payload), masked))
+        key = draw(keys) if masked else b""
+        wire += key + (lane.mask(payload, key) if key else payload)
+    if draw(st.booleans()):
+        return bytes(wire)
+    if wire and draw(st.booleans()):
+        wire[draw(st.integers(0, len(wire) - 1))] ^= 1 << draw(st.integers(0, 7))
+    del wire[draw(st.integers(0, len(wire))) :]
+    return bytes(wire + draw(st.binary(max_size=20)))
+
+
+def judged(data: bytes, masked: bool) -> list[Text | Binary]:
+    """The frames that wsproto sees in the bytes; anything but whole plain frames is an error."""
+    connection = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
+    connection.receive_data(data)
+    frames = list[Text | Binary]()
+    for event in connection.events():
+        assert isinstance(event, TextMessage | BytesMessage), event
+        assert event.frame_finished
+        assert event.message_finished
+        frames.append(Text(event.data) if isinstance(event, TextMessage) else Binary(bytes(event.data)))
+    assert connection.state is ConnectionState.OPEN
+    # Nothing is left over: the next frame is read as the first would be.
+    connection.receive_data(lane.encode(BINARY, b"behind", b"key!" if masked else b""))
+    assert list(connection.events()) == [BytesMessage(b"behind")]
+    return frames
+
+
+@many
+@given(st.data(), maskings, st.binary(max_size=3))
+def test_whatever_the_lane_takes_wsproto_takes_and_gives_the_same_frames(
+    data: st.DataObject, masked: bool, before: bytes
+) -> None:
+    wire = data.draw(wires(masked))
+    taken = list[Text | Binary]()
+    position = lane.decode(before + wire, len(before), masked, LIMIT, taken)
+    assert judged(wire[: position - len(before)], masked) == taken
+
+
+@many
+@given(st.binary(), maskings)
+@example(b"", False)
+@example(b"\x81", True)
+@example(b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", False)
+@example(b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", True)
+def test_any_bytes_are_taken_or_left(wire: bytes, masked: bool) -> None:
+    taken = list[Text | Binary]()
+    position = lane.decode(wire, 0, masked, LIMIT, taken)
+    assert judged(wire[:position], masked) == taken
+
+
+contents = st.one_of(st.text(max_size=150), st.binary(max_size=150), sizes.map(bytes), sizes.map("é".__mul__))
+
+
+def content(value: str | bytes) -> tuple[int, bytes]:
+    return (TEXT, value.encode()) if isinstance(value, str) else (BINARY, value)
+
+
+@many
+@given(st.lists(st.tuples(contents, keys), max_size=5), st.data(), maskings)
+def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
+    frames: list[tuple[str | bytes, bytes]], data: st.DataObject, masked: bool
+) -> None:
+    """Else the lane would be right, but not fast."""
+    pieces = [lane.encode(*content(value), key if masked else b"") for value, key in frames]
+    wire = b"".join(pieces)
+    cut = data.draw(st.integers(0, len(wire)))
+    whole = 0
+    while whole < len(pieces) and sum(map(len, pieces[: whole + 1])) <= cut:
+        whole += 1
+    taken = list[Text | Binary]()
+    assert lane.decode(wire[:cut], 0, masked, LIMIT, taken) == sum(map(len, pieces[:whole]))
+    assert [frame.payload for frame in taken] == [value for value, _ in frames[:whole]]
+
+
+@many
+@given(st.data(), maskings, st.integers(0, 200))
+def test_a_limit_stops_the_lane_and_changes_nothing_before(data: st.DataObject, masked: bool, limit: int) -> None:
+    wire = data.draw(wires(masked))
+    unlimited, limited = list[Text | Binary](), list[Text | Binary]()
+    lane.decode(wire, 0, masked, LIMIT, unlimited)
+    lane.decode(wire, 0, masked, limit, limited)
+    over = [index for index, frame in enumerate(unlimited) if len(as_bytes(frame)) > limit]
+    assert limited == unlimited[: over[0] if over else None]
+
+
+def as_bytes(frame: Text | Binary) -> bytes:
+    return frame.payload if isinstance(frame, Binary) else frame.payload.encode()
+
+
+@many
+@given(contents, keys, maskings)
+def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | bytes, key: bytes, masked: bool) -> None:
+    connection = Connection(ConnectionType.CLIENT if masked else ConnectionType.SERVER)
+    with patch("wsproto.frame_protocol.os.urandom", return_value=key):
+        expected = connection.send(TextMessage(value) if isinstance(value, str) else BytesMessage(value))
+    assert lane.encode(*content(value), key if masked else b"") == expected
+
+
+@many
+@given(contents, keys, maskings)
+def test_wsproto_reads_what_is_written(value: str | bytes, key: bytes, masked: bool) -> None:
+    (frame,) = judged(lane.encode(*content(value), key if masked else b""), masked)
+    assert frame.payload == value
+
+
+@many
+@given(st.binary(max_size=300), keys)
+def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key: bytes) -> None:
+    """RFC 6455 §5.3."""
+    masked = lane.mask(data, key)
+    assert masked == bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
+    assert lane.mask(masked, key) == data
+
+
+@many
+@given(st.data(), maskings)
+def test_what_is_worth_waiting_for_is_one_frame_that_the_lane_then_takes(data: st.DataObject, masked: bool) -> None:
+    """Whatever its payload turns out to be, so nothing is judged later than wsproto would."""
+    wire = data.draw(wires(masked))
+    size = lane.binary_frame_size(wire, 0, masked, LIMIT)
+    measured = lane.frame_size(wire[:14])
+    if size and size < 100_000:
+        assert measured is not None
+        assert sum(measured) == size
+        whole = wire[:size] + bytes(max(size - len(wire), 0))
+        taken = list[Text | Binary]()
+        assert lane.decode(whole, 0, masked, LIMIT, taken) == size
+        assert [type(frame) for frame in taken] == [Binary]
+    elif lane.decode(wire, 0, masked, LIMIT, taken := []):
+        assert measured is not None
+        assert isinstance(taken[0], Text)

@@ -1,0 +1,169 @@
+"""The fast lane by itself: which frames it takes, where it stops, and the bytes that it writes (RFC 6455 §5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from polysocket.core import lane
+from polysocket.core.lane import BINARY, TEXT
+from polysocket.frames import Binary, Text
+
+KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 §5.7
+LIMIT = 2**63 - 1
+SIZES = [0, 1, 125, 126, 65535, 65536, 70000]
+
+masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
+
+
+def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Text | Binary], int]:
+    frames = list[Text | Binary]()
+    position = lane.decode(data, position, bool(key), limit, frames)
+    return frames, position
+
+
+# The examples of RFC 6455 §5.7
+
+HELLO = bytes.fromhex("81 05 48 65 6c 6c 6f")
+MASKED_HELLO = bytes.fromhex("81 85 37 fa 21 3d 7f 9f 4d 51 58")
+
+
+def test_the_rfcs_examples_are_read() -> None:
+    assert take(HELLO) == ([Text("Hello")], 7)
+    assert take(MASKED_HELLO, KEY) == ([Text("Hello")], 11)
+    assert take(b"\x82\x7e\x01\x00" + bytes(256)) == ([Binary(bytes(256))], 260)
+    assert take(b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + bytes(65536)) == ([Binary(bytes(65536))], 65546)
+
+
+def test_the_rfcs_examples_are_written() -> None:
+    assert lane.encode(TEXT, b"Hello", b"") == HELLO
+    assert lane.encode(TEXT, b"Hello", KEY) == MASKED_HELLO
+    assert lane.encode(BINARY, bytes(256), b"") == b"\x82\x7e\x01\x00" + bytes(256)
+    assert lane.encode(BINARY, bytes(65536), b"") == b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + bytes(65536)
+
+
+@masked_or_not
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_written_is_read_at_every_size_at_which_the_header_changes(size: int, key: bytes) -> None:
+    data = lane.encode(BINARY, b"\x80" * size, key) + lane.encode(TEXT, b"a" * size, key)
+    assert take(data, key) == ([Binary(b"\x80" * size), Text("a" * size)], len(data))
+
+
+@masked_or_not
+def test_decoding_begins_where_it_is_told_and_appends(key: bytes) -> None:
+    frame = lane.encode(TEXT, "𝄞".encode(), key)
+    frames: list[Text | Binary] = [Text("before")]
+    assert lane.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
+    assert frames == [Text("before"), Text("𝄞")]
+
+
+@masked_or_not
+@pytest.mark.parametrize("size", SIZES)
+def test_a_frame_that_is_not_whole_stops_the_lane(size: int, key: bytes) -> None:
+    first, second = lane.encode(TEXT, b"a", key), lane.encode(BINARY, bytes(size), key)
+    for end in {0, 1, 2, 3, 4, 9, 10, 13, 14, len(second) // 2, len(second) - 1}:
+        if end < len(second):
+            assert take(first + second[:end], key) == ([Text("a")], len(first))
+
+
+def header(first: int, length: bytes, key: bytes) -> bytes:
+    return bytes([first, length[0] | (0x80 if key else 0)]) + length[1:] + key
+
+
+STOPS: dict[str, tuple[int, bytes, bytes]] = {
+    "a fragment": (0x01, b"\x01", b"a"),
+    "a binary fragment": (0x02, b"\x01", b"a"),
+    "a continuation": (0x80, b"\x01", b"a"),
+    "RSV1": (0xC1, b"\x01", b"a"),
+    "RSV2": (0xA1, b"\x01", b"a"),
+    "RSV3": (0x92, b"\x01", b"a"),
+    "a reserved opcode": (0x83, b"\x01", b"a"),
+    "a reserved control opcode": (0x8B, b"\x01", b"a"),
+    "a Close": (0x88, b"\x02", b"\x03\xe8"),
+    "a Ping": (0x89, b"\x01", b"a"),
+    "a Pong": (0x8A, b"\x01", b"a"),
+    "a length of 7 bits in 16": (0x82, b"\x7e\x00\x7d", bytes(125)),
+    "a length of 7 bits in 64": (0x82, b"\x7f" + bytes(7) + b"\x7d", bytes(125)),
+    "a length of 16 bits in 64": (0x82, b"\x7f" + bytes(6) + b"\xff\xff", bytes(65535)),
+    "a length of zero in 16 bits": (0x82, b"\x7e\x00\x00", b""),
+    "a length with its highest bit set": (0x82, b"\x7f\x80" + bytes(7), b"a"),
+    "bad UTF-8": (0x81, b"\x02", b"\xc3\x28"),
+    "UTF-8 that is cut": (0x81, b"\x03", "𝄞".encode()[:3]),
+    "a surrogate in UTF-8": (0x81, b"\x03", b"\xed\xa0\x80"),
+    "UTF-8 longer than needed": (0x81, b"\x02", b"\xc0\xaf"),
+    "UTF-8 beyond Unicode": (0x81, b"\x04", b"\xf4\x90\x80\x80"),
+}
+
+
+@masked_or_not
+@pytest.mark.parametrize("case", STOPS)
+def test_whatever_is_not_plain_stops_the_lane_before_it(case: str, key: bytes) -> None:
+    first, length, payload = STOPS[case]
+    plain = lane.encode(TEXT, b"plain", key)
+    odd = header(first, length, key) + (lane.mask(payload, key) if key else payload)
+    assert take(plain + odd + plain, key) == ([Text("plain")], len(plain))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_frame_with_the_wrong_masking_stops_the_lane(size: int) -> None:
+    """RFC 6455 §5.1: a server gets masked frames only, a client unmasked ones only."""
+    for opcode in (TEXT, BINARY):
+        assert take(lane.encode(opcode, bytes(size), KEY), b"") == ([], 0)
+        assert take(lane.encode(opcode, bytes(size), b""), KEY) == ([], 0)
+
+
+@masked_or_not
+@pytest.mark.parametrize("size", SIZES)
+def test_the_limit_is_in_bytes_and_includes_its_value(size: int, key: bytes) -> None:
+    for opcode, payload in ((BINARY, bytes(size)), (TEXT, "é".encode() * (size // 2))):
+        data = lane.encode(opcode, payload, key)
+        assert take(data, key, limit=len(payload))[1] == len(data)
+        assert take(data, key, limit=len(payload) - 1) == ([], 0)
+
+
+def test_a_mask_is_a_xor_with_the_key_repeated() -> None:
+    """RFC 6455 §5.3, for every length about the loop's step."""
+    for size in (*range(20), 4095, 4096, 4097, 4099, 8192, 70001):
+        data = bytes(index * 7 % 256 for index in range(size))
+        assert lane.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
+
+
+# Sizes of frames
+
+
+@masked_or_not
+@pytest.mark.parametrize("size", [*SIZES, 2**32, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_frames_size_is_known_from_its_whole_header_and_no_sooner(size: int, key: bytes) -> None:
+    length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b""
+    head = header(0x82, length or b"\x7f" + size.to_bytes(8, "big"), key)
+    assert lane.frame_size(head) == (len(head), size)
+    assert lane.frame_size(head + b"payload") == (len(head), size)
+    for end in range(len(head)):
+        assert lane.frame_size(head[:end]) is None
+
+
+def test_a_frames_size_is_measured_whether_it_is_valid_or_not() -> None:
+    assert lane.frame_size(b"\x7b\x7e\x00\x01") == (4, 1)
+    assert lane.frame_size(b"\x00\x7f" + bytes(8)) == (10, 0)
+
+
+@masked_or_not
+@pytest.mark.parametrize("size", SIZES)
+def test_a_plain_binary_frame_is_worth_waiting_for_from_its_header_on(size: int, key: bytes) -> None:
+    data = b"??" + lane.encode(BINARY, bytes(size), key)
+    head = len(data) - size - 2
+    for end in range(2, 2 + head):
+        assert lane.binary_frame_size(data[:end], 2, bool(key), LIMIT) == 0
+    for end in {2 + head, 2 + head + size // 2, len(data)}:
+        assert lane.binary_frame_size(data[:end], 2, bool(key), LIMIT) == head + size
+    assert lane.binary_frame_size(data, 2, bool(key), size) == head + size
+    assert lane.binary_frame_size(data, 2, bool(key), size - 1) == 0
+    assert lane.binary_frame_size(data, 2, not key, LIMIT) == 0
+
+
+@masked_or_not
+@pytest.mark.parametrize("case", STOPS)
+def test_whatever_is_not_plain_binary_is_not_waited_for(case: str, key: bytes) -> None:
+    """A text frame is not either: its bytes are judged as they come."""
+    first, length, _ = STOPS[case]
+    assert lane.binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
+    assert lane.binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0
