@@ -30,6 +30,7 @@ __all__ = [
     "awaited",
     "direct",
     "foreign_await",
+    "is_async",
     "lifted",
     "polymorphic",
     "run",
@@ -219,7 +220,7 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     def __call__(self, ws: HasEffect[Async], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(self, ws: HasEffect[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
-    def __call__(self, ws: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def __call__(self, ws: Any = None, /, *args: Any, **kwargs: Any) -> Any:
         """Run the program with this websocket. Raises TypeError where the first argument is none."""
         if not isinstance(ws, HasEffect):
             raise TypeError(f"{self.__wrapped__.__name__}() takes a WebSocket first, not {type(ws).__name__}")
@@ -229,6 +230,11 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
 def direct(program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
     """The ``lift`` of the asynchronous flavours: the program itself is what the user calls."""
     return program
+
+
+def is_async(effect: Lifting) -> bool:
+    """Whether the flavour's own functions are coroutine functions."""
+    return effect.lift is direct
 
 
 async def awaited(value: Awaitable[T], /) -> T:

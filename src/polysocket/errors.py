@@ -116,7 +116,9 @@ class CloseInfo:
         if self.detail:
             text += f" ({self.detail})"
         received = "no Close received" if self.received is None else f"received {self.received}"
-        sent = "none sent" if self.sent is None else f"sent {self.sent}"
+        # The reason that a failing side sends is the detail, as far as there is room for it.
+        told = self.sent is not None and self.detail.startswith(self.sent.reason)
+        sent = "none sent" if self.sent is None else f"sent {Close(self.sent.code) if told else self.sent}"
         return f"{text}; {received}, {sent}"
 
 
@@ -180,7 +182,8 @@ class UpgradeRejected(OpeningFailed):
     def __init__(self, response: Response, message: str | None = None) -> None:
         super().__init__(response, message)
         self.response = response
-        self.message = message or f"the server did not upgrade: it answered {response.status_line}"
+        body = ", with a body (.response.body)" if response.body else ""
+        self.message = message or f"the server did not upgrade: it answered {response.status_line}{body}"
 
     def __str__(self) -> str:
         return self.message
@@ -224,6 +227,9 @@ class MessageTooBig(WebSocketClosed):
         super().__init__(close_info)
         self.args = (close_info, limit)
         self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{self.close_info} (max_message_size is {self.limit} bytes)"
 
 
 class BufferFull(WebSocketClosed):

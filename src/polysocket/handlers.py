@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from polysocket.buffer import Buffer
-from polysocket.effect import Effect, direct
+from polysocket.effect import Effect, is_async
 from polysocket.errors import CloseCause, CloseInfo, InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
 from polysocket.session import Session
@@ -24,11 +24,6 @@ __all__ = ["Handler", "Listener", "WebSocketHandler"]
 F = TypeVar("F")
 
 logger = logging.getLogger("polysocket")
-
-
-def is_async(effect: Effect) -> bool:
-    """Whether the flavour's own functions are coroutine functions."""
-    return effect.lift is direct
 
 
 class Handler(ABC):

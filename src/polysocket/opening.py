@@ -6,6 +6,7 @@ Written once for every flavour. Errors of the system are mapped here, once, to t
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import socket
 import ssl
@@ -22,7 +23,14 @@ from polysocket.core.handshake import (
     redirected,
 )
 from polysocket.effect import Effect, Link
-from polysocket.errors import ConnectFailed, InvalidRequest, InvalidUpgrade, OpenTimeout, UpgradeRejected
+from polysocket.errors import (
+    ConnectFailed,
+    InvalidRequest,
+    InvalidUpgrade,
+    OpenTimeout,
+    RedirectRefused,
+    UpgradeRejected,
+)
 from polysocket.request import Deflate, Request, Response, WebSocketURL, basic_request
 from polysocket.session import Session
 from polysocket.tls import TLSLink, default_context
@@ -65,18 +73,24 @@ class Route:
 
 
 def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
-    unix_path = options.get("unix_path")
-    route = Route(options.get("ssl"), options.get("sock"), None if unix_path is None else os.fspath(unix_path))
-    limits: dict[str, Any] = {name: value for name, value in options.items() if name not in Route.__slots__}
+    for name in options:
+        if name not in ConnectOptions.__annotations__:
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}")
+    given: dict[str, Any] = dict(options)
+    unix_path, sock, context = (given.pop(name, None) for name in ("unix_path", "sock", "ssl"))
+    if not isinstance(unix_path, str | os.PathLike | None):
+        raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
+    if not isinstance(sock, socket.socket | None):
+        raise InvalidRequest(f"sock is a socket, not {sock!r}")
+    if not isinstance(context, ssl.SSLContext | None):
+        raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}")
     request = target if isinstance(target, Request) else basic_request.get(target)
-    request = dataclasses.replace(request, **limits)
-    if route.ssl is not None and request.url is not None and not request.url.secure:
+    request = dataclasses.replace(request, **given)
+    if context is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
-    if route.sock is not None and route.unix_path is not None:
+    if sock is not None and unix_path is not None:
         raise InvalidRequest("sock and unix_path exclude each other")
-    if route.is_fixed:
-        request = request.follow_redirects(0)
-    return request, route
+    return request, Route(context, sock, None if unix_path is None else os.fspath(unix_path))
 
 
 async def open_websocket(effect: Effect, target: str | Request, options: ConnectOptions) -> WebSocket[Any]:
@@ -92,21 +106,26 @@ async def open_session(effect: Effect, request: Request, route: Route) -> Sessio
     """
     if request.url is None:
         raise InvalidRequest("the request names no URL: add it with .get(url)")
+    first = request
     handshake = ClientHandshake(request)
     try:
         async with effect.time_limit(request.open_timeout):
             while not isinstance(opened := await _attempt(effect, request, route, handshake), Session):
-                request = opened
+                request = _follow(first, request, opened, route)
                 handshake = ClientHandshake(request)
     except TimeoutError as error:
         if handshake.rejection is not None:
             raise UpgradeRejected(handshake.rejection) from error
         raise OpenTimeout(f"{request.url} was not open within {request.open_timeout} seconds") from error
+    except ConnectFailed as error:
+        if request is first:
+            raise
+        raise ConnectFailed(f"{error} (where a redirect from {first.url} led)") from error.__cause__
     return opened
 
 
-async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Request:
-    """One connection with its handshake: gives the session, or the request to go on with after a redirect."""
+async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Response:
+    """One connection with its handshake."""
     assert request.url is not None
     link = await _connect(effect, request.url, route)
     try:
@@ -117,15 +136,26 @@ async def _attempt(effect: Effect, request: Request, route: Route, handshake: Cl
         link.abort()
         raise
     link.abort()
-    if is_redirect(answer):
-        return redirected(request, answer)
-    raise UpgradeRejected(answer)
+    return answer
+
+
+def _follow(first: Request, request: Request, answer: Response, route: Route) -> Request:
+    """The request to go on with after another answer than 101, which must be a redirect."""
+    if not is_redirect(answer):
+        raise UpgradeRejected(answer)
+    said = f"the server answered {answer.status_line}"
+    if route.is_fixed:
+        raise RedirectRefused(answer, f"{said}, but redirects can't be followed with sock or unix_path")
+    if request.max_redirects == 0:
+        limit = first.max_redirects
+        raise RedirectRefused(answer, f"{said} after {limit} redirects, and follow_redirects({limit}) allows no more")
+    return redirected(request, answer)
 
 
 async def _connect(effect: Effect, url: WebSocketURL, route: Route) -> Link:
     if route.sock is not None:
         place = "the given socket"
-        connecting = effect.adopt(route.sock)
+        connecting = _adopt(effect, route.sock)
     elif route.unix_path is not None:
         place = f"the Unix socket {route.unix_path}"
         connecting = effect.connect_unix(route.unix_path)
@@ -148,12 +178,39 @@ async def _connect(effect: Effect, url: WebSocketURL, route: Route) -> Link:
         raise
 
 
+async def _adopt(effect: Effect, sock: socket.socket) -> Link:
+    try:
+        _check_socket(sock)
+        return await effect.adopt(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _check_socket(sock: socket.socket) -> None:
+    if sock.type != socket.SOCK_STREAM:
+        raise OSError(errno.EPROTOTYPE, "it is no stream socket")
+    try:
+        sock.getpeername()
+    except OSError as error:
+        raise OSError(errno.ENOTCONN, "it is not connected") from error
+
+
 def _explained(error: OSError) -> str:
     """The error in words, with those of the single attempts where there were many."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not valid: {error.verify_message}"
+        remedy = "" if "ostname" in error.verify_message else "; ssl= takes a context that trusts it"
+        return f"the server's certificate is not valid: {error.verify_message}{remedy}"
+    reason = getattr(error, "reason", None)
+    if isinstance(error, ssl.SSLError) and reason:
+        words = str(reason).lower().replace("_", " ")
+        return f"{words}; where the server speaks no TLS, the URL must begin with ws://"
     attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
-    return "; ".join(dict.fromkeys(str(attempt) for attempt in attempts)) or str(error)
+    if attempts:
+        return "; ".join(dict.fromkeys(_explained(attempt) for attempt in attempts if isinstance(attempt, OSError)))
+    if error.errno and "Connect call failed" in str(error):  # asyncio's words leave the reason out
+        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+    return str(error)
 
 
 async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) -> Upgraded | Response:

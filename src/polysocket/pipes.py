@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any
 
-from polysocket.effect import Effect, settled
+from polysocket.effect import Effect, is_async, settled
 from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, DataFrame, Frame, Text, joined
-from polysocket.handlers import Handler, is_async
+from polysocket.handlers import Handler
 from polysocket.session import Session
 from polysocket.websocket import UntilClosed
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from polysocket.errors import InvalidRequest, InvalidURL
 
@@ -120,14 +120,7 @@ class WebSocketURL:
         shown = _without_secrets(url)
         if re.search(r"[\x00-\x20\x7f]", url):
             raise InvalidURL(f"{shown!r} has a space or control character in it")
-        try:
-            url.encode()
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            if "@" in url:  # The error may quote what is secret, so it is neither shown nor chained.
-                raise InvalidURL(f"{shown!r} is no URL: its host or its port is none") from None
-            raise InvalidURL(f"{shown!r} is no URL: {error}") from error
+        parts, host, port = _split(url, shown)
         scheme = parts.scheme.lower()
         if scheme not in DEFAULT_PORTS:
             raise InvalidURL(f"{shown!r} is no WebSocket URL: it must begin with ws:// or wss://")
@@ -138,9 +131,12 @@ class WebSocketURL:
         if "#" in url:
             raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a WebSocket URL may not have")
         ascii_host = _ascii_host(host, shown)
-        target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~")
-        if parts.query:
-            target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~?")
+        try:
+            target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~")
+            if parts.query:
+                target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~?")
+        except UnicodeEncodeError:  # It quotes the query, so it is not chained.
+            raise InvalidURL(f"{shown!r} has a character that UTF-8 does not have") from None
         credentials = None
         if parts.username is not None:
             credentials = unquote(parts.username), unquote(parts.password or "")
@@ -165,11 +161,27 @@ class WebSocketURL:
         return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
 
 
+def _split(url: str, shown: str) -> tuple[SplitResult, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        if "@" in url:  # The error may quote what is secret, so it is neither shown nor chained.
+            raise InvalidURL(f"{shown!r} is no URL: its host is none") from None
+        raise InvalidURL(f"{shown!r} is no URL: {error}") from error
+    try:
+        port = parts.port
+    except ValueError:
+        number = "a port" if "@" in url else f"the port {parts.netloc.rpartition(':')[2]!r}"
+        raise InvalidURL(f"{shown!r} names {number}, but a port is a number from 1 to 65535") from None
+    return parts, host, port
+
+
 def _ascii_host(host: str, shown: str) -> str:
     try:
         ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise InvalidURL(f"{shown!r} has a host that is no domain name: {error}") from error
+        raise InvalidURL(f"{shown!r} has a host that is no domain name: IDNA does not know it") from error
     if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
         raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
     return ascii_host
@@ -234,14 +246,25 @@ class Request:
     def __post_init__(self) -> None:
         if self.compression is not None and not isinstance(self.compression, Deflate):
             raise InvalidRequest(f"compression is a Deflate or None, not {self.compression!r}")
+        if self.url is not None and not isinstance(self.url, WebSocketURL):
+            raise InvalidRequest(f"url is a WebSocketURL, not {self.url!r}: give a str to .get(url)")
+        if not isinstance(self.headers, Headers):
+            raise InvalidRequest(f"headers is a Headers, not {type(self.headers).__name__}: add each by .header()")
+        if not isinstance(self.subprotocols, tuple):
+            raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each by .subprotocol()")
         for name in ("open_timeout", "close_timeout"):
             seconds = getattr(self, name)
+            check_timeout(seconds, name)
             if seconds is not None and not seconds > 0:
                 raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
-        if self.max_message_size is not None and self.max_message_size < 1:
-            raise InvalidRequest(f"max_message_size must be at least 1 byte, not {self.max_message_size!r}")
-        if self.max_redirects < 0:
-            raise InvalidRequest(f"max_redirects must be at least 0, not {self.max_redirects!r}")
+        for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
+            number = getattr(self, name)
+            if name == "max_message_size" and number is None:
+                continue
+            if type(number) is not int:
+                raise InvalidRequest(f"{name} is a whole number, not {number!r}")
+            if number < least:
+                raise InvalidRequest(f"{name} must be at least {least}{unit}, not {number!r}")
 
     @property
     def method(self) -> str:
@@ -256,6 +279,8 @@ class Request:
 
     def header(self, name: str, value: str, *, replace_existing: bool = False) -> Request:
         """Add a header, or put it in the place of all of its name; raises :class:`InvalidRequest`."""
+        _check_text("a header's name", name)
+        _check_text(f"the value given for header {name}", value)
         if not _TOKEN.fullmatch(name):
             raise InvalidRequest(f"{name!r} is no header name")
         if name.lower() in _OWN_HEADERS:
@@ -275,6 +300,7 @@ class Request:
     def subprotocol(self, *names: str) -> Request:
         """Offer more subprotocols, the preferred one first (RFC 6455 §1.9); raises :class:`InvalidRequest`."""
         for position, name in enumerate(names):
+            _check_text("a subprotocol's name", name)
             if not _TOKEN.fullmatch(name):
                 raise InvalidRequest(f"{name!r} is no subprotocol name")
             if name in self.subprotocols or name in names[:position]:
@@ -287,6 +313,8 @@ class Request:
 
     def basic_auth(self, user: str, password: str) -> Request:
         """Authenticate by Basic auth (RFC 7617), in UTF-8; sttp's ``auth.basic``."""
+        _check_text("the user", user)
+        _check_text("the password", password)
         if ":" in user:
             raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
         try:
@@ -297,10 +325,13 @@ class Request:
 
     def bearer_auth(self, token: str) -> Request:
         """Authenticate by a Bearer token (RFC 6750); sttp's ``auth.bearer``."""
+        _check_text("the token", token)
         return self.header("Authorization", f"Bearer {token}", replace_existing=True)
 
     def cookie(self, name: str, value: str) -> Request:
         """Add a cookie to the one Cookie header (RFC 6265 §4.2)."""
+        _check_text("a cookie's name", name)
+        _check_text(f"the value of cookie {name}", value)
         if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
             raise InvalidRequest(f"the cookie {name!r} has a character that cookies do not allow")
         cookies = [*self.headers.get_all("Cookie"), f"{name}={value}"]
@@ -326,6 +357,17 @@ class Request:
         url = "?" if self.url is None else str(self.url)
         extra = f", subprotocols={list(self.subprotocols)}" if self.subprotocols else ""
         return f"Request(GET {url}, {self.headers!r}{extra})"
+
+
+def check_timeout(seconds: object, name: str = "timeout") -> None:
+    """Raise :class:`InvalidRequest` for what is no number of seconds, nor None."""
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds == seconds):  # noqa: PLR0124 - nan
+        raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{what} is a str, not {type(value).__name__}")
 
 
 basic_request = Request()

@@ -30,7 +30,7 @@ from polysocket.errors import (
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
 from polysocket.observing import Observation, guarded
 from polysocket.reading import Reading, wake
-from polysocket.request import Response
+from polysocket.request import Response, check_timeout
 
 __all__ = ["Session"]
 
@@ -165,22 +165,29 @@ class Session:
 
     async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
         """Run one receiving program: for one caller at a time, and within its time limit."""
-        with self._lock:
-            refused = self._receiving
-            self._receiving = True
-        if refused:
-            program.close()
-            raise ConcurrentReceive("another task or thread is receiving from this websocket; one at a time may")
         try:
-            if timeout is None:
-                return await program
-            async with self._effect.time_limit(timeout):
-                return await program
-        except TimeoutError as error:
-            raise ReceiveTimeout(f"nothing to give was received within {timeout} seconds") from error
+            check_timeout(timeout)
+            self._begin_receiving()
+            try:
+                if timeout is None:
+                    return await program
+                async with self._effect.time_limit(timeout):
+                    return await program
+            except TimeoutError as error:
+                raise ReceiveTimeout(f"nothing to give was received within {timeout} seconds") from error
+            finally:
+                self._receiving = False
         finally:
             program.close()
-            self._receiving = False
+
+    def _begin_receiving(self) -> None:
+        with self._lock:
+            if self._receiving:
+                raise ConcurrentReceive(
+                    "another task or thread is receiving from this websocket, or was cancelled and has not ended yet; "
+                    "one at a time may"
+                )
+            self._receiving = True
 
     async def _next(self, pong_on_ping: bool) -> Frame | Close:
         while (frame := self._take(pong_on_ping)) is None:
@@ -280,7 +287,8 @@ class Session:
 
         Raises :class:`ReceiveTimeout`, and else as :meth:`send`.
         """
-        ping = _Ping(os.urandom(4) if payload is None else bytes(payload), self._effect.now)
+        check_timeout(timeout)
+        ping = _Ping(os.urandom(4) if payload is None else payload, self._effect.now)
         with self._lock:
             self._pings.append(ping)
         try:

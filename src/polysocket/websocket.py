@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, direct, lifted, settled
+from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, is_async, lifted, settled
 from polysocket.errors import CloseInfo, WebSocketClosed
 from polysocket.frames import Close
 from polysocket.request import Response
@@ -137,7 +137,7 @@ class WebSocket(HasEffect[F_co]):
         return self._programs.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
-        if self._effect.lift is direct:
+        if is_async(self._effect):
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
 
@@ -146,6 +146,7 @@ class WebSocket(HasEffect[F_co]):
     @overload
     def __enter__(self: WebSocket[Threaded]) -> WebSocket[Threaded]: ...
     def __enter__(self) -> Any:
+        self._refuse("with", where_async=True)
         return self
 
     def __exit__(
@@ -157,6 +158,7 @@ class WebSocket(HasEffect[F_co]):
         settled(self._leave(error))
 
     async def __aenter__(self: WebSocket[A]) -> WebSocket[A]:
+        self._refuse("async with", where_async=False)
         return self
 
     async def __aexit__(
@@ -165,6 +167,7 @@ class WebSocket(HasEffect[F_co]):
         await self._leave(error)
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
+        self._refuse("for", where_async=True)
         while True:
             try:
                 message = self.receive_message()
@@ -175,7 +178,14 @@ class WebSocket(HasEffect[F_co]):
             yield message
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
+        self._refuse("async for", where_async=False)
         return UntilClosed(self.receive_message)
+
+    def _refuse(self, used: str, *, where_async: bool) -> None:
+        """Raise TypeError where the wrong one of the two kinds of statement is used."""
+        if is_async(self._effect) is where_async:
+            right = f"async {used}" if where_async else used.removeprefix("async ")
+            raise TypeError(f"a WebSocket of this flavour is for {right!r}, not {used!r}")
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else str(self.close_info)

@@ -43,9 +43,7 @@ WRONG_URLS = {
     "ws://example.com/#": "'ws://example.com/#' has a fragment ('#…'), which a WebSocket URL may not have",
     "ws://exam ple.com/": "'ws://exam ple.com/' has a space or control character in it",
     "ws://example.com/\n": "'ws://example.com/\\n' has a space or control character in it",
-    "ws://a..example/": (
-        "'ws://a..example/' has a host that is no domain name: each part has from 1 to 63 characters"
-    ),
+    "ws://a..example/": ("'ws://a..example/' has a host that is no domain name: each part has from 1 to 63 characters"),
 }
 
 

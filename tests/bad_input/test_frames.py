@@ -84,12 +84,12 @@ BREACHES = {
         frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007, ("Close", "reason", "UTF-8")
     ),
     "a continuation of nothing": Breach(frame(CONTINUATION, b"x"), 1002, ("continuation",)),
-    "a message within another": Breach(
-        frame(TEXT, b"a", first=0) + frame(TEXT, b"b"), 1002, ("continuation", "text")
-    ),
+    "a message within another": Breach(frame(TEXT, b"a", first=0) + frame(TEXT, b"b"), 1002, ("continuation", "text")),
     "a length in more bytes than it needs": Breach(b"\x82\x7e\x00\x05hello", 1002, ("length", "2 bytes")),
     "a length of more than 63 bits": Breach(b"\x82\x7f" + b"\xff" * 8, 1002, ("length",)),
-    "corrupt compressed data": Breach(frame(TEXT, b"\xff" * 9, first=FIN | RSV1), 1007, ("deflate", "corrupt"), DEFLATE),
+    "corrupt compressed data": Breach(
+        frame(TEXT, b"\xff" * 9, first=FIN | RSV1), 1007, ("deflate", "corrupt"), DEFLATE
+    ),
 }
 
 

@@ -48,7 +48,7 @@ async def send_in_a_message(ws: WebSocket[Async], *args: Any) -> None:
         await ws.send(Text("b"), is_continuation=True)
 
 
-SENDABLE_CODES = "1000 to 1013 as defined, or 3000 to 4999"
+SENDABLE_CODES = "1000 to 1014 as defined, or 3000 to 4999"
 SURROGATE = "'utf-8' codec can't encode character '\\ud83d' in position 1: surrogates not allowed"
 WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "close with 1006": (

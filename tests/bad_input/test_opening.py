@@ -372,9 +372,7 @@ def test_a_redirect_out_of_tls_is_refused(
         pytest.raises(RedirectRefused) as caught,
     ):
         flavour.open(peer.url, nothing, ssl=trusting)
-    assert str(caught.value) == (
-        "the server redirects from wss to ws, which is not encrypted: ws://localhost:1/chat"
-    )
+    assert str(caught.value) == ("the server redirects from wss to ws, which is not encrypted: ws://localhost:1/chat")
 
 
 def test_a_redirect_to_a_server_that_is_not_there_names_both(flavour: Flavour) -> None:

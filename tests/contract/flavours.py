@@ -99,7 +99,7 @@ class Flavour(Protocol):
 
 async def connect(flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
     """Open a websocket to a server of the test's."""
-    settings: ConnectOptions = {"close_timeout": 5, **target.options(), **options}
+    settings: ConnectOptions = {**target.options(), **options}
     return await flavour.open(target.url, **settings)
 
 
@@ -230,13 +230,13 @@ _current = _Current()
 @contextlib.contextmanager
 def _watched_waits() -> Iterator[None]:
     """Let the blocking flavour's two waits, for a socket and for another thread, go through :meth:`_Thread.wait`."""
-    wait_for_socket, wait_for_event = wait_until_ready, threading.Event.wait
+    wait_for_event = threading.Event.wait
 
     def socket_wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
         thread = _current.thread
         if thread is None:
-            return wait_for_socket(fd, readable, writable, seconds)
-        return thread.wait(lambda limit: wait_for_socket(fd, readable, writable, limit), seconds)
+            return wait_until_ready(fd, readable, writable, seconds)
+        return thread.wait(lambda limit: wait_until_ready(fd, readable, writable, limit), seconds)
 
     async def event_wait(self: Any) -> None:
         thread = _current.thread

@@ -91,14 +91,15 @@ class Place:
         return next(self._paths) if self.transport == "unix" else None
 
     def options(self, port: int, path: str | None) -> ConnectOptions:
-        """How a client comes to a server there."""
+        """How a client comes to a server there; and it closes within a bounded time, where a test goes wrong."""
+        options: ConnectOptions = {"close_timeout": 5}
         if self.transport == "tls":
-            return {"ssl": client_context()}
-        if self.transport == "unix":
-            return {"unix_path": path}
-        if self.transport == "sock":
-            return {"sock": socket.create_connection(("127.0.0.1", port))}
-        return {}
+            options["ssl"] = client_context()
+        elif self.transport == "unix":
+            options["unix_path"] = path
+        elif self.transport == "sock":
+            options["sock"] = socket.create_connection(("127.0.0.1", port))
+        return options
 
 
 class Echo:
@@ -126,6 +127,38 @@ class Echo:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._server.__exit__(kind, error, tb)
+
+
+class Listener:
+    """A server that takes connections, as the system does for it, and says nothing of its own accord."""
+
+    def __init__(self, place: Place, backlog: int = 5) -> None:
+        self._place = place
+        self.path = place.new_path()
+        self._socket = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
+        self._socket.bind(("127.0.0.1", 0) if self.path is None else self.path)
+        self._socket.listen(backlog)
+        self._port = 0 if self.path else self._socket.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        scheme = "ws" if self._place.server_ssl is None else "wss"
+        return f"{scheme}://localhost:{self._port or 80}/"
+
+    def options(self) -> ConnectOptions:
+        return self._place.options(self._port, self.path)
+
+    def break_in(self, data: bytes) -> None:
+        """Send these bytes to the next client, once it has said something, and go."""
+        self._socket.settimeout(TOO_LONG)
+        sock, _ = self._socket.accept()
+        with sock:
+            sock.settimeout(TOO_LONG)
+            sock.recv(65536)
+            sock.sendall(data)
+
+    def hang_up(self) -> None:
+        self._socket.close()
 
 
 class Stream:
@@ -301,14 +334,6 @@ class Peer:
             sock.close()
             raise
         return sock
-
-    def break_in(self, data: bytes) -> None:
-        """Be no WebSocket server: send these bytes to the next connection, whatever it says, and end it."""
-        sock = self._next_connection()
-        with sock, contextlib.suppress(OSError):
-            sock.settimeout(TOO_LONG)
-            sock.recv(1)
-            sock.sendall(data)
 
     # The connection
 

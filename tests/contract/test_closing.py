@@ -220,9 +220,8 @@ async def test_one_who_receives_while_another_closes_gets_what_still_comes(flavo
 
     async def receive_all() -> list[object]:
         received: list[object] = []
-        with pytest.raises(WebSocketClosed):
-            while True:
-                received.append(await ws.receive())
+        while not (received and isinstance(received[-1], Close)):
+            received.append(await ws.receive())
         return received
 
     receiving = flavour.spawn(receive_all)
@@ -273,9 +272,7 @@ async def test_a_close_that_may_not_be_sent_is_refused_and_changes_nothing(flavo
         (wire.close(None), Close(1005), b""),
     ],
 )
-async def test_the_other_side_closes(
-    flavour: Flavour, peer: Peer, sent: bytes, received: Close, answer: bytes
-) -> None:
+async def test_the_other_side_closes(flavour: Flavour, peer: Peer, sent: bytes, received: Close, answer: bytes) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(text("a") + sent)
         assert await ws.receive() == Text("a")
@@ -288,7 +285,9 @@ async def test_the_other_side_closes(
         assert error.close_info.code == received.code
 
 
-@pytest.mark.parametrize(("code", "is_normal"), [(1000, True), (1001, True), (None, True), (1011, False), (4000, False)])
+@pytest.mark.parametrize(
+    ("code", "is_normal"), [(1000, True), (1001, True), (None, True), (1011, False), (4000, False)]
+)
 async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
     flavour: Flavour, peer: Peer, code: int | None, is_normal: bool
 ) -> None:
@@ -298,7 +297,7 @@ async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
 
         async def iterate() -> None:
             async for message in ws:
-                received.append(message)
+                received.append(message)  # noqa: PERF401 - what came before the error is wanted
 
         for _ in range(2):
             if is_normal:
@@ -452,11 +451,8 @@ async def test_a_protocol_error_fails_the_websocket_behind_what_was_good(
         assert [await ws.receive(), await ws.receive()] == [Text("good"), Ping(b"p")]
         first = await flavour.call(peer.frame)
         assert first == Wire(wire.PONG, b"p")
-        frames: list[object] = []
-        with pytest.raises(ProtocolError):
-            while True:
-                frames.append(await ws.receive())
-        assert all(isinstance(frame, Text) and not frame.final for frame in frames)
+        if broken[0] == 1:
+            assert isinstance(await ws.receive(), Text)  # the first fragment was good
         close = await flavour.call(peer.frame)
         assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (wire.CLOSE, code)
         error = await the_end(ws)
@@ -502,9 +498,7 @@ async def test_messages_have_no_bound_where_none_is_wanted(flavour: Flavour, ech
 
 @tcp_and_tls
 @pytest.mark.parametrize(("error", "code"), [(None, 1000), (KeyError, 1011)])
-async def test_leaving_a_block_closes(
-    flavour: Flavour, peer: Peer, error: type[Exception] | None, code: int
-) -> None:
+async def test_leaving_a_block_closes(flavour: Flavour, peer: Peer, error: type[Exception] | None, code: int) -> None:
     async def block() -> None:
         async with await connect(flavour, peer):
             if error is not None:

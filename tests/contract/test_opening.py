@@ -26,6 +26,7 @@ from tests.contract.places import (
     TRANSPORTS,
     Answer,
     Echo,
+    Listener,
     Peer,
     Place,
     answering,
@@ -37,28 +38,6 @@ every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True
 tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
 
 SHORT = 0.1  # an open_timeout that passes
-
-
-class Listener:
-    """A server that accepts connections, as the system does for it, and says nothing."""
-
-    def __init__(self, place: Place, backlog: int = 5) -> None:
-        self._place = place
-        self._path = place.new_path()
-        self.socket = socket.socket(socket.AF_INET if self._path is None else socket.AF_UNIX)
-        self.socket.bind(("127.0.0.1", 0) if self._path is None else self._path)
-        self.socket.listen(backlog)
-        self._port = 0 if self._path else self.socket.getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"{'wss' if self._place.server_ssl else 'ws'}://localhost:{self._port or 80}/"
-
-    def options(self) -> object:
-        return self._place.options(self._port, self._path)
-
-    def hang_up(self) -> None:
-        self.socket.close()
 
 
 @pytest.fixture
@@ -76,7 +55,7 @@ async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Pla
     answer = upgrading("Sec-WebSocket-Protocol: two", "Set-Cookie: a=1", "Set-Cookie: b=2", "X-Server: test")
     with Peer(place, answer) as peer:
         request = basic_request.get(peer.url).subprotocol("one", "two").header("X-Client", "y").cookie("c", "d")
-        ws = await flavour.open(request, close_timeout=5, **peer.options())
+        ws = await flavour.open(request, **peer.options())
         assert ws.is_open
         assert ws.close_info is None
         assert ws.subprotocol == ws.response.subprotocol == "two"
@@ -123,7 +102,7 @@ async def test_a_close_behind_the_handshake_in_the_same_piece(flavour: Flavour, 
 async def test_redirects_are_followed(flavour: Flavour, place: Place, status: str) -> None:
     with Peer(place, answering(status, "Location: /there?x=1"), upgrading()) as peer:
         request = basic_request.get(peer.url).basic_auth("user", "secret")
-        ws = await flavour.open(request, close_timeout=5, **peer.options())
+        ws = await flavour.open(request, **peer.options())
         first, second = peer.requests
         assert first.startswith(b"GET / HTTP/1.1\r\n")
         assert second.startswith(b"GET /there?x=1 HTTP/1.1\r\n")
@@ -136,15 +115,17 @@ async def test_redirects_are_followed(flavour: Flavour, place: Place, status: st
 
 @tcp_and_tls
 async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, place: Place) -> None:
-    with Peer(place) as there:
-        with Peer(place, answering("302 Found", f"Location: {there.url.replace('ws', 'http', 1)}")) as here:
-            request = basic_request.get(here.url).bearer_auth("secret").cookie("session", "secret").header("X", "y")
-            ws = await flavour.open(request, close_timeout=5, **here.options())
-            assert here.requests[0].count(b"secret") == 2
-            assert b"secret" not in there.requests[0]
-            assert b"X: y" in there.requests[0]
-            there.hang_up()
-            await ws.close()
+    with (
+        Peer(place) as there,
+        Peer(place, answering("302 Found", f"Location: {there.url.replace('ws', 'http', 1)}")) as here,
+    ):
+        request = basic_request.get(here.url).bearer_auth("secret").cookie("session", "secret").header("X", "y")
+        ws = await flavour.open(request, **here.options())
+        assert here.requests[0].count(b"secret") == 2
+        assert b"secret" not in there.requests[0]
+        assert b"X: y" in there.requests[0]
+        there.hang_up()
+        await ws.close()
 
 
 async def test_redirects_end(flavour: Flavour, place: Place) -> None:
@@ -224,11 +205,11 @@ async def test_a_certificate_that_is_not_trusted(flavour: Flavour, place: Place)
         await flavour.open(peer.url)
 
 
-async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, place: Place) -> None:
-    with Peer(place) as peer, pytest.raises(ConnectFailed, match="no TLS with localhost"):
-        opening = flavour.spawn(lambda: flavour.open(peer.url.replace("ws", "wss"), ssl=client_context()))
-        peer.break_in(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await opening.result()
+async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, silent: Listener) -> None:
+    breaking_in = flavour.spawn(flavour.call, silent.break_in, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(ConnectFailed, match="no TLS with localhost"):
+        await flavour.open(silent.url.replace("ws", "wss"), ssl=client_context())
+    await breaking_in.result()
 
 
 async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
@@ -246,7 +227,7 @@ async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
 async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, silent: Listener) -> None:
     """Over TLS, it is the TLS handshake that stalls."""
     with pytest.raises(OpenTimeout, match=r"not open within 0\.1 seconds") as caught:
-        await connect(flavour, silent, open_timeout=SHORT)  # type: ignore[arg-type]
+        await connect(flavour, silent, open_timeout=SHORT)
     assert isinstance(caught.value, TimeoutError)
 
 
@@ -276,15 +257,14 @@ async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, p
     listener = Listener(place, backlog=0)
     waiting: list[socket.socket] = []
     try:
-        options = listener.options()
-        assert isinstance(options, dict)
+        assert listener.path is not None
         while len(waiting) < 10:
             waiting.append(socket.socket(socket.AF_UNIX))
             waiting[-1].setblocking(False)
-            if waiting[-1].connect_ex(options["unix_path"]):
+            if waiting[-1].connect_ex(listener.path):
                 break
         with pytest.raises((OpenTimeout, ConnectFailed)):
-            await connect(flavour, listener, open_timeout=SHORT)  # type: ignore[arg-type]
+            await connect(flavour, listener, open_timeout=SHORT)
     finally:
         listener.hang_up()
         for sock in waiting:
@@ -297,7 +277,7 @@ async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, p
 @every_transport
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 30])
 async def test_opening_may_be_cancelled_at_any_time(flavour: Flavour, silent: Listener, turns: int) -> None:
-    assert await flavour.interrupt(lambda: connect(flavour, silent), turns) is INTERRUPTED  # type: ignore[arg-type]
+    assert await flavour.interrupt(lambda: connect(flavour, silent), turns) is INTERRUPTED
 
 
 @every_transport

@@ -88,9 +88,7 @@ def servers() -> Iterator[dict[str, Server]]:
         certificate = folder / "localhost.pem"
         ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
         processes = {name: stack.enter_context(running(name, folder, certificate)) for name in SERVERS}
-        yield {
-            name: Server(name, ports(process), str(folder / name), trusting) for name, process in processes.items()
-        }
+        yield {name: Server(name, ports(process), str(folder / name), trusting) for name, process in processes.items()}
 
 
 @contextlib.contextmanager

@@ -34,9 +34,7 @@ Target = str | Request
 class Flavour(Protocol):
     """One way to wait."""
 
-    def open(
-        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
-    ) -> T:
+    def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
         """Open a websocket by ``with``, run the program over it, and leave."""
         ...
 
@@ -48,9 +46,7 @@ class Flavour(Protocol):
 
 
 class BlockingFlavour:
-    def open(
-        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
-    ) -> T:
+    def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
         with blocking.connect(target, **options) as ws:
             return program(ws, *args)
 
@@ -62,32 +58,22 @@ class BlockingFlavour:
 
 
 class ThreadedFlavour:
-    def open(
-        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
-    ) -> T:
-        ws = threaded.connect(target, **options).result()
-        try:
+    def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
+        with threaded.connect(target, **options).result() as ws:
             return program(ws, *args).result()
-        finally:
-            ws.close().result()
 
     def together(
         self, target: Target, programs: Sequence[polymorphic[[], T]], **options: Unpack[ConnectOptions]
     ) -> list[T]:
-        ws = threaded.connect(target, **options).result()
-        try:
+        with threaded.connect(target, **options).result() as ws:
             return [future.result() for future in [program(ws) for program in programs]]
-        finally:
-            ws.close().result()
 
 
 class AsyncioFlavour:
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         self._loop_factory = loop_factory
 
-    def open(
-        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
-    ) -> T:
+    def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
         async def main() -> T:
             try:
                 async with polysocket_asyncio.connect(target, **options) as ws:
@@ -110,9 +96,7 @@ class AsyncioFlavour:
 
 
 class TrioFlavour:
-    def open(
-        self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]
-    ) -> T:
+    def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
         async def main() -> T:
             living = trio.lowlevel.current_statistics().tasks_living
             try:

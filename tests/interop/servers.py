@@ -18,6 +18,7 @@ used here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -25,7 +26,7 @@ import ssl
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -33,9 +34,19 @@ SUBPROTOCOLS = ["chat", "superchat"]
 ANSWERED = [("X-Answered-By", "a server"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
 CLOSE_CODE, CLOSE_REASON = 4001, "that is all, café"
 COUNT = 10
+MAX_SIZE = 2 * 1024 * 1024  # bytes; websockets (17.4) judges by it what it has not inflated
+TOO_LONG = 5  # seconds until a Close must have been seen
 PING_INTERVAL = 0.05  # seconds; of Hypercorn, whose applications can't ping
 
 closings: defaultdict[str, Future[tuple[int, str | None]]] = defaultdict(Future)
+
+
+def listening() -> socket.socket:
+    # asyncio sets TCP_NODELAY only where the protocol is named: without, TLS waits for delayed ACKs, 40 ms each.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    return sock
 
 
 class Endpoints:
@@ -45,7 +56,7 @@ class Endpoints:
         self.certificate = certificate
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificate)
-        self.sockets = {"ws": socket.create_server(("127.0.0.1", 0)), "wss": socket.create_server(("127.0.0.1", 0))}
+        self.sockets = {"ws": listening(), "wss": listening()}
         if hasattr(socket, "AF_UNIX"):
             self.sockets["unix"] = socket.socket(socket.AF_UNIX)
             self.sockets["unix"].bind(unix_path)
@@ -107,7 +118,7 @@ async def serve_peer(peer: Peer) -> None:
                 pass
             closings[key].set_result(peer.closed())
         case ["closed", key]:
-            await peer.send(json.dumps(await asyncio.wrap_future(closings[key])))
+            await peer.send(json.dumps(await asyncio.wait_for(asyncio.wrap_future(closings[key]), TOO_LONG)))
         case _:
             raise AssertionError(f"{peer.path} should have been refused")
 
@@ -162,7 +173,10 @@ def websockets_in_threads(endpoints: Endpoints) -> None:
                     assert error.rcvd is not None
                     closings[key].set_result((error.rcvd.code, error.rcvd.reason))
             case ["closed", key]:
-                ws.send(json.dumps(closings[key].result()))
+                ws.send(json.dumps(closings[key].result(TOO_LONG)))
+
+    def select(ws: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((each for each in offered if each in SUBPROTOCOLS), None)
 
     def refuse(ws: ServerConnection, request: Request) -> Response | None:
         return None if is_served(request.path) else ws.respond(404, "nothing here\n")
@@ -176,9 +190,10 @@ def websockets_in_threads(endpoints: Endpoints) -> None:
             handle,
             sock=sock,
             ssl=endpoints.context(name),
-            subprotocols=[Subprotocol(each) for each in SUBPROTOCOLS],
+            select_subprotocol=select,
             process_request=refuse,
             process_response=add_headers,
+            max_size=MAX_SIZE,
         )
         for name, sock in endpoints.sockets.items()
     ]
@@ -197,9 +212,8 @@ def websockets_in_threads(endpoints: Endpoints) -> None:
 
 
 async def websockets_in_asyncio(endpoints: Endpoints) -> None:
-    from contextlib import AsyncExitStack
-
     from websockets.asyncio.server import ServerConnection, serve
+    from websockets.exceptions import ConnectionClosed
     from websockets.http11 import Request, Response
     from websockets.typing import Subprotocol
 
@@ -209,9 +223,13 @@ async def websockets_in_asyncio(endpoints: Endpoints) -> None:
             self._ws = ws
             self.path = ws.request.path
             self.headers = list(ws.request.headers.raw_items())
-            self.messages = ws.__aiter__
             self.send = ws.send
             self.close = ws.close
+
+        async def messages(self) -> AsyncIterator[str | bytes]:
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    yield await self._ws.recv()
 
         async def ping(self) -> None:
             await (await self._ws.ping())
@@ -223,6 +241,9 @@ async def websockets_in_asyncio(endpoints: Endpoints) -> None:
     async def handle(ws: ServerConnection) -> None:
         await serve_peer(Connection(ws))
 
+    def select(ws: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((each for each in offered if each in SUBPROTOCOLS), None)
+
     def refuse(ws: ServerConnection, request: Request) -> Response | None:
         return None if is_served(request.path) else ws.respond(404, "nothing here\n")
 
@@ -230,16 +251,17 @@ async def websockets_in_asyncio(endpoints: Endpoints) -> None:
         for name, value in ANSWERED:
             response.headers[name] = value
 
-    async with AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         for name, sock in endpoints.sockets.items():
             await stack.enter_async_context(
                 serve(
                     handle,
                     sock=sock,
                     ssl=endpoints.context(name),
-                    subprotocols=[Subprotocol(each) for each in SUBPROTOCOLS],
+                    select_subprotocol=select,
                     process_request=refuse,
                     process_response=add_headers,
+                    max_size=MAX_SIZE,
                 )
             )
         endpoints.announce()
@@ -370,9 +392,18 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     await serve_peer(ASGIConnection(scope, receive, send))
 
 
+def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # Hypercorn (0.18) ends TLS behind its Close without waiting for the client's (RFC 6455 §7.1.1), and does not catch
+    # OpenSSL's error when that comes.
+    if "APPLICATION_DATA_AFTER_CLOSE_NOTIFY" not in repr(context.get("exception")):
+        loop.default_exception_handler(context)
+
+
 async def hypercorn(endpoints: Endpoints) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
+
+    asyncio.get_running_loop().set_exception_handler(complain)
 
     def config(insecure: list[socket.socket], secure: list[socket.socket], ping_interval: float | None) -> Config:
         config = Config()
@@ -383,7 +414,7 @@ async def hypercorn(endpoints: Endpoints) -> None:
         config.loglevel = "WARNING"
         return config
 
-    pinging = socket.create_server(("127.0.0.1", 0))
+    pinging = listening()
     endpoints.announce(ping=pinging)
     plain = [sock for name, sock in endpoints.sockets.items() if name != "wss"]
     configs = [config(plain, [endpoints.sockets["wss"]], None), config([pinging], [], PING_INTERVAL)]

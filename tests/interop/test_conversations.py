@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import socket
 
 import pytest
 
@@ -52,13 +53,11 @@ async def exchange(ws: WebSocket[Async], messages: list[Message]) -> None:
         assert await ws.receive_message() == message
 
 
-MESSAGES: dict[str, list[Message]] = {
-    "short": ["Hello!", b"\x00\xff", "¡Hola! 你好! 👋🏽 \U0010ffff", "\x00"],
-    "empty": ["", b"", "", "not empty"],
-    "about the lengths' borders": [byte * size for size in (125, 126, 127, 65535, 65536) for byte in ("x", b"y")],
-    "70 000 bytes": ["é👋" * 11_667, secrets.token_bytes(70_000)],
-    "1 MiB less 1": ["x" * (MIB - 1), secrets.token_bytes(MIB - 1)],
-}
+SHORT: list[Message] = ["Hello!", b"\x00\xff", "¡Hola! 你好! 👋🏽 \U0010ffff", "\x00"]
+EMPTY: list[Message] = ["", b"", "", "not empty"]
+AT_THE_BORDERS_OF_LENGTHS: list[Message] = [byte * size for size in (125, 126, 65535, 65536) for byte in ("x", b"y")]
+LONG: list[Message] = ["é👋" * 11_667, secrets.token_bytes(70_000), "x" * (MIB - 1), secrets.token_bytes(MIB - 1)]
+MESSAGES = {"short ones": SHORT + EMPTY + AT_THE_BORDERS_OF_LENGTHS, "up to 1 MiB": LONG}
 
 
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES)
@@ -79,14 +78,15 @@ def test_many_messages_come_back_in_their_order(flavour: Flavour, place: Place) 
 
 
 @polymorphic
-async def send_in_fragments(ws: WebSocket[Async]) -> None:
-    """Send a text in four frames, one of them empty, with a Ping within; then bytes in two."""
+async def send_in_fragments(ws: WebSocket[Async], with_ping: bool) -> None:
+    """Send a text in four frames, one of them empty, perhaps with a Ping within; then bytes in two."""
     await ws.send(Text("Grüße, ", final=False))
     await ws.send(Text("", final=False), is_continuation=True)
-    await ws.send(Ping(b"within"))
+    if with_ping:
+        await ws.send(Ping(b"within"))
+        assert await ws.receive() == Pong(b"within")
     await ws.send(Text("👋", final=False), is_continuation=True)
     await ws.send(Text("!"), is_continuation=True)
-    assert await ws.receive() == Pong(b"within")
     assert await ws.receive_text() == "Grüße, 👋!"
     await ws.send(Binary(b"\x00" * 100_000, final=False))
     await ws.send(Binary(b"\xff"), is_continuation=True)
@@ -94,7 +94,9 @@ async def send_in_fragments(ws: WebSocket[Async]) -> None:
 
 
 def test_a_message_in_fragments_arrives_whole(flavour: Flavour, place: Place) -> None:
-    flavour.open(place.request("/echo"), send_in_fragments, **place.options)
+    # wsproto (1.3.2) fails a connection by 1007 where a Ping comes between two fragments that are compressed.
+    with_ping = place.server.name != "hypercorn" or place.options["compression"] is None
+    flavour.open(place.request("/echo"), send_in_fragments, with_ping, **place.options)
 
 
 @polymorphic
@@ -159,6 +161,26 @@ def test_iteration_gives_each_message_and_ends_at_a_normal_closing(flavour: Flav
     assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1000), Close(1000))
 
 
+# A socket that is already open
+
+
+def test_a_given_socket_is_used_and_closed(flavour: Flavour, by_tcp: Place) -> None:
+    sock = socket.create_connection(("127.0.0.1", by_tcp.server.ports["ws"]))
+    flavour.open(by_tcp.request("/echo"), exchange, SHORT, sock=sock)
+    assert sock.fileno() == -1
+
+
+@pytest.mark.parametrize("protocol", [0, socket.IPPROTO_TCP])
+def test_a_given_socket_sends_without_delay(flavour: Flavour, servers: dict[str, Server], protocol: int) -> None:
+    """Nagle's algorithm would hold each second frame back until the first one's ACK, which comes after 40 ms."""
+    place = servers["aiohttp"].reached_by("ws", None)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    sock.connect(("127.0.0.1", place.server.ports["ws"]))
+    with sock.dup() as same:
+        flavour.open(place.request("/echo"), exchange, ["Hello!"], sock=sock)
+        assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # The opening handshake
 
 
@@ -167,11 +189,14 @@ async def look_at_the_answer(ws: WebSocket[Async]) -> WebSocket[Async]:
     return ws
 
 
-def test_compression_is_agreed_on_where_it_is_offered(flavour: Flavour, place: Place) -> None:
+@pytest.mark.parametrize(("offer", "names"), [(None, []), (Deflate(), ["permessage-deflate"])], ids=["no", "yes"])
+def test_compression_is_agreed_on_where_it_is_offered(
+    flavour: Flavour, server: Server, offer: Deflate | None, names: list[str]
+) -> None:
+    place = server.reached_by("ws", offer)
     response = flavour.open(place.request("/echo"), look_at_the_answer, **place.options).response
     assert response.status == 101
-    names = [extension.partition(";")[0] for extension in response.extensions]
-    assert names == ([] if place.options["compression"] is None else ["permessage-deflate"])
+    assert [extension.partition(";")[0] for extension in response.extensions] == names
 
 
 OFFERS = {
@@ -270,28 +295,29 @@ CLOSES: dict[str, tuple[tuple[int | str, ...], Close]] = {
 }
 
 
+def seen_by_the_application(server: Server, close: Close) -> list[object]:
+    if server.name == "hypercorn":  # 0.18 tells an application this, whatever the client sent
+        return [CloseCode.ABNORMAL_CLOSURE, None]
+    return [close.code, close.reason]
+
+
 @pytest.mark.parametrize(("args", "sent"), CLOSES.values(), ids=CLOSES)
 def test_the_server_sees_how_the_client_closes(
-    flavour: Flavour, place: Place, args: tuple[int | str, ...], sent: Close
+    flavour: Flavour, by_tcp: Place, args: tuple[int | str, ...], sent: Close
 ) -> None:
     key = secrets.token_hex()
-    info = flavour.open(place.request(f"/closing/{key}"), close, *args, **place.options)
+    info = flavour.open(by_tcp.request(f"/closing/{key}"), close, *args, **by_tcp.options)
     assert info is not None
-    assert info.began is Side.LOCAL
-    assert info.cause is CloseCause.CLOSE
-    assert info.sent == sent
-    assert info.received is not None
-    assert info.received.code == sent.code
-    seen = flavour.open(place.request(f"/closed/{key}"), receive_json, **place.options)
-    # Hypercorn (0.18) tells an application the code only, though ASGI has a place for the reason.
-    assert seen == [sent.code, None if place.server.name == "hypercorn" else sent.reason]
+    answer = Close(1000) if by_tcp.server.name == "aiohttp" else Close(sent.code, info.reason)
+    assert info == CloseInfo(Side.LOCAL, CloseCause.CLOSE, answer, sent)
+    seen = flavour.open(by_tcp.request(f"/closed/{key}"), receive_json, **by_tcp.options)
+    assert seen == seen_by_the_application(by_tcp.server, sent)
 
 
 def test_leaving_closes_normally(flavour: Flavour, place: Place) -> None:
     key = secrets.token_hex()
     ws = flavour.open(place.request(f"/closing/{key}"), look_at_the_answer, **place.options)
-    assert ws.close_info is not None
-    assert ws.close_info.is_normal
+    assert not ws.is_open
+    assert ws.close_info == CloseInfo(Side.LOCAL, CloseCause.CLOSE, Close(1000), Close(1000))
     seen = flavour.open(place.request(f"/closed/{key}"), receive_json, **place.options)
-    assert isinstance(seen, list)
-    assert seen[0] == CloseCode.NORMAL_CLOSURE
+    assert seen == seen_by_the_application(place.server, Close(1000))

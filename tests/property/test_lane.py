@@ -20,12 +20,12 @@ from polysocket.frames import Binary, Text
 
 LIMIT = 2**63 - 1
 
-many = settings(deadline=None, max_examples=150)
+many = settings(deadline=None, max_examples=300)
 
 keys = st.binary(min_size=4, max_size=4)
 maskings = st.booleans()
 # Sizes about the borders of the three forms of a length; most payloads are short.
-sizes = st.one_of(st.integers(0, 130), st.sampled_from([65535, 65536, 70000]))
+sizes = st.one_of(st.integers(0, 130), st.sampled_from([126, 127, 65535, 65536, 70000]))
 payloads = st.one_of(
     st.binary(max_size=130),
     st.text(max_size=60).map(str.encode),
@@ -35,12 +35,13 @@ payloads = st.one_of(
 
 
 @st.composite
-def headers(draw: st.DrawFn, size: int, masked: bool) -> bytes:
-    """A frame's header, in most cases that of a plain frame."""
-    first = draw(st.one_of(st.sampled_from([0x81, 0x82]), st.integers(0, 255)))
-    bit = 0x80 if draw(st.sampled_from([masked] * 9 + [not masked])) else 0
-    shortest = 1 if size < 126 else 2 if size < 65536 else 8
-    width = draw(st.sampled_from([shortest] * 9 + [width for width in (2, 8) if width > shortest]))
+def headers(draw: st.DrawFn, size: int, masked: bool, odd: str = "") -> bytes:
+    """A frame's header: a plain frame's, or one in which one thing is not as it should be."""
+    first = draw(st.integers(0, 255) if odd == "first byte" else st.sampled_from([0x81, 0x82]))
+    width = 1 if size < 126 else 2 if size < 65536 else 8
+    if odd == "width":
+        width = 2 if size < 126 and draw(st.booleans()) else 8
+    bit = 0x80 if masked != (odd == "masking") else 0
     if width == 1:
         return bytes([first, bit | size])
     return bytes([first, bit | (126 if width == 2 else 127)]) + size.to_bytes(width, "big")
@@ -48,18 +49,23 @@ def headers(draw: st.DrawFn, size: int, masked: bool) -> bytes:
 
 @st.composite
 def wires(draw: st.DrawFn, masked: bool) -> bytes:
-    """Bytes that begin as frames do, plain or not, and may go wrong anywhere."""
+    """Plain frames with an odd one behind them or none; and they may go wrong anywhere."""
     wire = bytearray()
-    for payload in draw(st.lists(payloads, max_size=5)):
-        wire += draw(headers(len(payload), masked))
+    odd = draw(st.sampled_from(["first byte", "width", "masking", ""]))
+    bodies = draw(st.lists(payloads, max_size=3))
+    last = draw(st.one_of(payloads, sizes.map(bytes)))
+    for payload, header in [(body, headers(len(body), masked)) for body in bodies] + [
+        (last, headers(len(last), masked, odd))
+    ]:
         key = draw(keys) if masked else b""
-        wire += key + (lane.mask(payload, key) if key else payload)
-    if draw(st.booleans()):
-        return bytes(wire)
-    if wire and draw(st.booleans()):
+        wire += draw(header) + key + (lane.mask(payload, key) if key else payload)
+    way = draw(st.sampled_from(["as it is", "as it is", "flipped", "cut"]))
+    if way == "flipped":
         wire[draw(st.integers(0, len(wire) - 1))] ^= 1 << draw(st.integers(0, 7))
-    del wire[draw(st.integers(0, len(wire))) :]
-    return bytes(wire + draw(st.binary(max_size=20)))
+    elif way == "cut":
+        del wire[draw(st.integers(0, len(wire))) :]
+        wire += draw(st.binary(max_size=20))
+    return bytes(wire)
 
 
 def judged(data: bytes, masked: bool) -> list[Text | Binary]:

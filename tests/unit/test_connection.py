@@ -287,7 +287,7 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "a message within another (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, TEXT, b"b"),
         1002,
-        "expected CONTINUATION",
+        "where a continuation was due",
     ),
     "a continuation behind the end (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, CONT, b"b") + frame_to(role, CONT, b"c"),
@@ -295,7 +295,11 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
         "unexpected CONTINUATION",
     ),
     "a Close of one byte (§5.5.1)": (lambda role: frame_to(role, CLOSE, b"\x03"), 1002, "CLOSE with 1 byte payload"),
-    "a reason not in UTF-8 (§5.5.1)": (lambda role: close_to(role, 1000, b"\xff"), 1007, "Error decoding CLOSE reason"),
+    "a reason not in UTF-8 (§5.5.1)": (
+        lambda role: close_to(role, 1000, b"\xff"),
+        1007,
+        "a Close with a reason that is no UTF-8",
+    ),
     "bad UTF-8 (§8.1)": (lambda role: frame_to(role, TEXT, b"a\xff"), 1007, "invalid start byte"),
     "a surrogate in UTF-8 (§8.1)": (lambda role: frame_to(role, TEXT, b"\xed\xa0\x80"), 1007, "continuation byte"),
     "a character cut by the message's end (§8.1)": (
@@ -439,6 +443,8 @@ def test_what_was_wrong_is_told_in_the_close_as_far_as_it_has_room() -> None:
     connection = Connection(CLIENT, Verbose(CLIENT, DeflateParameters(), Deflate(), None))
     receive(connection, frame_to(CLIENT, TEXT, b"\xff", rsv=RSV1))
     assert failure(connection) == (1007, "x" + "é" * 200)
+    assert connection.close_info is not None
+    assert connection.close_info.sent == Close(1007, "x" + "é" * 61)
     assert heard(connection, CLIENT) == [CloseConnection(1007, "x" + "é" * 61)]
 
 
@@ -737,17 +743,28 @@ def test_a_compressed_message_may_be_longer_on_the_wire_than_the_limit(role: Con
 
 
 @both_roles
-def test_a_message_of_too_many_fragments_fails(role: ConnectionType) -> None:
+@pytest.mark.parametrize("payload", [b"", b"a"], ids=["empty", "not empty"])
+def test_a_message_of_too_many_fragments_fails(role: ConnectionType, payload: bytes) -> None:
     """An empty fragment costs its sender two bytes, and this side an object."""
     connection = connect(role, 1000, max_fragments=3)
-    message = (
-        frame_to(role, TEXT, fin=False) + frame_to(role, CONT, fin=False) + frame_to(role, PING) + frame_to(role, CONT)
-    )
-    assert len(receive(connection, message * 2)) == 8
-    assert len(receive(connection, message[: -len(frame_to(role, CONT))])) == 3
-    assert receive(connection, frame_to(role, CONT, fin=False)) == [Text("", final=False)]
-    assert receive(connection, frame_to(role, CONT, fin=False)) == []
-    assert failure(connection) == (1009, "a message of more than 3 fragments")
+    begin, more = (frame_to(role, opcode, payload, fin=False) for opcode in (TEXT, CONT))
+    whole = begin + more + frame_to(role, PING) + frame_to(role, CONT, payload)
+    assert len(receive(connection, whole * 3)) == 12
+    assert len(receive(connection, begin + more + frame_to(role, PING) + more)) == 4
+    assert connection.state is State.OPEN
+    assert receive(connection, more) == []
+    code, detail = failure(connection)
+    assert code == 1009
+    assert detail.startswith("a message of more than 3 fragments")
+
+
+@pytest.mark.parametrize("ending", [b"", b"a"], ids=["empty", "not empty"])
+def test_the_fragments_of_a_message_are_counted_from_its_first(ending: bytes) -> None:
+    connection = connect(CLIENT, 1000, max_fragments=2)
+    begin = frame_to(CLIENT, BINARY, b"a", fin=False)
+    assert len(receive(connection, begin + frame_to(CLIENT, CONT, ending))) == 2
+    assert len(receive(connection, begin + frame_to(CLIENT, CONT, b"a"))) == 2
+    assert connection.state is State.OPEN
 
 
 def test_by_default_a_message_has_many_fragments_but_not_endlessly_many() -> None:
@@ -788,7 +805,7 @@ def test_the_error_carries_the_limit() -> None:
     assert error.limit == 10
     assert str(error) == (
         "closed by this side because of a limit (a message of at least 11 bytes, over the limit of 10); "
-        "no Close received, sent 1009 (message too big) 'a message of at least 11 bytes, over the limit of 10'"
+        "no Close received, sent 1009 (message too big) (max_message_size is 10 bytes)"
     )
 
 

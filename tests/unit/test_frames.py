@@ -98,11 +98,12 @@ def test_a_ping_is_no_pong_and_text_no_binary() -> None:
         (CloseCode.INTERNAL_ERROR, 1011),
         (CloseCode.SERVICE_RESTART, 1012),
         (CloseCode.TRY_AGAIN_LATER, 1013),
+        (CloseCode.BAD_GATEWAY, 1014),
         (CloseCode.TLS_HANDSHAKE_FAILED, 1015),
     ],
 )
 def test_a_close_code_is_its_number(code: CloseCode, number: int) -> None:
-    """RFC 6455 §7.4.1; 1012 and 1013 are in the IANA registry."""
+    """RFC 6455 §7.4.1; 1012 to 1014 are in the IANA registry."""
     assert code == number
     assert Close(code) == Close(number)
     assert hash(Close(code)) == hash(Close(number))

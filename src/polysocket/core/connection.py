@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from wsproto import ConnectionType, events
 from wsproto.connection import Connection as WSProtoConnection
 from wsproto.connection import ConnectionState
-from wsproto.frame_protocol import CloseReason
+from wsproto.frame_protocol import CloseReason, Opcode
 
 from polysocket.core import lane
 from polysocket.core.closing import Event, State, after
@@ -78,6 +78,7 @@ class Connection:
         self.limit_queue(None, QUEUE_CAPACITY)
         # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
         self._header = b""
+        self._first = 0
         self._left: int | None = None
         self._close_payload = b""
         self._is_bad_gateway = False
@@ -236,10 +237,15 @@ class Connection:
                 return len(data)
             header_size, self._left = size
             self._header = header[:header_size]
+            self._first = header[0]
+            excess = self._excess(self._first, self._left)
             begin, position = position, position + header_size - known
-            # The header by itself: whether it is valid comes before whether its frame is too big.
-            self._feed(data[begin:position])
-            if self._verdict is not None or not self._admit(self._header[0], self._left):
+            if excess is None or self._left:
+                # The header by itself: whether it is valid comes before whether its frame is too big.
+                self._feed(data[begin:position])
+            if excess is not None and self._verdict is None:
+                self._fail_limit(excess)
+            if self._verdict is not None:
                 return len(data)
         stop = min(position + self._left, len(data))
         self._left -= stop - position
@@ -263,29 +269,27 @@ class Connection:
             return
         payload = self._close_payload
         key = header[-4:] if header[1] & lane.MASKED else bytes(4)
-        self._is_bad_gateway = lane.mask(payload[:2], key[: len(payload[:2])]) == BAD_GATEWAY
+        self._close_payload = lane.mask(payload, key)
+        self._is_bad_gateway = self._close_payload[:2] == BAD_GATEWAY
         if self._is_bad_gateway:
             payload = payload[:1] + bytes([payload[1] ^ 1014 ^ 1013]) + payload[2:]
         self._feed(payload)
 
-    def _admit(self, first: int, payload_size: int) -> bool:
-        """Check a data frame against the limits before a byte of it is buffered."""
+    def _excess(self, first: int, payload_size: int) -> str | None:
+        """Count a data frame before a byte of it is buffered; say what is too much, if anything."""
         opcode = first & 0x0F
         if opcode > 2:
-            return True
+            return None
         if opcode:
             self._message_deflated = self._deflate is not None and bool(first & 0x40)
         self._message_fragments += 1
         if self._message_fragments > self._max_fragments:
-            self._fail_limit(f"a message of more than {self._max_fragments} fragments")
-            return False
-        if self._message_deflated:  # The extension counts what it inflates.
-            return True
-        self._message_size += payload_size
+            return f"a message of more than {self._max_fragments} fragments"
+        if not self._message_deflated:  # The extension counts what it inflates.
+            self._message_size += payload_size
         if self._message_size > self._limit:
-            self._fail_limit(f"a message of at least {self._message_size} bytes, over the limit of {self._limit}")
-            return False
-        return True
+            return f"a message of at least {self._message_size} bytes, over the limit of {self._limit}"
+        return None
 
     def _feed(self, data: bytes) -> None:
         self._judge.receive_data(data)
@@ -349,6 +353,13 @@ class Connection:
     def _fail_as_judged(self, code: CloseReason, reason: str) -> None:
         if self._deflate is not None and self._deflate.failure is not None:
             reason = self._deflate.failure
+        elif code is CloseReason.INVALID_FRAME_PAYLOAD_DATA:
+            what = "a Close with a reason" if self._close_payload else "text"
+            reason = f"{what} that is no UTF-8: {reason.rpartition('codec ')[2]}"
+        elif (reason.startswith("CLOSE with ") and len(self._close_payload) > 1) or reason.startswith("remote CLOSE"):
+            reason = f"a Close with the code {int.from_bytes(self._close_payload[:2], 'big')}, which may not be sent"
+        elif reason.startswith("expected CONTINUATION"):
+            reason = f"a {Opcode(self._first & 0x0F).name} frame where a continuation was due"
         if code is CloseReason.MESSAGE_TOO_BIG:
             self._fail_limit(reason)
         else:
@@ -359,7 +370,7 @@ class Connection:
 
     def _fail(self, code: int, cause: CloseCause, detail: str) -> None:
         reason = detail.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
-        self._verdict = Close(code, reason), cause, detail
+        self._verdict = Close(CloseCode(code), reason), cause, detail
 
     @property
     def is_failing(self) -> bool:
@@ -517,10 +528,14 @@ def _control_payload(frame: Ping | Pong) -> bytes:
     return payload
 
 
+def _is_sendable(code: object) -> bool:
+    return isinstance(code, int) and not isinstance(code, bool) and (code in SENDABLE or code in range(3000, 5000))
+
+
 def _checked(close: Close) -> Close:
     """A Close that may be sent (RFC 6455 §5.5.1, §7.4), or InvalidFrame."""
     code, reason = close.code, close.reason
-    if type(code) not in (int, CloseCode) or not (code in SENDABLE or code in range(3000, 5000)):
+    if not _is_sendable(code):
         raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1014 as defined, or 3000 to 4999")
     if not isinstance(reason, str):
         raise InvalidFrame(f"the reason of a Close is a str, not {type(reason).__name__}")

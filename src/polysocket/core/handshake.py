@@ -409,7 +409,9 @@ class _Reader:
         """What came first, for a message: of the first line only, and of that no query (an echo server sends ours)."""
         line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_SHOWN]
         text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
-        return f"{text} (which looks like TLS)" if self.first[:1] in _TLS else text
+        return (
+            f"{text} (which looks like TLS: the URL may have to begin with wss://)" if self.first[:1] in _TLS else text
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,177 @@
+"""Time that tests advance: a clock, and an effect whose time limits and ``now`` go by it, whatever the flavour.
+
+Whoever waits under a time limit is woken when the clock passes it. That works for all that waits by the effect's own
+events, as the links in memory do; a socket knows nothing of this clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from polysocket.effect import Effect, Event, Link
+
+__all__ = ["VirtualClock", "VirtualEffect"]
+
+
+class VirtualClock:
+    """Seconds from 0, which pass when :meth:`advance` is called.
+
+    With ``autojump``, whoever has to wait advances it to the next moment for which somebody waits: for tests in which
+    one task or thread does all, as in the blocking flavour. (``trio.testing.MockClock`` does so for many.)
+    """
+
+    def __init__(self, *, autojump: bool = False) -> None:
+        self._now = 0.0
+        self._autojump = autojump
+        self._lock = threading.Lock()
+        self._alarms: list[tuple[float, Event]] = []
+
+    def now(self) -> float:
+        """The seconds that have passed."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and wake who has waited for this."""
+        if seconds < 0:
+            raise ValueError(f"a clock can't be advanced by {seconds!r} seconds: time does not go back")
+        with self._lock:
+            self._now += seconds
+            due = [event for time, event in self._alarms if time <= self._now]
+        for event in due:
+            event.set()
+
+    @contextlib.contextmanager
+    def alarm(self, time: float | None, event: Event) -> Iterator[None]:
+        """Set the event once it is that time, as long as the block goes on; None is never."""
+        alarms = [] if time is None else [(time, event)]
+        with self._lock:
+            self._alarms += alarms
+        try:
+            self._jump()
+            yield
+        finally:
+            with self._lock:
+                for alarm in alarms:
+                    self._alarms.remove(alarm)
+
+    def _jump(self) -> None:
+        times = [time for time, _ in self._alarms]
+        if times and (self._autojump or min(times) <= self._now):
+            self.advance(max(min(times) - self._now, 0))
+
+
+class VirtualEffect:
+    """An :class:`~polysocket.effect.Effect` like the one that it is made of, whose time is a clock's."""
+
+    def __init__(self, effect: Effect, clock: VirtualClock) -> None:
+        self._effect = effect
+        self._clock = clock
+        self.lift = effect.lift
+        self.unlift = effect.unlift
+        self.current_task = effect.current_task
+        self.now = clock.now
+
+    def event(self) -> VirtualEvent:
+        """A new event, not set."""
+        return VirtualEvent(self._effect.event, self._clock)
+
+    def time_limit(self, seconds: float | None, /) -> VirtualTimeLimit:
+        """Bound what is awaited inside, by the clock."""
+        return VirtualTimeLimit(seconds, self._clock)
+
+    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
+        """Run a program in the background; it begins without a time limit."""
+
+        @functools.wraps(program)
+        async def unlimited() -> None:
+            _deadline.set(None)
+            await program()
+
+        self._effect.spawn(unlimited)
+
+    async def connect_tcp(self, host: str, port: int, /) -> Link:
+        """Connect as the flavour does."""
+        return await self._effect.connect_tcp(host, port)
+
+    async def connect_unix(self, path: str, /) -> Link:
+        """Connect as the flavour does."""
+        return await self._effect.connect_unix(path)
+
+    async def adopt(self, sock: socket.socket, /) -> Link:
+        """Make a link as the flavour does."""
+        return await self._effect.adopt(sock)
+
+
+_deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
+"""The time at which the calling program must stop waiting."""
+
+
+class DeadlinePassed(BaseException):
+    """A time limit has passed: it ends what waits, as a cancellation does."""
+
+
+class VirtualTimeLimit:
+    """A time limit on the clock."""
+
+    def __init__(self, seconds: float | None, clock: VirtualClock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+
+    async def __aenter__(self) -> None:
+        outer = _deadline.get()
+        own = None if self._seconds is None else self._clock.now() + self._seconds
+        self._is_nearest = own is not None and (outer is None or own < outer)
+        self._token = _deadline.set(own if self._is_nearest else outer)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        _deadline.reset(self._token)
+        if self._is_nearest and isinstance(error, DeadlinePassed):
+            raise TimeoutError(f"{self._seconds} seconds have passed") from None
+
+
+class VirtualEvent:
+    """An :class:`~polysocket.effect.Event` whose waiting ends by the time limit on the clock, too."""
+
+    def __init__(self, make_event: Callable[[], Event], clock: VirtualClock) -> None:
+        self._make_event = make_event
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._is_set = False
+        self._turns: list[Event] = []
+
+    def set(self) -> None:
+        """Set it, and wake who waits."""
+        with self._lock:
+            self._is_set = True
+            turns = list(self._turns)
+        for turn in turns:
+            turn.set()
+
+    async def wait(self) -> None:
+        """Wait until it is set, or the time limit has passed."""
+        turn = self._make_event()
+        deadline = _deadline.get()
+        with self._lock:
+            self._turns.append(turn)
+            if self._is_set:
+                turn.set()
+        try:
+            if self._is_set:
+                await turn.wait()
+            else:
+                with self._clock.alarm(deadline, turn):
+                    await turn.wait()
+        finally:
+            with self._lock:
+                self._turns.remove(turn)
+        if not self._is_set:
+            raise DeadlinePassed

@@ -1,0 +1,29 @@
+"""The flavours by their tags, for those who take one: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``.
+
+A flavour is imported where it is asked for, so that nobody needs trio who does not test with it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any
+
+from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
+
+__all__ = ["effect_of"]
+
+_EFFECTS: dict[type[Any], str] = {
+    Blocking: "polysocket.blocking:BlockingEffect",
+    Threaded: "polysocket.threaded:ThreadedEffect",
+    Asyncio: "polysocket.asyncio:AsyncioEffect",
+    Trio: "polysocket.trio:TrioEffect",
+}
+
+
+def effect_of(flavour: type[Any]) -> Effect:
+    """The effect of one of polysocket's own flavours; raises TypeError for any other tag."""
+    if flavour not in _EFFECTS:
+        names = ", ".join(tag.__name__ for tag in _EFFECTS)
+        raise TypeError(f"a flavour is one of {names}, not {flavour!r}; for one of your own, give its effect too")
+    effect: Effect = pkgutil.resolve_name(_EFFECTS[flavour])()
+    return effect

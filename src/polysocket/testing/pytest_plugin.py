@@ -1,0 +1,48 @@
+"""Fixtures for pytest: an echo server, and stubs of backends that are closed when the test is over.
+
+pytest imports this in every run where polysocket is installed, so it imports nothing by itself that a fixture may need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from polysocket.testing import BackendStub, EchoServer
+
+F = TypeVar("F")
+
+
+class StubFactory:
+    """Makes stubs of backends: ``polysocket_stub(Asyncio)``."""
+
+    def __init__(self) -> None:
+        self._stubs: list[BackendStub[object]] = []
+
+    def __call__(self, flavour: type[F]) -> BackendStub[F]:
+        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
+        from polysocket.testing import BackendStub
+
+        stub = BackendStub.of(flavour)
+        self._stubs.append(stub)
+        return stub
+
+
+@pytest.fixture
+def polysocket_echo_server() -> Iterator[EchoServer]:
+    """A running :class:`~polysocket.testing.EchoServer`: connect to its ``url``."""
+    from polysocket.testing import EchoServer
+
+    with EchoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def polysocket_stub() -> Iterator[StubFactory]:
+    """Makes a :class:`~polysocket.testing.BackendStub` for a flavour; its websockets end with the test."""
+    factory = StubFactory()
+    yield factory
+    factory.abort_all()

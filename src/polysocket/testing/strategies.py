@@ -1,0 +1,89 @@
+"""Hypothesis strategies for what goes over a websocket: frames, messages, fragments, pieces of bytes, Closes.
+
+Everything that they give may be sent. The only module of polysocket that needs Hypothesis.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TypeVar, overload
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from polysocket.core.connection import MAX_CONTROL_PAYLOAD, SENDABLE
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
+
+__all__ = ["chunked", "close_codes", "closes", "data_frames", "fragmented", "frames", "messages"]
+
+M = TypeVar("M", str, bytes)
+
+
+def messages(*, max_size: int | None = None) -> SearchStrategy[str | bytes]:
+    """Whole messages: ``str`` of at most ``max_size`` characters, and ``bytes``."""
+    return st.text(max_size=max_size) | st.binary(max_size=max_size)
+
+
+def data_frames(*, max_size: int | None = None) -> SearchStrategy[DataFrame]:
+    """Text and Binary frames, each a whole message; :func:`fragmented` gives those of a message in fragments."""
+    return st.builds(Text, st.text(max_size=max_size)) | st.builds(Binary, st.binary(max_size=max_size))
+
+
+def frames(*, max_size: int | None = None) -> SearchStrategy[Frame]:
+    """Data frames, Pings and Pongs: all that may be sent by itself but a Close, for which there is :func:`closes`."""
+    payloads = st.binary(max_size=MAX_CONTROL_PAYLOAD)
+    return data_frames(max_size=max_size) | st.builds(Ping, payloads) | st.builds(Pong, payloads)
+
+
+@overload
+def fragmented(message: str) -> SearchStrategy[list[Text]]: ...
+@overload
+def fragmented(message: bytes) -> SearchStrategy[list[Binary]]: ...
+def fragmented(message: str | bytes) -> SearchStrategy[list[Text]] | SearchStrategy[list[Binary]]:
+    """The message in one frame or many, cut anywhere; some may be empty, and the last one is final.
+
+    It shrinks to one frame.
+    """
+    if isinstance(message, str):
+        return _cut(message).map(lambda parts: [Text(part, n == len(parts)) for n, part in enumerate(parts, 1)])
+    return _cut(message).map(lambda parts: [Binary(part, n == len(parts)) for n, part in enumerate(parts, 1)])
+
+
+def chunked(data: bytes) -> SearchStrategy[list[bytes]]:
+    """The bytes in pieces as a network might deliver them, none of them empty; one by one, too.
+
+    It shrinks to one piece.
+    """
+    if not data:
+        return st.just([])
+    pieces = st.lists(st.integers(1, len(data)), unique=True).map(
+        lambda cuts: _between(data, sorted({*cuts, len(data)}))
+    )
+    return pieces | st.just([data[n : n + 1] for n in range(len(data))])
+
+
+def close_codes() -> SearchStrategy[int]:
+    """The codes that a Close may be sent with: those of RFC 6455 and IANA, 3000 to 4999, and 1005 for none at all."""
+    return st.sampled_from(sorted(SENDABLE)) | st.integers(3000, 4999)
+
+
+def closes() -> SearchStrategy[Close]:
+    """Closes that may be sent: a code with a reason of at most 123 bytes, or neither."""
+    reasons = st.text(max_size=MAX_CONTROL_PAYLOAD - 2).map(_fitting)
+    return st.builds(Close, close_codes(), reasons).map(
+        lambda close: Close(close.code) if close.code == CloseCode.NO_STATUS_RECEIVED else close
+    )
+
+
+def _cut(message: M) -> SearchStrategy[list[M]]:
+    """The message in parts, which may be empty."""
+    cuts = st.lists(st.integers(0, len(message)), max_size=8)
+    return cuts.map(lambda cuts: _between(message, [*sorted(cuts), len(message)]))
+
+
+def _between(message: M, ends: list[int]) -> list[M]:
+    return [message[begin:end] for begin, end in pairwise([0, *ends])]
+
+
+def _fitting(reason: str) -> str:
+    return reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")

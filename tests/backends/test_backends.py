@@ -1,0 +1,367 @@
+"""Backends: what they hold is shared, closing one closes what it has opened, and results come in the flavour's ``F``."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Async,
+    Backend,
+    BackendClosed,
+    CloseCause,
+    CloseInfo,
+    InvalidHandler,
+    LoggingBackend,
+    ObservedBackend,
+    Observation,
+    Request,
+    WebSocket,
+    WebSocketHandler,
+    WebSocketResponse,
+    basic_request,
+)
+from tests.backends.flavours import (
+    ASYNC,
+    FLAVOURS,
+    THREADS,
+    Flavour,
+    a_backend,
+    has_trio,
+    opened,
+    seen,
+)
+from tests.backends.servers import Door, Server
+from tests.contract import wire
+from tests.contract.places import Peer, client_context, server_context, upgrading
+
+in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
+in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
+
+SOON = basic_request.timeouts(open=5, close=0.05)
+
+
+# What is shared
+
+
+async def test_a_url_begins_with_the_request_that_the_backend_holds(flavour: Flavour, server: Server) -> None:
+    base = basic_request.bearer_auth("token").subprotocol("chat").header("X-From", "backend")
+    async with a_backend(flavour, request=base) as backend:
+        assert backend.request == base
+        for _ in range(2):
+            response = await backend.open_websocket(server.url(), WebSocketHandler())
+            assert response.subprotocol == "chat"
+        await backend.open_websocket_f(server.url(), lambda: flavour.lifted(WebSocketHandler()))
+    assert [request["X-From"] for request in server.requests] == ["backend"] * 3
+    assert [request["Authorization"] for request in server.requests] == ["Bearer token"] * 3
+
+
+async def test_a_request_stands_for_itself_and_may_begin_with_that_of_the_backend(
+    flavour: Flavour, server: Server
+) -> None:
+    async with a_backend(flavour, request=basic_request.header("X-From", "backend")) as backend:
+        await backend.open_websocket(basic_request.get(server.url()), WebSocketHandler())
+        request = backend.request.get(server.url()).header("X-More", "request")
+        await backend.open_websocket(request, WebSocketHandler())
+    assert "X-From" not in server.requests[0]
+    assert (server.requests[1]["X-From"], server.requests[1]["X-More"]) == ("backend", "request")
+
+
+async def test_the_tls_context_serves_every_wss_url(flavour: Flavour, leave_nothing: None) -> None:
+    with Server(server_context()) as server:
+        async with a_backend(flavour, ssl=client_context()) as backend:
+            for _ in range(2):
+                ws = await opened(flavour, backend, server.url())
+                await ws.send_text("a")
+                assert await ws.receive_text() == "echo: a"
+
+
+async def test_the_response_has_what_the_server_answered(flavour: Flavour, server: Server) -> None:
+    async with a_backend(flavour) as backend:
+        response = await backend.open_websocket(server.url(), WebSocketHandler())
+        assert (response.status, response.reason) == (101, "Switching Protocols")
+        assert response.headers["Upgrade"].lower() == "websocket"
+        assert response.subprotocol is None
+        assert len(response.extensions) == 1
+        assert response.extensions[0].startswith("permessage-deflate")
+
+
+@in_threads
+async def test_many_threads_may_open_at_the_same_time(flavour: Flavour, server: Server) -> None:
+    async def open_and_ask(number: int) -> str:
+        ws = await opened(flavour, backend, server.url())
+        await ws.send_text(str(number))
+        return await ws.receive_text()
+
+    async with a_backend(flavour) as backend:
+        tasks = [flavour.spawn(open_and_ask, number) for number in range(8)]
+        assert [await task.result() for task in tasks] == [f"echo: {number}" for number in range(8)]
+
+
+# Results in F
+
+
+async def test_results_are_in_f(flavour: Flavour, server: Server) -> None:
+    kind = next(name for name, made in FLAVOURS.items() if made is type(flavour))
+    backend = flavour.backend()
+
+    def make_handler() -> Any:
+        return flavour.lifted(WebSocketHandler())
+
+    async with flavour.entered(backend):
+        for given in (
+            backend.open_websocket(server.url(), WebSocketHandler()),
+            backend.open_websocket_f(server.url(), make_handler),
+        ):
+            assert isinstance(given, Future) is (kind == "threaded")
+            assert inspect.iscoroutine(given) is flavour.is_async
+            response = await flavour.value(given)
+            assert isinstance(response, WebSocketResponse)
+            assert isinstance(response.result, WebSocket)
+            sending = response.result.send_text("a")
+            assert isinstance(sending, Future) is (kind == "threaded")
+            assert inspect.iscoroutine(sending) is flavour.is_async
+            await flavour.value(sending)
+        closing = backend.close()
+        assert isinstance(closing, Future) is (kind == "threaded")
+        assert inspect.iscoroutine(closing) is flavour.is_async
+        await flavour.value(closing)
+
+
+# Closing
+
+
+async def test_leaving_closes_every_websocket_that_was_opened(
+    flavour: Flavour, server: Server, new_peer: Callable[..., Peer]
+) -> None:
+    silent = new_peer()
+    async with a_backend(flavour) as backend:
+        websockets = [await opened(flavour, backend, server.url()) for _ in range(5)]
+        await websockets[0].close()
+        unanswered = await opened(flavour, backend, SOON.get(silent.url))
+    assert not any(ws.is_open for ws in [*websockets, unanswered])
+    assert [ws.close_info.cause for ws in websockets if ws.close_info] == [CloseCause.CLOSE] * 5
+    assert unanswered.close_info is not None
+    assert unanswered.close_info.cause is CloseCause.TIMEOUT
+    assert [frame.opcode for frame in silent.rest()] == [wire.CLOSE]
+
+
+async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour, server: Server) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with a_backend(flavour) as backend:
+            ws = await opened(flavour, backend, server.url())
+            raise ZeroDivisionError
+    assert ws.close_info is not None
+    assert ws.close_info.is_normal
+
+
+async def test_closing_is_idempotent_and_leaves_what_others_have_opened(flavour: Flavour, server: Server) -> None:
+    async with a_backend(flavour) as backend, a_backend(flavour) as another:
+        mine = await opened(flavour, backend, server.url())
+        theirs = await opened(flavour, another, server.url())
+        for _ in range(2):
+            await backend.close()
+        assert not mine.is_open
+        assert theirs.is_open
+
+
+async def test_a_closed_backend_opens_nothing(flavour: Flavour, door: Door) -> None:
+    async with a_backend(flavour) as backend:
+        pass
+    with pytest.raises(BackendClosed, match="the backend was closed, and opens nothing more"):
+        await backend.open_websocket(door.url, WebSocketHandler())
+    made: list[None] = []
+    with pytest.raises(BackendClosed):
+        await backend.open_websocket_f(door.url, lambda: made.append(None))
+    assert not made
+    assert door.nobody_came()
+
+
+class Watching(Observation):
+    """Sees the ends."""
+
+    def __init__(self, closed: Callable[[CloseInfo], object] = lambda _: None) -> None:
+        self._closed = closed
+
+    def opening(self, request: Request, /) -> Observation:
+        return self
+
+    def closed(self, info: CloseInfo, /) -> None:
+        self._closed(info)
+
+
+def logged(backend: Backend[Any]) -> Backend[Any]:
+    return LoggingBackend(backend)
+
+
+def observed(backend: Backend[Any]) -> Backend[Any]:
+    return ObservedBackend(backend, Watching())
+
+
+wrappings = pytest.mark.parametrize("wrapped", [logged, observed])
+
+
+@wrappings
+async def test_closing_the_wrapping_backend_closes_the_wrapped_one(
+    flavour: Flavour, server: Server, door: Door, wrapped: Callable[[Backend[Any]], Backend[Any]]
+) -> None:
+    inner = flavour.backend()
+    outer = wrapped(inner)
+    async with flavour.entered(outer):
+        websockets = [await opened(flavour, seen(flavour, backend), server.url()) for backend in (inner, outer)]
+    assert not any(ws.is_open for ws in websockets)
+    for backend in (inner, outer):
+        with pytest.raises(BackendClosed):
+            await seen(flavour, backend).open_websocket(door.url, WebSocketHandler())
+    assert door.nobody_came()
+
+
+@wrappings
+async def test_closing_the_wrapped_backend_closes_the_wrapping_one(
+    flavour: Flavour, server: Server, door: Door, wrapped: Callable[[Backend[Any]], Backend[Any]]
+) -> None:
+    inner = flavour.backend()
+    outer = wrapped(inner)
+    async with flavour.entered(inner):
+        ws = await opened(flavour, seen(flavour, outer), server.url())
+    assert not ws.is_open
+    with pytest.raises(BackendClosed):
+        await seen(flavour, outer).open_websocket(door.url, WebSocketHandler())
+    assert door.nobody_came()
+
+
+async def test_what_is_being_opened_while_the_backend_is_closed_ends_too(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def answer_late(request: bytes) -> bytes:
+        asked.set()
+        may_answer.wait(5)
+        return upgrading()(request)
+
+    peer = new_peer(answer_late)
+    async with a_backend(flavour) as backend:
+        opening = flavour.spawn(backend.open_websocket, SOON.get(peer.url), WebSocketHandler())
+        assert await flavour.call(asked.wait, 5)
+        await backend.close()
+        may_answer.set()
+        with pytest.raises(BackendClosed):
+            await opening.result()
+
+
+@in_async_flavours
+async def test_a_cancelled_leaving_ends_every_connection(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
+    ended: list[CloseInfo] = []
+    websockets: list[WebSocket[Async]] = []
+    ready = flavour.inbox()
+
+    async def use_backend() -> None:
+        backend = ObservedBackend(flavour.backend(), Watching(ended.append))
+        async with flavour.entered(backend):
+            websockets.extend([await opened(flavour, backend, new_peer().url) for _ in range(3)])
+            ready.put(None)
+            await flavour.inbox().get()
+
+    task = flavour.spawn(use_backend)
+    await ready.get()
+    for _ in range(2):  # in asyncio a cancellation comes but once: the second one is that of the closing
+        task.cancel()
+        await flavour.nothing_left_to_do()
+    count = len(ended)
+    for ws in websockets:
+        ws._programs.abort()
+    await flavour.nothing_left_to_do()
+    assert count == 3
+
+
+@pytest.mark.skipif(not has_trio, reason="trio's clock is used")
+def test_backends_close_all_at_the_same_time(new_peer: Callable[..., Peer]) -> None:
+    import trio
+    import trio.testing
+
+    from polysocket.trio import TrioBackend
+
+    clock = trio.testing.MockClock()
+
+    async def main() -> None:
+        async with TrioBackend(request=basic_request.timeouts(open=5, close=60)) as backend:
+            for _ in range(3):
+                await backend.open_websocket(new_peer().url, WebSocketHandler())
+            began = trio.current_time()
+            clock.autojump_threshold = 0.01
+        assert trio.current_time() - began == pytest.approx(60)
+
+    trio.run(main, clock=clock)
+
+
+# The handler made by an effect
+
+
+async def test_the_handler_is_made_just_before_the_websocket_is_opened(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    steps: list[str] = []
+
+    def answer(request: bytes) -> bytes:
+        steps.append("asked")
+        return upgrading()(request)
+
+    def make_handler() -> Any:
+        steps.append("made")
+        return flavour.lifted(WebSocketHandler())
+
+    peer = new_peer(answer)
+    async with a_backend(flavour, request=SOON) as backend:
+        await backend.open_websocket_f(peer.url, make_handler)
+        assert steps == ["made", "asked"]
+
+
+async def test_a_handler_that_can_not_be_made_leaves_no_connection(flavour: Flavour, door: Door) -> None:
+    def make_handler() -> Any:
+        raise ZeroDivisionError("no handler")
+
+    async with a_backend(flavour) as backend:
+        with pytest.raises(ZeroDivisionError, match="no handler"):
+            await backend.open_websocket_f(door.url, make_handler)
+    assert door.nobody_came()
+
+
+@pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "blocking"], indirect=True)
+async def test_an_effect_that_fails_leaves_no_connection(flavour: Flavour, door: Door) -> None:
+    async def fail() -> WebSocketHandler:
+        raise ZeroDivisionError("no handler")
+
+    def make_handler() -> Any:
+        if flavour.is_async:
+            return fail()
+        future: Future[WebSocketHandler] = Future()
+        future.set_exception(ZeroDivisionError("no handler"))
+        return future
+
+    async with a_backend(flavour) as backend:
+        with pytest.raises(ZeroDivisionError, match="no handler"):
+            await backend.open_websocket_f(door.url, make_handler)
+    assert door.nobody_came()
+
+
+@pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
+async def test_a_future_of_a_handler_may_come_later(flavour: Flavour, server: Server) -> None:
+    future: Future[WebSocketHandler] = Future()
+    async with a_backend(flavour) as backend:
+        opening = flavour.spawn(backend.open_websocket_f, server.url(), lambda: future)
+        future.set_result(WebSocketHandler())
+        response = await opening.result()
+        assert response.result.is_open
+
+
+async def test_an_effect_that_makes_no_handler_is_refused(flavour: Flavour, door: Door) -> None:
+    async with a_backend(flavour) as backend:
+        with pytest.raises(InvalidHandler, match="a handler is a WebSocketHandler, Listener or PipeHandler, not 5"):
+            await backend.open_websocket_f(door.url, lambda: flavour.lifted(5))
+    assert door.nobody_came()

@@ -1,0 +1,140 @@
+"""The asyncio flavour as its users call it: ``async with``, ``await``, ``async for``; tasks, time limits, TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from polysocket import Asyncio, ReceiveTimeout, WebSocket
+from polysocket import asyncio as polysocket_asyncio
+from tests.contract import wire
+from tests.contract.places import TRANSPORTS, Echo, Peer
+from tests.contract.wire import Wire
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Runner:
+    """Run a coroutine in a loop."""
+    loop_factory = None
+    if request.param == "uvloop":
+        if importlib.util.find_spec("uvloop") is None:
+            pytest.skip("uvloop is not installed")
+        import uvloop
+
+        loop_factory = uvloop.new_event_loop
+
+    def run_in_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(coroutine)
+
+    return run_in_loop
+
+
+@every_transport
+def test_async_with(run: Runner, echo: Echo) -> None:
+    async def main() -> None:
+        async with polysocket_asyncio.connect(echo.url, **echo.options()) as ws:
+            await ws.send_text("a")
+            assert await ws.receive_text() == "a"
+            assert await ws.ping() > 0
+        assert not ws.is_open
+
+    run(main())
+
+
+def test_await_and_async_for(run: Runner, peer: Peer) -> None:
+    async def main() -> None:
+        ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
+        peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
+        assert [message async for message in ws] == ["a", b"b"]
+        peer.hang_up()
+        await ws.close()
+
+    run(main())
+
+
+def test_the_loop_s_own_time_limits_lose_nothing(run: Runner, peer: Peer) -> None:
+    async def main() -> None:
+        ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
+        one, two = wire.fragments(wire.TEXT, b"one ", b"two")
+        peer.send(one)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ws.receive_text(), 0.01)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await ws.receive_text()
+            with pytest.raises(ReceiveTimeout):
+                async with asyncio.timeout(5):
+                    await ws.receive_text(timeout=0.01)
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.01):
+                    await ws.receive_text(timeout=5)
+            assert not isinstance(caught.value, ReceiveTimeout)
+        peer.send(two)
+        assert await ws.receive_text() == "one two"
+        peer.hang_up()
+        await ws.close()
+
+    run(main())
+
+
+def test_a_task_group_that_fails_ends_the_websocket_in_it(run: Runner, peer: Peer) -> None:
+    async def listen() -> None:
+        async with polysocket_asyncio.connect(peer.url, close_timeout=None) as ws:
+            await ws.receive()
+
+    async def fail() -> None:
+        await asyncio.to_thread(lambda: peer.stream)
+        raise LookupError
+
+    async def main() -> None:
+        async def both() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(listen())
+                group.create_task(fail())
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await both()
+        assert caught.group_contains(LookupError)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+    assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+def test_a_send_that_completed_is_on_its_way_even_where_the_block_is_cancelled(run: Runner, peer: Peer) -> None:
+    async def main() -> None:
+        async def block() -> None:
+            async with polysocket_asyncio.connect(peer.url) as ws:
+                await ws.send_text("sent")
+                raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await block()
+
+    run(main())
+    assert peer.rest() == [Wire(wire.TEXT, b"sent"), Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+def test_a_sender_notices_a_lost_connection_though_it_never_waits(run: Runner, peer: Peer) -> None:
+    async def send_for_ever(ws: WebSocket[Asyncio]) -> None:
+        for _ in range(100_000):
+            await ws.send_text("x")
+        raise AssertionError("it sends for ever")
+
+    async def main() -> None:
+        ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
+        peer.reset()
+        assert await ws.either(lambda: send_for_ever(ws)) is None
+        await ws.close()
+
+    run(main())

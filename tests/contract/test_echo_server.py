@@ -1,0 +1,62 @@
+"""The embedded echo server: it ends, whatever its clients do."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+
+import pytest
+
+from polysocket import basic_request, blocking
+from polysocket.testing import EchoServer
+from tests.contract.places import TRANSPORTS, Echo, Place, client_context, server_context
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+
+
+@every_transport
+@pytest.mark.timeout(20)
+def test_it_ends_with_clients_that_are_still_there(place: Place) -> None:
+    for _ in range(20):
+        with Echo(place) as echo:
+            websockets = [blocking.connect(echo.url, **echo.options()) for _ in range(3)]
+        for ws in websockets:
+            ws.close()
+
+
+@pytest.mark.timeout(20)
+def test_it_ends_with_a_client_that_has_just_connected() -> None:
+    for _ in range(200):
+        with EchoServer() as server:
+            port = int(server.url.rsplit(":", 1)[1].strip("/"))
+            client = socket.create_connection(("127.0.0.1", port))
+        client.close()
+
+
+def test_it_survives_probes(place: Place) -> None:
+    with Echo(place) as echo:
+        port = int(echo.url.rsplit(":", 1)[1].strip("/"))
+        for probe in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", b"x" * 100_000):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(probe)
+        with blocking.connect(echo.url) as ws:
+            ws.send_text("a")
+            assert ws.receive_text() == "a"
+
+
+def test_it_leaves_no_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "socket"
+    for _ in range(2):
+        with EchoServer(unix_path=path) as server, blocking.connect(server.url, unix_path=path) as ws:
+            ws.send_text("a")
+            assert ws.receive_text() == "a"
+    assert not path.exists()
+
+
+def test_it_has_limits() -> None:
+    limits = basic_request.subprotocol("chat").compress(None)
+    with EchoServer(limits=limits, ssl=server_context()) as server:
+        request = basic_request.get(server.url).subprotocol("other", "chat")
+        with blocking.connect(request, ssl=client_context()) as ws:
+            assert ws.subprotocol == "chat"
+            assert ws.response.extensions == ()

@@ -1,0 +1,121 @@
+"""Polymorphic programs, ``either`` and ``either_close``: what is written once means the same in every flavour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from polysocket import Async, Binary, Close, ConnectionLost, Text, WebSocket, WebSocketClosed, blocking, polymorphic
+from tests.contract import wire
+from tests.contract.flavours import Flavour, connected
+from tests.contract.places import Echo, Peer
+
+
+@polymorphic
+async def greet(ws: WebSocket[Async], name: str, *, greeting: str = "Hello") -> str:
+    """Greet, and give the answer."""
+    await ws.send_text(f"{greeting}, {name}!")
+    return await ws.receive_text()
+
+
+@polymorphic
+async def greet_all(ws: WebSocket[Async], *names: str) -> list[str]:
+    return [await greet(ws, name, greeting="Hi") for name in names]
+
+
+@polymorphic
+async def fail(ws: WebSocket[Async]) -> None:
+    await ws.send_text("before")
+    raise LookupError("on purpose")
+
+
+@polymorphic
+async def until_close(ws: WebSocket[Async]) -> list[object]:
+    received: list[object] = []
+    while not isinstance(frame := await ws.receive(), Close):
+        match frame:
+            case Text(payload):
+                received.append(payload)
+            case Binary(payload):
+                received.append(payload)
+            case _:
+                received.append(frame)
+    return received
+
+
+async def test_a_program_gives_its_value(flavour: Flavour, echo: Echo) -> None:
+    async with connected(flavour, echo) as ws:
+        assert await greet(ws, "you") == "Hello, you!"
+        assert await greet_all(ws, "a", "b") == ["Hi, a!", "Hi, b!"]
+    assert greet.__doc__ == "Greet, and give the answer."
+
+
+async def test_a_program_raises_its_error(flavour: Flavour, echo: Echo) -> None:
+    async with connected(flavour, echo) as ws:
+        with pytest.raises(LookupError, match="on purpose"):
+            await fail(ws)
+        assert await ws.receive_text() == "before"
+
+
+async def test_a_program_over_many_frames(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
+        assert await until_close(ws) == ["a", b"b"]
+
+
+async def test_a_program_needs_a_websocket(flavour: Flavour) -> None:
+    with pytest.raises(TypeError, match=r"greet\(\) takes a WebSocket first, not str"):
+        greet("ws", "you")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("code", [1000, 4000])
+async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer: Peer, code: int) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(wire.encode(wire.TEXT, "a") + wire.close(code, "x"))
+        assert await ws.either_close(ws.receive_text) == "a"
+        for _ in range(2):
+            assert await ws.either_close(ws.receive_text) == Close(code, "x")
+        assert await ws.either(ws.receive_text) == Close(code, "x")
+        assert await ws.either(lambda: ws.send_text("too late")) == Close(code, "x")
+
+
+async def test_either_gives_none_and_either_close_raises_where_no_close_came(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(wire.encode(wire.TEXT, "a"))
+        peer.hang_up()
+        assert await ws.either(ws.receive_text) == "a"
+        assert await ws.either(ws.receive_text) is None
+        with pytest.raises(ConnectionLost):
+            await ws.either_close(ws.receive_text)
+
+
+async def test_either_lets_other_errors_pass(flavour: Flavour, echo: Echo) -> None:
+    async with connected(flavour, echo) as ws:
+        for either in (ws.either, ws.either_close):
+            with pytest.raises(LookupError):
+                await either(lambda: fail(ws))
+
+
+async def _sleep(ws: WebSocket[Async]) -> None:
+    await asyncio.sleep(0)
+
+
+async def _suspend_within_a_block(ws: WebSocket[Async]) -> None:
+    async with ws:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("program", [_sleep, _suspend_within_a_block])
+def test_the_blocking_flavour_refuses_what_it_cannot_wait_for(
+    peer: Peer, program: Callable[[WebSocket[Async]], Coroutine[Any, Any, None]]
+) -> None:
+    ws = blocking.connect(peer.url, close_timeout=1)
+    with pytest.raises(RuntimeError, match="awaited something that is not of its flavour"):
+        polymorphic(program)(ws)
+    peer.hang_up()
+    ws.close()
+    with pytest.raises(WebSocketClosed):
+        ws.send_text("too late")

@@ -1,0 +1,422 @@
+"""What a user's editor and type checker see, flavour by flavour; read by mypy and pyright, never run.
+
+Nothing here is an error in their strict modes, and each ``assert_type`` holds in both.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar, assert_never, assert_type
+
+import polysocket.asyncio
+import polysocket.blocking
+import polysocket.threaded
+import polysocket.trio
+from polysocket import (
+    Async,
+    Asyncio,
+    Binary,
+    Blocking,
+    Close,
+    CloseCause,
+    CloseCode,
+    CloseInfo,
+    DataFrame,
+    Deflate,
+    Frame,
+    Headers,
+    MessageTooBig,
+    Ping,
+    Pong,
+    Request,
+    Response,
+    Side,
+    Text,
+    Threaded,
+    Trio,
+    UpgradeRejected,
+    WebSocket,
+    WebSocketClosed,
+    WebSocketURL,
+    basic_request,
+    polymorphic,
+)
+from polysocket.websocket import Opening
+
+T_co = TypeVar("T_co", covariant=True)
+
+# Every method, in each flavour
+
+
+def in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
+    assert_type(ws.receive(), Frame | Close)
+    assert_type(ws.receive_data_frame(), DataFrame)
+    assert_type(ws.receive_text_frame(), Text)
+    assert_type(ws.receive_binary_frame(), Binary)
+    assert_type(ws.receive_text(), str)
+    assert_type(ws.receive_binary(), bytes)
+    assert_type(ws.receive_message(), str | bytes)
+    assert_type(ws.send(Text("a")), None)
+    assert_type(ws.send_text("a"), None)
+    assert_type(ws.send_binary(b"a"), None)
+    assert_type(ws.ping(), float)
+    assert_type(ws.pong(), None)
+    assert_type(ws.close(), None)
+    assert_type(ws.either_close(ws.receive_text), str | Close)
+    assert_type(ws.either(ws.receive_text), str | Close | None)
+    for message in ws:
+        assert_type(message, str | bytes)
+    assert_type(iter(ws), Iterator[str | bytes])
+    with ws as same:
+        assert_type(same, WebSocket[Blocking])
+
+
+def in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
+    assert_type(ws.receive(), Future[Frame | Close])
+    assert_type(ws.receive_data_frame(), Future[DataFrame])
+    assert_type(ws.receive_text_frame(), Future[Text])
+    assert_type(ws.receive_binary_frame(), Future[Binary])
+    assert_type(ws.receive_text(), Future[str])
+    assert_type(ws.receive_binary(), Future[bytes])
+    assert_type(ws.receive_message(), Future[str | bytes])
+    assert_type(ws.send(Text("a")), Future[None])
+    assert_type(ws.send_text("a"), Future[None])
+    assert_type(ws.send_binary(b"a"), Future[None])
+    assert_type(ws.ping(), Future[float])
+    assert_type(ws.pong(), Future[None])
+    assert_type(ws.close(), Future[None])
+    assert_type(ws.either_close(ws.receive_text), Future[str | Close])
+    assert_type(ws.either(ws.receive_text), Future[str | Close | None])
+    assert_type(ws.receive_text().result(), str)
+    with ws as same:
+        assert_type(same, WebSocket[Threaded])
+
+
+async def in_the_asyncio_flavour(ws: WebSocket[Asyncio]) -> None:
+    await assert_type(ws.receive(), Coroutine[Any, Any, Frame | Close])
+    await assert_type(ws.receive_data_frame(), Coroutine[Any, Any, DataFrame])
+    await assert_type(ws.receive_text_frame(), Coroutine[Any, Any, Text])
+    await assert_type(ws.receive_binary_frame(), Coroutine[Any, Any, Binary])
+    await assert_type(ws.receive_text(), Coroutine[Any, Any, str])
+    await assert_type(ws.receive_binary(), Coroutine[Any, Any, bytes])
+    await assert_type(ws.receive_message(), Coroutine[Any, Any, str | bytes])
+    await assert_type(ws.send(Text("a")), Coroutine[Any, Any, None])
+    await assert_type(ws.send_text("a"), Coroutine[Any, Any, None])
+    await assert_type(ws.send_binary(b"a"), Coroutine[Any, Any, None])
+    await assert_type(ws.ping(), Coroutine[Any, Any, float])
+    await assert_type(ws.pong(), Coroutine[Any, Any, None])
+    await assert_type(ws.close(), Coroutine[Any, Any, None])
+    await assert_type(ws.either_close(ws.receive_text), Coroutine[Any, Any, str | Close])
+    await assert_type(ws.either(ws.receive_text), Coroutine[Any, Any, str | Close | None])
+    assert_type(await ws.receive(), Frame | Close)
+    assert_type(await ws.receive_text(), str)
+    assert_type(await ws.ping(), float)
+    assert_type(await ws.either_close(ws.receive_binary), bytes | Close)
+    async for message in ws:
+        assert_type(message, str | bytes)
+    assert_type(aiter(ws), AsyncIterator[str | bytes])
+    async with ws as same:
+        assert_type(same, WebSocket[Asyncio])
+
+
+async def in_the_trio_flavour(ws: WebSocket[Trio]) -> None:
+    await assert_type(ws.receive(), Coroutine[Any, Any, Frame | Close])
+    await assert_type(ws.receive_data_frame(), Coroutine[Any, Any, DataFrame])
+    await assert_type(ws.receive_text_frame(), Coroutine[Any, Any, Text])
+    await assert_type(ws.receive_binary_frame(), Coroutine[Any, Any, Binary])
+    await assert_type(ws.receive_text(), Coroutine[Any, Any, str])
+    await assert_type(ws.receive_binary(), Coroutine[Any, Any, bytes])
+    await assert_type(ws.receive_message(), Coroutine[Any, Any, str | bytes])
+    await assert_type(ws.send(Text("a")), Coroutine[Any, Any, None])
+    await assert_type(ws.send_text("a"), Coroutine[Any, Any, None])
+    await assert_type(ws.send_binary(b"a"), Coroutine[Any, Any, None])
+    await assert_type(ws.ping(), Coroutine[Any, Any, float])
+    await assert_type(ws.pong(), Coroutine[Any, Any, None])
+    await assert_type(ws.close(), Coroutine[Any, Any, None])
+    await assert_type(ws.either_close(ws.receive_text), Coroutine[Any, Any, str | Close])
+    await assert_type(ws.either(ws.receive_text), Coroutine[Any, Any, str | Close | None])
+    async for message in ws:
+        assert_type(message, str | bytes)
+    async with ws as same:
+        assert_type(same, WebSocket[Trio])
+
+
+def what_needs_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:
+    assert_type(ws.is_open, bool)
+    assert_type(ws.subprotocol, str | None)
+    assert_type(ws.close_info, CloseInfo | None)
+    assert_type(ws.response, Response)
+    assert_type(ws.response.status, int)
+    assert_type(ws.response.reason, str)
+    assert_type(ws.response.body, bytes)
+    assert_type(ws.response.extensions, tuple[str, ...])
+    assert_type(ws.response.headers, Headers)
+    assert_type(ws.response.headers["Set-Cookie"], str)
+    assert_type(ws.response.headers.get("Set-Cookie"), str | None)
+    assert_type(ws.response.headers.get_all("Set-Cookie"), list[str])
+
+
+# Arguments, with their names and defaults
+
+
+class Receives(Protocol[T_co]):
+    def __call__(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> T_co: ...
+
+
+class Sends(Protocol[T_co]):
+    def __call__(self, frame: Frame | Close, is_continuation: bool = False) -> T_co: ...
+
+
+class SendsText(Protocol[T_co]):
+    def __call__(self, text: str) -> T_co: ...
+
+
+class SendsBinary(Protocol[T_co]):
+    def __call__(self, data: bytes) -> T_co: ...
+
+
+class Pings(Protocol[T_co]):
+    def __call__(self, payload: bytes | None = None, *, timeout: float | None = None) -> T_co: ...
+
+
+class Pongs(Protocol[T_co]):
+    def __call__(self, payload: bytes = b"") -> T_co: ...
+
+
+class Closes(Protocol[T_co]):
+    def __call__(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> T_co: ...
+
+
+def arguments_of_the_blocking_flavour(ws: WebSocket[Blocking]) -> list[object]:
+    receive: Receives[Frame | Close] = ws.receive
+    receive_data_frame: Receives[DataFrame] = ws.receive_data_frame
+    receive_text_frame: Receives[Text] = ws.receive_text_frame
+    receive_binary_frame: Receives[Binary] = ws.receive_binary_frame
+    receive_text: Receives[str] = ws.receive_text
+    receive_binary: Receives[bytes] = ws.receive_binary
+    receive_message: Receives[str | bytes] = ws.receive_message
+    send: Sends[None] = ws.send
+    send_text: SendsText[None] = ws.send_text
+    send_binary: SendsBinary[None] = ws.send_binary
+    ping: Pings[float] = ws.ping
+    pong: Pongs[None] = ws.pong
+    close: Closes[None] = ws.close
+    receiving = [receive, receive_data_frame, receive_text_frame, receive_binary_frame, receive_text, receive_binary]
+    return [*receiving, receive_message, send, send_text, send_binary, ping, pong, close]
+
+
+def arguments_of_the_trio_flavour(ws: WebSocket[Trio]) -> list[object]:
+    receive: Receives[Coroutine[Any, Any, Frame | Close]] = ws.receive
+    receive_text: Receives[Coroutine[Any, Any, str]] = ws.receive_text
+    send: Sends[Coroutine[Any, Any, None]] = ws.send
+    ping: Pings[Coroutine[Any, Any, float]] = ws.ping
+    close: Closes[Coroutine[Any, Any, None]] = ws.close
+    return [receive, receive_text, send, ping, close]
+
+
+async def arguments_by_name(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
+    assert_type(blocking.receive_text(pong_on_ping=False, timeout=0.5), str)
+    assert_type(await asyncio.receive_text(pong_on_ping=False, timeout=None), str)
+    blocking.send(frame=Binary(b"a", final=False), is_continuation=True)
+    await asyncio.send(frame=Close(CloseCode.GOING_AWAY, "bye"))
+    assert_type(blocking.ping(payload=b"a", timeout=1), float)
+    blocking.close(code=4000, reason="bye")
+    await asyncio.close(1000, "bye")
+
+
+# connect
+
+
+def connect_in_the_blocking_flavour() -> str:
+    assert_type(polysocket.blocking.connect("ws://localhost"), WebSocket[Blocking])
+    with polysocket.blocking.connect(basic_request.get("ws://localhost")) as ws:
+        assert_type(ws, WebSocket[Blocking])
+        return ws.receive_text()
+
+
+async def connect_in_the_asyncio_flavour() -> str:
+    assert_type(polysocket.asyncio.connect("ws://localhost"), Opening[Asyncio])
+    assert_type(await polysocket.asyncio.connect("ws://localhost"), WebSocket[Asyncio])
+    async with polysocket.asyncio.connect(basic_request.get("ws://localhost")) as ws:
+        assert_type(ws, WebSocket[Asyncio])
+        return await ws.receive_text()
+
+
+async def connect_in_the_trio_flavour() -> str:
+    assert_type(polysocket.trio.connect("ws://localhost"), Opening[Trio])
+    assert_type(await polysocket.trio.connect("ws://localhost"), WebSocket[Trio])
+    async with polysocket.trio.connect(basic_request.get("ws://localhost")) as ws:
+        assert_type(ws, WebSocket[Trio])
+        return await ws.receive_text()
+
+
+def connect_in_the_threaded_flavour() -> Future[str]:
+    assert_type(polysocket.threaded.connect("ws://localhost"), Future[WebSocket[Threaded]])
+    ws = polysocket.threaded.connect(basic_request.get("ws://localhost")).result()
+    assert_type(ws, WebSocket[Threaded])
+    return ws.receive_text()
+
+
+def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path: os.PathLike[str]) -> None:
+    polysocket.blocking.connect(
+        "wss://localhost",
+        compression=Deflate(level=9),
+        max_message_size=1000,
+        open_timeout=1,
+        close_timeout=0.5,
+        ssl=context,
+        sock=sock,
+        unix_path=path,
+    )
+    polysocket.asyncio.connect(
+        "ws://localhost",
+        compression=None,
+        max_message_size=None,
+        open_timeout=None,
+        close_timeout=None,
+        ssl=None,
+        sock=None,
+        unix_path=None,
+    )
+    polysocket.trio.connect("ws://localhost", unix_path="/run/server")
+    polysocket.threaded.connect("ws://localhost", unix_path=pathlib.Path("/run/server"))
+
+
+# Polymorphic programs
+
+
+@polymorphic
+async def login(ws: WebSocket[Async], user: str, *, token: str | None = None) -> int:
+    await ws.send_text(f"{user} {token}")
+    assert_type(await ws.receive_text(), str)
+    assert_type(await ws.either_close(ws.receive_text), str | Close)
+    async for message in ws:
+        assert_type(message, str | bytes)
+    return len(await ws.receive_binary())
+
+
+@polymorphic
+async def receive_all(ws: WebSocket[Async], count: int = 1) -> dict[str, list[Frame | Close]]:
+    assert_type(await login(ws, "me"), int)  # a program within another
+    return {"received": [await ws.receive() for _ in range(count)]}
+
+
+@polymorphic
+async def refuse(ws: WebSocket[Async], reason: str) -> None:
+    await ws.close(CloseCode.POLICY_VIOLATION, reason)
+    raise PermissionError(reason)
+
+
+def polymorphic_in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
+    assert_type(login(ws, "me"), int)
+    assert_type(login(ws, user="me", token="secret"), int)
+    assert_type(receive_all(ws), dict[str, list[Frame | Close]])
+    assert_type(receive_all(ws, count=2), dict[str, list[Frame | Close]])
+    assert_type(refuse(ws, "no"), None)
+
+
+async def polymorphic_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: WebSocket[Trio]) -> None:
+    await assert_type(login(asyncio, "me"), Coroutine[Any, Any, int])
+    assert_type(await login(asyncio, "me", token="secret"), int)
+    assert_type(await login(trio, user="me"), int)
+    assert_type(await receive_all(trio, 2), dict[str, list[Frame | Close]])
+    assert_type(await refuse(trio, reason="no"), None)
+
+
+def polymorphic_in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
+    assert_type(login(ws, "me"), Future[int])
+    assert_type(receive_all(ws).result(), dict[str, list[Frame | Close]])
+
+
+def programs_are_values(blocking: WebSocket[Blocking]) -> int:
+    programs: dict[str, polymorphic[[str], None]] = {"refuse": refuse}
+    programs["refuse"](blocking, "no")
+    run: Callable[[WebSocket[Blocking], str], int] = login
+    return run(blocking, "me")
+
+
+# either, with whatever is called
+
+
+async def either_in_every_flavour(
+    blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio], threaded: WebSocket[Threaded]
+) -> None:
+    assert_type(blocking.either(lambda: login(blocking, "me")), int | Close | None)
+    assert_type(blocking.either_close(lambda: blocking.receive_text(timeout=1)), str | Close)
+    assert_type(await asyncio.either(lambda: login(asyncio, "me")), int | Close | None)
+    assert_type(await asyncio.either_close(lambda: asyncio.receive_text(timeout=1)), str | Close)
+    assert_type(threaded.either(lambda: login(threaded, "me")), Future[int | Close | None])
+
+
+# Values
+
+
+def every_frame(frame: Frame | Close) -> str | bytes | int:
+    match frame:
+        case Text(payload, final=False):
+            assert_type(payload, str)
+            return payload
+        case Text(payload) | Binary(payload):
+            assert_type(payload, str | bytes)
+            return payload
+        case Ping(payload) | Pong(payload):
+            assert_type(payload, bytes)
+            return payload
+        case Close(code, reason):
+            assert_type(reason, str)
+            return code
+    assert_never(frame)
+
+
+def both_kinds_of_data(frame: DataFrame) -> str | bytes:
+    match frame:
+        case Text():
+            return frame.payload
+        case Binary():
+            return frame.payload
+    assert_never(frame)
+
+
+def requests() -> None:
+    request = (
+        basic_request.get("wss://localhost/chat?a=b")
+        .header("X-Word", "one")
+        .header("X-Word", "two", replace_existing=True)
+        .with_headers({"X-A": "1"})
+        .with_headers([("X-A", "2"), ("X-A", "3")])
+        .subprotocol("chat", "superchat")
+        .origin("https://localhost")
+        .basic_auth("me", "secret")
+        .bearer_auth("token")
+        .cookie("session", "1")
+        .compress(Deflate(client_max_window_bits=12, server_no_context_takeover=True))
+        .compress(None)
+        .follow_redirects(0)
+    )
+    assert_type(request, Request)
+    assert_type(request.url, WebSocketURL | None)
+    assert_type(request.headers, Headers)
+    assert_type(request.subprotocols, tuple[str, ...])
+    assert_type(request.compression, Deflate | None)
+    assert_type(request.open_timeout, float | None)
+    assert_type(request.max_message_size, int | None)
+
+
+def errors(ws: WebSocket[Blocking]) -> None:
+    try:
+        ws.receive()
+    except MessageTooBig as error:
+        assert_type(error.limit, int)
+    except WebSocketClosed as error:
+        assert_type(error.close, Close | None)
+        assert_type(error.close_info, CloseInfo)
+        assert_type(error.close_info.began, Side)
+        assert_type(error.close_info.cause, CloseCause)
+        assert_type(error.close_info.received, Close | None)
+    except UpgradeRejected as error:
+        assert_type(error.response, Response)

@@ -1,0 +1,215 @@
+"""What must be an error in a user's editor: read by mypy and pyright, never run.
+
+Each wrong line says so to both checkers by a comment of its own, with the rule that finds it. In strict mode a comment
+that is not needed is an error itself: so each of these lines has its error, from both, and no other line has one.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import polysocket.asyncio
+import polysocket.blocking
+import polysocket.trio
+from polysocket import (
+    Async,
+    Asyncio,
+    Blocking,
+    Close,
+    Deflate,
+    Frame,
+    Ping,
+    Text,
+    Threaded,
+    Trio,
+    WebSocket,
+    basic_request,
+    polymorphic,
+)
+
+# The result of one flavour, used as that of another
+
+
+async def await_what_is_there(ws: WebSocket[Blocking]) -> None:
+    await ws.receive_text()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ws.ping()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ws.send_text("a")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ws.close()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await polysocket.blocking.connect("ws://localhost")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def forget_to_await(ws: WebSocket[Asyncio]) -> None:
+    ws.receive_text().upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    ws.send_text("a")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    ws.close()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    round_trip: float = ws.ping()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(round_trip)
+    if ws.receive_text() == "a":  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+        print("never")
+    polysocket.asyncio.connect("ws://localhost").send_text("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+async def forget_to_await_in_trio(ws: WebSocket[Trio]) -> str:
+    ws.receive_binary().hex()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    ws.send(Text("a"))  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    return ws.receive_text()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
+def forget_the_result_of_a_future(ws: WebSocket[Threaded]) -> None:
+    ws.receive_text().upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    round_trip: float = ws.ping()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(round_trip)
+
+
+# The wrong with and for
+
+
+def with_an_asynchronous_websocket(ws: WebSocket[Asyncio]) -> None:
+    with ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    with polysocket.asyncio.connect("ws://localhost"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    with polysocket.trio.connect("ws://localhost"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    for _ in ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+
+
+async def async_with_a_blocking_websocket(ws: WebSocket[Blocking]) -> None:
+    async with ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async with polysocket.blocking.connect("ws://localhost"):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async for _ in ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+
+
+def a_threaded_websocket_has_no_iteration(ws: WebSocket[Threaded]) -> None:
+    for _ in ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+
+
+# Options
+
+
+def wrong_options() -> None:
+    polysocket.blocking.connect("ws://localhost", max_size=1000)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    polysocket.blocking.connect("ws://localhost", timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    polysocket.asyncio.connect("ws://localhost", headers={"X-A": "1"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    polysocket.trio.connect("ws://localhost", subprotocols=["chat"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    polysocket.blocking.connect("ws://localhost", compression=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.asyncio.connect("ws://localhost", compression="deflate")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.trio.connect("ws://localhost", open_timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.connect("ws://localhost", max_message_size=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.asyncio.connect("ws://localhost", ssl=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.trio.connect("ws://localhost", sock=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.connect("ws://localhost", unix_path=b"/run/server")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.connect(b"ws://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.connect(url_or_request="ws://localhost")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    polysocket.blocking.connect()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# Arguments
+
+
+def wrong_frames(ws: WebSocket[Blocking]) -> None:
+    ws.send("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send(b"a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send(Text(b"a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send(Ping("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send(Close("1000"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send(Text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send_text(b"a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send_binary("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.ping("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.pong("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.close("bye")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.close(1000, b"bye")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def wrong_arguments(ws: WebSocket[Asyncio]) -> None:
+    await ws.receive_text(5)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.receive_text(time_out=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.receive(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await ws.send_text()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.send_text("a", "b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.send(Text("a"), continuation=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.ping(b"a", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# Polymorphic programs
+
+
+@polymorphic
+async def login(ws: WebSocket[Async], user: str, *, token: str = "") -> int:
+    await ws.send_text(user + token)
+    return 5
+
+
+def wrong_arguments_of_a_program(ws: WebSocket[Blocking]) -> None:
+    login(ws)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    login(ws, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login(ws, "me", "secret")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    login(ws, name="me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    login(ws, "me", token=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login("me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    login(basic_request, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def wrong_results_of_a_program(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
+    await login(blocking, "me")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    login(asyncio, "me")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    number: int = login(asyncio, "me")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    text: str = login(blocking, "me")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(number, text)
+
+
+@polymorphic
+async def forgetful(ws: WebSocket[Async]) -> str:
+    ws.send_text("a")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    login(ws, "me")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    with ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    return ws.receive_text()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
+@polymorphic  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def not_a_coroutine_function(ws: WebSocket[Async]) -> str:
+    return "a"
+
+
+# either
+
+
+async def wrong_calls_of_either(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
+    blocking.either(blocking.receive_text())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    blocking.either(blocking.send_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    text: str = blocking.either_close(blocking.receive_text)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    await asyncio.either(asyncio.receive_text())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await asyncio.either(blocking.receive_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    other: str = await asyncio.either_close(asyncio.receive_text)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(text, other)
+
+
+# Values
+
+
+def wrong_values(ws: WebSocket[Blocking]) -> None:
+    basic_request.get(b"ws://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    basic_request.header("X-A", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    basic_request.subprotocol(["chat"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    basic_request.bearer_auth(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    basic_request.compress(True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Deflate(level="9")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.is_open = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    ws.response.status = 200  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    Text("a").payload = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    ws.receive_text().decode()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def not_every_frame(frame: Frame | Close) -> str:
+    match frame:
+        case Text(payload):
+            return payload
+        case _:
+            assert_never(frame)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
