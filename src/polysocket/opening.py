@@ -19,9 +19,8 @@ from polysocket.core.handshake import (
     ClientHandshake,
     ServerHandshake,
     Upgraded,
-    is_redirect,
-    redirected,
 )
+from polysocket.core.redirect import is_redirect, redirected
 from polysocket.effect import Effect, Link
 from polysocket.errors import (
     ConnectFailed,

@@ -184,6 +184,8 @@ def _ascii_host(host: str, shown: str) -> str:
         raise InvalidURL(f"{shown!r} has a host that is no domain name: IDNA does not know it") from error
     if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
         raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
+    if not re.fullmatch(r"[0-9A-Za-z.:_~!$&'()*+,;=%-]+", ascii_host):  # RFC 3986 §3.2.2
+        raise InvalidURL(f"{shown!r} has a host that is no domain name: it has a character that no host has")
     return ascii_host
 
 

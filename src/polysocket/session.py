@@ -29,6 +29,7 @@ from polysocket.errors import (
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
 from polysocket.observing import Observation, guarded
+from polysocket.pings import Pings
 from polysocket.reading import Reading, wake
 from polysocket.request import Response, check_timeout
 
@@ -58,7 +59,7 @@ class Session:
         self._has_read_ahead = effect.event()
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
         self._message_owner: object = None
-        self._pings: list[_Ping] = []
+        self._pings = Pings(effect.now)
         self._due_pong: Pong | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
@@ -288,9 +289,8 @@ class Session:
         Raises :class:`ReceiveTimeout`, and else as :meth:`send`.
         """
         check_timeout(timeout)
-        ping = _Ping(os.urandom(4) if payload is None else payload, self._effect.now)
         with self._lock:
-            self._pings.append(ping)
+            ping = self._pings.begin(os.urandom(4) if payload is None else payload)
         try:
             async with self._effect.time_limit(timeout):
                 await self.send(Ping(ping.payload))
@@ -299,8 +299,7 @@ class Session:
             raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
         finally:
             with self._lock:
-                if ping in self._pings:
-                    self._pings.remove(ping)
+                self._pings.forget(ping)
         if ping.seconds is None:
             raise self._connection.error()
         return ping.seconds
@@ -391,7 +390,7 @@ class Session:
         if self._pings or self._buffer is not None:
             for frame in list(islice(self._connection.frames, known, None)):
                 if isinstance(frame, Pong):
-                    self._match_pong(frame.payload)
+                    self._pings.answer(frame.payload)
                 elif isinstance(frame, Ping) and self._buffer is not None:
                     self._due_pong = Pong(frame.payload)
                     self._send_due_pong()
@@ -401,15 +400,6 @@ class Session:
                 self._connection.overflow(self._buffer.frames)
         self._settle()
         self._send_due_pong()
-
-    def _match_pong(self, payload: bytes) -> None:
-        for position, ping in enumerate(self._pings):
-            if ping.payload == payload:
-                # RFC 6455 §5.5.3: a Pong may answer only the latest of several Pings, and so answers the earlier ones.
-                for answered in self._pings[: position + 1]:
-                    answered.answer()
-                del self._pings[: position + 1]
-                return
 
     def _has_ended(self) -> bool:
         return self._connection.state not in (State.OPEN, State.CLOSE_SENT)
@@ -489,19 +479,6 @@ class Session:
 
 
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)
-
-
-class _Ping:
-    """A Ping that waits for its Pong."""
-
-    def __init__(self, payload: bytes, now: Callable[[], float]) -> None:
-        self.payload = payload
-        self.seconds: float | None = None
-        self._now = now
-        self._sent = now()
-
-    def answer(self) -> None:
-        self.seconds = self._now() - self._sent
 
 
 def _name(kind: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:

@@ -80,7 +80,7 @@ class Conversation:
         self._socket.close()
 
     def wait_for_the_end(self) -> None:
-        """Read until the client closes; what it sent is in ``received``. Behind its Close, end first (RFC 6455 §7.1.1)."""
+        """Read until the client closes; its bytes are ``received``. Behind its Close, end first (RFC 6455 §7.1.1)."""
         if self._socket.fileno() == -1:
             return
         with contextlib.suppress(ConnectionError):  # it had not read all that was sent

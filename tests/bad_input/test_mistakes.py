@@ -219,7 +219,7 @@ def test_an_option_that_can_not_be_used_is_named_with_its_value(
         ("sock", "socket"),
         ("unix_path", 5),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_an_option_of_another_type_is_named_with_its_value(flavour: Flavour, name: str, value: Any) -> None:
     options: dict[str, Any] = {name: value}
@@ -332,7 +332,7 @@ any_greet: Any = greet
     [
         (lambda: any_greet("me"), "not str"),
         (lambda: any_greet(None, "me"), "not NoneType"),
-        (lambda: any_greet(), ""),
+        (any_greet, ""),
         (lambda: any_greet(name="me"), ""),
     ],
     ids=["another", "None", "nothing", "only its own"],
@@ -359,13 +359,16 @@ class Yielding:
         yield
 
 
+anything: Any = Yielding()
+
+
 def test_a_program_that_awaits_something_else_is_told_so_in_the_blocking_flavour() -> None:
     with (
         Peer(upgrading()) as peer,
         blocking.connect(peer.url) as ws,
         pytest.raises(RuntimeError) as caught,
     ):
-        wait_for_another_library(ws, Yielding())
+        wait_for_another_library(ws, anything)
     says(caught.value, "wait_for_another_library awaited", "may await only the websocket's methods")
 
 

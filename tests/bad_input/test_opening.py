@@ -325,8 +325,10 @@ WRONG_LOCATIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "two": (("/a", "/b"), "the server answered 302 Found, which needs one Location, but it has 2"),
     "of another scheme": (
         ("ftp://example.com/",),
-        "the server answered 302 Found with a Location that can't be used: "
-        "'ftp://example.com/' is no WebSocket URL: it must begin with ws:// or wss://",
+        (
+            "the server answered 302 Found with a Location that can't be used: "
+            "'ftp://example.com/' is no WebSocket URL: it must begin with ws:// or wss://"
+        ),
     ),
     "with a user": (
         ("ws://me:secret@localhost/a",),

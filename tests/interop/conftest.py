@@ -20,9 +20,9 @@ from polysocket import Deflate, Request, basic_request
 from polysocket.opening import ConnectOptions
 from tests.interop.flavours import FLAVOURS, Flavour
 from tests.interop.leaks import nothing_left_behind
-from tests.interop.servers import SERVERS
 
-PROGRAM = pathlib.Path(__file__).with_name("servers.py")
+ROOT = pathlib.Path(__file__).parents[2]
+SERVERS = ["websockets_threads", "websockets_asyncio", "aiohttp", "hypercorn"]
 TOO_LONG = 10  # seconds for a server to end
 
 TRANSPORTS = ["ws", "wss", "unix"] if hasattr(socket, "AF_UNIX") else ["ws", "wss"]
@@ -45,7 +45,7 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, as :mod:`tests.interop.servers` describes it."""
+    """A running server, as :mod:`tests.interop.servers.paths` describes it."""
 
     name: str
     ports: dict[str, int]
@@ -97,7 +97,8 @@ def running(name: str, folder: pathlib.Path, certificate: pathlib.Path) -> Itera
     with (
         complaints.open("w") as log,
         subprocess.Popen(
-            [sys.executable, PROGRAM, name, certificate, folder / name],
+            [sys.executable, "-m", f"tests.interop.servers.{name}", certificate, folder / name],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -16,15 +16,11 @@ from polysocket import Request, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.opening import ConnectOptions
 
-has_trio = importlib.util.find_spec("trio") is not None
-has_uvloop = importlib.util.find_spec("uvloop") is not None
-if has_trio:
+if importlib.util.find_spec("trio") is not None:
     import trio
     import trio.testing
 
     from polysocket import trio as polysocket_trio
-if has_uvloop:
-    import uvloop
 
 T = TypeVar("T")
 
@@ -131,7 +127,9 @@ FLAVOURS: dict[str, Flavour] = {
     "threaded": ThreadedFlavour(),
     "asyncio": AsyncioFlavour(),
 }
-if has_uvloop:
+if importlib.util.find_spec("uvloop") is not None:
+    import uvloop
+
     FLAVOURS["uvloop"] = AsyncioFlavour(uvloop.new_event_loop)
-if has_trio:
+if importlib.util.find_spec("trio") is not None:
     FLAVOURS["trio"] = TrioFlavour()

@@ -27,9 +27,9 @@ def nothing_left_behind() -> Iterator[None]:
 def _open_sockets() -> set[tuple[int, int]]:
     sockets: set[tuple[int, int]] = set()
     folder = pathlib.Path("/dev/fd")
-    for name in os.listdir(folder) if folder.exists() else ():
+    for path in folder.iterdir() if folder.exists() else ():
         with contextlib.suppress(OSError):  # that by which the folder is read is closed by now
-            status = os.fstat(int(name))
+            status = os.fstat(int(path.name))
             if stat.S_ISSOCK(status.st_mode):
-                sockets.add((int(name), status.st_ino))
+                sockets.add((int(path.name), status.st_ino))
     return sockets

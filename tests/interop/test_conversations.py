@@ -9,6 +9,7 @@ import json
 import math
 import secrets
 import socket
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from polysocket import (
 )
 from tests.interop.conftest import Place, Server
 from tests.interop.flavours import Flavour
-from tests.interop.servers import ANSWERED, CLOSE_CODE, CLOSE_REASON, COUNT
+from tests.interop.servers.paths import ANSWERED, CLOSE_CODE, CLOSE_REASON, COUNT
 
 MIB = 1024 * 1024
 
@@ -177,7 +178,7 @@ def test_a_given_socket_sends_without_delay(flavour: Flavour, servers: dict[str,
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
     sock.connect(("127.0.0.1", place.server.ports["ws"]))
     with sock.dup() as same:
-        flavour.open(place.request("/echo"), exchange, ["Hello!"], sock=sock)
+        flavour.open(place.request("/echo"), exchange, SHORT, sock=sock)
         assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -210,7 +211,8 @@ OFFERS = {
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
 def test_every_parameter_of_compression_is_understood(flavour: Flavour, server: Server, offer: Deflate) -> None:
     place = server.reached_by("ws", offer)
-    messages: list[Message] = ["again and again " * 100] * 3 + [secrets.token_bytes(5000), b"", "again " * 10_000]
+    again = "again and again " * 100
+    messages: list[Message] = [again, again, again, secrets.token_bytes(5000), b"", "again " * 10_000]
     flavour.open(place.request("/echo"), exchange, messages, **place.options)
 
 
@@ -283,12 +285,12 @@ def test_a_closing_of_the_server_has_its_code_and_reason(flavour: Flavour, place
 
 
 @polymorphic
-async def close(ws: WebSocket[Async], *args: int | str) -> CloseInfo | None:
+async def close(ws: WebSocket[Async], *args: Any) -> CloseInfo | None:
     await ws.close(*args)
     return ws.close_info
 
 
-CLOSES: dict[str, tuple[tuple[int | str, ...], Close]] = {
+CLOSES: dict[str, tuple[tuple[Any, ...], Close]] = {
     "by default": ((), Close(1000)),
     "with a code": ((4321,), Close(4321)),
     "with a code and a reason": ((3000, "good night, café"), Close(3000, "good night, café")),
@@ -303,7 +305,7 @@ def seen_by_the_application(server: Server, close: Close) -> list[object]:
 
 @pytest.mark.parametrize(("args", "sent"), CLOSES.values(), ids=CLOSES)
 def test_the_server_sees_how_the_client_closes(
-    flavour: Flavour, by_tcp: Place, args: tuple[int | str, ...], sent: Close
+    flavour: Flavour, by_tcp: Place, args: tuple[Any, ...], sent: Close
 ) -> None:
     key = secrets.token_hex()
     info = flavour.open(by_tcp.request(f"/closing/{key}"), close, *args, **by_tcp.options)

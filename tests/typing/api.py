@@ -240,7 +240,7 @@ def connect_in_the_blocking_flavour() -> str:
 
 
 async def connect_in_the_asyncio_flavour() -> str:
-    assert_type(polysocket.asyncio.connect("ws://localhost"), Opening[Asyncio])
+    await assert_type(polysocket.asyncio.connect("ws://localhost"), Opening[Asyncio])
     assert_type(await polysocket.asyncio.connect("ws://localhost"), WebSocket[Asyncio])
     async with polysocket.asyncio.connect(basic_request.get("ws://localhost")) as ws:
         assert_type(ws, WebSocket[Asyncio])
@@ -248,7 +248,7 @@ async def connect_in_the_asyncio_flavour() -> str:
 
 
 async def connect_in_the_trio_flavour() -> str:
-    assert_type(polysocket.trio.connect("ws://localhost"), Opening[Trio])
+    await assert_type(polysocket.trio.connect("ws://localhost"), Opening[Trio])
     assert_type(await polysocket.trio.connect("ws://localhost"), WebSocket[Trio])
     async with polysocket.trio.connect(basic_request.get("ws://localhost")) as ws:
         assert_type(ws, WebSocket[Trio])
@@ -262,7 +262,7 @@ def connect_in_the_threaded_flavour() -> Future[str]:
     return ws.receive_text()
 
 
-def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path: os.PathLike[str]) -> None:
+async def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path: os.PathLike[str]) -> None:
     polysocket.blocking.connect(
         "wss://localhost",
         compression=Deflate(level=9),
@@ -273,7 +273,7 @@ def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path: os.Pa
         sock=sock,
         unix_path=path,
     )
-    polysocket.asyncio.connect(
+    await polysocket.asyncio.connect(
         "ws://localhost",
         compression=None,
         max_message_size=None,
@@ -283,7 +283,7 @@ def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path: os.Pa
         sock=None,
         unix_path=None,
     )
-    polysocket.trio.connect("ws://localhost", unix_path="/run/server")
+    await polysocket.trio.connect("ws://localhost", unix_path="/run/server")
     polysocket.threaded.connect("ws://localhost", unix_path=pathlib.Path("/run/server"))
 
 

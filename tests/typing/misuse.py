@@ -46,7 +46,7 @@ async def forget_to_await(ws: WebSocket[Asyncio]) -> None:
     print(round_trip)
     if ws.receive_text() == "a":  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
         print("never")
-    polysocket.asyncio.connect("ws://localhost").send_text("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    await polysocket.asyncio.connect("ws://localhost").send_text("a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 async def forget_to_await_in_trio(ws: WebSocket[Trio]) -> str:
@@ -92,17 +92,17 @@ def a_threaded_websocket_has_no_iteration(ws: WebSocket[Threaded]) -> None:
 # Options
 
 
-def wrong_options() -> None:
+async def wrong_options() -> None:
     polysocket.blocking.connect("ws://localhost", max_size=1000)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     polysocket.blocking.connect("ws://localhost", timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    polysocket.asyncio.connect("ws://localhost", headers={"X-A": "1"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    polysocket.trio.connect("ws://localhost", subprotocols=["chat"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await polysocket.asyncio.connect("ws://localhost", headers={"X-A": "1"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await polysocket.trio.connect("ws://localhost", subprotocols=["chat"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     polysocket.blocking.connect("ws://localhost", compression=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    polysocket.asyncio.connect("ws://localhost", compression="deflate")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    polysocket.trio.connect("ws://localhost", open_timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await polysocket.asyncio.connect("ws://localhost", compression="deflate")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await polysocket.trio.connect("ws://localhost", open_timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     polysocket.blocking.connect("ws://localhost", max_message_size=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    polysocket.asyncio.connect("ws://localhost", ssl=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    polysocket.trio.connect("ws://localhost", sock=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await polysocket.asyncio.connect("ws://localhost", ssl=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await polysocket.trio.connect("ws://localhost", sock=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     polysocket.blocking.connect("ws://localhost", unix_path=b"/run/server")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     polysocket.blocking.connect(b"ws://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     polysocket.blocking.connect(url_or_request="ws://localhost")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

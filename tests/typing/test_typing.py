@@ -1,7 +1,7 @@
-"""Editors and type checkers see the flavours as they are: ``api.py`` has no error, and each misuse in ``misuse.py`` has.
+"""Type checkers see the flavours as they are: ``api.py`` has no error, and each misuse in ``misuse.py`` has one.
 
-Both files are checked by mypy and by pyright in their strict modes, with nothing of this project's own settings. A wrong
-line names the rule that finds it; since a comment that finds nothing is an error, too, so is each misuse that passes.
+Both files are checked by mypy and by pyright in their strict modes, without this project's own settings. A wrong line
+names the rule that finds it; since a comment that finds nothing is an error, too, so is each misuse that passes.
 """
 
 from __future__ import annotations

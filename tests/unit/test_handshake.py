@@ -22,8 +22,6 @@ from polysocket.core.handshake import (
     ServerHandshake,
     Upgraded,
     UpgradeRequest,
-    is_redirect,
-    redirected,
 )
 from polysocket.core.headers import (
     Extension,
@@ -34,6 +32,7 @@ from polysocket.core.headers import (
     parse_tokens,
     single,
 )
+from polysocket.core.redirect import is_redirect, redirected
 from polysocket.errors import InvalidRequest, InvalidUpgrade, InvalidURL, RedirectRefused, UpgradeRejected
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketURL, basic_request
 

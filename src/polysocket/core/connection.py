@@ -19,6 +19,7 @@ from wsproto.frame_protocol import CloseReason, Opcode
 from polysocket.core import lane
 from polysocket.core.closing import Event, State, after
 from polysocket.core.deflate import PerMessageDeflate
+from polysocket.core.sendable import MAX_CONTROL_PAYLOAD, checked_close, control_payload, encoded_text, payload_bytes
 from polysocket.errors import (
     BufferFull,
     CloseCause,
@@ -36,12 +37,9 @@ __all__ = ["Connection"]
 
 CLOSE = 0x8  # RFC 6455 §5.2
 BAD_GATEWAY = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
-MAX_CONTROL_PAYLOAD = 125  # RFC 6455 §5.5
 MAX_FRAGMENTS = 131072  # in a message: an empty fragment costs its sender two bytes, and this side an object
 UNLIMITED = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
 
-# RFC 6455 §7.4.1: 1006 and 1015 are never on the wire; 1005 stands for a Close without a code.
-SENDABLE = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
 FRAME_COST = 128  # bytes that a frame takes beside its payload, in ``frames``
 QUEUE_CAPACITY = 1024 * 1024  # bytes in ``frames`` from which on received bytes wait undecoded
 
@@ -135,7 +133,8 @@ class Connection:
     def overflow(self, keep: int | None) -> None:
         """Fail, since nobody takes what is in ``frames``: the first ``keep`` of them stay."""
         while keep is not None and len(self.frames) > keep:
-            self.frames.pop()
+            frame = self.frames.pop()
+            self._queued -= 0 if isinstance(frame, Close) else len(frame.payload) + FRAME_COST
         detail = f"{len(self.frames)} received frames wait, and there is no room for more"
         self._fail(CloseCode.POLICY_VIOLATION, CloseCause.BUFFER_FULL, detail)
         self.fail()
@@ -442,15 +441,15 @@ class Connection:
         if self.state is not State.OPEN:
             raise self.error()
         if isinstance(frame, Text):
-            self._send_data(frame, lane.TEXT, _encoded(frame), is_continuation)
+            self._send_data(frame, lane.TEXT, encoded_text(frame), is_continuation)
         elif isinstance(frame, Binary):
-            self._send_data(frame, lane.BINARY, _bytes_of(frame), is_continuation)
+            self._send_data(frame, lane.BINARY, payload_bytes(frame), is_continuation)
         elif isinstance(frame, Ping):
-            self._outgoing.append(self._judge.send(events.Ping(_control_payload(frame))))
+            self._outgoing.append(self._judge.send(events.Ping(control_payload(frame))))
         elif isinstance(frame, Pong):
-            self._outgoing.append(self._judge.send(events.Pong(_control_payload(frame))))
+            self._outgoing.append(self._judge.send(events.Pong(control_payload(frame))))
         elif isinstance(frame, Close):
-            self._send_close(_checked(frame))
+            self._send_close(checked_close(frame))
         else:
             raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
         if self.on_sent is not None and not isinstance(frame, Close):
@@ -498,53 +497,3 @@ class Connection:
         self._outgoing.append(self._judge.send(events.CloseConnection(code, close.reason)))
         if self.on_sent is not None:
             self.on_sent(close)
-
-
-def _encoded(frame: Text) -> bytes:
-    if not isinstance(frame.payload, str):
-        raise InvalidFrame(f"a {_named(frame)}'s payload is a str, not {type(frame.payload).__name__}")
-    try:
-        return frame.payload.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidFrame(f"the text can't be sent in UTF-8: {error}") from error
-
-
-def _bytes_of(frame: Binary | Ping | Pong) -> bytes:
-    if not isinstance(frame.payload, (bytes, bytearray, memoryview)):
-        raise InvalidFrame(f"a {_named(frame)}'s payload is bytes, not {type(frame.payload).__name__}")
-    return bytes(frame.payload)
-
-
-def _named(frame: Frame) -> str:
-    return type(frame).__name__ + (" frame" if isinstance(frame, Text | Binary) else "")
-
-
-def _control_payload(frame: Ping | Pong) -> bytes:
-    payload = _bytes_of(frame)
-    if len(payload) > MAX_CONTROL_PAYLOAD:
-        raise InvalidFrame(
-            f"a {type(frame).__name__} holds at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)} (RFC 6455 §5.5)"
-        )
-    return payload
-
-
-def _is_sendable(code: object) -> bool:
-    return isinstance(code, int) and not isinstance(code, bool) and (code in SENDABLE or code in range(3000, 5000))
-
-
-def _checked(close: Close) -> Close:
-    """A Close that may be sent (RFC 6455 §5.5.1, §7.4), or InvalidFrame."""
-    code, reason = close.code, close.reason
-    if not _is_sendable(code):
-        raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1014 as defined, or 3000 to 4999")
-    if not isinstance(reason, str):
-        raise InvalidFrame(f"the reason of a Close is a str, not {type(reason).__name__}")
-    try:
-        size = len(reason.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidFrame(f"the reason of a Close can't be sent in UTF-8: {error}") from error
-    if size > MAX_CONTROL_PAYLOAD - 2:
-        raise InvalidFrame(f"the reason of a Close holds at most {MAX_CONTROL_PAYLOAD - 2} bytes in UTF-8, not {size}")
-    if reason and code == CloseCode.NO_STATUS_RECEIVED:
-        raise InvalidFrame("a Close without a code can't have a reason (RFC 6455 §5.5.1)")
-    return close

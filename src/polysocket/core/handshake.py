@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from urllib.parse import urldefrag, urljoin
 
 import h11
 
@@ -32,7 +31,7 @@ from polysocket.core.headers import (
     shown,
     single,
 )
-from polysocket.errors import InvalidRequest, InvalidUpgrade, InvalidURL, RedirectRefused
+from polysocket.errors import InvalidRequest, InvalidUpgrade
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketURL, basic_request
 
 __all__ = [
@@ -42,8 +41,6 @@ __all__ = [
     "ServerHandshake",
     "UpgradeRequest",
     "Upgraded",
-    "is_redirect",
-    "redirected",
 ]
 
 MAX_HEADER = 64 * 1024  # of a request, or of an answer with all 1xx answers before it
@@ -52,8 +49,6 @@ MAX_BODY = 64 * 1024  # of a rejection
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")  # RFC 3986 §3.2.2
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_FOR_ONE_ORIGIN = ("Authorization", "Proxy-Authorization", "Cookie", "Host")
 _SHOWN = 40  # bytes of what is no HTTP
 _TLS = (b"\x15", b"\x16")  # an alert or a handshake record (RFC 8446 §5.1)
 # the same thing to users, which h11 names by how far it read
@@ -351,29 +346,6 @@ class ServerHandshake:
         self._over = True
 
 
-def is_redirect(response: Response) -> bool:
-    """Whether it is one of the redirects that :func:`redirected` follows."""
-    return response.status in _REDIRECTS
-
-
-def redirected(request: Request, response: Response) -> Request:
-    """The request that a redirect asks for, with one redirect less to follow; raises :class:`RedirectRefused`.
-
-    Credentials, cookies and a Host set by hand go to their own origin only (RFC 9110 §15.4).
-    """
-    if request.max_redirects == 0:
-        raise RedirectRefused(
-            response, f"the server answered {response.status_line}, but no more redirects may be followed"
-        )
-    here = _url(request)
-    there = _location(here, response)
-    if here.secure and not there.secure:
-        raise RedirectRefused(response, f"the server redirects from wss to ws, which is not encrypted: {there}")
-    same_origin = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
-    headers = request.headers if same_origin else request.headers.without(*_FOR_ONE_ORIGIN)
-    return replace(request, url=there, headers=headers, max_redirects=request.max_redirects - 1)
-
-
 class _Reader:
     """h11, fed no more than an allowance: so what is accepted does not depend on how the bytes were cut."""
 
@@ -457,33 +429,6 @@ def _url(request: Request) -> WebSocketURL:
     if request.url is None:
         raise InvalidRequest("the request has no URL: give it one with .get('wss://…')")
     return request.url
-
-
-def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
-    answered = f"the server answered {response.status_line}"
-    values = [value for value in response.headers.get_all("Location") if value]
-    if len(values) != 1:
-        raise RedirectRefused(response, f"{answered}, which needs one Location, but it has {len(values) or 'none'}")
-    reference = _as_utf8(values[0])
-    base = f"{'https' if here.secure else 'http'}://{here.authority}{here.target}"
-    try:
-        joined = urldefrag(urljoin(base, reference)).url
-    except ValueError:
-        joined = reference  # is no URL, and InvalidURL says so without its secrets
-    try:
-        there = WebSocketURL.parse(re.sub(r"^http(s?):", r"ws\1:", joined, flags=re.IGNORECASE))
-    except InvalidURL as error:
-        raise RedirectRefused(response, f"{answered} with a Location that can't be used: {error}") from error
-    if there.credentials is not None:  # RFC 9110 §4.2.4: an error, where the URL's source is not trusted
-        raise RedirectRefused(response, f"the server redirects to a Location with a user name in it: {there}")
-    return there
-
-
-def _as_utf8(value: str) -> str:
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
 
 
 def _check_switch(headers: Headers) -> None:
