@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from ssl import SSLContext
 from typing import Any, Unpack, cast
 
 from polysocket.backend import Backend, SocketOpener
-from polysocket.effect import Asyncio, awaited, direct
+from polysocket.effect import Asyncio, Direct
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
@@ -35,18 +36,24 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
 _background: set[asyncio.Task[None]] = set()
 
 
-class AsyncioEffect:
+class AsyncioEffect(Direct):
     """The :class:`~polysocket.effect.Effect` of asyncio."""
 
-    lift = staticmethod(direct)
-    unlift = staticmethod(awaited)
-    event = asyncio.Event
-    time_limit = staticmethod(asyncio.timeout)
-    current_task = staticmethod(asyncio.current_task)
+    def event(self) -> asyncio.Event:
+        """The runtime's own."""
+        return asyncio.Event()
+
+    def time_limit(self, seconds: float | None, /) -> asyncio.Timeout:
+        """The runtime's own."""
+        return asyncio.timeout(seconds)
+
+    def current_task(self) -> object:
+        """The runtime's own."""
+        return asyncio.current_task()
 
     def now(self) -> float:
-        """The loop's clock."""
-        return asyncio.get_running_loop().time()
+        """The system's clock: uvloop's own has milliseconds only."""
+        return time.monotonic()
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler
@@ -24,7 +24,7 @@ from polysocket.websocket import WebSocket
 
 __all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opener", "SocketOpener"]
 
-logger = logging.getLogger("polysocket")
+logger: Final = logging.getLogger("polysocket")
 
 A = TypeVar("A", bound=Async)
 F_co = TypeVar("F_co", covariant=True)
@@ -244,9 +244,9 @@ class Backend(HasEffect[F_co]):
     ``SttpBackend``).
     """
 
-    open_websocket = _Open()
-    open_websocket_f = _OpenF()
-    close = lifted(SocketOpener.close)
+    open_websocket: Final = _Open()
+    open_websocket_f: Final = _OpenF()
+    close: Final = lifted(SocketOpener.close)
 
     def __init__(self, opener: Opener) -> None:
         self._programs: Opener = opener

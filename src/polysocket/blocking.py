@@ -36,8 +36,13 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
 class BlockingEffect(SocketEffect):
     """The :class:`~polysocket.effect.Effect` of blocking sockets: its coroutines never suspend."""
 
-    current_task = staticmethod(threading.get_ident)
-    event = ThreadEvent
+    def event(self) -> ThreadEvent:
+        """A new event."""
+        return ThreadEvent()
+
+    def current_task(self) -> object:
+        """The calling thread."""
+        return threading.get_ident()
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
         """Make a function that drives the program to its end."""

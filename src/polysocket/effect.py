@@ -27,10 +27,7 @@ __all__ = [
     "Link",
     "Threaded",
     "Trio",
-    "awaited",
-    "direct",
     "foreign_await",
-    "is_async",
     "lifted",
     "polymorphic",
     "run",
@@ -114,7 +111,9 @@ class Link(Protocol):
 
 
 class Lifting(Protocol):
-    """The two ways between a program and ``F``."""
+    """The two ways between a program and ``F``; ``is_async`` tells whether ``F`` is coroutines."""
+
+    is_async: bool
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """What the user calls: takes the program's arguments and gives its result in the flavour's wrapper."""
@@ -227,26 +226,18 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
         return ws._effect.lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
 
 
-def direct(program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
-    """The ``lift`` of the asynchronous flavours: the program itself is what the user calls."""
-    return program
-
-
-def is_async(effect: Lifting) -> bool:
-    """Whether the flavour's own functions are coroutine functions."""
-    return effect.lift is direct
-
-
-async def awaited(value: Awaitable[T], /) -> T:
-    """The ``unlift`` of the asynchronous flavours."""
-    return await value
-
-
 class Direct:
-    """How a program itself sees ``F``: as coroutines, whatever the flavour."""
+    """The two ways where ``F`` is coroutines: the user calls the program itself. So programs see every flavour."""
 
-    lift = staticmethod(direct)
-    unlift = staticmethod(awaited)
+    is_async: bool = True
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
+        """The program itself."""
+        return program
+
+    async def unlift(self, value: Awaitable[T], /) -> T:
+        """Await the value."""
+        return await value
 
 
 def settled(value: T | Future[T]) -> T:

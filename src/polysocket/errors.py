@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polysocket.frames import Close, CloseCode
 
@@ -183,7 +183,7 @@ class UpgradeRejected(OpeningFailed):
         super().__init__(response, message)
         self.response = response
         body = ", with a body (.response.body)" if response.body else ""
-        self.message = message or f"the server did not upgrade: it answered {response.status_line}{body}"
+        self.message: str = message or f"the server did not upgrade: it answered {response.status_line}{body}"
 
     def __str__(self) -> str:
         return self.message
@@ -225,11 +225,11 @@ class MessageTooBig(WebSocketClosed):
 
     def __init__(self, close_info: CloseInfo, limit: int) -> None:
         super().__init__(close_info)
-        self.args = (close_info, limit)
+        self.args: tuple[Any, ...] = (close_info, limit)
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"{self.close_info} (max_message_size is {self.limit} bytes)"
+        return f"{self.close_info}; connect(max_message_size=…) allows more than {self.limit} bytes"
 
 
 class BufferFull(WebSocketClosed):

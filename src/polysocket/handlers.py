@@ -10,10 +10,10 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from polysocket.buffer import Buffer
-from polysocket.effect import Effect, is_async
+from polysocket.effect import Effect
 from polysocket.errors import CloseCause, CloseInfo, InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
 from polysocket.session import Session
@@ -23,7 +23,7 @@ __all__ = ["Handler", "Listener", "WebSocketHandler"]
 
 F = TypeVar("F")
 
-logger = logging.getLogger("polysocket")
+logger: Final = logging.getLogger("polysocket")
 
 
 class Handler(ABC):
@@ -94,7 +94,7 @@ class Listener(Handler, Generic[F]):
             method = getattr(self, name)
             if not callable(method):
                 raise InvalidHandler(f"{type(self).__name__}.{name} is {method!r}, and can't be called")
-            if inspect.iscoroutinefunction(method) and not is_async(effect):
+            if inspect.iscoroutinefunction(method) and not effect.is_async:
                 raise InvalidHandler(f"{type(self).__name__}.{name} is async, which this flavour can't await")
 
     async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
@@ -140,4 +140,4 @@ class Listener(Handler, Generic[F]):
 
 async def _settled(effect: Effect, value: object) -> Any:
     """The value; where it is a coroutine of an asynchronous flavour, its result."""
-    return await value if is_async(effect) and inspect.isawaitable(value) else value
+    return await value if effect.is_async and inspect.isawaitable(value) else value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from polysocket.errors import CloseInfo
 from polysocket.frames import Close, Frame
@@ -17,7 +17,7 @@ __all__ = ["LoggingObserver", "Observation", "Observer", "guarded", "payload_siz
 
 T = TypeVar("T")
 
-logger = logging.getLogger("polysocket")
+logger: Final = logging.getLogger("polysocket")
 
 
 class Observer(Protocol):

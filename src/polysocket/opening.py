@@ -57,6 +57,9 @@ class ConnectOptions(TypedDict, total=False):
     """The Unix socket to connect to, in place of the URL's host and port."""
 
 
+WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
     """The way to the server, where it is not just the URL's host and port."""
@@ -171,7 +174,8 @@ async def _connect(effect: Effect, url: WebSocketURL, route: Route) -> Link:
         return await TLSLink.start(link, route.ssl or default_context(), server_hostname=url.host)
     except OSError as error:
         link.abort()
-        raise ConnectFailed(f"no TLS with {url.host} over {place}: {_explained(error)}") from error
+        over = place if url.host in place else f"{url.host} over {place}"
+        raise ConnectFailed(f"no TLS with {over}: {_explained(error)}") from error
     except BaseException:
         link.abort()
         raise
@@ -193,13 +197,16 @@ def _check_socket(sock: socket.socket) -> None:
         sock.getpeername()
     except OSError as error:
         raise OSError(errno.ENOTCONN, "it is not connected") from error
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        # As the runtimes do for the connections that they open: a small frame must not wait for an acknowledgement.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _explained(error: OSError) -> str:
     """The error in words, with those of the single attempts where there were many."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        remedy = "" if "ostname" in error.verify_message else "; ssl= takes a context that trusts it"
-        return f"the server's certificate is not valid: {error.verify_message}{remedy}"
+        remedy = "" if error.verify_code in WRONG_NAME else "; ssl= takes a context that trusts it"
+        return f"the server's certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
     reason = getattr(error, "reason", None)
     if isinstance(error, ssl.SSLError) and reason:
         words = str(reason).lower().replace("_", " ")

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any
 
-from polysocket.effect import Effect, is_async, settled
+from polysocket.effect import Effect, settled
 from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers import Handler
@@ -40,17 +40,17 @@ class PipeHandler(Handler):
     def check(self, effect: Effect) -> None:
         """Refuse what is no generator function of the flavour's kind."""
         if isinstance(self.stage, MessageStage):
-            if self.stage.is_async and not is_async(effect):
+            if self.stage.is_async and not effect.is_async:
                 raise InvalidHandler(f"{self.stage.function!r} is async, which this flavour can't await")
-        elif is_async(effect) and not inspect.isasyncgenfunction(self.stage):
+        elif effect.is_async and not inspect.isasyncgenfunction(self.stage):
             raise InvalidHandler(f"in an async flavour a stage is an async generator function, not {self.stage!r}")
-        elif not is_async(effect) and not inspect.isgeneratorfunction(self.stage):
+        elif not effect.is_async and not inspect.isgeneratorfunction(self.stage):
             raise InvalidHandler(f"in a blocking flavour a stage is a generator function, not {self.stage!r}")
 
     async def start(self, effect: Effect, session: Session) -> CloseInfo:
         """Run the stage until it or the websocket has ended."""
         try:
-            if is_async(effect):
+            if effect.is_async:
                 await _run_async(self.stage, session)
             else:
                 await _run_blocking(self.stage, effect, session)
@@ -132,7 +132,7 @@ class MessageStage:
         if not callable(function):
             raise InvalidHandler(f"a pipe is made of a function, not of {function!r}")
         self.function: Callable[[Any], Any] = function
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async: bool = inspect.iscoroutinefunction(function)
         self._takes_binary = takes_binary
 
     def over(self, incoming: Iterable[DataFrame]) -> Generator[Frame, None, None]:

@@ -372,7 +372,7 @@ def _check_text(what: str, value: object) -> None:
         raise InvalidRequest(f"{what} is a str, not {type(value).__name__}")
 
 
-basic_request = Request()
+basic_request: Request = Request()
 """The request to begin with: no URL, no headers, default limits."""
 
 

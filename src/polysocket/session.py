@@ -59,6 +59,7 @@ class Session:
         self._has_read_ahead = effect.event()
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
         self._message_owner: object = None
+        self._is_broken = False  # the link, for sending
         self._pings = Pings(effect.now)
         self._due_pong: Pong | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
@@ -175,7 +176,7 @@ class Session:
                 async with self._effect.time_limit(timeout):
                     return await program
             except TimeoutError as error:
-                raise ReceiveTimeout(f"nothing to give was received within {timeout} seconds") from error
+                raise ReceiveTimeout(f"nothing of the kind was received within {timeout} seconds") from error
             finally:
                 self._receiving = False
         finally:
@@ -311,7 +312,7 @@ class Session:
             if self._connection.state is State.OPEN:
                 if self._link.pending >= SEND_CAPACITY:
                     return self._drain
-                if is_data and not is_continuation and self._connection.open_message and not self._is_own_message():
+                if is_data and not is_continuation and self._must_wait_for_turn():
                     turn = self._effect.event()
                     self._senders.append(turn)
                     return turn.wait
@@ -323,8 +324,9 @@ class Session:
                 wake(self._senders)
             return None
 
-    def _is_own_message(self) -> bool:
-        return self._message_owner == self._effect.current_task()
+    def _must_wait_for_turn(self) -> bool:
+        is_others = self._connection.open_message and self._message_owner != self._effect.current_task()
+        return is_others and not self._is_broken
 
     def _write(self) -> None:
         try:
@@ -342,6 +344,8 @@ class Session:
 
     def _lost(self, error: OSError) -> WebSocketClosed:
         """What a broken link means: the end that is known, or one that will be met when the rest is received."""
+        self._is_broken = True
+        wake(self._senders)
         if self._has_ended():
             return self._connection.error()
         return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
@@ -414,7 +418,7 @@ class Session:
 
         It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled,
         the connection is ended as it is. Frames received before can still be received; data frames that come after are
-        dropped. ``close_info`` tells how it went.
+        dropped, unless another task or thread is receiving. ``close_info`` tells how it went.
 
         Raises :class:`InvalidFrame` for a code or a reason that may not be sent.
         """
@@ -430,7 +434,8 @@ class Session:
                 self._connection.send(Close(code, reason))
                 self._answer()
                 wake(self._senders)
-            self._connection.discard()
+            if not self._receiving:
+                self._connection.discard()
 
     async def _finish(self) -> None:
         """Wait for what ends the websocket, as long as may be, and end the connection."""
@@ -444,9 +449,9 @@ class Session:
         except OSError as error:
             cause, detail = CloseCause.NETWORK, str(error)
         finally:
-            self._link.abort()
             with self._lock:
-                self._abandon(cause, detail)
+                self._abandon(cause, detail)  # before the link tells its reader of an end
+            self._link.abort()
 
     async def leave(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""

@@ -52,7 +52,9 @@ _caller: ContextVar[int] = ContextVar("_caller")
 class ThreadedEffect(SocketEffect):
     """The :class:`~polysocket.effect.Effect` of threads: a program suspends only to change the thread."""
 
-    current_task = staticmethod(_caller.get)
+    def current_task(self) -> object:
+        """The thread that called."""
+        return _caller.get()
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
         """Make a function that begins the program, and gives its future."""

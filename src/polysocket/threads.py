@@ -9,6 +9,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 
@@ -16,6 +17,7 @@ from polysocket.sockets import Outgoing, wait_until_ready
 
 __all__ = ["SocketEffect", "SocketLink", "ThreadEvent"]
 
+LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which one looks again: the system's calls have bounds of their own
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
 
 
@@ -35,10 +37,12 @@ def _remaining() -> float | None:
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise DeadlinePassed
-    return seconds
+    return min(seconds, LONGEST_WAIT)
 
 
-class _TimeLimit:
+class TimeLimit:
+    """A time limit, as a context manager of programs."""
+
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
 
@@ -61,7 +65,7 @@ class ThreadEvent:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self.set = self._event.set
+        self.set: Callable[[], None] = self._event.set
 
     async def wait(self) -> None:
         """Block until the event is set."""
@@ -72,8 +76,15 @@ class ThreadEvent:
 class SocketEffect:
     """The part of an :class:`~polysocket.effect.Effect` that blocks; how programs are driven is its subclasses'."""
 
-    now = staticmethod(time.monotonic)
-    time_limit = _TimeLimit
+    is_async: bool = False
+
+    def now(self) -> float:
+        """The system's clock."""
+        return time.monotonic()
+
+    def time_limit(self, seconds: float | None, /) -> TimeLimit:
+        """A deadline for all that the program waits for."""
+        return TimeLimit(seconds)
 
     def make_link(self, sock: socket.socket) -> SocketLink:
         """What the links of this effect are."""
@@ -115,6 +126,7 @@ class SocketLink:
         self._outgoing = Outgoing(sock)
         self._aborted = False
         self._waiting = 0
+        self._is_sending = False
 
     @property
     def pending(self) -> int:
@@ -143,9 +155,13 @@ class SocketLink:
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
-        while self._outgoing:
-            self._check()
-            self._wait(readable=False)
+        try:
+            while self._outgoing:
+                self._check()
+                self._wait(readable=False)
+        except BaseException:
+            self._go_on_sending()
+            raise
 
     async def close(self) -> None:
         """Send what is pending, then close the socket."""
@@ -160,6 +176,18 @@ class SocketLink:
                 with contextlib.suppress(OSError):  # The other side was faster.
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._close_if_unused()
+
+    def _go_on_sending(self) -> None:
+        """Send what is pending in a thread, whose end is the last byte or the link's: its sender waits no longer."""
+        with self._lock:
+            if self._outgoing.is_waiting and not self._aborted and not self._is_sending:
+                self._is_sending = True
+                threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True).start()
+
+    def _send_all_pending(self) -> None:
+        while self._outgoing.is_waiting and not self._aborted:
+            self._wait(readable=False)
+        self._is_sending = False
 
     def _check(self) -> None:
         if self._aborted:

@@ -35,6 +35,7 @@ class TLSLink:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         self._lock = threading.Lock()
+        self._error: ssl.SSLError | None = None
 
     @classmethod
     async def start(
@@ -107,6 +108,8 @@ class TLSLink:
         """What can be decrypted now; None where more bytes are needed, ``b""`` at the end."""
         pieces: list[bytes] = []
         with self._lock:
+            if self._error is not None:
+                raise self._error
             try:
                 while piece := self._tls.read(RECORD_SIZE):
                     pieces.append(piece)
@@ -117,15 +120,16 @@ class TLSLink:
                 # The end without close_notify: the WebSocket's own closing handshake tells whether something is
                 # missing.
                 ended = True
-            except ssl.SSLError:
-                # What came before the broken record is good; the next call meets it again.
-                if not pieces:
-                    raise
+            except ssl.SSLError as error:
+                # What came before the broken record is good; OpenSSL would not tell of it again.
+                self._error = error
                 ended = False
             with contextlib.suppress(OSError):  # The stream's own end will be read.
                 self._flush()
         if pieces:
             return b"".join(pieces)
+        if self._error is not None:
+            raise self._error
         return b"" if ended else None
 
     def _flush(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 import trio
 
 from polysocket.backend import Backend, SocketOpener
-from polysocket.effect import Trio, awaited, direct
+from polysocket.effect import Direct, Trio
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
 from polysocket.sockets import Outgoing
@@ -34,14 +34,20 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     return Opening(lambda: open_websocket(TrioEffect(), url_or_request, options))
 
 
-class TrioEffect:
+class TrioEffect(Direct):
     """The :class:`~polysocket.effect.Effect` of trio."""
 
-    lift = staticmethod(direct)
-    unlift = staticmethod(awaited)
-    event = trio.Event
-    current_task = staticmethod(trio.lowlevel.current_task)
-    now = staticmethod(trio.current_time)
+    def event(self) -> trio.Event:
+        """The runtime's own."""
+        return trio.Event()
+
+    def current_task(self) -> object:
+        """The runtime's own."""
+        return trio.lowlevel.current_task()
+
+    def now(self) -> float:
+        """The runtime's own."""
+        return trio.current_time()
 
     @contextlib.asynccontextmanager
     async def time_limit(self, seconds: float | None, /) -> AsyncGenerator[None]:

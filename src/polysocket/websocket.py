@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, is_async, lifted, settled
+from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, lifted, settled
 from polysocket.errors import CloseInfo, WebSocketClosed
 from polysocket.frames import Close
 from polysocket.request import Response
@@ -85,22 +85,22 @@ class WebSocket(HasEffect[F_co]):
         self._programs: Session = session
         self._effect = effect
 
-    receive = lifted(Session.receive)
-    receive_data_frame = lifted(Session.receive_data_frame)
-    receive_text_frame = lifted(Session.receive_text_frame)
-    receive_binary_frame = lifted(Session.receive_binary_frame)
-    receive_text = lifted(Session.receive_text)
-    receive_binary = lifted(Session.receive_binary)
-    receive_message = lifted(Session.receive_message)
-    send = lifted(Session.send)
-    send_text = lifted(Session.send_text)
-    send_binary = lifted(Session.send_binary)
-    ping = lifted(Session.ping)
-    pong = lifted(Session.pong)
-    close = lifted(Session.close)
-    _leave = lifted(Session.leave)
+    receive: Final = lifted(Session.receive)
+    receive_data_frame: Final = lifted(Session.receive_data_frame)
+    receive_text_frame: Final = lifted(Session.receive_text_frame)
+    receive_binary_frame: Final = lifted(Session.receive_binary_frame)
+    receive_text: Final = lifted(Session.receive_text)
+    receive_binary: Final = lifted(Session.receive_binary)
+    receive_message: Final = lifted(Session.receive_message)
+    send: Final = lifted(Session.send)
+    send_text: Final = lifted(Session.send_text)
+    send_binary: Final = lifted(Session.send_binary)
+    ping: Final = lifted(Session.ping)
+    pong: Final = lifted(Session.pong)
+    close: Final = lifted(Session.close)
+    _leave: Final = lifted(Session.leave)
 
-    either_close = _Either(
+    either_close: Final = _Either(
         _close_or_raise,
         """Call ``call`` and give its result, or the Close where one was received (sttp's ``eitherClose``).
 
@@ -108,7 +108,7 @@ class WebSocket(HasEffect[F_co]):
         websocket has ended without a Close.
         """,
     )
-    either = _Either(
+    either: Final = _Either(
         _close_or_none,
         """Call ``call`` and give its result; where the websocket has ended, the Close or None (sttp's ``either``).
 
@@ -137,7 +137,7 @@ class WebSocket(HasEffect[F_co]):
         return self._programs.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
-        if is_async(self._effect):
+        if self._effect.is_async:
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
 
@@ -183,7 +183,7 @@ class WebSocket(HasEffect[F_co]):
 
     def _refuse(self, used: str, *, where_async: bool) -> None:
         """Raise TypeError where the wrong one of the two kinds of statement is used."""
-        if is_async(self._effect) is where_async:
+        if self._effect.is_async is where_async:
             right = f"async {used}" if where_async else used.removeprefix("async ")
             raise TypeError(f"a WebSocket of this flavour is for {right!r}, not {used!r}")
 

@@ -43,7 +43,7 @@ from tests.contract.places import Peer, client_context, server_context, upgradin
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
-SOON = basic_request.timeouts(open=5, close=0.05)
+SOON = basic_request.timeouts(open=2, close=0.05)
 
 
 # What is shared
@@ -174,7 +174,7 @@ async def test_a_closed_backend_opens_nothing(flavour: Flavour, door: Door) -> N
     async with a_backend(flavour) as backend:
         pass
     with pytest.raises(BackendClosed, match="the backend was closed, and opens nothing more"):
-        await backend.open_websocket(door.url, WebSocketHandler())
+        await backend.open_websocket(SOON.get(door.url), WebSocketHandler())
     made: list[None] = []
     with pytest.raises(BackendClosed):
         await backend.open_websocket_f(door.url, lambda: made.append(None))
@@ -217,7 +217,7 @@ async def test_closing_the_wrapping_backend_closes_the_wrapped_one(
     assert not any(ws.is_open for ws in websockets)
     for backend in (inner, outer):
         with pytest.raises(BackendClosed):
-            await seen(flavour, backend).open_websocket(door.url, WebSocketHandler())
+            await seen(flavour, backend).open_websocket(SOON.get(door.url), WebSocketHandler())
     assert door.nobody_came()
 
 
@@ -231,7 +231,7 @@ async def test_closing_the_wrapped_backend_closes_the_wrapping_one(
         ws = await opened(flavour, seen(flavour, outer), server.url())
     assert not ws.is_open
     with pytest.raises(BackendClosed):
-        await seen(flavour, outer).open_websocket(door.url, WebSocketHandler())
+        await seen(flavour, outer).open_websocket(SOON.get(door.url), WebSocketHandler())
     assert door.nobody_came()
 
 

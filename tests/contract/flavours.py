@@ -32,6 +32,7 @@ if importlib.util.find_spec("trio") is not None:
     from polysocket import trio as polysocket_trio
 
 T = TypeVar("T")
+R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 
 Body = Callable[[], Coroutine[Any, Any, None]]
@@ -197,7 +198,7 @@ class _Thread(Generic[T]):
     async def waiting(self) -> None:
         assert self._waits.wait(PATIENCE), "the program neither waits nor ends"
 
-    def wait(self, attempt: Callable[[float], T], seconds: float | None) -> T:
+    def wait(self, attempt: Callable[[float], R], seconds: float | None) -> R:
         """One wait of the thread's: ``attempt`` waits for so many seconds, and tells whether that was enough."""
         if self.turns_left is not None:
             ready = attempt(0)

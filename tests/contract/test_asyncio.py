@@ -127,7 +127,7 @@ def test_a_send_that_completed_is_on_its_way_even_where_the_block_is_cancelled(r
 
 def test_a_sender_notices_a_lost_connection_though_it_never_waits(run: Runner, peer: Peer) -> None:
     async def send_for_ever(ws: WebSocket[Asyncio]) -> None:
-        for _ in range(100_000):
+        for _ in range(1000):
             await ws.send_text("x")
         raise AssertionError("it sends for ever")
 

@@ -171,7 +171,7 @@ CASES = {
     ),
     "too_big": Case(
         echo,
-        r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\) '.*'\n",
+        r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); connect\(max_message_size=…\) allows more than 1000 bytes\n",
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),

@@ -61,7 +61,7 @@ class Connection:
         self.frames: deque[Frame | Close] = deque()
         self.on_received: Callable[[Frame | Close], None] | None = None  # told of each frame that comes into ``frames``
         self.on_sent: Callable[[Frame | Close], None] | None = None  # told of each frame, those sent by itself too
-        self.state = State.OPEN
+        self.state: State = State.OPEN
         self._masks = role is ConnectionType.CLIENT
         self._deflate = deflate
         self._judge = WSProtoConnection(role, extensions=[] if deflate is None else [deflate])
@@ -357,6 +357,13 @@ class Connection:
             reason = f"{what} that is no UTF-8: {reason.rpartition('codec ')[2]}"
         elif (reason.startswith("CLOSE with ") and len(self._close_payload) > 1) or reason.startswith("remote CLOSE"):
             reason = f"a Close with the code {int.from_bytes(self._close_payload[:2], 'big')}, which may not be sent"
+        elif reason == "client received unexpected masked frame":
+            reason = "a masked frame, but a server's frames may not be masked (RFC 6455 §5.1)"
+        elif reason == "server received unexpected unmasked frame":
+            reason = "a frame that is not masked, but a client's frames must be (RFC 6455 §5.1)"
+        elif reason == "Reserved bit set unexpectedly":
+            bits = " and ".join(f"RSV{bit + 1}" for bit in range(3) if self._first & 0x40 >> bit)
+            reason = f"a reserved bit is set ({bits}), for which no extension was agreed"
         elif reason.startswith("expected CONTINUATION"):
             reason = f"a {Opcode(self._first & 0x0F).name} frame where a continuation was due"
         if code is CloseReason.MESSAGE_TOO_BIG:

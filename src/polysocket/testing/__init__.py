@@ -1,6 +1,7 @@
-"""What users' own tests are made of: stubs, recordings, a pair in memory, an echo server; needs nothing but polysocket.
+"""What users' own tests are made of: stubs, recordings, a pair in memory, an echo server.
 
-Hypothesis strategies are in ``polysocket.testing.strategies``, the fixtures of pytest in ``polysocket.testing.pytest_plugin``.
+Needs nothing but polysocket. Hypothesis strategies are in :mod:`polysocket.testing.strategies`, fixtures for pytest in
+:mod:`polysocket.testing.pytest_plugin`.
 """
 
 from polysocket.testing.backend import BackendStub, When

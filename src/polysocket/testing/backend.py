@@ -6,15 +6,27 @@ redirects, rejections and handlers are judged as in life.
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
-from polysocket.core.handshake import ServerHandshake, Upgraded
+from polysocket.backend import Backend, Opener, SocketOpener, as_request, check_handler, respond
+from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
+from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.errors import InvalidRequest
 from polysocket.handlers import Handler
-from polysocket.request import Request
+from polysocket.observing import Observer, guarded
+from polysocket.opening import Route, _follow
+from polysocket.request import Headers, Request, Response, WebSocketResponse, basic_request
+from polysocket.session import Session
+from polysocket.testing.errors import UnmatchedRequest
+from polysocket.testing.flavours import effect_of
+from polysocket.testing.handshake import Agreed, Answer, plain, shake_hands
+from polysocket.testing.recording import Recording, Redact, unchanged
 from polysocket.testing.stub import WebSocketStub
 
 __all__ = ["BackendStub", "When"]
@@ -23,6 +35,8 @@ F = TypeVar("F")
 G = TypeVar("G")
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+silent = WebSocketStub()
 
 _SET_BY_HANDSHAKE = (
     "Connection",
@@ -37,10 +51,10 @@ _SET_BY_HANDSHAKE = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is done with a request: the answer, and for a 101 the websocket's other side, or what is to be its result."""
+    """What is done with a request; behind a 101, the websocket's other side, or what makes a result of the handler."""
 
     answer: Answer
-    stub: WebSocketStub = WebSocketStub()
+    stub: WebSocketStub = silent
     handle: Callable[[Handler], object] | None = None
 
 
@@ -116,7 +130,7 @@ class When(Generic[F]):
 
     def then_respond_web_socket(
         self,
-        stub: WebSocketStub = WebSocketStub(),
+        stub: WebSocketStub = silent,
         *,
         headers: HeaderFields = (),
         subprotocol: str | None = None,
@@ -141,9 +155,9 @@ class When(Generic[F]):
         return self._then(Reply(_accepting(headers, subprotocol), handle=function))
 
     def then_replay(self, recording: Recording, *, redact: Redact = unchanged) -> BackendStub[F]:
-        """Do what the server did in a recording: accept with its headers and :meth:`WebSocketStub.replaying`, or reject.
+        """Do what the server did in a recording: accept, and say what it said, or reject, each with its headers.
 
-        Raises ValueError where there was no answer.
+        As :meth:`WebSocketStub.replaying`; raises ValueError where there was no answer.
         """
         response = recording.response
         if response is None:
@@ -234,6 +248,7 @@ class StubOpener(SocketOpener):
 
     def _answer(self, request: Request) -> tuple[Reply, Response]:
         """The rule's reply and its 101, behind all redirects; raises what the opening of a real websocket raises."""
+        first = request
         while True:
             rule = self._find(request)
             if rule is None:
@@ -241,9 +256,7 @@ class StubOpener(SocketOpener):
             answer = shake_hands(request, rule.reply.answer, plain)
             if isinstance(answer, Agreed):
                 return rule.reply, answer.client.response
-            if not is_redirect(answer):
-                raise UpgradeRejected(answer)
-            request = redirected(request, answer)
+            request = _follow(first, request, answer, self._route)
 
     def _find(self, request: Request) -> Rule | None:
         return next((rule for rule in self._rules if rule.matches(request)), None)
@@ -259,12 +272,15 @@ class _Handled(Handler):
     def check(self, effect: Effect) -> None:
         """The user's handler was checked."""
 
-    async def start(self, effect: Effect, session: Session) -> object:
+    async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
         session.abort()
         result = self._function(self._handler)
-        is_in_f = isinstance(result, Future) or (is_async(effect) and inspect.isawaitable(result))
-        return await effect.unlift(result) if is_in_f else result
+        return await effect.unlift(result) if _is_in_f(result, effect) else result
+
+
+def _is_in_f(value: object, effect: Effect) -> bool:
+    return isinstance(value, Future) or (effect.is_async and inspect.isawaitable(value))
 
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from polysocket.effect import Effect, Event, Link
+from polysocket.effect import Effect, Event
 
 __all__ = ["VirtualClock", "VirtualEffect"]
 
@@ -48,7 +47,7 @@ class VirtualClock:
             event.set()
 
     @contextlib.contextmanager
-    def alarm(self, time: float | None, event: Event) -> Iterator[None]:
+    def alarm(self, time: float | None, event: Event) -> Generator[None]:
         """Set the event once it is that time, as long as the block goes on; None is never."""
         alarms = [] if time is None else [(time, event)]
         with self._lock:
@@ -76,6 +75,9 @@ class VirtualEffect:
         self.lift = effect.lift
         self.unlift = effect.unlift
         self.current_task = effect.current_task
+        self.connect_tcp = effect.connect_tcp
+        self.connect_unix = effect.connect_unix
+        self.adopt = effect.adopt
         self.now = clock.now
 
     def event(self) -> VirtualEvent:
@@ -95,18 +97,6 @@ class VirtualEffect:
             await program()
 
         self._effect.spawn(unlimited)
-
-    async def connect_tcp(self, host: str, port: int, /) -> Link:
-        """Connect as the flavour does."""
-        return await self._effect.connect_tcp(host, port)
-
-    async def connect_unix(self, path: str, /) -> Link:
-        """Connect as the flavour does."""
-        return await self._effect.connect_unix(path)
-
-    async def adopt(self, sock: socket.socket, /) -> Link:
-        """Make a link as the flavour does."""
-        return await self._effect.adopt(sock)
 
 
 _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)

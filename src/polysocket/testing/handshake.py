@@ -7,9 +7,14 @@ from typing import NamedTuple
 
 from polysocket.core.handshake import ClientHandshake, ServerHandshake, Upgraded, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Request, Response
+from polysocket.request import Request, Response, basic_request
 
-__all__ = ["Agreed", "Answer", "shake_hands"]
+__all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
+
+plain = basic_request.compress(None)
+"""What both halves agree to unless a test is about it: what is on the wire is as long as it looks."""
+
+plain_request = plain.get("ws://memory/")
 
 Answer = Callable[[UpgradeRequest, ServerHandshake], Upgraded | None]
 """What a server does with a request: it accepts by the handshake, or rejects and gives None."""
@@ -22,7 +27,7 @@ class Agreed(NamedTuple):
     server: Upgraded
 
 
-def shake_hands(request: Request, answer: Answer, limits: Request = basic_request) -> Agreed | Response:
+def shake_hands(request: Request, answer: Answer, limits: Request) -> Agreed | Response:
     """Give what client and server agree on, or the server's rejection, as ``answer`` decides.
 
     ``limits`` has the server's compression and largest message. Raises as the client's half does, and what ``answer``

@@ -26,16 +26,13 @@ from polysocket.request import Request, Response, basic_request
 from polysocket.session import Session
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.flavours import effect_of
-from polysocket.testing.handshake import shake_hands
+from polysocket.testing.handshake import plain_request, shake_hands
 from polysocket.websocket import WebSocket
 
 __all__ = ["Faults", "MemoryLink", "MemoryPair", "Wire", "memory_links", "memory_pair"]
 
 F = TypeVar("F")
 A = TypeVar("A", bound=Async)
-
-plain_request = basic_request.get("ws://memory/").compress(None)
-"""A request without compression: what is on the wire is as long as it looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,9 @@ class Faults:
                 raise ValueError(f"{name} must be at least 0, not {value!r}")
 
 
+faultless = Faults()
+
+
 class _Arrival(NamedTuple):
     """Bytes, or the end of the stream, and the time from which on they can be read; None is at once."""
 
@@ -71,7 +71,7 @@ class _Arrival(NamedTuple):
 class Wire:
     """One direction: written at one end, read at the other; threads may do so at the same time."""
 
-    def __init__(self, effect: Effect, faults: Faults = Faults()) -> None:
+    def __init__(self, effect: Effect, faults: Faults = faultless) -> None:
         self._effect = effect
         self._faults = faults
         self._sizes = itertools.cycle(faults.pieces)
@@ -242,7 +242,7 @@ class MemoryLink:
         self._incoming.abandon()
 
 
-def memory_links(effect: Effect, to_server: Faults = Faults(), to_client: Faults = Faults()) -> tuple[Link, Link]:
+def memory_links(effect: Effect, to_server: Faults = faultless, to_client: Faults = Faults()) -> tuple[Link, Link]:
     """Two links that are joined: the client's, and the server's."""
     upstream, downstream = Wire(effect, to_server), Wire(effect, to_client)
     return MemoryLink(downstream, upstream), MemoryLink(upstream, downstream)
@@ -301,8 +301,8 @@ def _leaving(*sessions: Session) -> Callable[[], Coroutine[Any, Any, None]]:
 def memory_pair(
     flavour: type[F],
     *,
-    to_server: Faults = Faults(),
-    to_client: Faults = Faults(),
+    to_server: Faults = faultless,
+    to_client: Faults = faultless,
     clock: VirtualClock | None = None,
     request: Request = plain_request,
     limits: Request = basic_request,

@@ -7,15 +7,15 @@ ever; it then raises instead.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar
 
 from wsproto import ConnectionType
 
 from polysocket.core.closing import State
 from polysocket.core.connection import Connection
 from polysocket.effect import Effect
-from polysocket.errors import WebSocketError
+from polysocket.errors import ReceiveTimeout, WebSocketError
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text
 from polysocket.request import Request, Response
 from polysocket.session import Session
@@ -23,6 +23,8 @@ from polysocket.testing.errors import NothingPrepared
 from polysocket.testing.memory import Wire
 
 __all__ = ["Incoming", "Peer", "Responder", "StubSession"]
+
+T = TypeVar("T")
 
 Incoming = Frame | Close | Exception
 """What a peer says: a frame, or an exception that the client's ``receive`` raises in its place."""
@@ -32,7 +34,7 @@ class Responder(Protocol):
     """What a peer says to what it hears; made anew for each websocket."""
 
     def respond(self, frame: DataFrame | Close, /) -> Iterable[Incoming]:
-        """The answers to a data frame, or to the Close."""
+        """The answers to a data frame, or to the Close, which else is answered as RFC 6455 has it."""
         ...
 
     def lacking(self) -> str:
@@ -67,10 +69,9 @@ class Peer:
                     pass
                 case Close():
                     self._prepared.clear()
-                    self._respond(frame)
+                    self._respond_to_close(frame)
                 case _:
                     self._respond(frame)
-        self._end_if_closed()
 
     @property
     def has_error(self) -> bool:
@@ -86,11 +87,15 @@ class Peer:
         self._say_prepared()
         return error
 
+    def _respond_to_close(self, close: Close) -> None:
+        try:
+            self._respond(close)
+        finally:
+            self._say(Close(close.code))  # RFC 6455 §5.5.1; not behind a Close that was said.
+            self._end_if_closed()
+
     def _respond(self, frame: DataFrame | Close) -> None:
-        answers = self._responder.respond(frame)
-        if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
-            raise TypeError(f"a stub responds with a list of frames, not {answers!r}")
-        self._prepared.extend(answers)
+        self._prepared.extend(self._responder.respond(frame))
         self._say_prepared()
 
     def _say_prepared(self) -> None:
@@ -136,8 +141,6 @@ class PeerLink:
 
     def write(self, data: bytes) -> None:
         """Let the peer hear it, and answer."""
-        if self._wire.is_abandoned:
-            raise BrokenPipeError("the connection was ended")
         self._peer.hear(data)
 
     async def drain(self) -> None:
@@ -160,6 +163,7 @@ class StubSession(Session):
         effect: Effect,
         response: Response,
         limits: Request,
+        *,
         initial: Iterable[Incoming],
         responder: Responder,
         patient: bool,
@@ -175,6 +179,14 @@ class StubSession(Session):
         """Hand over each frame; this waits, since a listener is there before anything was sent."""
         self._is_patient = self._is_listened_to = True
         await super().receive_each(handle)
+
+    async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
+        try:
+            return await super()._exclusively(program, timeout)
+        except ReceiveTimeout as error:
+            if isinstance(error.__cause__, ReceiveTimeout):  # The prepared one, taken for that of a time limit.
+                raise error.__cause__ from None
+            raise
 
     async def _next(self, pong_on_ping: bool) -> Frame | Close:
         while (frame := self._take(pong_on_ping)) is None:

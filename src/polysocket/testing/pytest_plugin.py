@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
+    from polysocket.session import Session
     from polysocket.testing import BackendStub, EchoServer
 
 F = TypeVar("F")
@@ -20,21 +21,27 @@ class StubFactory:
     """Makes stubs of backends: ``polysocket_stub(Asyncio)``."""
 
     def __init__(self) -> None:
-        self._stubs: list[BackendStub[object]] = []
+        self._sessions: list[set[Session]] = []
 
     def __call__(self, flavour: type[F]) -> BackendStub[F]:
         """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
-        from polysocket.testing import BackendStub
+        from polysocket.testing import BackendStub  # noqa: PLC0415
 
         stub = BackendStub.of(flavour)
-        self._stubs.append(stub)
+        self._sessions.append(stub._opener._sessions)
         return stub
+
+    def abort_all(self) -> None:
+        """End what was opened, and not closed."""
+        for sessions in self._sessions:
+            for session in list(sessions):
+                session.abort()
 
 
 @pytest.fixture
 def polysocket_echo_server() -> Iterator[EchoServer]:
     """A running :class:`~polysocket.testing.EchoServer`: connect to its ``url``."""
-    from polysocket.testing import EchoServer
+    from polysocket.testing import EchoServer  # noqa: PLC0415
 
     with EchoServer() as server:
         yield server

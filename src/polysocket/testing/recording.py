@@ -1,4 +1,4 @@
-"""Recordings: a conversation as a value, and its lines of JSON: one that begins it, one for each frame, one that ends it.
+"""Recordings: a conversation as a value, and its lines of JSON, one for each frame between the first and the last.
 
 :class:`~polysocket.testing.RecordingBackend` makes them, and a :class:`~polysocket.testing.WebSocketStub` replays them.
 """

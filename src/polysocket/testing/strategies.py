@@ -11,7 +11,7 @@ from typing import TypeVar, overload
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from polysocket.core.connection import MAX_CONTROL_PAYLOAD, SENDABLE
+from polysocket.core.sendable import MAX_CONTROL_PAYLOAD, SENDABLE
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
 
 __all__ = ["chunked", "close_codes", "closes", "data_frames", "fragmented", "frames", "messages"]
@@ -39,7 +39,9 @@ def frames(*, max_size: int | None = None) -> SearchStrategy[Frame]:
 def fragmented(message: str) -> SearchStrategy[list[Text]]: ...
 @overload
 def fragmented(message: bytes) -> SearchStrategy[list[Binary]]: ...
-def fragmented(message: str | bytes) -> SearchStrategy[list[Text]] | SearchStrategy[list[Binary]]:
+@overload
+def fragmented(message: str | bytes) -> SearchStrategy[list[Text] | list[Binary]]: ...
+def fragmented(message: str | bytes) -> SearchStrategy[list[Text] | list[Binary]]:
     """The message in one frame or many, cut anywhere; some may be empty, and the last one is final.
 
     It shrinks to one frame.
@@ -59,7 +61,7 @@ def chunked(data: bytes) -> SearchStrategy[list[bytes]]:
     pieces = st.lists(st.integers(1, len(data)), unique=True).map(
         lambda cuts: _between(data, sorted({*cuts, len(data)}))
     )
-    return pieces | st.just([data[n : n + 1] for n in range(len(data))])
+    return st.just([data]) | pieces | st.just([data[n : n + 1] for n in range(len(data))])
 
 
 def close_codes() -> SearchStrategy[int]:
@@ -69,7 +71,8 @@ def close_codes() -> SearchStrategy[int]:
 
 def closes() -> SearchStrategy[Close]:
     """Closes that may be sent: a code with a reason of at most 123 bytes, or neither."""
-    reasons = st.text(max_size=MAX_CONTROL_PAYLOAD - 2).map(_fitting)
+    room = MAX_CONTROL_PAYLOAD - 2
+    reasons = st.text(st.characters(codec="ascii"), max_size=room) | st.text(max_size=room // 4)
     return st.builds(Close, close_codes(), reasons).map(
         lambda close: Close(close.code) if close.code == CloseCode.NO_STATUS_RECEIVED else close
     )
@@ -83,7 +86,3 @@ def _cut(message: M) -> SearchStrategy[list[M]]:
 
 def _between(message: M, ends: list[int]) -> list[M]:
     return [message[begin:end] for begin, end in pairwise([0, *ends])]
-
-
-def _fitting(reason: str) -> str:
-    return reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from polysocket.effect import Effect
 from polysocket.frames import Close, DataFrame
-from polysocket.request import Request, Response, basic_request
+from polysocket.request import Request, Response
 from polysocket.testing.errors import StubError
 from polysocket.testing.flavours import effect_of
-from polysocket.testing.handshake import shake_hands
+from polysocket.testing.handshake import plain, plain_request, shake_hands
 from polysocket.testing.peer import Incoming, Responder, StubSession
 from polysocket.testing.recording import Recording, Redact, unchanged
 from polysocket.testing.replaying import Replay
@@ -26,28 +26,20 @@ __all__ = ["Incoming", "WebSocketStub"]
 F = TypeVar("F")
 S = TypeVar("S")
 
-plain = basic_request.compress(None)
-"""What a stub agrees to: no compression, so that nothing depends on it."""
-
-Responding = Callable[[DataFrame], Iterable[Incoming]]
-Statefulplain = basic_request.compress(None)
-"""What a stub agrees to: no compression, so that nothing depends on it."""
-
-Responding = Callable[[S, DataFrame], tuple[S, Iterable[Incoming]]]
-
 
 class Responses:
     """The :class:`~polysocket.testing.peer.Responder` that a function makes, which carries a state along."""
 
-    def __init__(self, state: Any, function: StatefulResponding[Any]) -> None:
+    def __init__(self, state: Any, function: Callable[[Any, DataFrame], tuple[Any, Iterable[Incoming]]]) -> None:
         self._state = state
         self._function = function
 
     def respond(self, frame: DataFrame | Close) -> Iterable[Incoming]:
-        """What the function gives; a Close is answered as RFC 6455 §5.5.1 has it."""
+        """What the function gives for a data frame."""
         if isinstance(frame, Close):
-            return [Close(frame.code)]
+            return []
         self._state, answers = self._function(self._state, frame)
+        _check_list(answers)
         return answers
 
     def lacking(self) -> str:
@@ -56,6 +48,11 @@ class Responses:
             "nothing is prepared that could be received: add a frame to with_initial_incoming(), or a Close to end it; "
             "answer what is sent by then_respond(); or have receive wait, as in life, by then_wait()"
         )
+
+
+def _check_list(answers: object) -> None:
+    if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
+        raise TypeError(f"a stub responds with a list of frames, not {answers!r}")
 
 
 def _silence() -> Responder:
@@ -91,14 +88,16 @@ class WebSocketStub:
         """
         return WebSocketStub(tuple(Replay(recording, redact).initial), lambda: Replay(recording, redact))
 
-    def then_respond(self, function: Responding) -> WebSocketStub:
+    def then_respond(self, function: Callable[[DataFrame], Iterable[Incoming]]) -> WebSocketStub:
         """Answer each data frame by the frames that the function gives for it (sttp's ``thenRespond``).
 
         The function is called by the ``send``, which raises what it raises. It must not use the websocket.
         """
         return replace(self, make_responder=lambda: Responses(None, lambda _, frame: (None, function(frame))))
 
-    def then_respond_with_state(self, initial: S, function: StatefulResponding[S]) -> WebSocketStub:
+    def then_respond_with_state(
+        self, initial: S, function: Callable[[S, DataFrame], tuple[S, Iterable[Incoming]]]
+    ) -> WebSocketStub:
         """The same with a state: the function takes it, and gives the next one (sttp's ``thenRespondS``)."""
         return replace(self, make_responder=lambda: Responses(initial, function))
 
@@ -110,7 +109,7 @@ class WebSocketStub:
         self,
         flavour: type[F],
         *,
-        request: Request = plain.get("ws://stub/"),
+        request: Request = plain_request,
         effect: Effect | None = None,
     ) -> WebSocket[F]:
         """An open websocket with this other side, in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``.
@@ -124,4 +123,11 @@ class WebSocketStub:
         return WebSocket(self._open(waiting, agreed.client.response, request), waiting)
 
     def _open(self, effect: Effect, response: Response, limits: Request) -> StubSession:
-        return StubSession(effect, response, limits, self.initial, self.make_responder(), self.patient)
+        return StubSession(
+            effect,
+            response,
+            limits,
+            initial=self.initial,
+            responder=self.make_responder(),
+            patient=self.patient,
+        )

@@ -1,0 +1,359 @@
+"""Buffers: a websocket that reads ahead, how far, and what happens where that is not far enough."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Async,
+    Binary,
+    Buffer,
+    BufferFull,
+    Close,
+    CloseCause,
+    ConcurrentReceive,
+    ConnectionLost,
+    ProtocolError,
+    ReceiveTimeout,
+    Side,
+    Text,
+    WebSocket,
+    WebSocketClosed,
+    WebSocketHandler,
+    basic_request,
+)
+from tests.backends.flavours import ASYNC, Flavour, a_backend, opened
+from tests.contract import wire
+from tests.contract.places import Peer, upgrading
+from tests.contract.wire import Wire
+
+KIB = 1024
+MIB = 1024 * KIB
+
+FAIL = Buffer.bounded(3)
+WAIT = Buffer.bounded(5, overflow="wait")
+every_buffer = pytest.mark.parametrize("buffer", [Buffer.unbounded(), FAIL, WAIT], ids=["unbounded", "fail", "wait"])
+in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
+
+
+def text(payload: str) -> bytes:
+    return wire.encode(wire.TEXT, payload)
+
+
+async def all_is_read(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> None:
+    """Go on when the websocket has read what the peer sent before: its Pong comes behind that."""
+    pinging = flavour.spawn(ws.ping, b"all")
+    assert await flavour.call(peer.frame) == Wire(wire.PING, b"all")
+    peer.send(wire.encode(wire.PONG, b"all"))
+    await pinging.result()
+
+
+async def finished(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> None:
+    """Close, where the peer answers."""
+    finishing = flavour.spawn(flavour.call, peer.finish)
+    await ws.close()
+    await finishing.result()
+
+
+# Reading ahead
+
+
+@every_buffer
+async def test_frames_are_received_in_order(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(text("a") + wire.encode(wire.BINARY, b"b", final=False) + wire.encode(wire.CONTINUATION, b"c"))
+        await all_is_read(flavour, ws, peer)
+        frames = [await ws.receive() for _ in range(3)]
+        assert frames == [Text("a"), Binary(b"b", final=False), Binary(b"c")]
+        receiving = flavour.spawn(ws.receive_text)
+        peer.send(text("d"))
+        assert await receiving.result() == "d"
+        await finished(flavour, ws, peer)
+
+
+async def test_an_unbounded_buffer_takes_all_while_nobody_receives(flavour: Flavour, peer: Peer) -> None:
+    frames = [wire.encode(wire.BINARY, bytes([number]) * 64 * KIB) for number in range(250)]
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(Buffer.unbounded()))
+        await flavour.call(peer.send, b"".join(frames))
+        await all_is_read(flavour, ws, peer)
+        for number in range(250):
+            assert (await ws.receive_binary())[-1] == number
+        await finished(flavour, ws, peer)
+
+
+@every_buffer
+async def test_pings_are_answered_while_nobody_receives(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        for payload in (b"1", b"2"):
+            peer.send(text("a") + wire.encode(wire.PING, payload))
+            assert await flavour.call(peer.frame) == Wire(wire.PONG, payload)
+        assert [await ws.receive(), await ws.receive()] == [Text("a"), Text("a")]
+        await finished(flavour, ws, peer)
+
+
+@every_buffer
+async def test_pings_that_come_with_the_answer_are_answered(
+    flavour: Flavour, new_peer: Callable[..., Peer], buffer: Buffer
+) -> None:
+    peer = new_peer(upgrading(behind=text("a") + wire.encode(wire.PING, b"1")))
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(wire.encode(wire.PING, b"2"))
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"2")
+        assert await ws.receive() == Text("a")
+        await finished(flavour, ws, peer)
+
+
+@every_buffer
+async def test_control_frames_take_no_room(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    controls = wire.encode(wire.PING, b"1") + wire.encode(wire.PONG, b"2")
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(controls * 3 + text("a") + controls * 3 + text("b"))
+        for _ in range(6):
+            assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+        assert [await ws.receive(), await ws.receive()] == [Text("a"), Text("b")]
+        await finished(flavour, ws, peer)
+
+
+@every_buffer
+async def test_one_at_a_time_may_receive(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    results = flavour.inbox()
+
+    async def receive() -> None:
+        try:
+            results.put(await ws.receive())
+        except ConcurrentReceive as error:
+            results.put(error)
+
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        tasks = [flavour.spawn(receive), flavour.spawn(receive)]
+        assert isinstance(await results.get(), ConcurrentReceive)
+        peer.send(text("a"))
+        assert await results.get() == Text("a")
+        for task in tasks:
+            await task.result()
+        await finished(flavour, ws, peer)
+
+
+@every_buffer
+async def test_a_receive_that_times_out_has_lost_nothing(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(wire.encode(wire.TEXT, "a", final=False))
+        with pytest.raises(ReceiveTimeout):
+            await ws.receive_text(timeout=0.02)
+        peer.send(wire.encode(wire.CONTINUATION, "b"))
+        assert await ws.receive_text() == "ab"
+        await finished(flavour, ws, peer)
+
+
+# The bound
+
+
+async def test_a_buffer_may_be_full_again_and_again(flavour: Flavour, peer: Peer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
+        for _ in range(3):
+            peer.send(text("a") * 3)
+            await all_is_read(flavour, ws, peer)
+            assert [await ws.receive_text() for _ in range(3)] == ["a"] * 3
+        await finished(flavour, ws, peer)
+
+
+async def has_overflowed(ws: WebSocket[Async], *frames: Text | Binary) -> None:
+    """Hold the websocket to give the frames that are buffered, then the reason again and again."""
+    assert [await ws.receive() for _ in frames] == list(frames)
+    for _ in range(2):
+        with pytest.raises(BufferFull) as caught:
+            await ws.receive()
+    info = caught.value.close_info
+    assert (info.began, info.cause) == (Side.LOCAL, CloseCause.BUFFER_FULL)
+    assert info.sent is not None
+    assert info.sent.code == 1008
+    with pytest.raises(BufferFull):
+        await ws.send_text("a")
+
+
+async def test_more_than_the_buffer_holds_fails_the_websocket_behind_what_is_buffered(
+    flavour: Flavour, peer: Peer
+) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
+        peer.send(text("a") + text("b") + text("c") + text("d") + text("e"))
+        closing = await flavour.call(peer.frame)
+        assert closing.opcode == wire.CLOSE
+        assert closing.payload[:2] == b"\x03\xf0"
+        peer.send(wire.close(1008))
+        peer.hang_up()
+        await has_overflowed(ws, Text("a"), Text("b"), Text("c"))
+
+
+async def test_more_than_the_buffer_holds_may_come_with_the_answer(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    peer = new_peer(upgrading(behind=text("a") * 5))
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
+        peer.hang_up()
+        await has_overflowed(ws, *[Text("a")] * 3)
+
+
+async def test_a_close_behind_a_full_buffer_is_no_overflow(flavour: Flavour, peer: Peer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
+        peer.send(text("a") * 3 + wire.close(1001, "bye"))
+        assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x03\xe9")
+        peer.hang_up()
+        assert [await ws.receive() for _ in range(4)] == [Text("a")] * 3 + [Close(1001, "bye")]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+async def test_as_many_bytes_as_the_buffer_holds_are_no_overflow(flavour: Flavour, peer: Peer, count: int) -> None:
+    buffer = Buffer.bounded(10, max_bytes=400)
+    frame = wire.encode(wire.BINARY, bytes(400 // count))
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(frame * count)
+        await all_is_read(flavour, ws, peer)
+        assert [await ws.receive() for _ in range(count)] == [Binary(bytes(400 // count))] * count
+        await finished(flavour, ws, peer)
+
+
+async def test_more_bytes_than_the_buffer_holds_fail_the_websocket_behind_what_is_buffered(
+    flavour: Flavour, peer: Peer
+) -> None:
+    buffer = Buffer.bounded(10, max_bytes=400)
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(wire.encode(wire.BINARY, bytes(200)) * 2 + text("a"))
+        closing = await flavour.call(peer.frame)
+        assert closing.opcode == wire.CLOSE
+        assert closing.payload[:2] == b"\x03\xf0"
+        peer.send(wire.close(1008))
+        peer.hang_up()
+        await has_overflowed(ws, Binary(bytes(200)), Binary(bytes(200)))
+
+
+def send_until_it_stalls(peer: Peer, frame: bytes) -> bytes:
+    """Send the frame again and again until the system takes no more; gives what is left of the last one."""
+    sock = peer.stream.socket
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
+    sock.settimeout(0.2)
+    try:
+        for _ in range(64 * MIB // len(frame)):
+            rest = frame
+            while rest:
+                try:
+                    rest = rest[sock.send(rest) :]
+                except TimeoutError:
+                    return rest
+    finally:
+        sock.settimeout(10)
+    raise AssertionError("64 MiB were taken, and more would be")
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [WAIT, Buffer.bounded(1000, overflow="wait", max_bytes=200 * KIB)],
+    ids=["by frames", "by bytes"],
+)
+async def test_wait_holds_the_other_side_back(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    payload = bytes(64 * KIB)
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        rest = await flavour.call(send_until_it_stalls, peer, wire.encode(wire.BINARY, payload))
+        held = ws._programs._connection.frames
+        assert 3 < len(held) < 10  # of bytes, what comes in one piece is taken whole
+        sending = flavour.spawn(flavour.call, peer.send, rest + wire.close())
+        count = 0
+        while isinstance(frame := await ws.receive(), Binary):
+            assert frame.payload == payload
+            count += 1
+        assert count > 10
+        assert frame == Close()
+        await sending.result()
+        peer.hang_up()
+
+
+async def test_a_websocket_that_holds_the_other_side_back_can_send_and_be_closed(flavour: Flavour, peer: Peer) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(WAIT))
+        peer.send(text("a") * 10)
+        await ws.send_text("b")
+        assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"b")
+        await finished(flavour, ws, peer)
+        assert ws.close_info is not None
+        assert ws.close_info.is_normal
+
+
+# The end
+
+
+@every_buffer
+async def test_what_was_buffered_before_closing_can_still_be_received(
+    flavour: Flavour, peer: Peer, buffer: Buffer
+) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(text("a") + text("b"))
+        await all_is_read(flavour, ws, peer)
+        await finished(flavour, ws, peer)
+        assert [await ws.receive_text() for _ in range(2)] == ["a", "b"]
+        assert await ws.receive() == Close(1000)
+        with pytest.raises(WebSocketClosed):
+            await ws.receive()
+
+
+ENDS: dict[str, tuple[Callable[[Peer], object], Any]] = {
+    "close": (lambda peer: peer.send(wire.close(4000)), WebSocketClosed),
+    "broken frame": (lambda peer: peer.send(b"\xf1\x00"), ProtocolError),
+    "loss": (lambda peer: peer.hang_up(), ConnectionLost),
+}
+
+
+@every_buffer
+@pytest.mark.parametrize(("end", "kind"), ENDS.values(), ids=ENDS)
+async def test_what_was_buffered_before_the_end_is_received_first(
+    flavour: Flavour, peer: Peer, buffer: Buffer, end: Callable[[Peer], object], kind: type[WebSocketClosed]
+) -> None:
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
+        peer.send(text("a") + text("b"))
+        await all_is_read(flavour, ws, peer)
+        end(peer)
+        with pytest.raises(WebSocketClosed):
+            await ws.ping()  # it ends with the websocket
+        peer.hang_up()
+        assert [await ws.receive_text() for _ in range(2)] == ["a", "b"]
+        with pytest.raises(WebSocketClosed) as caught:
+            await ws.receive_text()
+        assert type(caught.value) is kind
+
+
+@in_async_flavours
+@every_buffer
+async def test_reading_ahead_ends_where_the_owner_is_cancelled(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+    ready = flavour.inbox()
+
+    async def own() -> None:
+        async with a_backend(flavour) as backend:
+            ready.put(await opened(flavour, backend, peer.url, WebSocketHandler(buffer)))
+            await flavour.inbox().get()
+
+    task = flavour.spawn(own)
+    ws = await ready.get()
+    finishing = flavour.spawn(flavour.call, peer.finish)
+    task.cancel()
+    await finishing.result()
+    await flavour.nothing_left_to_do()
+    assert not ws.is_open

@@ -1,0 +1,547 @@
+"""Listeners: each frame once and in order, one call at a time, and no error that goes nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Binary,
+    Close,
+    CloseCause,
+    CloseInfo,
+    ConcurrentReceive,
+    ConnectionLost,
+    Listener,
+    MessageTooBig,
+    Ping,
+    Pong,
+    ProtocolError,
+    Side,
+    Text,
+    WebSocket,
+    basic_request,
+)
+from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, Inbox, a_backend, opened
+from tests.contract import wire
+from tests.contract.places import Peer, upgrading
+from tests.contract.wire import Wire
+
+NAMES = ("on_open", "on_text", "on_binary", "on_ping", "on_pong", "on_close", "on_error")
+
+
+class Recorder(Listener[Any]):
+    """Puts what it hears into an inbox."""
+
+    def __init__(self, heard: Inbox[Any]) -> None:
+        self.heard = heard
+        self.threads: set[int] = set()
+
+    def on_open(self, ws: WebSocket[Any]) -> object:
+        self.ws = ws
+        return self.hear("open")
+
+    def on_text(self, frame: Text) -> object:
+        return self.hear(frame)
+
+    def on_binary(self, frame: Binary) -> object:
+        return self.hear(frame)
+
+    def on_ping(self, frame: Ping) -> object:
+        return self.hear(frame)
+
+    def on_pong(self, frame: Pong) -> object:
+        return self.hear(frame)
+
+    def on_close(self, info: CloseInfo) -> object:
+        return self.hear(info)
+
+    def on_error(self, error: Exception) -> object:
+        return self.hear(error)
+
+    def hear(self, what: object) -> object:
+        self.threads.add(threading.get_ident())
+        return self.heard.put(what)
+
+
+class AsyncRecorder(Recorder):
+    """The same by coroutine functions."""
+
+    async def on_open(self, ws: WebSocket[Any]) -> None:
+        super().on_open(ws)
+
+    async def on_text(self, frame: Text) -> None:
+        super().on_text(frame)
+
+    async def on_binary(self, frame: Binary) -> None:
+        super().on_binary(frame)
+
+    async def on_ping(self, frame: Ping) -> None:
+        super().on_ping(frame)
+
+    async def on_pong(self, frame: Pong) -> None:
+        super().on_pong(frame)
+
+    async def on_close(self, info: CloseInfo) -> None:
+        super().on_close(info)
+
+    async def on_error(self, error: Exception) -> None:
+        super().on_error(error)
+
+
+with_plain_and_async_methods = pytest.mark.parametrize(
+    ("flavour", "recorder"),
+    [pytest.param(name, Recorder, id=f"{name}-plain") for name in FLAVOURS]
+    + [pytest.param(name, AsyncRecorder, id=f"{name}-async") for name in ASYNC],
+    indirect=["flavour"],
+)
+in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
+in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
+
+
+def text(payload: str, *, final: bool = True) -> bytes:
+    return wire.encode(wire.TEXT, payload, final=final)
+
+
+CONVERSATION = (
+    text("a", final=False)
+    + wire.encode(wire.PING, b"1")
+    + wire.encode(wire.CONTINUATION, "b")
+    + wire.encode(wire.BINARY, b"c")
+    + wire.encode(wire.PONG, b"2")
+)
+HEARD = ["open", Text("a", final=False), Ping(b"1"), Text("b"), Binary(b"c"), Pong(b"2")]
+
+
+@with_plain_and_async_methods
+async def test_a_listener_hears_each_frame_in_order_and_the_end_last(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer
+) -> None:
+    listener = recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, listener)
+        peer.send(CONVERSATION)
+        assert [await listener.heard.get() for _ in range(6)] == HEARD
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+        peer.send(wire.close(1001, "bye"))
+        assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x03\xe9")
+        peer.hang_up()
+        info = await listener.heard.get()
+        assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1001, "bye"), Close(1001))
+        assert ws.close_info == info
+    listener.heard.put("nothing more")
+    assert await listener.heard.get() == "nothing more"
+
+
+async def test_frames_that_come_with_the_answer_are_heard(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    peer = new_peer(upgrading(behind=CONVERSATION))
+    listener = Recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        assert [await listener.heard.get() for _ in range(6)] == HEARD
+        peer.send(wire.close(1001, "bye"))
+        peer.hang_up()
+        assert (await listener.heard.get()).received == Close(1001, "bye")
+
+
+@in_threads
+async def test_all_calls_but_on_open_come_in_one_thread(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        assert await listener.heard.get() == "open"
+        listener.threads.clear()
+        peer.send(CONVERSATION)
+        peer.send(wire.close())
+        peer.hang_up()
+        while not isinstance(await listener.heard.get(), CloseInfo):
+            pass
+    assert len(listener.threads) == 1
+
+
+@in_threads
+async def test_a_call_waits_for_the_one_before_in_threads(flavour: Flavour, peer: Peer) -> None:
+    go_on = threading.Event()
+
+    class Slow(Recorder):
+        def on_text(self, frame: Text) -> object:
+            self.hear(f"{frame.payload} begins")
+            go_on.wait(5)
+            return self.hear(f"{frame.payload} ends")
+
+    listener = Slow(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a") + text("b") + wire.encode(wire.PING))
+        assert [await listener.heard.get() for _ in range(2)] == ["open", "a begins"]
+        go_on.set()
+        assert [await listener.heard.get() for _ in range(4)] == ["a ends", "b begins", "b ends", Ping()]
+        peer.hang_up()
+
+
+@in_async_flavours
+async def test_a_call_waits_for_the_one_before_in_tasks(flavour: Flavour, peer: Peer) -> None:
+    go_on = flavour.inbox()
+
+    class Slow(Recorder):
+        async def on_text(self, frame: Text) -> None:
+            self.hear(f"{frame.payload} begins")
+            await go_on.get()
+            self.hear(f"{frame.payload} ends")
+
+    listener = Slow(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a") + text("b") + wire.encode(wire.PING))
+        assert [await listener.heard.get() for _ in range(2)] == ["open", "a begins"]
+        await flavour.nothing_left_to_do()
+        for _ in range(2):
+            go_on.put(None)
+        assert [await listener.heard.get() for _ in range(4)] == ["a ends", "b begins", "b ends", Ping()]
+        peer.hang_up()
+
+
+async def test_opening_does_not_wait_for_a_call_about_a_frame(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    """Neither where the frame came in one piece with the server's answer."""
+    peer = new_peer(upgrading(behind=text("a")))
+    go_on = flavour.inbox()
+    is_open = threading.Event()
+
+    class Slow(Recorder):
+        def on_text(self, frame: Text) -> object:
+            if flavour.is_async:
+                return go_on.get()
+            return self.hear(is_open.wait(1))
+
+    listener = Slow(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        is_open.set()
+        go_on.put(None)
+        assert await listener.heard.get() == "open"
+        if not flavour.is_async:
+            assert await listener.heard.get() is True
+        peer.hang_up()
+
+
+@with_plain_and_async_methods
+async def test_on_open_is_over_before_the_result_is_there(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer
+) -> None:
+    listener = recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        response = await backend.open_websocket(peer.url, listener)
+        assert response.result is listener.ws
+        assert await listener.heard.get() == "open"
+        peer.hang_up()
+
+
+async def test_on_ping_comes_behind_the_answer(flavour: Flavour, peer: Peer) -> None:
+    class Telling(Recorder):
+        def on_ping(self, frame: Ping) -> object:
+            return flavour.finished(self.ws.send_text("a Ping came"))
+
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Telling(flavour.inbox()))
+        peer.send(wire.encode(wire.PING, b"1"))
+        assert await flavour.call(peer.frames, 2) == [Wire(wire.PONG, b"1"), Wire(wire.TEXT, b"a Ping came")]
+        peer.hang_up()
+
+
+async def test_calls_may_send_and_close_and_so_may_whoever_opened(flavour: Flavour, peer: Peer) -> None:
+    class Answering(Recorder):
+        def on_open(self, ws: WebSocket[Any]) -> object:
+            super().on_open(ws)
+            return flavour.finished(ws.send_text("from on_open"))
+
+        def on_text(self, frame: Text) -> object:
+            return flavour.finished(self.ws.send_text(f"{frame.payload} from on_text"))
+
+        def on_binary(self, frame: Binary) -> object:
+            return flavour.finished(self.ws.close(4000, "from on_binary"))
+
+    listener = Answering(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, listener)
+        assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"from on_open")
+        await ws.send_text("from outside")
+        assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"from outside")
+        peer.send(text("a"))
+        assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"a from on_text")
+        peer.send(wire.encode(wire.BINARY, b"b"))
+        assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x0f\xa0from on_binary")]
+        assert await listener.heard.get() == "open"
+        assert (await listener.heard.get()).sent == Close(4000, "from on_binary")
+
+
+async def test_a_websocket_that_is_closed_from_outside_is_heard_to_end(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, listener)
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        await ws.close(4000, "enough")
+        await finishing.result()
+        assert await listener.heard.get() == "open"
+        assert await listener.heard.get() == ws.close_info
+        assert ws.close_info is not None
+        assert ws.close_info.received == Close(4000, "enough")
+
+
+@with_plain_and_async_methods
+async def test_on_close_is_over_when_the_backend_is_left(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer
+) -> None:
+    over: list[CloseInfo] = []
+
+    class Last(recorder):  # type: ignore[valid-type, misc]
+        if recorder is AsyncRecorder:
+
+            async def on_close(self, info: CloseInfo) -> None:
+                await flavour.nothing_left_to_do()
+                over.append(info)
+        else:
+
+            def on_close(self, info: CloseInfo) -> object:
+                return over.append(info)
+
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Last(flavour.inbox()))
+        finishing = flavour.spawn(flavour.call, peer.finish)
+    count = len(over)
+    await finishing.result()
+    await flavour.nothing_left_to_do()
+    assert count == 1
+
+
+async def test_receiving_is_the_listeners(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        ws = await opened(flavour, backend, peer.url, listener)
+        with pytest.raises(ConcurrentReceive):
+            await ws.receive(timeout=1)
+        assert await listener.heard.get() == "open"
+        peer.send(text("a"))
+        assert await listener.heard.get() == Text("a")
+        peer.hang_up()
+
+
+# Errors
+
+FRAMES = {
+    "on_text": text("a"),
+    "on_binary": wire.encode(wire.BINARY, b"a"),
+    "on_ping": wire.encode(wire.PING),
+    "on_pong": wire.encode(wire.PONG),
+}
+
+
+def failing(listener: Recorder, name: str, error: Exception) -> None:
+    """Have a method raise, in the way of the listener's others."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    async def fail_async(_: object) -> None:
+        raise error
+
+    setattr(listener, name, fail_async if isinstance(listener, AsyncRecorder) else fail)
+
+
+@with_plain_and_async_methods
+@pytest.mark.parametrize("name", FRAMES)
+async def test_an_exception_in_a_call_goes_to_on_error_and_closes_with_1011(
+    flavour: Flavour, recorder: type[Recorder], name: str, peer: Peer
+) -> None:
+    listener = recorder(flavour.inbox())
+    error = ZeroDivisionError("mine")
+    failing(listener, name, error)
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(FRAMES[name])
+        assert (await flavour.call(peer.finish))[-1] == Wire(wire.CLOSE, b"\x03\xf3")
+        assert [await listener.heard.get() for _ in range(2)] == ["open", error]
+        assert (await listener.heard.get()).sent == Close(1011)
+
+
+@with_plain_and_async_methods
+async def test_an_exception_in_on_open_goes_to_on_error_and_closes_with_1011(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer
+) -> None:
+    listener = recorder(flavour.inbox())
+    error = ZeroDivisionError("mine")
+    failing(listener, "on_open", error)
+    async with a_backend(flavour) as backend:
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        ws = await opened(flavour, backend, peer.url, listener)
+        assert await finishing.result() == [Wire(wire.CLOSE, b"\x03\xf3")]
+        assert not ws.is_open
+        assert await listener.heard.get() is error
+        assert (await listener.heard.get()).sent == Close(1011)
+
+
+@with_plain_and_async_methods
+async def test_an_exception_in_on_close_goes_to_on_error(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer
+) -> None:
+    listener = recorder(flavour.inbox())
+    error = ZeroDivisionError("mine")
+    failing(listener, "on_close", error)
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(wire.close())
+        peer.hang_up()
+        assert [await listener.heard.get() for _ in range(2)] == ["open", error]
+
+
+@with_plain_and_async_methods
+async def test_an_exception_in_on_error_is_logged(
+    flavour: Flavour, recorder: type[Recorder], peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = recorder(flavour.inbox())
+    failing(listener, "on_text", ZeroDivisionError("mine"))
+    failing(listener, "on_error", RuntimeError("even worse"))
+    with caplog.at_level(logging.ERROR, logger="polysocket"):
+        async with a_backend(flavour) as backend:
+            await opened(flavour, backend, peer.url, listener)
+            peer.send(text("a"))
+            assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
+            assert await listener.heard.get() == "open"
+            assert (await listener.heard.get()).sent == Close(1011)
+    (record,) = caplog.records
+    assert record.name == "polysocket"
+    assert record.getMessage() == f"{recorder.__name__}.on_error failed"
+    assert record.exc_info is not None
+    assert repr(record.exc_info[1]) == "RuntimeError('even worse')"
+
+
+async def test_a_listener_that_has_failed_is_given_no_further_frame(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    error = ZeroDivisionError("mine")
+    failing(listener, "on_text", error)
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a") + text("b") + wire.encode(wire.BINARY, b"c"))
+        await flavour.call(peer.finish)
+        heard = [await listener.heard.get()]
+        while not isinstance(heard[-1], CloseInfo):
+            heard.append(await listener.heard.get())
+    assert heard[:-1] == ["open", error]
+
+
+@pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
+async def test_a_future_that_a_call_gives_is_no_nowhere(flavour: Flavour, peer: Peer) -> None:
+    failed: Future[None] = Future()
+    failed.set_exception(ZeroDivisionError("mine"))
+
+    class Handing(Recorder):
+        def on_text(self, frame: Text) -> object:
+            return failed
+
+    listener = Handing(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a"))
+        peer.send(wire.close())
+        peer.hang_up()
+        assert await listener.heard.get() == "open"
+        assert isinstance(await listener.heard.get(), ZeroDivisionError)
+
+
+@pytest.mark.parametrize("flavour", [name for name in ASYNC if name != "trio"], indirect=True)
+async def test_a_call_that_awaits_what_was_cancelled_does_not_leave_the_listener_deaf(
+    flavour: Flavour, peer: Peer
+) -> None:
+    class Waiting(Recorder):
+        async def on_text(self, frame: Text) -> None:
+            cancelled = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            await cancelled
+
+    listener = Waiting(flavour.inbox())
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
+        ws = await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a"))
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        assert await listener.heard.get() == "open"
+        async with asyncio.timeout(2):
+            heard = [await listener.heard.get()]
+            while not isinstance(heard[-1], CloseInfo):
+                heard.append(await listener.heard.get())
+        await finishing.result()
+        assert not ws.is_open
+
+
+ENDS: dict[str, tuple[Callable[[Peer], object], type[Exception], CloseCause]] = {
+    "a broken frame": (
+        lambda peer: peer.send(text("a") + b"\xf1\x00"),
+        ProtocolError,
+        CloseCause.PROTOCOL_ERROR,
+    ),
+    "a message too big": (
+        lambda peer: peer.send(text("a") + wire.encode(wire.BINARY, bytes(1001))),
+        MessageTooBig,
+        CloseCause.LIMIT,
+    ),
+    "a lost connection": (
+        lambda peer: (peer.send(text("a")), peer.hang_up()),
+        ConnectionLost,
+        CloseCause.NETWORK,
+    ),
+}
+
+
+@with_plain_and_async_methods
+@pytest.mark.parametrize(("end", "kind", "cause"), ENDS.values(), ids=ENDS)
+async def test_an_end_that_is_an_error_is_told_before_the_end(
+    flavour: Flavour,
+    recorder: type[Recorder],
+    peer: Peer,
+    end: Callable[[Peer], object],
+    kind: type[Exception],
+    cause: CloseCause,
+) -> None:
+    listener = recorder(flavour.inbox())
+    async with a_backend(flavour, request=basic_request.limit_message_size(1000)) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        end(peer)
+        assert [await listener.heard.get() for _ in range(2)] == ["open", Text("a")]
+        assert type(await listener.heard.get()) is kind
+        peer.hang_up()
+        assert (await listener.heard.get()).cause is cause
+
+
+async def test_a_close_with_an_error_code_is_an_end_and_no_error(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(wire.close(1011, "mine"))
+        peer.hang_up()
+        assert await listener.heard.get() == "open"
+        assert (await listener.heard.get()).received == Close(1011, "mine")
+
+
+@in_async_flavours
+async def test_what_a_plain_method_gives_is_awaited(flavour: Flavour, peer: Peer) -> None:
+    async def later(listener: Recorder, frame: Text) -> None:
+        listener.hear(frame.payload)
+
+    class Handing(Recorder):
+        def on_text(self, frame: Text) -> Awaitable[None]:
+            return later(self, frame)
+
+    listener = Handing(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        peer.send(text("a"))
+        assert [await listener.heard.get() for _ in range(2)] == ["open", "a"]
+        peer.hang_up()
