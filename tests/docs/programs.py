@@ -6,7 +6,9 @@ the documentation tells its readers: so this proves that advice as well.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -24,16 +26,30 @@ HAS_TRIO = importlib.util.find_spec("trio") is not None
 REWRITES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "asyncio": (),
     "trio": (
-        ("import asyncio\n", "import trio\n"),
-        ("from polysocket.asyncio import", "from polysocket.trio import"),
-        ("asyncio.run(main())", "trio.run(main)"),
+        (r"\bimport asyncio\n", "import trio\n"),
+        (r"\bpolysocket\.asyncio import", "polysocket.trio import"),
+        (r"\bAsyncio(?=Backend\b|\b)", "Trio"),
+        (r"\basyncio\.Event\b", "trio.Event"),
+        (r"\basyncio\.run\(main\(\)\)", "trio.run(main)"),
     ),
     "blocking": (
-        ("import asyncio\n", ""),
-        ("from polysocket.asyncio import", "from polysocket.blocking import"),
-        ("asyncio.run(main())", "main()"),
-        ("async ", ""),
-        ("await ", ""),
+        (r"\bimport asyncio\n", "import threading\n"),
+        (r"\bpolysocket\.asyncio import", "polysocket.blocking import"),
+        (r"\bAsyncio(?=Backend\b|\b)", "Blocking"),
+        (r"\bAsyncIterator\b", "Iterator"),
+        (r"\bAsyncGenerator\b", "Generator"),
+        (r"\basyncio\.Event\b", "threading.Event"),
+        (r"\basyncio\.run\(main\(\)\)", "main()"),
+        (r"\basync |\bawait ", ""),
+    ),
+    "threaded": (
+        (r"\bimport asyncio\n", "import threading\n"),
+        (r"\bpolysocket\.asyncio import", "polysocket.threaded import"),
+        (r"\bAsyncio(?=Backend\b|\b)", "Threaded"),
+        (r"\bAsyncIterator\b", "Iterator"),
+        (r"\bAsyncGenerator\b", "Generator"),
+        (r"\basyncio\.Event\b", "threading.Event"),
+        (r"\basyncio\.run\(main\(\)\)", "main()"),
     ),
 }
 FLAVOURS = tuple(flavour for flavour in REWRITES if flavour != "trio" or HAS_TRIO)
@@ -42,8 +58,36 @@ FLAVOURS = tuple(flavour for flavour in REWRITES if flavour != "trio" or HAS_TRI
 def rewritten(source: str, flavour: str) -> str:
     """A program for asyncio, as it reads in another flavour."""
     for old, new in REWRITES[flavour]:
-        source = source.replace(old, new)
-    return source
+        source = re.sub(old, new, source)
+    return ast.unparse(WithResults().visit(ast.parse(source))) if flavour == "threaded" else source
+
+
+class WithResults(ast.NodeTransformer):
+    """Leaves out each ``async`` and ``await``, and puts ``.result()`` behind what was awaited or is a ``connect``."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        return ast.copy_location(ast.FunctionDef(**dict(ast.iter_fields(node))), node)
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+        self.generic_visit(node)
+        return ast.copy_location(ast.For(**dict(ast.iter_fields(node))), node)
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        for item in node.items:
+            if ast.unparse(item.context_expr).startswith("connect("):
+                item.context_expr = result_of(item.context_expr)
+        self.generic_visit(node)
+        return ast.copy_location(ast.With(**dict(ast.iter_fields(node))), node)
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        self.generic_visit(node)
+        is_event = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(".wait")
+        return node.value if is_event else result_of(node.value)
+
+
+def result_of(call: ast.expr) -> ast.expr:
+    return ast.Call(ast.Attribute(call, "result", ast.Load()), [], [])
 
 
 def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -> None:
@@ -52,7 +96,21 @@ def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -
         assert old in source
         source = source.replace(old, new)
     source = re.sub(r"wss?://\w+\.example\.com/(?!chat\?)", url, source)
-    exec(compile(source, name, "exec"), {"__name__": "__main__"})
+    with logging_of_its_own():
+        exec(compile(source, name, "exec"), {"__name__": "__main__"})
+
+
+@contextmanager
+def logging_of_its_own() -> Iterator[None]:
+    """As at a program's beginning: nobody has configured any logging."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 @contextmanager

@@ -200,3 +200,19 @@ async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> No
 
     effect = effect_of(tag)
     await flavour.value(effect.lift(conversation)())
+
+
+async def test_many_may_send_at_the_same_time(flavour: Flavour, tag: type[Any]) -> None:
+    faults = Faults(pieces=(3, 1000), room=50)
+    async with joined(flavour, tag, to_server=faults) as (client, server, _):
+        texts = [f"{number} {'x' * number}" for number in range(40)]
+
+        async def send(some: list[str]) -> None:
+            for text in some:
+                await client.send_text(text)
+
+        senders = [flavour.spawn(send, texts[begin::4]) for begin in range(4)]
+        received = [await server.receive_text() for _ in texts]
+        for sender in senders:
+            await sender.result()
+        assert sorted(received) == sorted(texts)

@@ -36,7 +36,7 @@ G = TypeVar("G")
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
-silent = WebSocketStub()
+silent: WebSocketStub = WebSocketStub()
 
 _SET_BY_HANDSHAKE = (
     "Connection",

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from polysocket.effect import Effect, Event
+from polysocket.effect import Effect, Event, Link
 
 __all__ = ["VirtualClock", "VirtualEffect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class VirtualClock:
@@ -72,13 +76,23 @@ class VirtualEffect:
     def __init__(self, effect: Effect, clock: VirtualClock) -> None:
         self._effect = effect
         self._clock = clock
-        self.lift = effect.lift
-        self.unlift = effect.unlift
-        self.current_task = effect.current_task
-        self.connect_tcp = effect.connect_tcp
-        self.connect_unix = effect.connect_unix
-        self.adopt = effect.adopt
-        self.now = clock.now
+        self.is_async: bool = effect.is_async
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
+        """What the flavour's user calls."""
+        return self._effect.lift(program)
+
+    async def unlift(self, value: Any, /) -> Any:
+        """The plain value of one in ``F``."""
+        return await self._effect.unlift(value)
+
+    def current_task(self) -> object:
+        """The flavour's task, or thread."""
+        return self._effect.current_task()
+
+    def now(self) -> float:
+        """The clock's time."""
+        return self._clock.now()
 
     def event(self) -> VirtualEvent:
         """A new event, not set."""
@@ -97,6 +111,18 @@ class VirtualEffect:
             await program()
 
         self._effect.spawn(unlimited)
+
+    async def connect_tcp(self, host: str, port: int, /) -> Link:
+        """Connect as the flavour does."""
+        return await self._effect.connect_tcp(host, port)
+
+    async def connect_unix(self, path: str, /) -> Link:
+        """Connect as the flavour does."""
+        return await self._effect.connect_unix(path)
+
+    async def adopt(self, sock: socket.socket, /) -> Link:
+        """Use a connected socket as the flavour does."""
+        return await self._effect.adopt(sock)
 
 
 _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)

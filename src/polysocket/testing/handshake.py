@@ -11,10 +11,10 @@ from polysocket.request import Request, Response, basic_request
 
 __all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
 
-plain = basic_request.compress(None)
+plain: Request = basic_request.compress(None)
 """What both halves agree to unless a test is about it: what is on the wire is as long as it looks."""
 
-plain_request = plain.get("ws://memory/")
+plain_request: Request = plain.get("ws://memory/")
 
 Answer = Callable[[UpgradeRequest, ServerHandshake], Upgraded | None]
 """What a server does with a request: it accepts by the handshake, or rejects and gives None."""

@@ -58,7 +58,7 @@ class Faults:
                 raise ValueError(f"{name} must be at least 0, not {value!r}")
 
 
-faultless = Faults()
+faultless: Faults = Faults()
 
 
 class _Arrival(NamedTuple):
@@ -80,7 +80,7 @@ class Wire:
         self._written = 0
         self._unread = 0
         self._is_ended = False
-        self.is_abandoned = False  # by its reader
+        self._is_abandoned = False  # by its reader
         self._reader: Event | None = None
         self._writers: list[Event] = []
 
@@ -107,7 +107,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         """Send all of it, as far as the faults let it through; raises OSError where the connection is broken."""
         with self._lock:
-            if self._is_ended or self.is_abandoned:
+            if self._is_ended or self._is_abandoned:
                 raise BrokenPipeError("the connection was ended")
             if self._faults.cut_after is not None:
                 data = data[: self._faults.cut_after - self._written]
@@ -131,7 +131,7 @@ class Wire:
     def abandon(self) -> None:
         """End it at the reader's side: nothing more can be read, or written."""
         with self._lock:
-            self.is_abandoned = True
+            self._is_abandoned = True
             self._wake()
 
     async def read(self) -> bytes:
@@ -156,7 +156,7 @@ class Wire:
             with self._lock:
                 if not self.excess:
                     return
-                if self._is_ended or self.is_abandoned:
+                if self._is_ended or self._is_abandoned:
                     raise BrokenPipeError("the connection was ended")
                 writer = self._effect.event()
                 self._writers.append(writer)
@@ -176,7 +176,7 @@ class Wire:
 
     def _seconds_left(self) -> float:
         """How long the reader must wait: 0 where it need not, infinity where nothing was sent."""
-        if self.is_abandoned:
+        if self._is_abandoned:
             return 0
         if not self._arrivals:
             return math.inf
@@ -184,7 +184,7 @@ class Wire:
         return 0 if time is None else max(time - self._effect.now(), 0)
 
     def _take(self) -> bytes:
-        if self.is_abandoned:
+        if self._is_abandoned:
             return b""
         pieces: list[bytes] = []
         while self._arrivals and not self._seconds_left():
@@ -242,7 +242,7 @@ class MemoryLink:
         self._incoming.abandon()
 
 
-def memory_links(effect: Effect, to_server: Faults = faultless, to_client: Faults = Faults()) -> tuple[Link, Link]:
+def memory_links(effect: Effect, to_server: Faults = faultless, to_client: Faults = faultless) -> tuple[Link, Link]:
     """Two links that are joined: the client's, and the server's."""
     upstream, downstream = Wire(effect, to_server), Wire(effect, to_client)
     return MemoryLink(downstream, upstream), MemoryLink(upstream, downstream)

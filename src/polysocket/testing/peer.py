@@ -129,7 +129,7 @@ def _is_raised(answer: Incoming) -> bool:
 class PeerLink:
     """A :class:`~polysocket.effect.Link` to a peer."""
 
-    pending = 0
+    pending: int = 0
 
     def __init__(self, wire: Wire, peer: Peer) -> None:
         self._wire = wire

@@ -22,7 +22,7 @@ __all__ = ["REDACTED", "RecordingBackend"]
 
 F_co = TypeVar("F_co", covariant=True)
 
-REDACTED = "[redacted]"
+REDACTED: str = "[redacted]"
 """What stands in the place of a secret."""
 
 _SECRET = re.compile("auth|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE)

@@ -22,8 +22,8 @@ __all__ = ["Recorded", "Recording", "Redact", "unchanged"]
 Redact = Callable[[Frame | Close], Frame | Close]
 """Takes a frame, and gives it without what is secret in it."""
 
-FORMAT = 1
-SHOWN = 80  # characters of a line that is none
+FORMAT: int = 1
+SHOWN: int = 80  # characters of a line that is none
 
 
 def unchanged(frame: Frame | Close) -> Frame | Close:

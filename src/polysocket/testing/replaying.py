@@ -16,9 +16,9 @@ from polysocket.testing.recording import Recorded, Recording, Redact
 
 __all__ = ["Replay"]
 
-SHOWN = 200  # characters of a frame in a message
+SHOWN: int = 200  # characters of a frame in a message
 
-GIVING_UP = frozenset(CloseCode) - {CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RECEIVED}
+GIVING_UP: frozenset[int] = frozenset(CloseCode) - {CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RECEIVED}
 """The codes by which a client that has failed closes: it has an error of its own, which is not to be hidden."""
 
 
@@ -33,7 +33,7 @@ class Replay:
         self._total = len(self._left)
         self._loss = _loss(recording)
         self._has_failed = False
-        self.initial = self._until_client()
+        self.initial: list[Frame | Close | Exception] = self._until_client()
 
     def respond(self, frame: DataFrame | Close) -> list[Frame | Close | Exception]:
         """What the server said to it; raises :class:`ReplayMismatch` where something else was recorded."""

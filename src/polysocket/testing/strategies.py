@@ -58,10 +58,9 @@ def chunked(data: bytes) -> SearchStrategy[list[bytes]]:
     """
     if not data:
         return st.just([])
-    pieces = st.lists(st.integers(1, len(data)), unique=True).map(
-        lambda cuts: _between(data, sorted({*cuts, len(data)}))
-    )
-    return st.just([data]) | pieces | st.just([data[n : n + 1] for n in range(len(data))])
+    ends = st.sets(st.integers(1, len(data))).map(lambda ends: sorted({*ends, len(data)}))
+    one_by_one = list(range(1, len(data) + 1))
+    return (st.just([len(data)]) | ends | st.just(one_by_one)).map(lambda ends: _between(data, ends))
 
 
 def close_codes() -> SearchStrategy[int]:
