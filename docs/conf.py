@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from polysocket import basic_request
+from polysocket.buffer import DEFAULT_MAX_BYTES
 from polysocket.core.connection import MAX_CONTROL_PAYLOAD, MAX_FRAGMENTS, QUEUE_CAPACITY
 from polysocket.core.handshake import MAX_BODY, MAX_HEADER
 from polysocket.session import SEND_CAPACITY
@@ -17,21 +18,22 @@ author = "the polysocket authors"
 copyright = "2026, the polysocket authors"  # noqa: A001 - Sphinx reads this name
 release = version = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
-extensions = ["sphinx.ext.autodoc", "closing_states", "public_names"]
+extensions = ["sphinx.ext.autodoc", "closing_states", "public_names", "sttp_names"]
 exclude_patterns = ["_build"]
 default_role = "literal"
 
-# Every name in every docstring leads somewhere, or is named here: those of the standard library and type variables.
+# Every name in every docstring leads somewhere, or is named here: those of other libraries and type variables.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|os|socket|ssl|types|typing)\..*"),
-    (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F_co|R_co)"),
+    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|hypothesis|logging|os|socket|ssl|types|typing)\..*"),
+    (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S)"),
 ]
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["hypothesis", "pytest"]  # which those who build the pages need not have
 python_maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 
@@ -63,6 +65,7 @@ FIGURES = {
     "max_reason": in_bytes(MAX_CONTROL_PAYLOAD - 2),
     "max_fragments": f"{MAX_FRAGMENTS:,}",
     "queue_capacity": in_bytes(QUEUE_CAPACITY),
+    "buffer_max_bytes": in_bytes(DEFAULT_MAX_BYTES),
     "send_capacity": in_bytes(SEND_CAPACITY),
 }
 rst_prolog = "\n".join(f".. |{name}| replace:: {figure}" for name, figure in FIGURES.items())

@@ -17,10 +17,11 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import polysocket
+import polysocket.testing
 from polysocket.effect import lifted
 
 
-def method(name: str, doc: str | None, signature: inspect.Signature) -> Callable[..., Any]:
+def method(owner: type, name: str, doc: str | None, signature: inspect.Signature) -> Callable[..., Any]:
     """A function that has a signature, and does nothing."""
 
     def documented() -> None:
@@ -28,8 +29,8 @@ def method(name: str, doc: str | None, signature: inspect.Signature) -> Callable
 
     documented.__annotations__ = {}  # or its "None" goes before the signature
     documented.__name__ = name
-    documented.__qualname__ = f"WebSocket.{name}"
-    documented.__module__ = "polysocket.websocket"
+    documented.__qualname__ = f"{owner.__qualname__}.{name}"
+    documented.__module__ = owner.__module__
     documented.__doc__ = doc
     documented.__signature__ = signature  # type: ignore[attr-defined]
     return documented
@@ -48,16 +49,40 @@ def either(name: str, end: str) -> Callable[..., Any]:
         inspect.Parameter("call", inspect.Parameter.POSITIONAL_ONLY, annotation="Callable[[], F[T]]"),
     ]
     doc = inspect.getattr_static(polysocket.WebSocket, name).__doc__
-    return method(name, doc, inspect.Signature(parameters, return_annotation=f"F[T | {end}]"))
+    return method(polysocket.WebSocket, name, doc, inspect.Signature(parameters, return_annotation=f"F[T | {end}]"))
+
+
+def opening(name: str, argument: str, kind: str, doc: str) -> Callable[..., Any]:
+    """``open_websocket`` and ``open_websocket_f``, whose result depends on the handler."""
+    parameters = [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str | Request"),
+        inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind),
+    ]
+    signature = inspect.Signature(parameters, return_annotation="F[WebSocketResponse[R]]")
+    return method(polysocket.Backend, name, doc, signature)
 
 
 def show_methods() -> None:
     """Put plain functions in the places of the descriptors; this process only writes documentation."""
-    for name, member in list(vars(polysocket.WebSocket).items()):
-        if isinstance(member, lifted):
-            setattr(polysocket.WebSocket, name, method(name, member.__doc__, in_f(member.__wrapped__)))
+    for owner in (polysocket.WebSocket, polysocket.Backend):
+        for name, member in list(vars(owner).items()):
+            if isinstance(member, lifted):
+                setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
     polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[assignment]
     polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[assignment]
+    polysocket.Backend.open_websocket = opening(  # type: ignore[misc, assignment]
+        "open_websocket",
+        "handler",
+        "WebSocketHandler | Listener[F] | PipeHandler",
+        "Open a websocket, and give it to the handler, whose result ``R`` is the response's (sttp's ``openWebsocket``).",
+    )
+    polysocket.Backend.open_websocket_f = opening(  # type: ignore[misc, assignment]
+        "open_websocket_f",
+        "make_handler",
+        "Callable[[], F[WebSocketHandler | Listener[F] | PipeHandler]]",
+        "The same with a handler that is made just before, by an effect of ``F`` (sttp's ``openWebsocketF``).",
+    )
 
 
 def mend_signature(
@@ -75,6 +100,8 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
     name = str(node.get("reftarget", "")).rpartition(".")[2]
     if name in polysocket.__all__:
         name = f"polysocket.{name}"
+    elif name in polysocket.testing.__all__:
+        name = f"polysocket.testing.{name}"
     elif name != "F":
         return None
     found = env.domains.python_domain.resolve_any_xref(env, node["refdoc"], app.builder, name, node, content)

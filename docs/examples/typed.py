@@ -1,7 +1,8 @@
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, assert_type
 
-from polysocket import Async, Asyncio, Blocking, Close, Frame, Trio, WebSocket, polymorphic
+from polysocket import Async, Asyncio, Blocking, Close, Frame, Threaded, Trio, WebSocket, polymorphic
 
 
 @polymorphic
@@ -17,6 +18,13 @@ def blocking_flavour(ws: WebSocket[Blocking]) -> None:
     assert_type(ask(ws, "Name?"), str)
     for message in ws:
         assert_type(message, str | bytes)
+
+
+def threaded_flavour(ws: WebSocket[Threaded]) -> None:
+    assert_type(ws.receive_text(), Future[str])
+    assert_type(ws.receive_text().result(), str)
+    assert_type(ws.either_close(ws.receive_text), Future[str | Close])
+    assert_type(ask(ws, "Name?"), Future[str])
 
 
 async def asyncio_flavour(ws: WebSocket[Asyncio]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Unpack, cast
 
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Asyncio, Direct
+from polysocket.happy_eyeballs import first_connected
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
@@ -21,7 +22,7 @@ from polysocket.websocket import Opening
 __all__ = ["AsyncioBackend", "AsyncioEffect", "connect"]
 
 READ_AHEAD = 64 * 1024  # bytes received before anybody reads; then TCP holds the other side back
-HAPPY_EYEBALLS_DELAY = 0.25  # RFC 8305 §8
+WRITES_BEFORE_YIELD = 32
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Asyncio]:
@@ -62,14 +63,10 @@ class AsyncioEffect(Direct):
         task.add_done_callback(_background.discard)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
-        """Connect, by happy eyeballs (RFC 8305) where the loop has them."""
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, asyncio.BaseEventLoop):
-            connecting = loop.create_connection(TransportLink, host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
-        else:  # uvloop tries one address after the other.
-            connecting = loop.create_connection(TransportLink, host, port)
-        _, link = await connecting
-        return link
+        """Connect by happy eyeballs (RFC 8305)."""
+        sock = await first_connected(host, port)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await self.adopt(sock)
 
     async def connect_unix(self, path: str, /) -> TransportLink:
         """Connect to a Unix socket."""
@@ -86,6 +83,7 @@ class TransportLink(asyncio.Protocol):
     """A :class:`~polysocket.effect.Link` over an asyncio transport, of which it is the protocol."""
 
     def __init__(self) -> None:
+        self._writes = 0
         self._chunks: list[bytes] = []
         self._unread = 0
         self._is_reading = True
@@ -128,6 +126,9 @@ class TransportLink(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait until the transport asks to go on."""
+        self._writes += 1
+        if self._writes % WRITES_BEFORE_YIELD == 0:
+            await asyncio.sleep(0)  # Who sends without ever waiting must let the loop see to others, and to the end.
         while not self._is_writable and not self._is_lost:
             await self._writable.wait()
         self._check(self._is_lost)

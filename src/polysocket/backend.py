@@ -6,11 +6,12 @@ and the stub for tests, have openers of their own.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar, overload
+from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler
@@ -22,7 +23,7 @@ from polysocket.request import Request, WebSocketResponse
 from polysocket.session import Session
 from polysocket.websocket import WebSocket
 
-__all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opener", "SocketOpener"]
+__all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
 
 logger: Final = logging.getLogger("polysocket")
 
@@ -63,18 +64,17 @@ class Opener(Protocol):
 class SocketOpener:
     """The :class:`Opener` of real connections; those that it opens are told to the observers."""
 
-    def __init__(self, effect: Effect, route: Route, request: Request, observers: tuple[Observer, ...] = ()) -> None:
+    def __init__(self, effect: Effect, route: Route, request: Request) -> None:
         self.effect = effect
         self.request = request
         self._route = route
-        self._observers = observers
-        self._sessions: set[Session] = set()
-        self._is_closed = False
+        self._opened = Opened()
+        self._observers: tuple[Observer, ...] = ()
 
-    def observed_by(self, observer: Observer) -> SocketOpener:
-        """The same opener, which closes the same sessions, with one observer more."""
-        opener = SocketOpener(self.effect, self._route, self.request, (*self._observers, observer))
-        opener._sessions = self._sessions
+    def observed_by(self, observer: Observer) -> Self:
+        """The same opener with one observer more; what either opens, and the closing, is of both."""
+        opener = copy.copy(self)
+        opener._observers = (*self._observers, observer)
         return opener
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
@@ -92,32 +92,50 @@ class SocketOpener:
 
     async def close(self) -> None:
         """Close every websocket that was opened, all at the same time, and open nothing more."""
-        self._is_closed = True
-        sessions = list(self._sessions)
+        self._opened.is_closed = True
+        sessions = list(self._opened.sessions)
         for session in sessions:
             session.begin_closing()
         for session in sessions:
             await session.close()
 
+    def abort(self) -> None:
+        """End what was opened without waiting, and open nothing more."""
+        self._opened.is_closed = True
+        for session in list(self._opened.sessions):
+            session.abort()
+
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._opened.is_closed:
             raise BackendClosed("the backend was closed, and opens nothing more")
 
     async def _open(self, request: Request) -> Session:
         self._check_open()
+        return await self._observed(request, open_session(self.effect, request, self._route))
+
+    async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
+        """Await a session, which the backend's closing will close, and tell the observers of it."""
         observations = [observer.opening(request) for observer in self._observers]
         try:
-            session = await open_session(self.effect, request, self._route)
+            session = await opening
         except Exception as error:
             for observation in observations:
                 guarded(observation.rejected)(error)
             raise
-        self._sessions.add(session)
-        session.when_ended(lambda _: self._sessions.discard(session))
+        self._opened.sessions.add(session)
+        session.when_ended(lambda _: self._opened.sessions.discard(session))
         for observation in observations:
             guarded(observation.opened)(session.response)
             session.observe(observation)
         return session
+
+
+class Opened:
+    """What was opened by an opener, and by those that observe it."""
+
+    def __init__(self, sessions: set[Session] | None = None) -> None:
+        self.sessions: set[Session] = set() if sessions is None else sessions
+        self.is_closed = False
 
 
 def as_request(request: str | Request, base: Request) -> Request:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 __all__ = [
@@ -207,6 +208,8 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
     ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
     nothing else: the blocking flavour raises RuntimeError where it would have to wait for something it does not know.
+
+    It also makes methods: of a :class:`~polysocket.client.PolymorphicClient`, whose flavour is its websocket's.
     """
 
     def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
@@ -224,6 +227,22 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
         if not isinstance(ws, HasEffect):
             raise TypeError(f"{self.__wrapped__.__name__}() takes a WebSocket first, not {type(ws).__name__}")
         return ws._effect.lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
+
+    @overload
+    def __get__(self, client: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, client: HasEffect[Blocking], owner: Any = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: HasEffect[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, client: HasEffect[Threaded], owner: Any = None) -> Callable[P, Future[T]]: ...
+    def __get__(self, client: Any, owner: Any = None) -> Any:
+        if client is None:
+            return self
+        if not isinstance(client, HasEffect):
+            name, owner = self.__wrapped__.__qualname__, type(client).__name__
+            raise TypeError(f"{name}() is polymorphic, so {owner} must be a PolymorphicClient")
+        return client._effect.lift(MethodType(self.__wrapped__, client._for_programs()))
 
 
 class Direct:

@@ -35,7 +35,7 @@ from polysocket.session import Session
 from polysocket.tls import TLSLink, default_context
 from polysocket.websocket import WebSocket
 
-__all__ = ["ConnectOptions", "Route", "accept_websocket", "open_session", "open_websocket"]
+__all__ = ["ConnectOptions", "Route", "accept_websocket", "follow", "open_session", "open_websocket"]
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -113,7 +113,7 @@ async def open_session(effect: Effect, request: Request, route: Route) -> Sessio
     try:
         async with effect.time_limit(request.open_timeout):
             while not isinstance(opened := await _attempt(effect, request, route, handshake), Session):
-                request = _follow(first, request, opened, route)
+                request = follow(first, request, opened, route)
                 handshake = ClientHandshake(request)
     except TimeoutError as error:
         if handshake.rejection is not None:
@@ -141,7 +141,7 @@ async def _attempt(effect: Effect, request: Request, route: Route, handshake: Cl
     return answer
 
 
-def _follow(first: Request, request: Request, answer: Response, route: Route) -> Request:
+def follow(first: Request, request: Request, answer: Response, route: Route) -> Request:
     """The request to go on with after another answer than 101, which must be a redirect."""
     if not is_redirect(answer):
         raise UpgradeRejected(answer)

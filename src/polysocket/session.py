@@ -59,9 +59,10 @@ class Session:
         self._has_read_ahead = effect.event()
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
         self._message_owner: object = None
-        self._is_broken = False  # the link, for sending
+        self._broken: OSError | None = None  # the link, for sending
         self._pings = Pings(effect.now)
         self._due_pong: Pong | None = None
+        self._is_pong_waiting = False
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
 
@@ -77,9 +78,13 @@ class Session:
 
     def observe(self, observation: Observation) -> None:
         """Tell an observation of each frame, and of the end."""
+        received, sent = guarded(observation.received), guarded(observation.sent)
         with self._lock:
-            self._connection.on_received = guarded(observation.received)
-            self._connection.on_sent = guarded(observation.sent)
+            for frame in self._connection.frames:  # They came in one piece with the opening handshake.
+                received(frame)
+            if self.close_info is not None and self.close_info.sent is not None:
+                sent(self.close_info.sent)
+            self._connection.on_received, self._connection.on_sent = received, sent
         self.when_ended(guarded(observation.closed))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
@@ -173,14 +178,18 @@ class Session:
             try:
                 if timeout is None:
                     return await program
-                async with self._effect.time_limit(timeout):
-                    return await program
-            except TimeoutError as error:
-                raise ReceiveTimeout(f"nothing of the kind was received within {timeout} seconds") from error
+                return await self._within(timeout, program)
             finally:
                 self._receiving = False
         finally:
             program.close()
+
+    async def _within(self, timeout: float, program: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with self._effect.time_limit(timeout):
+                return await program
+        except TimeoutError as error:
+            raise ReceiveTimeout(f"nothing of the kind was received within {timeout} seconds") from error
 
     def _begin_receiving(self) -> None:
         with self._lock:
@@ -310,6 +319,8 @@ class Session:
         is_data = isinstance(frame, DATA)
         with self._lock:
             if self._connection.state is State.OPEN:
+                if self._broken is not None:
+                    raise self._lost(self._broken)
                 if self._link.pending >= SEND_CAPACITY:
                     return self._drain
                 if is_data and not is_continuation and self._must_wait_for_turn():
@@ -325,8 +336,7 @@ class Session:
             return None
 
     def _must_wait_for_turn(self) -> bool:
-        is_others = self._connection.open_message and self._message_owner != self._effect.current_task()
-        return is_others and not self._is_broken
+        return self._connection.open_message and self._message_owner != self._effect.current_task()
 
     def _write(self) -> None:
         try:
@@ -344,7 +354,7 @@ class Session:
 
     def _lost(self, error: OSError) -> WebSocketClosed:
         """What a broken link means: the end that is known, or one that will be met when the rest is received."""
-        self._is_broken = True
+        self._broken = error
         wake(self._senders)
         if self._has_ended():
             return self._connection.error()
@@ -353,10 +363,24 @@ class Session:
     def _send_due_pong(self) -> None:
         # A receiver never waits to send: two sides that both did would wait for each other for ever. While the network
         # takes nothing, only the Pong to the latest Ping is kept (RFC 6455 §5.5.3).
-        if self._due_pong is not None and self.is_open and self._link.pending < SEND_CAPACITY:
+        if self._due_pong is None or not self.is_open:
+            return
+        if self._link.pending < SEND_CAPACITY:
             self._connection.send(self._due_pong)
             self._due_pong = None
             self._answer()
+        elif not self._is_pong_waiting:
+            self._is_pong_waiting = True
+            self._effect.spawn(self._send_pong_later)
+
+    async def _send_pong_later(self) -> None:
+        try:
+            await self._link.drain()
+        except OSError:
+            return
+        with self._lock:
+            self._is_pong_waiting = False
+            self._send_due_pong()
 
     def _settle(self) -> None:
         """Act on what the connection has decided by itself."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 from polysocket.sockets import Outgoing, wait_until_ready
 
@@ -38,6 +39,14 @@ def _remaining() -> float | None:
     if seconds <= 0:
         raise DeadlinePassed
     return min(seconds, LONGEST_WAIT)
+
+
+def _remaining_or_look() -> float | None:
+    """The same, but 0 where the deadline has passed: what is there already may still be taken."""
+    try:
+        return _remaining()
+    except DeadlinePassed:
+        return 0
 
 
 class TimeLimit:
@@ -92,28 +101,36 @@ class SocketEffect:
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
-        try:
-            sock = socket.create_connection((host, port), timeout=_remaining())
-        except TimeoutError as error:
-            if error.errno is None:  # Python's, not the system's
-                raise DeadlinePassed from error
-            raise
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self.make_link(sock)
+        error = OSError(f"{host} has no address")
+        for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                sock = _connected(socket.socket(family, kind, proto), address)
+            except OSError as failure:
+                error = failure
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return self.make_link(sock)
+        raise error
 
     async def connect_unix(self, path: str, /) -> SocketLink:
         """Connect to a Unix socket."""
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.connect(path)  # It never waits for long: a Unix socket refuses at once.
-        except BaseException:
-            sock.close()
-            raise
-        return self.make_link(sock)
+        return self.make_link(_connected(socket.socket(socket.AF_UNIX), path))
 
     async def adopt(self, sock: socket.socket, /) -> SocketLink:
         """Use a connected socket."""
         return self.make_link(sock)
+
+
+def _connected(sock: socket.socket, address: Any) -> socket.socket:
+    try:
+        sock.settimeout(_remaining())
+        sock.connect(address)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, TimeoutError) and error.errno is None:  # Python's, not the system's
+            raise DeadlinePassed from error
+        raise
+    return sock
 
 
 class SocketLink:
@@ -126,7 +143,7 @@ class SocketLink:
         self._outgoing = Outgoing(sock)
         self._aborted = False
         self._waiting = 0
-        self._is_sending = False
+        self._sender: threading.Thread | None = None
 
     @property
     def pending(self) -> int:
@@ -176,18 +193,20 @@ class SocketLink:
                 with contextlib.suppress(OSError):  # The other side was faster.
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._close_if_unused()
+        if self._sender is not None:
+            self._sender.join()  # The shutdown has woken it.
 
     def _go_on_sending(self) -> None:
         """Send what is pending in a thread, whose end is the last byte or the link's: its sender waits no longer."""
         with self._lock:
-            if self._outgoing.is_waiting and not self._aborted and not self._is_sending:
-                self._is_sending = True
-                threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True).start()
+            is_sending = self._sender is not None and self._sender.is_alive()
+            if self._outgoing.is_waiting and not self._aborted and not is_sending:
+                self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
+                self._sender.start()
 
     def _send_all_pending(self) -> None:
         while self._outgoing.is_waiting and not self._aborted:
             self._wait(readable=False)
-        self._is_sending = False
 
     def _check(self) -> None:
         if self._aborted:
@@ -206,8 +225,10 @@ class SocketLink:
                 return False
             self._waiting += 1
         try:
-            fd, writable = self._socket.fileno(), self._outgoing.is_waiting
-            can_read, can_write = wait_until_ready(fd, readable, writable, _remaining())
+            writable = self._outgoing.is_waiting
+            if not (readable or writable):
+                return False  # Another thread has sent all that was pending.
+            can_read, can_write = wait_until_ready(self._socket.fileno(), readable, writable, _remaining_or_look())
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -215,4 +236,6 @@ class SocketLink:
         if can_write:
             with self._lock:
                 self._outgoing.send()
+        elif not can_read:
+            _remaining()
         return can_read

@@ -48,7 +48,7 @@ async def all_is_read(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> Non
     """Go on when the websocket has read what the peer sent before: its Pong comes behind that."""
     pinging = flavour.spawn(ws.ping, b"all")
     assert await flavour.call(peer.frame) == Wire(wire.PING, b"all")
-    peer.send(wire.encode(wire.PONG, b"all"))
+    await flavour.call(peer.send, wire.encode(wire.PONG, b"all"))
     await pinging.result()
 
 

@@ -55,9 +55,11 @@ async def piped(flavour: Flavour, peer: Peer, stage: Any) -> Any:
         return (await backend.open_websocket(peer.url, PipeHandler(stage))).result
 
 
-def piping(flavour: Flavour, peer: Peer, stage: Any) -> Task:
-    """The same, beside the body."""
-    return flavour.spawn(piped, flavour, peer, stage)
+async def piping(flavour: Flavour, peer: Peer, stage: Any) -> Task:
+    """The same, beside the body, once it is open."""
+    task = flavour.spawn(piped, flavour, peer, stage)
+    await flavour.call(lambda: peer.stream)
+    return task
 
 
 # Raw stages
@@ -75,7 +77,7 @@ async def test_frames_are_given_to_the_stage_as_they_come_and_sent_as_it_gives_t
         yield Ping(b"c")
         yield Pong(b"d")
 
-    pipe = piping(flavour, peer, raw_stage(flavour, function, first=[Text("first")]))
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, first=[Text("first")]))
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"first")
     for number, frame in enumerate([text("x", final=False), wire.encode(wire.CONTINUATION, "y")], 1):
         peer.send(frame)
@@ -92,7 +94,7 @@ async def test_frames_are_given_to_the_stage_as_they_come_and_sent_as_it_gives_t
 
 
 async def test_pings_are_answered_and_given_to_no_stage(flavour: Flavour, peer: Peer) -> None:
-    pipe = piping(flavour, peer, raw_stage(flavour, upper))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper))
     peer.send(wire.encode(wire.PING, b"1") + wire.encode(wire.PONG, b"2") + text("a"))
     assert await flavour.call(peer.frames, 2) == [Wire(wire.PONG, b"1"), Wire(wire.TEXT, b"A")]
     peer.send(wire.close())
@@ -103,7 +105,7 @@ async def test_pings_are_answered_and_given_to_no_stage(flavour: Flavour, peer: 
 async def test_fragments_are_continued_by_themselves(flavour: Flavour, peer: Peer) -> None:
     """A control frame between them is none of them (RFC 6455 §5.4)."""
     first = [Text("a", final=False), Ping(b"p"), Text("b", final=False), Text("c"), Binary(b"d", final=False)]
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, first=[*first, Binary(b"e"), Text("f")]))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=[*first, Binary(b"e"), Text("f")]))
     assert await flavour.call(peer.frames, 7) == [
         Wire(wire.TEXT, b"a", final=False),
         Wire(wire.PING, b"p"),
@@ -127,7 +129,7 @@ async def test_the_end_of_the_stage_closes_with_1000(flavour: Flavour, peer: Pee
     def function(_: DataFrame) -> None:
         return None
 
-    pipe = piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
     peer.send(text("a") + text("b"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xe8")]
     info = await pipe.result()
@@ -142,7 +144,7 @@ async def test_the_error_of_the_stage_closes_with_1011_and_is_raised(flavour: Fl
     def function(_: DataFrame) -> Iterable[Frame]:
         raise error
 
-    pipe = piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
     peer.send(text("a"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
     with pytest.raises(ZeroDivisionError) as caught:
@@ -165,7 +167,7 @@ async def test_the_error_of_another_websocket_is_the_stages_own(
         def function(_: DataFrame) -> Iterable[Frame]:
             raise error
 
-        pipe = piping(flavour, peer, raw_stage(flavour, function))
+        pipe = await piping(flavour, peer, raw_stage(flavour, function))
         peer.send(text("a"))
         assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
         with pytest.raises(WebSocketClosed) as caught:
@@ -175,7 +177,7 @@ async def test_the_error_of_another_websocket_is_the_stages_own(
 
 async def test_the_end_of_the_server_ends_the_incoming_stream(flavour: Flavour, peer: Peer) -> None:
     ended: list[BaseException | None] = []
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, ended=ended.append))
     peer.send(text("a"))
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"A")
     peer.send(wire.close(1001, "bye"))
@@ -188,7 +190,7 @@ async def test_the_end_of_the_server_ends_the_incoming_stream(flavour: Flavour, 
 
 async def test_what_a_stage_gives_behind_the_end_is_dropped(flavour: Flavour, peer: Peer) -> None:
     ended: list[BaseException | None] = []
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, last=[Text("too late")], ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, last=[Text("too late")], ended=ended.append))
     peer.send(wire.close())
     assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x03\xe8")
     peer.hang_up()
@@ -208,7 +210,7 @@ async def test_an_abnormal_end_is_raised_in_the_stage_and_by_the_pipe(
     flavour: Flavour, peer: Peer, end: Callable[[Peer], object], kind: type[WebSocketClosed], cause: CloseCause
 ) -> None:
     ended: list[BaseException | None] = []
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, ended=ended.append))
     peer.send(text("a"))
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"A")
     end(peer)
@@ -233,7 +235,7 @@ async def test_a_stage_that_takes_nothing_ends_when_the_server_does(flavour: Fla
                 return count
         return 0
 
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, first=forever()))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=forever()))
     await flavour.call(peer.frames, 3)
     peer.send(wire.close())
     reading = flavour.spawn(flavour.call, read_to_the_answer)
@@ -256,7 +258,7 @@ async def test_pings_are_answered_while_the_stage_takes_nothing(flavour: Flavour
     def read_to_the_answer() -> bool:
         return any(peer.frame() == Wire(wire.PONG, b"1") for _ in range(20_000))
 
-    pipe = piping(flavour, peer, raw_stage(flavour, upper, first=forever()))
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=forever()))
     peer.send(wire.encode(wire.PING, b"1"))
     reading = flavour.spawn(flavour.call, read_to_the_answer)
     answered = await reading.result()
@@ -272,7 +274,7 @@ async def test_a_stage_is_closed_where_what_it_gives_can_not_be_sent(flavour: Fl
     def function(_: DataFrame) -> Iterable[Any]:
         yield "no frame"
 
-    pipe = piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
     peer.send(text("a"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
     with pytest.raises(InvalidFrame, match="str is no frame"):
@@ -283,7 +285,7 @@ async def test_a_stage_is_closed_where_what_it_gives_can_not_be_sent(flavour: Fl
 async def test_a_stage_that_has_sent_a_close_may_be_late_with_more(flavour: Flavour, peer: Peer) -> None:
     """What is sent behind a Close goes nowhere, and the pipe has ended as well as the closing has."""
     answers: list[Any] = [Close(1000, "enough"), "late"]
-    pipe = piping(flavour, peer, from_text_pipe(lambda _: answers.pop(0)))
+    pipe = await piping(flavour, peer, from_text_pipe(lambda _: answers.pop(0)))
     peer.send(text("a") + text("b"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xe8enough")]
     info = await pipe.result()
@@ -308,7 +310,7 @@ async def test_a_cancelled_pipe_closes_its_stage_and_the_connection(
         finally:
             closed.append("closed")
 
-    pipe = piping(flavour, peer, stage)
+    pipe = await piping(flavour, peer, stage)
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
     await flavour.nothing_left_to_do()
     pipe.cancel()
@@ -327,7 +329,7 @@ async def test_a_function_is_given_whole_messages(flavour: Flavour, peer: Peer) 
         received.append(message)
         return [None, "text", b"binary", Text("frame", final=True), Pong(b"pong")][len(received) - 1]
 
-    pipe = piping(flavour, peer, from_message_pipe(function))
+    pipe = await piping(flavour, peer, from_message_pipe(function))
     peer.send(text("a", final=False) + wire.encode(wire.PING) + wire.encode(wire.CONTINUATION, "b"))
     assert await flavour.call(peer.frame) == Wire(wire.PONG)
     for frame in (wire.encode(wire.BINARY, b"c"), text("d"), text("e"), text("")):
@@ -351,7 +353,7 @@ async def test_the_error_of_a_function_closes_with_1011_and_is_raised(
     def function(_: str) -> str:
         raise ZeroDivisionError
 
-    pipe = piping(flavour, peer, lift(function))
+    pipe = await piping(flavour, peer, lift(function))
     peer.send(text("a"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
     with pytest.raises(ZeroDivisionError):
@@ -359,7 +361,7 @@ async def test_the_error_of_a_function_closes_with_1011_and_is_raised(
 
 
 async def test_binary_in_a_pipe_of_text_closes_with_1003_and_is_raised(flavour: Flavour, peer: Peer) -> None:
-    pipe = piping(flavour, peer, from_text_pipe(str.upper))
+    pipe = await piping(flavour, peer, from_text_pipe(str.upper))
     peer.send(text("a") + wire.encode(wire.BINARY, b"b"))
     assert await flavour.call(peer.finish) == [Wire(wire.TEXT, b"A"), Wire(wire.CLOSE, b"\x03\xeb")]
     with pytest.raises(UnexpectedFrame, match="a Binary frame came into a pipe of text"):
@@ -373,7 +375,7 @@ async def test_a_function_may_be_async(flavour: Flavour, peer: Peer, lift: Lift)
         await flavour.nothing_left_to_do()
         return message.upper()
 
-    pipe = piping(flavour, peer, lift(function))
+    pipe = await piping(flavour, peer, lift(function))
     peer.send(text("a") + text("b"))
     assert await flavour.call(peer.frames, 2) == [Wire(wire.TEXT, b"A"), Wire(wire.TEXT, b"B")]
     peer.send(wire.close())
@@ -387,13 +389,12 @@ async def test_what_a_plain_function_gives_is_awaited(flavour: Flavour, peer: Pe
     async def later(message: str) -> str:
         return message.upper()
 
-    pipe = piping(flavour, peer, lift(lambda message: later(message)))
+    pipe = await piping(flavour, peer, lift(lambda message: later(message)))
     peer.send(text("a"))
+    assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"A")
     peer.send(wire.close())
-    finishing = flavour.spawn(flavour.call, peer.rest)
-    await pipe.result()
     peer.hang_up()
-    assert (await finishing.result())[0] == Wire(wire.TEXT, b"A")
+    await pipe.result()
 
 
 async def test_a_pipe_may_be_used_again(flavour: Flavour, server: Server) -> None:

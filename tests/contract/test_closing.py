@@ -453,9 +453,9 @@ async def test_a_protocol_error_fails_the_websocket_behind_what_was_good(
         assert first == Wire(wire.PONG, b"p")
         if broken[0] == 1:
             assert isinstance(await ws.receive(), Text)  # the first fragment was good
+        error = await the_end(ws)
         close = await flavour.call(peer.frame)
         assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (wire.CLOSE, code)
-        error = await the_end(ws)
         assert isinstance(error, ProtocolError)
         assert error.close_info.cause is CloseCause.PROTOCOL_ERROR
         assert error.close_info.sent == Close(code, close.payload[2:].decode())

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import trustme
 
-from polysocket import Binary, Blocking, Ping, Pong, Text, WebSocket, basic_request
+import polysocket
+from polysocket import Binary, Blocking, Close, Ping, Pong, Text, WebSocket, WebSocketClosed, basic_request
 from polysocket.testing import EchoServer
 from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
 
@@ -128,9 +133,44 @@ def fail(ws: WebSocket[Blocking]) -> None:
     ws.close(1011, "out of news")
 
 
+def send_two_texts(ws: WebSocket[Blocking]) -> None:
+    for text in ("apples", "pears"):
+        ws.send_text(text)
+        assert ws.receive_text() == f"thank you for {text}"
+    ws.close()
+
+
+def send_news(ws: WebSocket[Blocking]) -> None:
+    assert ws.receive_text() == "subscribe to news"
+    for number, text in enumerate(("apples", "pears")):
+        ws.send_text(text)
+        assert ws.receive_text() == f"thank you for {number}"
+    assert isinstance(ws.receive(), Close)
+
+
+def ask(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("Hello!")
+    ws.send_text("Are you there?")
+    assert ws.receive_text() == "yes"
+    ws.close()
+
+
+def send_messages_normally(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("one")
+    ws.send_text("two")
+    ws.close()
+
+
+def send_far_too_many(ws: WebSocket[Blocking]) -> None:
+    with suppress(WebSocketClosed):
+        for _ in range(10_000):
+            ws.send_text("news")
+
+
 CASES = {
     "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
     "quickstart_asyncio": Case(echo, "Hello!\n"),
+    "quickstart_threaded": Case(echo, "Hello!\n", every_flavour=False),
     "quickstart_trio": Case(echo, "Hello!\n", every_flavour=False),
     "request": Case(echo, "101 Switching Protocols\nchat.v2\n"),
     "compression": Case(echo, r"\('permessage-deflate; server_no_context_takeover; client_no_context_takeover',\)\n"),
@@ -160,6 +200,34 @@ CASES = {
         playing(send_after_ping), r"the other side is there: 0\.\d{3} s\nnews\n", every_flavour=False
     ),
     "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
+    "futures": Case(echo, r"\['message 0', 'message 1', 'message 2'\]\n", every_flavour=False),
+    "backend": Case(echo, "101 Switching Protocols\nHello!\n"),
+    "backend_request": Case(echo, "None chat.v2\n"),
+    "handler_by_effect": Case(echo, "about to open\nHello!\n"),
+    "handler_by_future": Case(echo, "Hello!\n", every_flavour=False),
+    "listener": Case(
+        playing(send_two_texts),
+        r"received apples\nreceived pears\nclosed by the other side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+    ),
+    "wrong_handler": Case(echo, "Printer.on_text is async, which this flavour can't await\n", every_flavour=False),
+    "buffer": Case(playing(send_messages_normally), "one\ntwo\n"),
+    "buffer_full": Case(playing(send_far_too_many), r"closed by this side because of a full buffer .*\n"),
+    "pipe": Case(
+        playing(send_news),
+        r"received apples\nreceived pears\nclosed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+    ),
+    "text_pipe": Case(playing(ask), r"closed by the other side; received 1000 \(.*\), sent 1000 \(.*\)\n"),
+    "fragments_pipe": Case(echo, "b'one message in three frames'\n"),
+    "logging_backend": Case(
+        echo,
+        r"INFO ws://localhost:\d+/: open, permessage-deflate\n"
+        r"DEBUG ws://localhost:\d+/: sent Text, 6 bytes\n"
+        r"DEBUG ws://localhost:\d+/: received Text, 6 bytes\n"
+        r"DEBUG ws://localhost:\d+/: sent Close, 2 bytes\n"
+        r"DEBUG ws://localhost:\d+/: received Close, 2 bytes\n"
+        r"INFO ws://localhost:\d+/: closed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+    ),
+    "observer": Case(echo, "Close received 1\nClose sent 1\nText received 1\nText sent 1\n"),
     "close": Case(
         echo, r"closed by this side; received 1000 \(normal closure\), sent 1000 \(normal closure\) 'done'\n"
     ),
@@ -171,7 +239,13 @@ CASES = {
     ),
     "too_big": Case(
         echo,
-        r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); connect\(max_message_size=…\) allows more than 1000 bytes\n",
+        r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); "
+        r"connect\(max_message_size=…\) allows more than 1000 bytes\n",
+    ),
+    "from_sttp": Case(
+        echo,
+        "404\ncould not connect to localhost port 1: .*\n1000 \\(normal closure\\)\nall of it works\n",
+        every_flavour=False,
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
@@ -210,7 +284,32 @@ def test_an_example_prints_what_the_documentation_says(
     assert re.fullmatch(CASES[name].prints, capsys.readouterr().out)
 
 
+RUN_ELSEWHERE = {path.stem for path in EXAMPLES.glob("*.py")} & {"json_rpc", "twisted_effect"}  # in tests/effects
+USERS_TESTS = sorted(EXAMPLES.glob("testing_*.py"))
+
+
+def test_the_tests_of_the_documentation_pass(tmp_path: Path) -> None:
+    # In a process of their own, as a user's; the plugin may be known by its entry point, or not be installed.
+    path = os.pathsep.join([str(Path(polysocket.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    known = {plugin.value for plugin in entry_points(group="pytest11")}
+    plugin = "polysocket.testing.pytest_plugin"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+        + ([] if plugin in known else ["-p", plugin])
+        + [str(path) for path in USERS_TESTS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_every_example_is_run_and_shown_on_some_page() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in EXAMPLES.parent.rglob("*.rst"))
     shown = set(re.findall(r"literalinclude:: \S*examples/(\w+)\.py", pages))
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(CASES) == shown
+    there = {path.stem for path in EXAMPLES.glob("*.py")}
+    run = {*CASES, *(path.stem for path in USERS_TESTS), *RUN_ELSEWHERE}
+    assert there == run == shown

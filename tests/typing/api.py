@@ -46,8 +46,10 @@ from polysocket import (
     basic_request,
     polymorphic,
 )
+from polysocket.client import PolymorphicClient
 from polysocket.websocket import Opening
 
+F = TypeVar("F")
 T_co = TypeVar("T_co", covariant=True)
 
 # Every method, in each flavour
@@ -338,6 +340,46 @@ def programs_are_values(blocking: WebSocket[Blocking]) -> int:
     programs["refuse"](blocking, "no")
     run: Callable[[WebSocket[Blocking], str], int] = login
     return run(blocking, "me")
+
+
+# A class whose methods are polymorphic
+
+
+class Account(PolymorphicClient[F]):
+    def __init__(self, websocket: WebSocket[F], user: str) -> None:
+        super().__init__(websocket)
+        self.user = user
+        self.balances: list[int] = []
+
+    @polymorphic
+    async def balance(self: Account[Async], *, currency: str = "EUR") -> int:
+        assert_type(self.websocket, WebSocket[Async])
+        self.balances.append(await login(self.websocket, self.user))
+        return self.balances[-1]
+
+    @polymorphic
+    async def rows(self: Account[Async], count: int = 1) -> dict[str, list[int]]:
+        return {self.user: [assert_type(await self.balance(), int) for _ in range(count)]}
+
+
+def polymorphic_methods(blocking: WebSocket[Blocking], threaded: WebSocket[Threaded]) -> None:
+    account = Account(blocking, "me")
+    assert_type(account, Account[Blocking])
+    assert_type(account.websocket, WebSocket[Blocking])
+    assert_type(account.balance(currency="CHF"), int)
+    assert_type(account.rows(2), dict[str, list[int]])
+    assert_type(Account.rows(account, count=2), dict[str, list[int]])
+    assert_type(Account(threaded, "me").balance(), Future[int])
+    assert_type(Account(threaded, "me").rows().result(), dict[str, list[int]])
+    balance: Callable[[], int] = account.balance
+    assert_type(balance(), int)
+
+
+async def polymorphic_methods_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: WebSocket[Trio]) -> None:
+    await assert_type(Account(asyncio, "me").balance(), Coroutine[Any, Any, int])
+    assert_type(await Account(trio, "me").rows(count=2), dict[str, list[int]])
+    account: PolymorphicClient[Async] = Account(trio, "me")
+    assert_type(account.websocket, WebSocket[Async])
 
 
 # either, with whatever is called

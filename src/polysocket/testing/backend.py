@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from polysocket.backend import Backend, Opener, SocketOpener, as_request, check_handler, respond
+from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request, check_handler, respond
 from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
 from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
 from polysocket.handlers import Handler
-from polysocket.observing import Observer, guarded
-from polysocket.opening import Route, _follow
+from polysocket.observing import Observer
+from polysocket.opening import Route, follow
 from polysocket.request import Headers, Request, Response, WebSocketResponse, basic_request
 from polysocket.session import Session
 from polysocket.testing.errors import UnmatchedRequest
@@ -201,6 +201,7 @@ class StubOpener(SocketOpener):
         """The same opener, with one rule more."""
         opener = copy.copy(self)
         opener._rules = (*self._rules, rule)
+        opener._opened = Opened(self._opened.sessions)
         return opener
 
     def with_fallback(self, fallback: Opener) -> StubOpener:
@@ -209,10 +210,9 @@ class StubOpener(SocketOpener):
         opener._fallback = fallback
         return opener
 
-    def observed_by(self, observer: Observer) -> StubOpener:
+    def observed_by(self, observer: Observer) -> Self:
         """The same opener, with one observer more; its fallback is observed too."""
-        opener = copy.copy(self)
-        opener._observers = (*self._observers, observer)
+        opener = super().observed_by(observer)
         opener._fallback = None if self._fallback is None else self._fallback.observed_by(observer)
         return opener
 
@@ -225,26 +225,17 @@ class StubOpener(SocketOpener):
             raise InvalidRequest("the request names no URL: add it with .get(url)")
         if self._fallback is not None and self._find(request) is None:
             return await self._fallback.open_websocket(request, handler)
-        reply, session = self._open_stub(request)
-        if reply.handle is not None:
+        reply: Reply | None = None
+
+        async def open_stub() -> Session:
+            nonlocal reply
+            reply, response = self._answer(request)
+            return reply.stub._open(self.effect, response, request)
+
+        session = await self._observed(request, open_stub())
+        if reply is not None and reply.handle is not None:
             handler = _Handled(reply.handle, handler)
         return await respond(self.effect, session, handler)
-
-    def _open_stub(self, request: Request) -> tuple[Reply, Session]:
-        observations = [observer.opening(request) for observer in self._observers]
-        try:
-            reply, response = self._answer(request)
-            session = reply.stub._open(self.effect, response, request)
-        except Exception as error:
-            for observation in observations:
-                guarded(observation.rejected)(error)
-            raise
-        self._sessions.add(session)
-        session.when_ended(lambda _: self._sessions.discard(session))
-        for observation in observations:
-            guarded(observation.opened)(response)
-            session.observe(observation)
-        return reply, session
 
     def _answer(self, request: Request) -> tuple[Reply, Response]:
         """The rule's reply and its 101, behind all redirects; raises what the opening of a real websocket raises."""
@@ -256,7 +247,7 @@ class StubOpener(SocketOpener):
             answer = shake_hands(request, rule.reply.answer, plain)
             if isinstance(answer, Agreed):
                 return rule.reply, answer.client.response
-            request = _follow(first, request, answer, self._route)
+            request = follow(first, request, answer, self._route)
 
     def _find(self, request: Request) -> Rule | None:
         return next((rule for rule in self._rules if rule.matches(request)), None)

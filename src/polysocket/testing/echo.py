@@ -6,6 +6,7 @@ It is no server for production: each connection has a thread of its own, and the
 from __future__ import annotations
 
 import os
+import pathlib
 import select
 import socket
 import ssl
@@ -76,6 +77,8 @@ class EchoServer:
             thread.join()
         self._listener.close()
         self._stopping.close()
+        if self._unix_path is not None:
+            pathlib.Path(self._unix_path).unlink(missing_ok=True)
 
     def _begin(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from polysocket.session import Session
+    from polysocket.backend import SocketOpener
     from polysocket.testing import BackendStub, EchoServer
 
 F = TypeVar("F")
@@ -21,21 +21,20 @@ class StubFactory:
     """Makes stubs of backends: ``polysocket_stub(Asyncio)``."""
 
     def __init__(self) -> None:
-        self._sessions: list[set[Session]] = []
+        self._openers: list[SocketOpener] = []
 
     def __call__(self, flavour: type[F]) -> BackendStub[F]:
         """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
         from polysocket.testing import BackendStub  # noqa: PLC0415
 
         stub = BackendStub.of(flavour)
-        self._sessions.append(stub._opener._sessions)
+        self._openers.append(stub._opener)
         return stub
 
     def abort_all(self) -> None:
         """End what was opened, and not closed."""
-        for sessions in self._sessions:
-            for session in list(sessions):
-                session.abort()
+        for opener in self._openers:
+            opener.abort()
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""``sttp-names``: the table of sttp's names and ours, made of the program that shows each of ours at work.
+
+A row begins with ``#: sttp's name | ours, …``, and goes to the next ``#:``; one without ``|`` heads the rows behind it,
+and what stands behind the last one is not shown. Ours are full names, from ``polysocket`` on.
+"""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from docutils import nodes  # type: ignore[import-untyped]
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+HEAD = re.compile(r"^#: (.*)\n", re.MULTILINE)
+
+
+class SttpNames(SphinxDirective):
+    """The directive; its argument is the program's path."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make a table for each heading, with both names and the example in each row."""
+        _, path = self.env.relfn2path(self.arguments[0])
+        self.env.note_dependency(path)
+        lines: list[str] = []
+        for head, code in rows(Path(path).read_text(encoding="utf-8"))[:-1]:
+            sttp, bar, ours = head.partition(" | ")
+            if not bar:
+                lines += ["", f".. rubric:: {head}", "", ".. list-table::", "   :header-rows: 1"]
+                lines += ["   :widths: 21 21 58", "", "   * - sttp", "     - polysocket", "     - Example"]
+                continue
+            links = ", ".join(f":py:obj:`~{name}`" for name in ours.split(", "))
+            lines += [f"   * - {sttp}", f"     - {links}", "     - .. code-block:: python", ""]
+            lines += [f"          {line}" for line in code.splitlines()]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def rows(program: str) -> list[tuple[str, str]]:
+    """Each head, with the code behind it."""
+    heads = list(HEAD.finditer(program))
+    ends = [*(head.start() for head in heads), len(program)]
+    return [(head[1], program[head.end() : end].strip()) for head, (_, end) in zip(heads, pairwise(ends), strict=True)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("sttp-names", SttpNames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

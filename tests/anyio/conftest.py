@@ -1,0 +1,47 @@
+"""Runs each ``async def`` test by anyio's own plugin on every library that it knows, and looks what it leaves."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from polysocket.testing import EchoServer
+from tests.contract.places import Peer, Place
+from tests.interop.leaks import nothing_left_behind
+
+LIBRARIES: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {"use_uvloop": False})}
+if importlib.util.find_spec("uvloop") is not None:
+    LIBRARIES["uvloop"] = ("asyncio", {"use_uvloop": True})
+if importlib.util.find_spec("trio") is not None:
+    LIBRARIES["trio"] = ("trio", {})
+
+
+@pytest.fixture(params=LIBRARIES)
+def anyio_backend(request: pytest.FixtureRequest, leave_nothing: None) -> tuple[str, dict[str, Any]]:
+    """The library that a test runs on, for anyio's plugin."""
+    return LIBRARIES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing() -> Iterator[None]:
+    """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
+    with nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def url(leave_nothing: None) -> Iterator[str]:
+    """An echo server's."""
+    with EchoServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def peer(leave_nothing: None, tmp_path: pathlib.Path) -> Iterator[Peer]:
+    """A server that does what a test says, byte by byte."""
+    with Peer(Place("tcp", tmp_path)) as peer:
+        yield peer

@@ -1,0 +1,163 @@
+"""``WebSocketChannel`` keeps what trio documents of its channels."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from polysocket import ConnectionLost, WebSocketClosed
+from tests.contract import wire
+from tests.contract.places import Peer
+from tests.contract.wire import Wire
+
+if importlib.util.find_spec("trio") is None:
+    pytest.skip("trio is not installed", allow_module_level=True)
+
+import trio
+import trio.testing
+
+from polysocket.channels import WebSocketChannel
+from polysocket.trio import connect
+
+PATIENCE = 10  # seconds after which what should have happened will not
+
+
+def run(body: Callable[[WebSocketChannel], Awaitable[None]], url: str) -> None:
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with WebSocketChannel(await connect(url)) as channel:
+                await body(channel)
+
+    trio.run(main)
+
+
+def test_messages_of_both_kinds_by_any_of_trios_channels(url: str) -> None:
+    async def body(channel: trio.abc.Channel[str | bytes]) -> None:
+        for message in ("a", b"b"):
+            with trio.testing.assert_checkpoints():
+                await channel.send(message)
+            assert await channel.receive() == message
+
+    run(body, url)
+
+
+def test_a_receive_that_need_not_wait_is_a_checkpoint(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        await channel.send("a")
+        await channel.websocket.ping()  # Now the echo is there.
+        with trio.testing.assert_checkpoints():
+            assert await channel.receive() == "a"
+        for _ in range(2):
+            with trio.testing.assert_checkpoints():
+                await channel.aclose()
+
+    run(body, url)
+
+
+def test_iteration_ends_where_the_other_side_closes_normally(peer: Peer) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close(1001))
+        peer.stream.socket.shutdown(1)
+        assert [message async for message in channel] == ["a", b"b"]
+        with pytest.raises(trio.EndOfChannel) as caught:
+            await channel.receive()
+        assert isinstance(caught.value.__cause__, WebSocketClosed)
+        with pytest.raises(trio.BrokenResourceError) as broken:
+            await channel.send("too late")
+        assert isinstance(broken.value.__cause__, WebSocketClosed)
+
+    run(body, peer.url)
+
+
+def test_another_closing_breaks_it(peer: Peer) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        peer.send(wire.encode(wire.TEXT, "a") + wire.close(1011, "bad luck"))
+        peer.stream.socket.shutdown(1)
+        assert await channel.receive() == "a"
+        with pytest.raises(trio.BrokenResourceError, match="bad luck"):
+            await channel.receive()
+
+    run(body, peer.url)
+
+
+def test_a_lost_connection_breaks_it(peer: Peer) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        peer.hang_up()
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await channel.receive()
+        assert isinstance(caught.value.__cause__, ConnectionLost)
+
+    run(body, peer.url)
+
+
+def test_a_closed_one_gives_nothing(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        await channel.send("a")
+        await channel.websocket.ping()
+        await channel.aclose()
+        uses: list[Callable[[], Coroutine[Any, Any, object]]] = [channel.receive, lambda: channel.send("b")]
+        for use in uses:
+            with pytest.raises(trio.ClosedResourceError):
+                await use()
+
+    run(body, url)
+
+
+def test_closing_ends_a_receive_that_waits(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await channel.receive()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            await channel.aclose()
+
+    run(body, url)
+
+
+def test_one_task_at_a_time_receives(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        async def receive() -> None:
+            assert await channel.receive() == "a"
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError, match="one at a time"):
+                await channel.receive()
+            await channel.send("a")
+
+    run(body, url)
+
+
+def test_what_is_cancelled_loses_and_sends_nothing(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        await channel.send("a")
+        await channel.websocket.ping()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await channel.receive()
+        assert scope.cancelled_caught
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await channel.send("b")
+        assert scope.cancelled_caught
+        await channel.send("c")
+        assert [await channel.receive(), await channel.receive()] == ["a", "c"]
+
+    run(body, url)
+
+
+def test_a_forced_closing_waits_for_nobody(peer: Peer) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        await trio.aclose_forcefully(channel)
+        with pytest.raises(trio.ClosedResourceError):
+            await channel.receive()
+
+    run(body, peer.url)
+    assert peer.rest() in ([], [Wire(wire.CLOSE, b"\x03\xe8")])

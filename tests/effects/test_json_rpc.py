@@ -1,0 +1,189 @@
+"""A client of JSON-RPC that is written once works in every flavour, against a server made of ``websockets``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from docs.examples.json_rpc import JsonRpcClient, JsonRpcError
+from polysocket import ReceiveTimeout, WebSocketClosed, WebSocketHandler
+from tests.backends.flavours import FLAVOURS, PATIENCE, seen
+from tests.interop.leaks import nothing_left_behind
+
+Message = dict[str, Any]
+Body = Callable[[Any], Coroutine[Any, Any, None]]
+
+
+class Server:
+    """Serves ``subtract``, and ``hold``, which is answered behind the next call; hangs up at ``leave``."""
+
+    def __init__(self) -> None:
+        self.notified: list[Message] = []
+
+    def __call__(self, connection: ServerConnection) -> None:
+        held: list[Message] = []
+        for text in connection:
+            try:
+                message = json.loads(text)
+            except ValueError:
+                connection.send(json.dumps(self.error(None, -32700, "Parse error")))
+                continue
+            if isinstance(message, list):
+                connection.send(json.dumps([self.answer(request) for request in reversed(message)]))
+            elif "id" not in message:
+                self.notified.append(message)
+            elif message["method"] == "hold":
+                held.append(message)
+            elif message["method"] == "leave":
+                connection.close(4000, "as asked for")
+            else:
+                connection.send(json.dumps({"jsonrpc": "2.0", "method": "news", "params": []}))
+                for request in (message, *held):
+                    connection.send(json.dumps(self.answer(request)))
+                held.clear()
+
+    def answer(self, request: Message) -> Message:
+        match request:
+            case {"method": "subtract", "params": [minuend, subtrahend], "id": number}:
+                return {"jsonrpc": "2.0", "result": minuend - subtrahend, "id": number}
+            case {"method": "subtract", "params": {"minuend": minuend, "subtrahend": subtrahend}, "id": number}:
+                return {"jsonrpc": "2.0", "result": minuend - subtrahend, "id": number}
+            case {"method": "hold", "id": number}:
+                return {"jsonrpc": "2.0", "result": "held", "id": number}
+        return self.error(request["id"], -32601, "Method not found", request["method"])
+
+    def error(self, number: int | None, code: int, message: str, data: str = "") -> Message:
+        return {"jsonrpc": "2.0", "error": {"code": code, "message": message, "data": data}, "id": number}
+
+
+@pytest.fixture
+def rpc_server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def url(rpc_server: Server) -> Iterator[str]:
+    threads = set(threading.enumerate())
+    with nothing_left_behind(), serve(rpc_server, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, name="a server").start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+        for thread in set(threading.enumerate()) - threads:
+            if not thread.name.startswith("Trio thread"):
+                thread.join(PATIENCE)  # the server's for each connection, and what takes its last step behind a closing
+
+
+@pytest.fixture(params=FLAVOURS)
+def play(request: pytest.FixtureRequest, url: str) -> Callable[[Body], None]:
+    """Run a conversation in a flavour, with a client whose methods are awaited there."""
+    flavour = FLAVOURS[request.param]()
+
+    @contextlib.asynccontextmanager
+    async def client() -> AsyncIterator[Any]:
+        backend = flavour.backend()
+        async with flavour.entered(backend):
+            response = await flavour.value(backend.open_websocket(url, WebSocketHandler()))
+            yield seen(flavour, JsonRpcClient(response.result))
+
+    def play(body: Body) -> None:
+        async def main() -> None:
+            async with client() as rpc:
+                await body(rpc)
+
+        flavour.run(main)
+
+    return play
+
+
+def test_calls_have_results(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        assert await rpc.call("subtract", [42, 23]) == 19
+        assert await rpc.call("subtract", params={"subtrahend": 23, "minuend": 42}) == 19
+
+    play(body)
+
+
+def test_an_error_is_raised_and_the_next_call_works(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        with pytest.raises(JsonRpcError, match=r"^Method not found \(-32601\)$") as caught:
+            await rpc.call("add")
+        assert (caught.value.code, caught.value.data) == (-32601, "add")
+        assert await rpc.call("subtract", [2, 1]) == 1
+
+    play(body)
+
+
+def test_results_can_be_had_in_any_order(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        held = await rpc.begin("hold")
+        first = await rpc.begin("subtract", [2, 1])
+        assert await rpc.result(held) == "held"
+        assert await rpc.result(first) == 1
+
+    play(body)
+
+
+def test_a_notification_has_no_answer(play: Callable[[Body], None], rpc_server: Server) -> None:
+    async def body(rpc: Any) -> None:
+        await rpc.notify("update", [1])
+        assert await rpc.call("subtract", [2, 1]) == 1
+
+    play(body)
+    assert rpc_server.notified == [{"jsonrpc": "2.0", "method": "update", "params": [1]}]
+
+
+def test_a_batch_gives_the_results_in_its_own_order(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        assert await rpc.batch(("subtract", [3, 1]), ("hold", []), ("subtract", [3, 2])) == [2, "held", 1]
+        assert await rpc.batch() == []
+        with pytest.raises(JsonRpcError, match="Method not found"):
+            await rpc.batch(("subtract", [3, 1]), ("add", []))
+        assert await rpc.call("subtract", [2, 1]) == 1
+
+    play(body)
+
+
+def test_an_error_without_a_call_is_raised(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        await seen_websocket(rpc).send_text("{")
+        with pytest.raises(JsonRpcError, match="Parse error"):
+            await rpc.call("subtract", [2, 1])
+
+    play(body)
+
+
+def test_the_end_of_the_websocket_ends_a_call(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        with pytest.raises(WebSocketClosed, match="4000 'as asked for'"):
+            await rpc.call("leave")
+
+    play(body)
+
+
+def test_a_call_is_bounded_in_time(play: Callable[[Body], None]) -> None:
+    async def body(rpc: Any) -> None:
+        held = await rpc.begin("hold")
+        with set_timeout(rpc, 0.01), pytest.raises(ReceiveTimeout):
+            await rpc.result(held)
+        assert await rpc.call("subtract", [2, 1]) == 1
+        assert await rpc.result(held) == "held"
+
+    play(body)
+
+
+def seen_websocket(rpc: Any) -> Any:
+    return rpc.websocket if isinstance(rpc, JsonRpcClient) else seen(rpc._flavour, rpc.websocket)
+
+
+@contextlib.contextmanager
+def set_timeout(rpc: Any, seconds: float) -> Iterator[None]:
+    client = rpc if isinstance(rpc, JsonRpcClient) else rpc._thing
+    usual, client._timeout = client._timeout, seconds
+    yield
+    client._timeout = usual
