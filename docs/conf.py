@@ -25,7 +25,8 @@ default_role = "literal"
 # Every name in every docstring leads somewhere, or is named here: those of other libraries and type variables.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|hypothesis|logging|os|socket|ssl|types|typing)\..*"),
+    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|logging|os|socket|ssl|types|typing)\..*"),
+    (r"py:.*", r"(anyio|hypothesis|trio)\..*"),
     (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S)"),
 ]
 

@@ -75,7 +75,7 @@ def show_methods() -> None:
         "open_websocket",
         "handler",
         "WebSocketHandler | Listener[F] | PipeHandler",
-        "Open a websocket, and give it to the handler, whose result ``R`` is the response's (sttp's ``openWebsocket``).",
+        "Open a websocket for the handler, whose result ``R`` is in the response (sttp's ``openWebsocket``).",
     )
     polysocket.Backend.open_websocket_f = opening(  # type: ignore[misc, assignment]
         "open_websocket_f",

@@ -10,14 +10,15 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from twisted.internet import reactor as installed_reactor
+from twisted.internet import endpoints as twisted_endpoints
+from twisted.internet import reactor as twisted_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python import log
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer  # type: ignore[import-untyped]
 
 from polysocket import Backend, Request, WebSocket, basic_request
 from polysocket.backend import SocketOpener
@@ -26,7 +27,8 @@ from polysocket.opening import ConnectOptions, Route, open_websocket
 P = ParamSpec("P")
 T = TypeVar("T")
 
-reactor: Any = installed_reactor  # it is described to zope.interface, not to type checkers
+reactor: Any = twisted_reactor  # described to zope.interface, not to type checkers
+endpoints: Any = twisted_endpoints
 
 READ_AHEAD = WRITE_AHEAD = 64 * 1024  # bytes; the latter is the transport's
 
@@ -56,7 +58,7 @@ _task: ContextVar[Task] = ContextVar("_task")
 class TwistedEffect:
     """The Effect of Twisted's reactor."""
 
-    is_async = False  # The user's F is no coroutine.
+    is_async = True  # A Deferred can be awaited: by programs, listeners, pipes and "async with".
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Deferred[T]]:
         def call(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
@@ -97,22 +99,23 @@ class TwistedEffect:
         return _task.get()
 
     def now(self) -> float:
-        return reactor.seconds()
+        seconds: float = reactor.seconds()
+        return seconds
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        self.lift(program)()
+        self.lift(program)().addErrback(log.err)
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
-        link = await self._connect(HostnameEndpoint(reactor, host, port))
+        link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))
         link.transport.setTcpNoDelay(True)
         return link
 
     async def connect_unix(self, path: str, /) -> TwistedLink:
-        return await self._connect(UNIXClientEndpoint(reactor, path))
+        return await self._connect(endpoints.UNIXClientEndpoint(reactor, path))
 
     async def _connect(self, endpoint: Any) -> TwistedLink:
         try:
-            link: TwistedLink = await connectProtocol(endpoint, TwistedLink())
+            link: TwistedLink = await endpoints.connectProtocol(endpoint, TwistedLink())
         except ConnectError as error:
             raise ConnectionError(str(error)) from error
         return link
@@ -214,7 +217,7 @@ class TwistedLink(Protocol):
         pass
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not reason.check(ConnectionDone, ConnectionAborted):
+        if not isinstance(reason.value, ConnectionDone | ConnectionAborted):
             self._error = reason.value
         self._has_ended = True
         for event in (self._lost, self._news, self._writable):

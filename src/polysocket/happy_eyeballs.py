@@ -23,19 +23,34 @@ async def first_connected(host: str, port: int) -> socket.socket:
         for address in addresses:
             attempts.append(asyncio.create_task(_connected(address)))
             if (won := await _winner(attempts, HAPPY_EYEBALLS_DELAY)) is not None:
-                return won
-        while any(not attempt.done() for attempt in attempts):
-            if (won := await _winner(attempts, None)) is not None:
-                return won
+                break
+        while won is None and not all(attempt.done() for attempt in attempts):
+            won = await _winner(attempts, None)
+        await _end(attempts)
+    except BaseException:
+        won = None
+        await _end(attempts)
+        raise
     finally:
-        for attempt in attempts:
-            attempt.cancel()
-        for result in await asyncio.gather(*attempts, return_exceptions=True):
-            if isinstance(result, socket.socket) and result is not won:
-                result.close()
-    errors = [error for attempt in attempts if (error := attempt.exception()) is not None]
+        for sock in _sockets(attempts):
+            if sock is not won:
+                sock.close()
+    if won is not None:
+        return won
+    errors = [attempt.exception() for attempt in attempts]
     failures = ExceptionGroup("attempts", [error for error in errors if isinstance(error, Exception)])
     raise OSError(f"no address of {host} could be reached") from failures
+
+
+async def _end(attempts: list[asyncio.Task[socket.socket]]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+    await asyncio.gather(*attempts, return_exceptions=True)
+
+
+def _sockets(attempts: list[asyncio.Task[socket.socket]]) -> list[socket.socket]:
+    ended = [attempt for attempt in attempts if attempt.done() and not attempt.cancelled()]
+    return [attempt.result() for attempt in ended if attempt.exception() is None]
 
 
 async def _winner(attempts: list[asyncio.Task[socket.socket]], delay: float | None) -> socket.socket | None:

@@ -122,10 +122,10 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
     with left, right:
         link = Raced(left)
         reading = threading.Thread(target=lambda: [None for _ in iter(lambda: right.recv(1 << 20), b"")])
+        link.write(bytes(4_000_000))
+        assert link.pending, "the system has taken all"
         reading.start()
         try:
-            link.write(bytes(4_000_000))
-            assert link.pending, "the system has taken all"
             with mock.patch.object(threads, "wait_until_ready", wait_for_something):
                 run(link.drain())
         finally:

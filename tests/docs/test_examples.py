@@ -171,6 +171,9 @@ CASES = {
     "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
     "quickstart_asyncio": Case(echo, "Hello!\n"),
     "quickstart_threaded": Case(echo, "Hello!\n", every_flavour=False),
+    "quickstart_anyio": Case(echo, "Hello!\n", every_flavour=False),
+    "object_stream": Case(echo, "a text message\nb'a binary message'\n", every_flavour=False),
+    "channel_trio": Case(echo, "a text message\n", every_flavour=False),
     "quickstart_trio": Case(echo, "Hello!\n", every_flavour=False),
     "request": Case(echo, "101 Switching Protocols\nchat.v2\n"),
     "compression": Case(echo, r"\('permessage-deflate; server_no_context_takeover; client_no_context_takeover',\)\n"),
@@ -309,7 +312,7 @@ def test_the_tests_of_the_documentation_pass(tmp_path: Path) -> None:
 
 def test_every_example_is_run_and_shown_on_some_page() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in EXAMPLES.parent.rglob("*.rst"))
-    shown = set(re.findall(r"literalinclude:: \S*examples/(\w+)\.py", pages))
+    shown = set(re.findall(r"(?:literalinclude|sttp-names):: \S*examples/(\w+)\.py", pages))
     there = {path.stem for path in EXAMPLES.glob("*.py")}
     run = {*CASES, *(path.stem for path in USERS_TESTS), *RUN_ELSEWHERE}
     assert there == run == shown

@@ -1,30 +1,30 @@
-"""Conversations over the effect of ``docs/examples/twisted_effect.py``, each in a process of its own with its reactor.
+"""Conversations over the effect of ``docs/examples/twisted_effect.py``, in a process of their own with its reactor.
 
-Run as ``python -m tests.effects.twisted_conversations NAME URL [CERTIFICATE]``; what fails ends the process with 1.
+Run as ``python -m tests.effects.twisted_conversations NAMES URL [PATH]``; what fails ends the process with 1.
 """
 
 from __future__ import annotations
 
-import functools
-import pathlib
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.task import react
+from twisted.internet.task import deferLater, react
 
-from docs.examples.twisted_effect import TwistedBackend, TwistedEffect, connect
+from docs.examples.twisted_effect import TwistedBackend, connect
 from polysocket import (
     Async,
+    BackendClosed,
     Binary,
     Buffer,
+    Close,
     CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
+    ConnectionLost,
     Listener,
     OpenTimeout,
     PipeHandler,
@@ -37,6 +37,9 @@ from polysocket import (
     from_text_pipe,
     polymorphic,
 )
+from polysocket.client import PolymorphicClient
+
+F = TypeVar("F")
 
 Conversation = Callable[[str], Coroutine[Any, Any, None]]
 
@@ -58,6 +61,12 @@ async def wait_twice_then_ask(ws: WebSocket[Async]) -> str:
     return await ask(ws, "still there?")
 
 
+class Pupil(PolymorphicClient[F]):
+    @polymorphic
+    async def answer_all(self: Pupil[Async], *questions: str) -> list[str]:
+        return [await ask(self.websocket, question) for question in questions]
+
+
 async def error_of(deferred: Deferred[Any], kind: type[Exception]) -> Exception:
     try:
         await deferred
@@ -77,6 +86,7 @@ async def messages(url: str) -> None:
     assert await ws.receive_binary() == bytes(1_000_000)
     assert await ws.ping(timeout=5) < 5
     await ws.close()
+    assert ws.close_info is not None
     assert ws.close_info.is_normal
     await error_of(ws.receive_text(), WebSocketClosed)
     await error_of(ws.send_text("too late"), WebSocketClosed)
@@ -144,7 +154,7 @@ async def backend(url: str) -> None:
     heard: Deferred[str] = Deferred()
 
     class Hears(Listener[Any]):
-        def on_text(self, frame: Text) -> None:
+        async def on_text(self, frame: Text) -> None:
             heard.callback(frame.payload)
 
         def on_close(self, info: CloseInfo) -> None:
@@ -153,43 +163,56 @@ async def backend(url: str) -> None:
     async def program() -> WebSocketHandler:
         return WebSocketHandler(Buffer.bounded(4))
 
-    backend = TwistedBackend()
-    ws = (await backend.open_websocket_f(url, lambda: Deferred.fromCoroutine(program()))).result
-    await ws.send(Binary(b"a"))
-    assert await ws.receive_binary() == b"a"
-    listened = (await backend.open_websocket(url, Hears())).result
-    await listened.send_text("b")
-    assert await heard == "b"
-    piping = backend.open_websocket(url, PipeHandler(from_text_pipe(str.upper)))
-    assert isinstance(piping, Deferred)
-    await backend.close()
+    async with TwistedBackend() as backend:
+        ws = (await backend.open_websocket_f(url, lambda: Deferred.fromCoroutine(program()))).result
+        await ws.send(Binary(b"a"))
+        assert await ws.receive_binary() == b"a"
+        listened = (await backend.open_websocket(url, Hears())).result
+        await listened.send_text("b")
+        assert await heard == "b"
     assert (await ended).is_normal
     assert not ws.is_open
-    await error_of(piping, Exception)
+    await error_of(backend.open_websocket(url, WebSocketHandler()), BackendClosed)
+
+
+async def pipe(url: str) -> None:
+    """The server sends a text, takes the answer, and closes."""
+
+    async def shout(text: str) -> str:
+        return text.upper()
+
+    piping = TwistedBackend().open_websocket(url, PipeHandler(from_text_pipe(shout)))
+    assert isinstance(piping, Deferred)
+    assert (await piping).result.is_normal
+
+
+async def rejected(url: str) -> None:
+    """The server answers with 404."""
+    error = await error_of(connect(url), UpgradeRejected)
+    assert isinstance(error, UpgradeRejected)
+    assert error.response.status == 404
 
 
 async def lost(url: str) -> None:
-    """The server hangs up in the middle."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        opening = connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
-        sock = listener.accept()[0]
-        sock.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        await error_of(opening, UpgradeRejected)
-        sock.close()
+    """The server hangs up once it has received a message."""
+    ws = await connect(url)
+    receiving = ws.receive_text()
+    await ws.send_text("a")
+    await error_of(receiving, ConnectionLost)
+    await error_of(ws.send_text("b"), ConnectionLost)
+    await ws.close()
 
 
-async def many_programs(url: str) -> None:
-    """A program of the user's, typed exactly: over the websocket as programs see it."""
+async def programs(url: str) -> None:
     websockets = await gatherResults([connect(url) for _ in range(4)])
-
-    async def twice(ws: WebSocket[Async], text: str) -> list[str]:
-        return [await ask(ws, text), await ask(ws, text)]
-
-    lifted = TwistedEffect().lift(polymorphic(twice).__wrapped__)
-    answers: list[Deferred[list[str]]] = [polymorphic(twice)(ws, str(n)) for n, ws in enumerate(websockets)]
-    assert callable(lifted)
-    assert await gatherResults(answers) == [[str(n), str(n)] for n in range(4)]
-    await gatherResults([ws.close() for ws in websockets])
+    answers = [Pupil(ws).answer_all("a", "b") for ws in websockets]
+    assert all(isinstance(answer, Deferred) for answer in answers)
+    assert await gatherResults(answers) == [["a", "b"]] * 4
+    for ws in websockets:
+        async with ws:
+            await ws.send_text("last")
+            await ws.send(Close())
+            assert [message async for message in ws] == ["last"]
 
 
 CONVERSATIONS: dict[str, Conversation] = {
@@ -203,23 +226,25 @@ CONVERSATIONS: dict[str, Conversation] = {
         cancelled_receive,
         concurrent_sends,
         backend,
+        pipe,
+        rejected,
         lost,
-        many_programs,
+        programs,
     )
 }
 
 
-def main() -> None:
-    react(functools.partial(_main, CONVERSATIONS[sys.argv[1]], sys.argv[2]))
-
-
-def _main(conversation: Conversation, url: str, reactor: Any) -> Deferred[None]:
+def main(reactor: Any) -> Deferred[None]:
     async def run() -> None:
-        await Deferred.fromCoroutine(conversation(url)).addTimeout(10, reactor)
-        assert not reactor.getDelayedCalls(), reactor.getDelayedCalls()
+        readers = reactor.getReaders()
+        for name in sys.argv[1].split(","):
+            await Deferred.fromCoroutine(CONVERSATIONS[name](sys.argv[2])).addTimeout(10, reactor)
+        await deferLater(reactor, 0)  # An aborted connection is closed in the reactor's next turn.
+        assert reactor.getReaders() == readers, "connections are left behind"
+        assert not reactor.getDelayedCalls(), "calls are left behind"
 
     return Deferred.fromCoroutine(run())
 
 
 if __name__ == "__main__":
-    main()
+    react(main)

@@ -1,0 +1,13 @@
+import trio
+
+from polysocket.channels import WebSocketChannel
+from polysocket.trio import connect
+
+
+async def main() -> None:
+    async with WebSocketChannel(await connect("wss://echo.example.com/")) as channel:
+        await channel.send("a text message")
+        print(await channel.receive())
+
+
+trio.run(main)

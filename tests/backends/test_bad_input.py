@@ -1,0 +1,256 @@
+"""What can't work is refused with a text that says so, and nobody is connected to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Buffer,
+    InvalidHandler,
+    InvalidRequest,
+    InvalidURL,
+    Listener,
+    PipeHandler,
+    Text,
+    WebSocketError,
+    WebSocketHandler,
+    basic_request,
+    from_message_pipe,
+    from_text_pipe,
+)
+from polysocket.asyncio import AsyncioBackend
+from polysocket.blocking import BlockingBackend
+from polysocket.threaded import ThreadedBackend
+from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, a_backend
+from tests.backends.servers import Door
+
+in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
+in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
+
+
+def named(given: object) -> str:
+    return getattr(given, "__name__", repr(given))
+
+
+class Deaf(Listener[Any]):
+    on_text: Any = None
+
+
+class Asynchronous(Listener[Any]):
+    async def on_binary(self, frame: object) -> None: ...
+
+
+def stage(incoming: Iterator[Any]) -> Iterator[Text]:
+    yield from incoming
+
+
+async def async_stage(incoming: AsyncIterator[Any]) -> AsyncIterator[Text]:
+    async for frame in incoming:
+        yield frame
+
+
+def function(incoming: Any) -> Any:
+    return incoming
+
+
+async def async_function(message: Any) -> Any:
+    return message
+
+
+async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> None:
+    """Hold both ways to open to raise InvalidHandler with this text, before a connection is made."""
+    async with a_backend(flavour) as backend:
+        for opening in (
+            lambda: backend.open_websocket(door.url, handler),
+            lambda: backend.open_websocket_f(door.url, lambda: flavour.lifted(handler)),
+        ):
+            with pytest.raises(InvalidHandler, match=text) as caught:
+                await opening()
+            assert isinstance(caught.value, TypeError)
+            assert isinstance(caught.value, WebSocketError)
+    assert door.nobody_came()
+
+
+# Handlers
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (None, "None"),
+        ("listener", "'listener'"),
+        (Listener, "<class 'polysocket.handlers.Listener'>"),
+        (WebSocketHandler, "<class 'polysocket.handlers.WebSocketHandler'>"),
+        (stage, "<function stage"),
+        (Buffer.unbounded(), r"Buffer\(frames=None"),
+    ],
+    ids=["None", "a str", "the class Listener", "the class WebSocketHandler", "a stage", "a buffer"],
+)
+async def test_what_is_no_handler_is_refused(flavour: Flavour, door: Door, given: Any, shown: str) -> None:
+    text = f"^a handler is a WebSocketHandler, Listener or PipeHandler, not {shown}"
+    await is_refused(flavour, door, given, text)
+
+
+async def test_a_listener_whose_method_is_none_is_refused(flavour: Flavour, door: Door) -> None:
+    await is_refused(flavour, door, Deaf(), r"^Deaf\.on_text is None, and can't be called$")
+
+
+@in_threads
+async def test_a_listener_with_an_async_method_is_refused_where_nothing_awaits(flavour: Flavour, door: Door) -> None:
+    text = r"^Asynchronous\.on_binary is async, which this flavour can't await$"
+    await is_refused(flavour, door, Asynchronous(), text)
+
+
+@pytest.mark.parametrize("given", [None, 5, function, async_function, async_stage], ids=named)
+@in_threads
+async def test_what_is_no_generator_function_is_refused_as_a_stage(flavour: Flavour, door: Door, given: Any) -> None:
+    text = "^in a blocking flavour a stage is a generator function, not "
+    await is_refused(flavour, door, PipeHandler(given), text)
+
+
+@pytest.mark.parametrize("given", [None, 5, function, async_function, stage], ids=named)
+@in_async_flavours
+async def test_what_is_no_async_generator_function_is_refused_as_a_stage(
+    flavour: Flavour, door: Door, given: Any
+) -> None:
+    text = "^in an async flavour a stage is an async generator function, not "
+    await is_refused(flavour, door, PipeHandler(given), text)
+
+
+@pytest.mark.parametrize("lift", [from_text_pipe, from_message_pipe])
+@in_threads
+async def test_an_async_function_is_refused_where_nothing_awaits(
+    flavour: Flavour, door: Door, lift: Callable[[Any], Any]
+) -> None:
+    text = "^<function async_function.*> is async, which this flavour can't await$"
+    await is_refused(flavour, door, PipeHandler(lift(async_function)), text)
+
+
+@pytest.mark.parametrize("lift", [from_text_pipe, from_message_pipe])
+@pytest.mark.parametrize("given", [None, 5, "upper"], ids=repr)
+def test_what_is_no_function_makes_no_pipe(lift: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(InvalidHandler) as caught:
+        lift(given)
+    assert str(caught.value) == f"a pipe is made of a function, not of {given!r}"
+
+
+@pytest.mark.parametrize("given", [8, True, "unbounded"], ids=repr)
+def test_what_is_no_buffer_makes_no_handler(given: Any) -> None:
+    with pytest.raises(InvalidHandler) as caught:
+        WebSocketHandler(given)
+    assert str(caught.value) == f"buffer is a Buffer or None, not {given!r}"
+
+
+# Handlers made by an effect
+
+
+async def test_a_handler_in_place_of_what_makes_it_is_refused(flavour: Flavour, door: Door) -> None:
+    async with a_backend(flavour) as backend:
+        with pytest.raises(InvalidHandler, match="open_websocket_f.*WebSocketHandler"):
+            await backend.open_websocket_f(door.url, WebSocketHandler())
+    assert door.nobody_came()
+
+
+@pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "blocking"], indirect=True)
+async def test_a_handler_that_is_not_in_f_is_refused(flavour: Flavour, door: Door) -> None:
+    async with a_backend(flavour) as backend:
+        with pytest.raises(InvalidHandler, match="open_websocket_f.*WebSocketHandler"):
+            await backend.open_websocket_f(door.url, WebSocketHandler)
+    assert door.nobody_came()
+
+
+@in_threads
+async def test_a_coroutine_of_a_handler_is_refused_where_nothing_awaits(flavour: Flavour, door: Door) -> None:
+    async def make_handler() -> WebSocketHandler:
+        return WebSocketHandler()
+
+    async with a_backend(flavour) as backend:
+        with pytest.raises(InvalidHandler, match="coroutine"):
+            await backend.open_websocket_f(door.url, make_handler)
+    assert door.nobody_came()
+
+
+# Bounds
+
+
+@pytest.mark.parametrize("bound", [0, -1], ids=str)
+def test_a_bound_below_1_is_refused(bound: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Buffer.bounded(bound)
+    assert str(caught.value) == f"a buffer's bound must be at least 1, not frames={bound}"
+    with pytest.raises(InvalidRequest) as caught:
+        Buffer.bounded(8, max_bytes=bound)
+    assert str(caught.value) == f"a buffer's bound must be at least 1, not max_bytes={bound}"
+
+
+@pytest.mark.parametrize("bound", ["8", 1.5, [8]], ids=repr)
+@pytest.mark.parametrize("name", ["frames", "max_bytes"])
+def test_a_bound_of_another_type_is_refused(name: str, bound: Any) -> None:
+    bounds: dict[str, Any] = {"frames": 8, name: bound}
+    with pytest.raises(InvalidRequest) as caught:
+        Buffer.bounded(**bounds)
+    assert f"{name}={bound!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("overflow", ["drop", None, True], ids=repr)
+def test_an_unknown_overflow_is_refused(overflow: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Buffer.bounded(8, overflow=overflow)
+    assert str(caught.value) == f"overflow is 'fail' or 'wait', not {overflow!r}"
+
+
+# Requests and backends
+
+
+async def test_a_request_without_a_url_is_refused(flavour: Flavour) -> None:
+    async with a_backend(flavour) as backend:
+        with pytest.raises(InvalidRequest) as caught:
+            await backend.open_websocket(basic_request, WebSocketHandler())
+    assert str(caught.value) == r"the request names no URL: add it with .get(url)"
+
+
+@pytest.mark.parametrize("given", [None, 5, b"ws://localhost/"], ids=repr)
+async def test_what_is_neither_url_nor_request_is_refused(flavour: Flavour, given: Any) -> None:
+    async with a_backend(flavour) as backend:
+        for opening in (
+            lambda: backend.open_websocket(given, WebSocketHandler()),
+            lambda: backend.open_websocket_f(given, lambda: flavour.lifted(WebSocketHandler())),
+        ):
+            with pytest.raises(InvalidURL) as caught:
+                await opening()
+            assert str(caught.value) == f"a WebSocket URL is a str, not {type(given).__name__}"
+
+
+@pytest.mark.parametrize("given", [True, "certificate.pem"], ids=repr)
+def test_ssl_that_is_no_context_makes_no_backend(flavour: Flavour, given: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        flavour.backend(ssl=given)
+    assert str(caught.value) == f"ssl is an ssl.SSLContext, not {given!r}"
+
+
+@pytest.mark.parametrize("given", ["ws://localhost/", None], ids=repr)
+def test_a_request_that_is_none_makes_no_backend(flavour: Flavour, given: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        flavour.backend(request=given)
+    assert "request" in str(caught.value)
+    assert repr(given) in str(caught.value)
+
+
+def test_an_async_backend_is_for_async_with(leave_nothing: None) -> None:
+    backend: Any = AsyncioBackend()
+    with pytest.raises(TypeError, match="'async with'"), backend:
+        pass
+
+
+@pytest.mark.parametrize("make", [BlockingBackend, ThreadedBackend])
+def test_a_blocking_backend_is_for_with(leave_nothing: None, make: Callable[[], Any]) -> None:
+    async def main() -> None:
+        async with make():
+            pass
+
+    with pytest.raises(TypeError, match="'with'"):
+        asyncio.run(main())
