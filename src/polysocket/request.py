@@ -364,7 +364,7 @@ class Request:
 def check_timeout(seconds: object, name: str = "timeout") -> None:
     """Raise :class:`InvalidRequest` for what is no number of seconds, nor None."""
     if seconds is not None and not (isinstance(seconds, int | float) and seconds == seconds):  # noqa: PLR0124 - nan
-        raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
+        raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
 
 
 def _check_text(what: str, value: object) -> None:

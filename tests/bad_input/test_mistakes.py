@@ -186,7 +186,10 @@ COMPRESSION = "compression is a Deflate or None, not"
 WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "open_timeout=0": ({"open_timeout": 0}, f"open_timeout {TIME} 0"),
     "open_timeout=-1": ({"open_timeout": -1}, f"open_timeout {TIME} -1"),
-    "open_timeout=nan": ({"open_timeout": math.nan}, f"open_timeout {TIME} nan"),
+    "open_timeout=nan": (
+        {"open_timeout": math.nan},
+        "open_timeout is a number of seconds, or None for no limit; not nan",
+    ),
     "close_timeout=-0.5": ({"close_timeout": -0.5}, f"close_timeout {TIME} -0.5"),
     "compression=True": ({"compression": True}, f"{COMPRESSION} True"),
     "compression=False": ({"compression": False}, f"{COMPRESSION} False"),

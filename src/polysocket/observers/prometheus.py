@@ -48,7 +48,7 @@ class PrometheusObserver:
         self._received = _Direction(frames, payload, "received")
         self._sent = _Direction(frames, payload, "sent")
 
-    def opening(self, request: Request, /) -> Observation:
+    def opening(self, _request: Request, /) -> Observation:
         """Begin to measure."""
         return _Measurement(self)
 
@@ -68,16 +68,20 @@ class _Measurement(Observation):
     def __init__(self, metrics: PrometheusObserver) -> None:
         self._metrics = metrics
         self._began = time.perf_counter()
-        self.received = metrics._received.count
-        self.sent = metrics._sent.count
 
-    def opened(self, response: Response, /) -> None:
+    def opened(self, _response: Response, /) -> None:
         self._metrics._seconds.observe(time.perf_counter() - self._began)
         self._metrics._opened.inc()
         self._metrics._open.inc()
 
     def rejected(self, error: Exception, /) -> None:
         self._metrics._rejected.labels(type(error).__name__).inc()
+
+    def received(self, frame: Frame | Close, /) -> None:
+        self._metrics._received.count(frame)
+
+    def sent(self, frame: Frame | Close, /) -> None:
+        self._metrics._sent.count(frame)
 
     def closed(self, info: CloseInfo, /) -> None:
         self._metrics._closed.labels(str(info.code)).inc()
