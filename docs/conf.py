@@ -26,7 +26,8 @@ default_role = "literal"
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|logging|os|socket|ssl|types|typing)\..*"),
-    (r"py:.*", r"(anyio|hypothesis|trio)\..*"),
+    (r"py:.*", r"(anyio|hypothesis|opentelemetry|prometheus_client|trio)\..*"),
+    (r"py:.*", r"TracerProvider"),
     (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S)"),
 ]
 
@@ -34,7 +35,8 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_mock_imports = ["hypothesis", "pytest"]  # which those who build the pages need not have
+# Those who build the pages need not have these.
+autodoc_mock_imports = ["hypothesis", "opentelemetry", "prometheus_client", "pytest"]
 python_maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 

@@ -69,8 +69,8 @@ def show_methods() -> None:
         for name, member in list(vars(owner).items()):
             if isinstance(member, lifted):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
-    polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[assignment]
-    polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[assignment]
+    polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[misc, assignment]
+    polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[misc, assignment]
     polysocket.Backend.open_websocket = opening(  # type: ignore[misc, assignment]
         "open_websocket",
         "handler",

@@ -29,7 +29,8 @@ class SttpNames(SphinxDirective):
             sttp, bar, ours = head.partition(" | ")
             if not bar:
                 lines += ["", f".. rubric:: {head}", "", ".. list-table::", "   :header-rows: 1"]
-                lines += ["   :widths: 21 21 58", "", "   * - sttp", "     - polysocket", "     - Example"]
+                lines += ["   :class: sttp-names", "   :widths: 26 24 50", ""]
+                lines += ["   * - sttp", "     - polysocket", "     - Example"]
                 continue
             links = ", ".join(f":py:obj:`~{name}`" for name in ours.split(", "))
             lines += [f"   * - {sttp}", f"     - {links}", "     - .. code-block:: python", ""]

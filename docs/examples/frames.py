@@ -6,7 +6,7 @@ from polysocket.asyncio import connect
 
 async def main() -> None:
     async with connect("wss://feed.example.com/") as ws:
-        while ws.is_open:
+        while True:
             match await ws.receive():
                 case Text(text, final=False):
                     print("text", repr(text), "and more follows")
@@ -18,6 +18,7 @@ async def main() -> None:
                     print("control", control)
                 case Close(code, reason):
                     print("close", code, reason)
+                    break
 
 
 asyncio.run(main())

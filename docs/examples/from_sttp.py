@@ -30,12 +30,15 @@ from polysocket.blocking import BlockingBackend, connect
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.threaded import ThreadedBackend
 
-# fmt: off, so that the lines are short enough for the documentation's table
+# The lines are short enough for the documentation's table.
+# fmt: off
 
 #: Requests
 
 #: ``basicRequest.get(uri"wss://…")`` | polysocket.basic_request
-request = basic_request.get("wss://echo.example.com/")
+request = basic_request.get(
+    "wss://echo.example.com/"
+)
 
 #: ``.header("X", "y")`` | polysocket.Request.header
 request = request.header("X-Client", "demo")
@@ -50,7 +53,9 @@ request = request.bearer_auth("token")
 request = request.cookie("session", "a1b2")
 
 #: ``.header("Sec-WebSocket-Protocol", …)`` | polysocket.Request.subprotocol
-request = request.subprotocol("chat.v2", "chat.v1")
+request = request.subprotocol(
+    "chat.v2", "chat.v1"
+)
 
 #: ``.readTimeout(…)`` | polysocket.Request.timeouts
 request = request.timeouts(open=5, close=2)
@@ -68,35 +73,37 @@ backend = BlockingBackend()
 
 #: a backend of ``Future`` | polysocket.threaded.ThreadedBackend
 with ThreadedBackend() as in_threads:
-    opening = in_threads.open_websocket(request, WebSocketHandler())
+    opening = in_threads.open_websocket(
+        request, WebSocketHandler()
+    )
     assert isinstance(opening, Future)
     ws_of_futures = opening.result().result
-
 
 #: a backend of ``IO``, ``Task``, ``ZIO`` | polysocket.asyncio.AsyncioBackend, polysocket.trio.TrioBackend
 async def greet() -> str:
     async with AsyncioBackend() as backend:
-        response = await backend.open_websocket(request, WebSocketHandler())
+        response = await backend.open_websocket(
+            request, WebSocketHandler()
+        )
         ws = response.result
         await ws.send_text("Hello!")
         return await ws.receive_text()
 
-
 assert asyncio.run(greet()) == "Hello!"
 
-#: ``request.openWebsocket(handler)`` | polysocket.Backend
-response = backend.open_websocket(request, WebSocketHandler())
+#: ``request.openWebsocket(handler)`` | polysocket.Backend.open_websocket
+response = backend.open_websocket(
+    request, WebSocketHandler()
+)
 
 #: ``WebSocketResponse(headers, result)`` | polysocket.WebSocketResponse
 assert "Upgrade" in response.headers
 assert response.subprotocol == "chat.v2"
 ws = response.result
 
-
-#: ``request.openWebsocketF(makeHandler)`` | polysocket.Backend
+#: ``request.openWebsocketF(makeHandler)`` | polysocket.Backend.open_websocket_f
 def make_handler() -> WebSocketHandler:
     return WebSocketHandler(Buffer.unbounded())
-
 
 other = backend.open_websocket_f(request, make_handler)
 
@@ -105,13 +112,19 @@ with connect(request) as one:
     one.send_text("Hello!")
     assert one.receive_text() == "Hello!"
 
-#: ``backend.close()`` | polysocket.Backend
+#: ``backend.close()`` | polysocket.Backend.close
 with BlockingBackend() as closed_at_the_end:
-    closed_at_the_end.open_websocket(request, WebSocketHandler())
+    closed_at_the_end.open_websocket(
+        request, WebSocketHandler()
+    )
 
 #: ``NotAWebSocketException`` | polysocket.UpgradeRejected
 handler = WebSocketHandler()
-rejecting = BackendStub.blocking().when_any_request().then_reject(404)
+rejecting = (
+    BackendStub.blocking()
+    .when_any_request()
+    .then_reject(404)
+)
 try:
     rejecting.open_websocket(request, handler)
 except UpgradeRejected as error:
@@ -196,15 +209,12 @@ except BufferFull as error:
 except TimeoutError:
     assert ws.is_open
 
-
 #: a low-level listener | polysocket.Listener
 class Printer(Listener[Blocking]):
     def on_text(self, frame: Text) -> None:
         print(frame.payload)
 
-
 ws = backend.open_websocket(request, Printer()).result
-
 
 #: a ``Flow`` or ``Pipe`` of frames; ``asWebSocketStream`` | polysocket.PipeHandler
 def answer_one(
@@ -213,14 +223,21 @@ def answer_one(
     yield Text("Hello!")
     assert next(incoming) == Text("Hello!")
 
-
-piped = backend.open_websocket(request, PipeHandler(answer_one))
+piped = backend.open_websocket(
+    request, PipeHandler(answer_one)
+)
 assert piped.result.is_normal
 
 #: ``fromTextPipe(f)`` | polysocket.from_text_pipe
 shouting = PipeHandler(from_text_pipe(str.upper))
-news = WebSocketStub.with_initial_incoming([Text("Hello!"), Close(1000)])
-stubbed = BackendStub.blocking().when_any_request().then_respond_web_socket(news)
+news = WebSocketStub.with_initial_incoming(
+    [Text("Hello!"), Close(1000)]
+)
+stubbed = (
+    BackendStub.blocking()
+    .when_any_request()
+    .then_respond_web_socket(news)
+)
 info = stubbed.open_websocket(request, shouting).result
 assert info.received == Close(1000)
 
@@ -230,7 +247,9 @@ assert info.received == Close(1000)
 logged = LoggingBackend(BlockingBackend())
 
 #: ``ListenerBackend`` | polysocket.ObservedBackend
-observed = ObservedBackend(BlockingBackend(), LoggingObserver())
+observed = ObservedBackend(
+    BlockingBackend(), LoggingObserver()
+)
 
 #: ``RecordingSttpBackend`` | polysocket.testing.RecordingBackend
 recording = RecordingBackend(BlockingBackend())
@@ -238,13 +257,17 @@ recording = RecordingBackend(BlockingBackend())
 #: Stubs
 
 #: ``withInitialIncoming(…)``, ``initialReceive(…)`` | polysocket.testing.WebSocketStub.with_initial_incoming
-stub = WebSocketStub.with_initial_incoming([Text("Hi!")])
+stub = WebSocketStub.with_initial_incoming(
+    [Text("Hi!")]
+)
 
 #: ``.thenRespond(f)`` | polysocket.testing.WebSocketStub.then_respond
 echoing = stub.then_respond(lambda frame: [frame])
 
 #: ``.thenRespondS(initial)(f)`` | polysocket.testing.WebSocketStub.then_respond_with_state
-counting = stub.then_respond_with_state(0, lambda n, frame: (n + 1, [Text(str(n + 1))]))
+counting = stub.then_respond_with_state(
+    0, lambda n, frame: (n + 1, [Text(str(n + 1))])
+)
 
 #: ``stub.build(monad)`` | polysocket.testing.WebSocketStub.build
 built = counting.build(Blocking)
@@ -256,7 +279,9 @@ assert built.receive_text() == "1"
 stubbed = BackendStub.blocking()
 
 #: ``whenRequestMatches(p)`` | polysocket.testing.BackendStub.when_request_matches
-rule = stubbed.when_request_matches(lambda request: "Cookie" not in request.headers)
+rule = stubbed.when_request_matches(
+    lambda request: "Cookie" not in request.headers
+)
 
 #: ``thenRespondNotFound()``, ``thenRespondWithCode(401)`` | polysocket.testing.When.then_reject
 stubbed = rule.then_reject(401)
@@ -266,15 +291,21 @@ any_other = stubbed.when_any_request()
 
 #: ``thenRespondWebSocket(stub)`` | polysocket.testing.When.then_respond_web_socket
 stubbed = any_other.then_respond_web_socket(echoing)
-ws = stubbed.open_websocket(request, WebSocketHandler()).result
+ws = stubbed.open_websocket(
+    request, WebSocketHandler()
+).result
 assert ws.receive_text() == "Hi!"
 
 #: ``thenHandleOpenWebSocket(f)`` | polysocket.testing.When.then_handle_open_web_socket
-handling = any_other.then_handle_open_web_socket(lambda handler: "no websocket")
+handling = any_other.then_handle_open_web_socket(
+    lambda handler: "no websocket"
+)
 
 #: ``SttpBackendStub.withFallback(backend)`` | polysocket.testing.BackendStub.with_fallback
 stubbed = BackendStub.blocking().with_fallback(backend)
-ws = stubbed.open_websocket(request, WebSocketHandler()).result
+ws = stubbed.open_websocket(
+    request, WebSocketHandler()
+).result
 ws.send_text("from the real server")
 assert ws.receive_text() == "from the real server"
 

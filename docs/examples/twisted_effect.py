@@ -1,4 +1,8 @@
-"""A flavour for Twisted: ``F[T]`` is ``Deferred[T]``, in one file made of polysocket's public names."""
+"""A flavour for Twisted: ``F[T]`` is ``Deferred[T]``, in one file made of polysocket's public names.
+
+To type checkers ``F[T]`` is what can be awaited, with its exact ``T``. Where its callbacks are wanted,
+``ensureDeferred(ws.receive_text())`` is the same Deferred, and known as one.
+"""
 # ruff: noqa: N802 - the callbacks have Twisted's names
 
 from __future__ import annotations
@@ -16,11 +20,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from polysocket import Backend, Request, WebSocket, basic_request
+from polysocket import Async, Backend, Request, WebSocket, basic_request
 from polysocket.backend import SocketOpener
 from polysocket.opening import ConnectOptions, Route, open_websocket
 
@@ -33,13 +36,17 @@ endpoints: Any = twisted_endpoints
 READ_AHEAD = WRITE_AHEAD = 64 * 1024  # bytes; the latter is the transport's
 
 
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Deferred[WebSocket[Any]]:
+class Twisted(Async):
+    """The tag of Deferreds."""
+
+
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Deferred[WebSocket[Twisted]]:
     """Open a websocket, whose methods give Deferreds."""
     effect = TwistedEffect()
     return effect.lift(open_websocket)(effect, url_or_request, options)
 
 
-class TwistedBackend(Backend[Any]):
+class TwistedBackend(Backend[Twisted]):
     """A backend whose methods give Deferreds."""
 
     def __init__(self, *, ssl: ssl.SSLContext | None = None, request: Request = basic_request) -> None:
@@ -103,7 +110,7 @@ class TwistedEffect:
         return seconds
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        self.lift(program)().addErrback(log.err)
+        _ = self.lift(program)()  # What it may raise, Twisted logs.
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
         link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))

@@ -1,10 +1,11 @@
 """WebSockets for blocking scripts, threads, asyncio and trio, with the protocol written once.
 
-``polysocket.blocking``, ``polysocket.asyncio`` and ``polysocket.trio`` each have ``connect``; what they share is here.
+``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.buffer import Buffer
+from polysocket.client import PolymorphicClient
 from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio, polymorphic
 from polysocket.errors import (
     BackendClosed,
@@ -32,8 +33,8 @@ from polysocket.errors import (
     WebSocketError,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
-from polysocket.handlers import Listener, WebSocketHandler
-from polysocket.observing import LoggingObserver, Observation, Observer
+from polysocket.handlers import Handler, Listener, WebSocketHandler
+from polysocket.observing import LoggingObserver, Observation, Observer, payload_size
 from polysocket.opening import ConnectOptions
 from polysocket.pipes import PipeHandler, from_message_pipe, from_text_pipe
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
@@ -59,6 +60,7 @@ __all__ = [
     "DataFrame",
     "Deflate",
     "Frame",
+    "Handler",
     "Headers",
     "InvalidFrame",
     "InvalidHandler",
@@ -77,6 +79,7 @@ __all__ = [
     "OpeningFailed",
     "Ping",
     "PipeHandler",
+    "PolymorphicClient",
     "Pong",
     "ProtocolError",
     "ReceiveTimeout",
@@ -98,5 +101,6 @@ __all__ = [
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",
+    "payload_size",
     "polymorphic",
 ]

@@ -10,11 +10,12 @@ import copy
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
-from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler
+from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
 from polysocket.handlers import Handler, Listener, WebSocketHandler
 from polysocket.observing import LoggingObserver, Observer, guarded
 from polysocket.opening import Route, open_session
@@ -65,6 +66,10 @@ class SocketOpener:
     """The :class:`Opener` of real connections; those that it opens are told to the observers."""
 
     def __init__(self, effect: Effect, route: Route, request: Request) -> None:
+        if not isinstance(request, Request):
+            raise InvalidRequest(f"request is a Request, not {request!r}")
+        if not isinstance(route.ssl, SSLContext | None):
+            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {route.ssl!r}")
         self.effect = effect
         self.request = request
         self._route = route
@@ -96,8 +101,11 @@ class SocketOpener:
         sessions = list(self._opened.sessions)
         for session in sessions:
             session.begin_closing()
-        for session in sessions:
-            await session.close()
+        try:
+            for session in sessions:
+                await session.close()
+        finally:
+            self.abort()  # Where the closing was cancelled, the rest ends as it is.
 
     def abort(self) -> None:
         """End what was opened without waiting, and open nothing more."""

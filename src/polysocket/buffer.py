@@ -26,6 +26,8 @@ class Buffer:
 
     def __post_init__(self) -> None:
         for name, bound in (("frames", self.frames), ("max_bytes", self.max_bytes)):
+            if bound is not None and type(bound) is not int:
+                raise InvalidRequest(f"a buffer's bound is a whole number, not {name}={bound!r}")
             if bound is not None and bound < 1:
                 raise InvalidRequest(f"a buffer's bound must be at least 1, not {name}={bound!r}")
         if self.overflow not in ("fail", "wait"):

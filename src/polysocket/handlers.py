@@ -117,17 +117,21 @@ class Listener(Handler, Generic[F]):
         }
 
         async def hand_over(frame: Frame) -> None:
-            await self._call(effect, session, methods[type(frame)], frame)
+            if not await self._call(effect, session, methods[type(frame)], frame):
+                raise _Failed
 
         try:
             await session.receive_each(hand_over)
+        except _Failed:
+            pass  # What came behind the frame that a method failed on is nobody's.
         except WebSocketClosed as error:
             if error.close_info.cause is not CloseCause.CLOSE:
                 await self._call(effect, session, self.on_error, error)
         await session.close()
         await self._call(effect, session, self.on_close, session.close_info)
 
-    async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> None:
+    async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> bool:
+        """Call a method; tells whether it went well."""
         try:
             await _settled(effect, method(argument))
         except Exception as error:
@@ -136,6 +140,12 @@ class Listener(Handler, Generic[F]):
             else:
                 await self._call(effect, session, self.on_error, error)
             await session.close(CloseCode.INTERNAL_ERROR)
+            return False
+        return True
+
+
+class _Failed(Exception):
+    """A method of the listener has raised, and was told so."""
 
 
 async def _settled(effect: Effect, value: object) -> Any:

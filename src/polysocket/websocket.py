@@ -170,7 +170,7 @@ class WebSocket(HasEffect[F_co]):
         self._refuse("for", where_async=True)
         while True:
             try:
-                message = self.receive_message()
+                message = settled(self.receive_message())
             except WebSocketClosed as error:
                 if error.close_info.is_normal:
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from polysocket.testing import EchoServer
 from tests.contract.places import Peer, Place
 from tests.interop.leaks import nothing_left_behind
+
+PATIENCE = 10  # seconds after which what should have happened will not
 
 LIBRARIES: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {"use_uvloop": False})}
 if importlib.util.find_spec("uvloop") is not None:
@@ -31,6 +34,9 @@ def leave_nothing() -> Iterator[None]:
     """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
     with nothing_left_behind():
         yield
+        for thread in threading.enumerate():
+            if thread.name.startswith("AnyIO worker"):
+                thread.join(PATIENCE)  # It is told to end with its loop, but not waited for.
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import socket
 import subprocess
 import sys
 from typing import assert_type
@@ -11,8 +13,10 @@ import pytest
 import sniffio
 
 from polysocket import Async, Backend, Listener, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
-from polysocket.anyio import AnyioBackend, NoAsyncLibrary, connect
+from polysocket.anyio import AnyioBackend, AnyioEffect, NoAsyncLibrary, connect
 from polysocket.errors import ConnectFailed, ReceiveTimeout
+from polysocket.opening import ConnectOptions, open_websocket
+from polysocket.testing import EchoServer
 from polysocket.websocket import Opening
 from tests.contract import wire
 from tests.contract.places import Peer
@@ -32,7 +36,7 @@ async def test_connect(url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_failed_opening(peer: Peer, tmp_path: object) -> None:
+async def test_a_failed_opening(peer: Peer, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConnectFailed, match="Unix socket"):
         await connect("ws://localhost/", unix_path=f"{tmp_path}/nowhere")
 
@@ -86,6 +90,20 @@ async def test_a_backend_with_a_pipe(peer: Peer) -> None:
 
         tasks.start_soon(pipe)
         assert await anyio.to_thread.run_sync(play) == b"A"
+
+
+@pytest.mark.anyio
+async def test_the_effect_opens_by_each_way(url: str, tmp_path: pathlib.Path) -> None:
+    effect, path = AnyioEffect(), tmp_path / "socket"
+    port = int(url.rsplit(":", 1)[1].strip("/"))
+    with EchoServer(unix_path=path):
+        ways: list[ConnectOptions] = [{}, {"unix_path": path}, {"sock": socket.create_connection(("127.0.0.1", port))}]
+        for way in ways:
+            async with await open_websocket(effect, url, way) as ws:
+                assert await ws.ping() < 5
+                await ws.send(Text("a", final=False))
+                await ws.send(Text("b"), is_continuation=True)
+                assert await ws.receive_text() == "ab"
 
 
 def test_outside_of_a_library(url: str) -> None:

@@ -28,7 +28,7 @@ from polysocket import (
     WebSocket,
     basic_request,
 )
-from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, Inbox, a_backend, opened
+from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, Inbox, a_backend, opened, seen
 from tests.contract import wire
 from tests.contract.places import Peer, upgrading
 from tests.contract.wire import Wire
@@ -139,9 +139,7 @@ async def test_a_listener_hears_each_frame_in_order_and_the_end_last(
     assert await listener.heard.get() == "nothing more"
 
 
-async def test_frames_that_come_with_the_answer_are_heard(
-    flavour: Flavour, new_peer: Callable[..., Peer]
-) -> None:
+async def test_frames_that_come_with_the_answer_are_heard(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
     peer = new_peer(upgrading(behind=CONVERSATION))
     listener = Recorder(flavour.inbox())
     async with a_backend(flavour) as backend:
@@ -209,9 +207,7 @@ async def test_a_call_waits_for_the_one_before_in_tasks(flavour: Flavour, peer: 
         peer.hang_up()
 
 
-async def test_opening_does_not_wait_for_a_call_about_a_frame(
-    flavour: Flavour, new_peer: Callable[..., Peer]
-) -> None:
+async def test_opening_does_not_wait_for_a_call_about_a_frame(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
     """Neither where the frame came in one piece with the server's answer."""
     peer = new_peer(upgrading(behind=text("a")))
     go_on = flavour.inbox()
@@ -295,6 +291,60 @@ async def test_a_websocket_that_is_closed_from_outside_is_heard_to_end(flavour: 
         assert await listener.heard.get() == ws.close_info
         assert ws.close_info is not None
         assert ws.close_info.received == Close(4000, "enough")
+
+
+async def test_a_call_that_closes_does_not_wait_for_what_only_it_could_take(flavour: Flavour, peer: Peer) -> None:
+    """The other side may have sent more than is kept undelivered before it sees the Close."""
+
+    class Closing(Recorder):
+        def on_text(self, frame: Text) -> object:
+            return flavour.finished(self.ws.close())
+
+    def answer_late() -> None:
+        assert peer.frame() == Wire(wire.CLOSE, b"\x03\xe8")
+        peer.send(wire.encode(wire.BINARY, bytes(64 * 1024)) * 50 + wire.close())
+        peer.hang_up()
+
+    listener = Closing(flavour.inbox())
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=2)) as backend:
+        await opened(flavour, backend, peer.url, listener)
+        answering = flavour.spawn(flavour.call, answer_late)
+        await flavour.call(peer.send, text("a"))
+        while not isinstance(heard := await listener.heard.get(), CloseInfo):
+            pass
+        await answering.result()
+    assert heard.cause is CloseCause.CLOSE
+    assert heard.received == Close(1000)
+
+
+async def test_a_call_may_close_the_backend(flavour: Flavour, peer: Peer) -> None:
+    class Closing(Recorder):
+        def on_text(self, frame: Text) -> object:
+            return flavour.finished(backend.close())
+
+    backend = flavour.backend()
+    listener = Closing(flavour.inbox())
+    async with flavour.entered(backend):
+        ws = await opened(flavour, seen(flavour, backend), peer.url, listener)
+        peer.send(text("a"))
+        assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xe8")]
+        assert await listener.heard.get() == "open"
+        assert (await listener.heard.get()).received == Close(1000)
+        assert not ws.is_open
+
+
+async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:
+    class Closing(Recorder):
+        def on_open(self, ws: WebSocket[Any]) -> object:
+            return flavour.finished(ws.close(4000, "no more"))
+
+    listener = Closing(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        ws = await opened(flavour, backend, peer.url, listener)
+        assert not ws.is_open
+        assert await finishing.result() == [Wire(wire.CLOSE, b"\x0f\xa0no more")]
+        assert (await listener.heard.get()).sent == Close(4000, "no more")
 
 
 @with_plain_and_async_methods

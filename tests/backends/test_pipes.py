@@ -36,7 +36,9 @@ from tests.contract.places import Peer
 from tests.contract.wire import Wire
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
-lifts = pytest.mark.parametrize("lift", [from_text_pipe, from_message_pipe], ids=["from_text_pipe", "from_message_pipe"])
+lifts = pytest.mark.parametrize(
+    "lift", [from_text_pipe, from_message_pipe], ids=["from_text_pipe", "from_message_pipe"]
+)
 Lift = Callable[[Any], MessageStage]
 
 
@@ -153,9 +155,7 @@ async def test_the_error_of_the_stage_closes_with_1011_and_is_raised(flavour: Fl
     assert ended == [error]
 
 
-async def test_the_error_of_another_websocket_is_the_stages_own(
-    flavour: Flavour, server: Server, peer: Peer
-) -> None:
+async def test_the_error_of_another_websocket_is_the_stages_own(flavour: Flavour, server: Server, peer: Peer) -> None:
     """A stage may hand on to another websocket, whose end is none of this one's."""
     async with a_backend(flavour) as backend:
         another = await opened(flavour, backend, server.url(), WebSocketHandler())
@@ -294,9 +294,7 @@ async def test_a_stage_that_has_sent_a_close_may_be_late_with_more(flavour: Flav
 
 @in_async_flavours
 @pytest.mark.parametrize("waits", ["for the server", "for something else"])
-async def test_a_cancelled_pipe_closes_its_stage_and_the_connection(
-    flavour: Flavour, peer: Peer, waits: str
-) -> None:
+async def test_a_cancelled_pipe_closes_its_stage_and_the_connection(flavour: Flavour, peer: Peer, waits: str) -> None:
     closed: list[str] = []
 
     async def stage(incoming: AsyncIterator[DataFrame]) -> Any:
@@ -347,9 +345,7 @@ async def test_a_function_is_given_whole_messages(flavour: Flavour, peer: Peer) 
 
 
 @lifts
-async def test_the_error_of_a_function_closes_with_1011_and_is_raised(
-    flavour: Flavour, peer: Peer, lift: Lift
-) -> None:
+async def test_the_error_of_a_function_closes_with_1011_and_is_raised(flavour: Flavour, peer: Peer, lift: Lift) -> None:
     def function(_: str) -> str:
         raise ZeroDivisionError
 

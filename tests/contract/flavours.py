@@ -15,10 +15,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import Any, Final, Generic, Protocol, TypeVar, Unpack
 from unittest import mock
 
-from polysocket import Async, Request, WebSocket, blocking, threads
+from polysocket import Async, Request, WebSocket, blocking, threaded, threads
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.effect import Event, run
 from polysocket.opening import ConnectOptions
@@ -127,24 +128,26 @@ class BlockingFlavour:
 
     def run(self, body: Body) -> None:
         with _watched_waits():
-            main = _Thread(body)
-            self._threads.append(main)
+            main = _Thread(body, self._drive)
             main.drive()
-            for thread in self._threads[1:]:
+            for thread in self._threads:
                 thread.join()
         main.future.result()
+
+    def _drive(self, program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return run(program())
 
     async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
         return blocking.connect(url, **options)._for_programs()
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
-        thread = _Thread(lambda: program(*args))
+        thread = _Thread(lambda: program(*args), self._drive)
         self._threads.append(thread)
         thread.start()
         return thread
 
     async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
-        thread = _current.thread
+        thread = _current.get()
         assert thread is not None
         thread.turns_left = turns
         try:
@@ -161,6 +164,24 @@ class BlockingFlavour:
         return function(*args)
 
 
+class ThreadedFlavour(BlockingFlavour):
+    """Threads that are changed where a program has to wait."""
+
+    name = "threaded"
+
+    def _drive(self, program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async def driven() -> T:
+            return await program()
+
+        return threaded.ThreadedEffect().lift(driven)().result()
+
+    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
+        return threaded.connect(url, **options).result()._for_programs()
+
+    def event(self) -> Event:
+        return threaded.ThreadedEffect().event()
+
+
 class _Interruption(BaseException):
     """What comes out of a wait, as KeyboardInterrupt would."""
 
@@ -168,10 +189,15 @@ class _Interruption(BaseException):
 class _Thread(Generic[T]):
     """A thread that drives a program, and watches over what it waits in."""
 
-    def __init__(self, program: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(
+        self,
+        program: Callable[[], Coroutine[Any, Any, T]],
+        drive: Callable[[Callable[[], Coroutine[Any, Any, T]]], T],
+    ) -> None:
         self.future: Future[T] = Future()
         self.turns_left: int | None = None
         self._program = program
+        self._drive = drive
         self._deadline = time.monotonic() + PATIENCE
         self._waits = threading.Event()
         self._thread = threading.Thread(target=self.drive, name="a task of the contract's")
@@ -183,13 +209,13 @@ class _Thread(Generic[T]):
         self._thread.join()
 
     def drive(self) -> None:
-        _current.thread = self
+        token = _current.set(self)
         try:
-            self.future.set_result(run(self._program()))
+            self.future.set_result(self._drive(self._program))
         except BaseException as error:  # noqa: BLE001 - raised by result()
             self.future.set_exception(error)
         finally:
-            _current.thread = None
+            _current.reset(token)
             self._waits.set()
 
     async def result(self) -> T:
@@ -221,11 +247,8 @@ def _is_ready(result: object) -> bool:
     return any(result) if isinstance(result, tuple) else bool(result)
 
 
-class _Current(threading.local):
-    thread: _Thread[Any] | None = None  # None in the threads of servers
-
-
-_current = _Current()
+_current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
+"""The task that is run in this context; None in the threads of servers."""
 
 
 @contextlib.contextmanager
@@ -234,13 +257,13 @@ def _watched_waits() -> Iterator[None]:
     wait_for_event = threading.Event.wait
 
     def socket_wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-        thread = _current.thread
+        thread = _current.get()
         if thread is None:
             return wait_until_ready(fd, readable, writable, seconds)
         return thread.wait(lambda limit: wait_until_ready(fd, readable, writable, limit), seconds)
 
     async def event_wait(self: Any) -> None:
-        thread = _current.thread
+        thread = _current.get()
         done = False
         while not done:
             seconds = threads._remaining()
@@ -401,7 +424,11 @@ class _TrioTask(Generic[T]):
             await trio.lowlevel.checkpoint()
 
 
-FLAVOURS: dict[str, type[Flavour]] = {"blocking": BlockingFlavour, "asyncio": AsyncioFlavour}
+FLAVOURS: dict[str, type[Flavour]] = {
+    "blocking": BlockingFlavour,
+    "threaded": ThreadedFlavour,
+    "asyncio": AsyncioFlavour,
+}
 if importlib.util.find_spec("uvloop") is not None:
     FLAVOURS["uvloop"] = UvloopFlavour
 if importlib.util.find_spec("trio") is not None:

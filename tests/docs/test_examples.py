@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     server: Callable[[Path], AbstractContextManager[Place]]
     prints: str
     every_flavour: bool = True
+    needs: str = "polysocket"
 
 
 @contextmanager
@@ -231,6 +233,13 @@ CASES = {
         r"INFO ws://localhost:\d+/: closed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
     ),
     "observer": Case(echo, "Close received 1\nClose sent 1\nText received 1\nText sent 1\n"),
+    "prometheus_observer": Case(
+        echo,
+        r'polysocket_payload_bytes_total\{direction="received"\} 8\.0\n'
+        r'polysocket_payload_bytes_total\{direction="sent"\} 8\.0\n',
+        needs="prometheus_client",
+    ),
+    "opentelemetry_observer": Case(echo, "websocket 1000\n", needs="opentelemetry"),
     "close": Case(
         echo, r"closed by this side; received 1000 \(normal closure\), sent 1000 \(normal closure\) 'done'\n"
     ),
@@ -243,7 +252,7 @@ CASES = {
     "too_big": Case(
         echo,
         r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); "
-        r"connect\(max_message_size=…\) allows more than 1000 bytes\n",
+        r"max_message_size=… allows more than 1000 bytes\n",
     ),
     "from_sttp": Case(
         echo,
@@ -262,6 +271,8 @@ CASES = {
 
 def runs() -> Iterator[tuple[str, str]]:
     for name, case in CASES.items():
+        if find_spec(case.needs) is None:
+            continue
         if case.every_flavour:
             yield from ((name, flavour) for flavour in FLAVOURS if flavour != "threaded" or can_be_threaded(name))
         elif HAS_TRIO or not name.endswith("_trio"):

@@ -1,6 +1,7 @@
 """The effect is open: a flavour for Twisted, written as an example, holds real conversations.
 
-They are in processes of their own, for a reactor ends with its process; a warning is an error there, and so is a line of log.
+They are in processes of their own, for a reactor ends with its process. A warning is an error there, and so is a line
+of log.
 """
 
 from __future__ import annotations

@@ -805,7 +805,7 @@ def test_the_error_carries_the_limit() -> None:
     assert error.limit == 10
     assert str(error) == (
         "closed by this side because of a limit (a message of at least 11 bytes, over the limit of 10); "
-        "no Close received, sent 1009 (message too big); connect(max_message_size=…) allows more than 10 bytes"
+        "no Close received, sent 1009 (message too big); max_message_size=… allows more than 10 bytes"
     )
 
 

@@ -495,7 +495,7 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
     ({"open_timeout": 0}, "open_timeout must be above 0 seconds, or None for no limit; not 0"),
     ({"open_timeout": -1}, "open_timeout must be above 0 seconds, or None for no limit; not -1"),
     ({"close_timeout": 0.0}, "close_timeout must be above 0 seconds, or None for no limit; not 0.0"),
-    ({"close_timeout": float("nan")}, "close_timeout must be above 0 seconds, or None for no limit; not nan"),
+    ({"close_timeout": float("nan")}, "close_timeout is a number of seconds, or None for no limit; not nan"),
     ({"max_message_size": 0}, "max_message_size must be at least 1 byte, not 0"),
     ({"max_message_size": -1}, "max_message_size must be at least 1 byte, not -1"),
     ({"max_redirects": -1}, "max_redirects must be at least 0, not -1"),
