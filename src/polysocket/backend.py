@@ -7,8 +7,9 @@ and the stub for tests, have openers of their own.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from ssl import SSLContext
 from types import TracebackType
@@ -16,8 +17,8 @@ from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
-from polysocket.handlers import Handler, Listener, WebSocketHandler
-from polysocket.observing import LoggingObserver, Observer, guarded
+from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
+from polysocket.observing import LoggingObserver, Observation, Observer, guarded
 from polysocket.opening import Route, open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
@@ -92,7 +93,18 @@ class SocketOpener:
         """Have the handler made, then open the websocket."""
         request = as_request(request, self.request)
         self._check_open()
-        handler = await self.effect.unlift(make_handler())
+        if not callable(make_handler):
+            raise InvalidHandler(f"make_handler is a function that makes a handler, not {make_handler!r}")
+        made = make_handler()
+        if inspect.iscoroutine(made) and not self.effect.is_async:
+            made.close()
+            raise InvalidHandler("make_handler gives a coroutine, which this flavour can't await")
+        try:
+            handler = await self.effect.unlift(made)
+        except (TypeError, AttributeError) as error:
+            if not isinstance(made, Handler):
+                raise
+            raise InvalidHandler(f"make_handler gives its handler in F, not a plain {type(made).__name__}") from error
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:
@@ -104,6 +116,8 @@ class SocketOpener:
         try:
             for session in sessions:
                 await session.close()
+                if session.listening is not None and session.listening is not current_listener.get():
+                    await session.listening.wait()
         finally:
             self.abort()  # Where the closing was cancelled, the rest ends as it is.
 
@@ -121,12 +135,22 @@ class SocketOpener:
         self._check_open()
         return await self._observed(request, open_session(self.effect, request, self._route))
 
+    def _observations(self, request: Request) -> Iterator[Observation]:
+        for observer in self._observers:
+            try:
+                yield observer.opening(request)
+            except Exception:
+                logger.exception("an observer failed")
+
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
         """Await a session, which the backend's closing will close, and tell the observers of it."""
-        observations = [observer.opening(request) for observer in self._observers]
+        observations = list(self._observations(request))
         try:
             session = await opening
-        except Exception as error:
+            if self._opened.is_closed:
+                session.abort()
+                self._check_open()
+        except BaseException as error:
             for observation in observations:
                 guarded(observation.rejected)(error)
             raise
@@ -148,7 +172,7 @@ class Opened:
 
 def as_request(request: str | Request, base: Request) -> Request:
     """The request itself, or one to a URL that begins with ``base``."""
-    return base.get(request) if isinstance(request, str) else request
+    return request if isinstance(request, Request) else base.get(request)
 
 
 def check_handler(handler: Handler, effect: Effect) -> None:
@@ -288,6 +312,7 @@ class Backend(HasEffect[F_co]):
     @overload
     def __enter__(self: Backend[Threaded]) -> Backend[Threaded]: ...
     def __enter__(self) -> Any:
+        self._refuse("with", where_async=True)
         return self
 
     def __exit__(
@@ -299,6 +324,7 @@ class Backend(HasEffect[F_co]):
         settled(self.close())
 
     async def __aenter__(self: Backend[A]) -> Backend[A]:
+        self._refuse("async with", where_async=False)
         return self
 
     async def __aexit__(

@@ -170,6 +170,12 @@ class HasEffect(Generic[F_co]):
     _programs: Any
     _effect: Lifting
 
+    def _refuse(self, used: str, *, where_async: bool) -> None:
+        """Raise TypeError where the wrong one of the two kinds of statement is used."""
+        if self._effect.is_async is where_async:
+            right = f"async {used}" if where_async else used.removeprefix("async ")
+            raise TypeError(f"a {type(self).__name__} of this flavour is for {right!r}, not {used!r}")
+
     def _for_programs(self) -> HasEffect[Async]:
         """This object as a program sees it: its methods are coroutine functions, whatever the flavour."""
         raise NotImplementedError

@@ -10,10 +10,11 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
 from polysocket.buffer import Buffer
-from polysocket.effect import Effect
+from polysocket.effect import Effect, Event
 from polysocket.errors import CloseCause, CloseInfo, InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
 from polysocket.session import Session
@@ -24,6 +25,10 @@ __all__ = ["Handler", "Listener", "WebSocketHandler"]
 F = TypeVar("F")
 
 logger: Final = logging.getLogger("polysocket")
+
+
+current_listener: ContextVar[Event | None] = ContextVar("current_listener", default=None)
+"""The listener in which the calling task is: it can't wait for its own end."""
 
 
 class Handler(ABC):
@@ -102,8 +107,15 @@ class Listener(Handler, Generic[F]):
         websocket = WebSocket[Any](session, effect)
         await self._call(effect, session, self.on_open, websocket)
 
+        session.begin_receiving()
+        session.listening = listening = effect.event()
+
         async def listen() -> None:
-            await self._listen(effect, session)
+            current_listener.set(listening)
+            try:
+                await self._listen(effect, session)
+            finally:
+                listening.set()
 
         effect.spawn(listen)
         return websocket

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from polysocket.errors import CloseInfo
-from polysocket.frames import Close, Frame
+from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request, Response
 
-__all__ = ["LoggingObserver", "Observation", "Observer", "guarded", "payload_size"]
+__all__ = ["LoggingObserver", "Observation", "Observer", "each", "guarded", "payload_size"]
 
 T = TypeVar("T")
 
@@ -37,8 +37,8 @@ class Observation:
     def opened(self, response: Response, /) -> None:
         """It is open."""
 
-    def rejected(self, error: Exception, /) -> None:
-        """It could not be opened; this is all then."""
+    def rejected(self, error: BaseException, /) -> None:
+        """It could not be opened, or that was cancelled; this is all then."""
 
     def received(self, frame: Frame | Close, /) -> None:
         """A frame has come."""
@@ -53,8 +53,21 @@ class Observation:
 def payload_size(frame: Frame | Close) -> int:
     """The payload's size in bytes, before compression."""
     if isinstance(frame, Close):
-        return len(frame.reason.encode()) + 2
+        return 0 if frame.code == CloseCode.NO_STATUS_RECEIVED else len(frame.reason.encode()) + 2
     return len(frame.payload.encode()) if isinstance(frame.payload, str) else len(frame.payload)
+
+
+def each(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Callable[[T], None]:
+    """Both calls, one after the other; the second where there is no first."""
+    if first is None:
+        return second
+    before = first
+
+    def both(argument: T) -> None:
+        before(argument)
+        second(argument)
+
+    return both
 
 
 def guarded(call: Callable[[T], None]) -> Callable[[T], None]:
@@ -93,7 +106,7 @@ class _Log(Observation):
         subprotocol = f", subprotocol {response.subprotocol}" if response.subprotocol else ""
         self._logger.info("%s: open, %s%s", self._url, extensions, subprotocol)
 
-    def rejected(self, error: Exception, /) -> None:
+    def rejected(self, error: BaseException, /) -> None:
         self._logger.info("%s: not opened: %s: %s", self._url, type(error).__name__, error)
 
     def received(self, frame: Frame | Close, /) -> None:

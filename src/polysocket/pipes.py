@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any
 
+from polysocket.buffer import Buffer
 from polysocket.effect import Effect, settled
 from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, DataFrame, Frame, Text, joined
@@ -22,6 +23,7 @@ __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
 BlockingStage = Callable[[Iterator[DataFrame]], Generator[Frame, None, None]]
 AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncGenerator[Frame, None]]
+READ_AHEAD = Buffer.bounded(256, overflow="wait")  # so that Pings are answered while the stage takes nothing
 Answer = str | bytes | Frame | None
 
 
@@ -49,14 +51,18 @@ class PipeHandler(Handler):
 
     async def start(self, effect: Effect, session: Session) -> CloseInfo:
         """Run the stage until it or the websocket has ended."""
+        session.read_ahead(READ_AHEAD)
         try:
             if effect.is_async:
                 await _run_async(self.stage, session)
             else:
                 await _run_blocking(self.stage, effect, session)
         except WebSocketClosed as error:
+            if session.is_open:  # It is the end of another websocket.
+                await session.leave(error)
+                raise
             await session.close()
-            if not error.close_info.is_normal:
+            if session.close_info is None or not session.close_info.is_normal:
                 raise
         except UnexpectedFrame:
             await session.close(CloseCode.UNSUPPORTED_DATA)
@@ -150,7 +156,7 @@ class MessageStage:
             message = self._message(frame, fragments)
             if message is not None:
                 answer = self.function(message)
-                for outgoing in _frames(await answer if self.is_async else answer):
+                for outgoing in _frames(await answer if inspect.isawaitable(answer) else answer):
                     yield outgoing
 
     def _message(self, frame: DataFrame, fragments: list[DataFrame]) -> str | bytes | None:

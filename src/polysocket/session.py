@@ -28,7 +28,7 @@ from polysocket.errors import (
     WebSocketClosed,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
-from polysocket.observing import Observation, guarded
+from polysocket.observing import Observation, each, guarded
 from polysocket.pings import Pings
 from polysocket.reading import Reading, wake
 from polysocket.request import Response, check_timeout
@@ -55,6 +55,7 @@ class Session:
         self._lock = threading.Lock()
         self._reading = Reading(effect, link, connection, self._lock, self._after_reading)
         self._receiving = False
+        self._is_handing_over = False
         self._buffer: Buffer | None = None
         self._has_read_ahead = effect.event()
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
@@ -63,6 +64,8 @@ class Session:
         self._pings = Pings(effect.now)
         self._due_pong: Pong | None = None
         self._is_pong_waiting = False
+        self._close_deadline: float | None = None  # by the effect's clock, from the beginning of this side's closing on
+        self.listening: Event | None = None  # set when a listener has been told of the end
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
 
@@ -84,7 +87,8 @@ class Session:
                 received(frame)
             if self.close_info is not None and self.close_info.sent is not None:
                 sent(self.close_info.sent)
-            self._connection.on_received, self._connection.on_sent = received, sent
+            self._connection.on_received = each(self._connection.on_received, received)
+            self._connection.on_sent = each(self._connection.on_sent, sent)
         self.when_ended(guarded(observation.closed))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
@@ -162,19 +166,25 @@ class Session:
         return joined(frames)
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
-        """Hand over each frame up to the Close, in order, one at a time; raises as :meth:`receive`."""
+        """Hand over each frame up to the Close, in order, one at a time; :meth:`begin_receiving` was called before.
 
-        async def loop() -> None:
+        Raises as :meth:`receive`.
+        """
+        try:
             while not isinstance(frame := await self._next(pong_on_ping=True), Close):
-                await handle(frame)
-
-        await self._exclusively(loop(), None)
+                self._is_handing_over = True
+                try:
+                    await handle(frame)
+                finally:
+                    self._is_handing_over = False
+        finally:
+            self._receiving = False
 
     async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
         """Run one receiving program: for one caller at a time, and within its time limit."""
         try:
             check_timeout(timeout)
-            self._begin_receiving()
+            self.begin_receiving()
             try:
                 if timeout is None:
                     return await program
@@ -191,7 +201,8 @@ class Session:
         except TimeoutError as error:
             raise ReceiveTimeout(f"nothing of the kind was received within {timeout} seconds") from error
 
-    def _begin_receiving(self) -> None:
+    def begin_receiving(self) -> None:
+        """Be the one who receives. Raises :class:`ConcurrentReceive`."""
         with self._lock:
             if self._receiving:
                 raise ConcurrentReceive(
@@ -401,10 +412,14 @@ class Session:
 
     def read_ahead(self, buffer: Buffer) -> None:
         """From now on read in the background, into a buffer; it ends with the websocket."""
-        # One frame too many is what tells that a buffer has overflowed.
+        # One frame, or byte, too many is what tells that a buffer has overflowed.
         excess = 1 if buffer.overflow == "fail" else 0
-        self._connection.limit_queue(None if buffer.frames is None else buffer.frames + excess, buffer.max_bytes)
-        self._buffer = buffer
+        frames = None if buffer.frames is None else buffer.frames + excess
+        size = None if buffer.max_bytes is None else buffer.max_bytes + excess
+        with self._lock:
+            self._connection.limit_queue(frames, size, **({} if frames is None else {"frame_cost": 0}))
+            self._buffer = buffer
+            self._after_reading(0)  # Frames may have come in one piece with the opening handshake.
         self._effect.spawn(self._read_ahead)
 
     async def _read_ahead(self) -> None:
@@ -425,7 +440,7 @@ class Session:
         if self._buffer is not None:
             self._connection.drop_control_frames()
             if self._buffer.overflow == "fail" and self._connection.is_full:
-                self._connection.overflow(self._buffer.frames)
+                self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._settle()
         self._send_due_pong()
 
@@ -454,18 +469,23 @@ class Session:
     def begin_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send the Close, and keep nothing more that comes; :meth:`close` waits for the end."""
         with self._lock:
+            if self._close_deadline is None and self._close_timeout is not None:
+                self._close_deadline = self._effect.now() + self._close_timeout
             if self.is_open:
                 self._connection.send(Close(code, reason))
                 self._answer()
                 wake(self._senders)
-            if not self._receiving:
+            if not self._receiving or self._is_handing_over:
                 self._connection.discard()
 
     async def _finish(self) -> None:
         """Wait for what ends the websocket, as long as may be, and end the connection."""
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
+        seconds = self._close_timeout
+        if self._close_deadline is not None:
+            seconds = max(self._close_deadline - self._effect.now(), 0)
         try:
-            async with self._effect.time_limit(self._close_timeout):
+            async with self._effect.time_limit(seconds):
                 await self._reading.until(lambda: self._connection.is_over)
                 await self._link.close()
         except TimeoutError:

@@ -87,8 +87,14 @@ class ThreadedEffect(SocketEffect):
         return ThreadedLink(sock)
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Begin the program."""
-        self.lift(program)()
+        """Drive the program in a thread."""
+
+        def drive() -> None:
+            _caller.set(threading.get_ident())
+            _finish(program(), Future())
+
+        name = f"polysocket {program.__name__}"
+        threading.Thread(target=copy_context().run, args=(drive,), name=name, daemon=True).start()
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Connect in a thread."""

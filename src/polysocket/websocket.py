@@ -170,7 +170,7 @@ class WebSocket(HasEffect[F_co]):
         self._refuse("for", where_async=True)
         while True:
             try:
-                message = settled(self.receive_message())
+                message = self.receive_message()
             except WebSocketClosed as error:
                 if error.close_info.is_normal:
                     return
@@ -180,12 +180,6 @@ class WebSocket(HasEffect[F_co]):
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse("async for", where_async=False)
         return UntilClosed(self.receive_message)
-
-    def _refuse(self, used: str, *, where_async: bool) -> None:
-        """Raise TypeError where the wrong one of the two kinds of statement is used."""
-        if self._effect.is_async is where_async:
-            right = f"async {used}" if where_async else used.removeprefix("async ")
-            raise TypeError(f"a WebSocket of this flavour is for {right!r}, not {used!r}")
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else str(self.close_info)

@@ -68,7 +68,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test's body in its flavour."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
         return None
-    flavour: Flavour = pyfuncitem.funcargs["flavour"]
+    flavour: Any = pyfuncitem.funcargs["flavour"]
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     flavour.run(lambda: pyfuncitem.obj(**arguments))
     return True

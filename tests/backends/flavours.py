@@ -17,7 +17,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 import pytest
 
@@ -57,7 +57,7 @@ class Settings(TypedDict, total=False):
 class Inbox(Protocol[T]):
     """Where callbacks put what they were given, and a body takes it from."""
 
-    def put(self, item: T, /) -> None: ...
+    def put(self, item: T, /) -> object: ...
     async def get(self) -> T: ...
 
 
@@ -172,7 +172,7 @@ class _ThreadFlavour:
 
     @contextlib.asynccontextmanager
     async def entered(self, backend: Backend[Any]) -> AsyncIterator[None]:
-        with cast("Backend[Any]", backend):
+        with backend:
             yield
 
 
@@ -259,7 +259,7 @@ class _AsyncFlavour:
 
     @contextlib.asynccontextmanager
     async def entered(self, backend: Backend[Any]) -> AsyncIterator[None]:
-        async with cast("Backend[Any]", backend):
+        async with backend:
             yield
 
 

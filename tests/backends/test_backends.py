@@ -1,4 +1,4 @@
-"""Backends: what they hold is shared, closing one closes what it has opened, and results come in the flavour's ``F``."""
+"""Backends: what they hold is shared, closing one closes what it has opened, and results come in ``F``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from polysocket import (
     CloseInfo,
     InvalidHandler,
     LoggingBackend,
-    ObservedBackend,
     Observation,
+    ObservedBackend,
     Request,
     WebSocket,
     WebSocketHandler,
@@ -148,14 +148,20 @@ async def test_leaving_closes_every_websocket_that_was_opened(
     assert [ws.close_info.cause for ws in websockets if ws.close_info] == [CloseCause.CLOSE] * 5
     assert unanswered.close_info is not None
     assert unanswered.close_info.cause is CloseCause.TIMEOUT
-    assert [frame.opcode for frame in silent.rest()] == [wire.CLOSE]
+    assert [frame.opcode for frame in await flavour.call(silent.rest)] == [wire.CLOSE]
 
 
 async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour, server: Server) -> None:
-    with pytest.raises(ZeroDivisionError):
+    websockets: list[WebSocket[Async]] = []
+
+    async def fail() -> None:
         async with a_backend(flavour) as backend:
-            ws = await opened(flavour, backend, server.url())
+            websockets.append(await opened(flavour, backend, server.url()))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    (ws,) = websockets
     assert ws.close_info is not None
     assert ws.close_info.is_normal
 

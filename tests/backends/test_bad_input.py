@@ -64,10 +64,11 @@ async def async_function(message: Any) -> Any:
 async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> None:
     """Hold both ways to open to raise InvalidHandler with this text, before a connection is made."""
     async with a_backend(flavour) as backend:
-        for opening in (
+        openings: list[Callable[[], Any]] = [
             lambda: backend.open_websocket(door.url, handler),
             lambda: backend.open_websocket_f(door.url, lambda: flavour.lifted(handler)),
-        ):
+        ]
+        for opening in openings:
             with pytest.raises(InvalidHandler, match=text) as caught:
                 await opening()
             assert isinstance(caught.value, TypeError)
@@ -216,10 +217,11 @@ async def test_a_request_without_a_url_is_refused(flavour: Flavour) -> None:
 @pytest.mark.parametrize("given", [None, 5, b"ws://localhost/"], ids=repr)
 async def test_what_is_neither_url_nor_request_is_refused(flavour: Flavour, given: Any) -> None:
     async with a_backend(flavour) as backend:
-        for opening in (
+        openings: list[Callable[[], Any]] = [
             lambda: backend.open_websocket(given, WebSocketHandler()),
             lambda: backend.open_websocket_f(given, lambda: flavour.lifted(WebSocketHandler())),
-        ):
+        ]
+        for opening in openings:
             with pytest.raises(InvalidURL) as caught:
                 await opening()
             assert str(caught.value) == f"a WebSocket URL is a str, not {type(given).__name__}"

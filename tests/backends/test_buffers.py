@@ -173,9 +173,10 @@ async def test_a_buffer_may_be_full_again_and_again(flavour: Flavour, peer: Peer
 async def has_overflowed(ws: WebSocket[Async], *frames: Text | Binary) -> None:
     """Hold the websocket to give the frames that are buffered, then the reason again and again."""
     assert [await ws.receive() for _ in frames] == list(frames)
-    for _ in range(2):
-        with pytest.raises(BufferFull) as caught:
-            await ws.receive()
+    with pytest.raises(BufferFull):
+        await ws.receive()
+    with pytest.raises(BufferFull) as caught:
+        await ws.receive()
     info = caught.value.close_info
     assert (info.began, info.cause) == (Side.LOCAL, CloseCause.BUFFER_FULL)
     assert info.sent is not None
@@ -279,7 +280,7 @@ async def test_wait_holds_the_other_side_back(flavour: Flavour, peer: Peer, buff
         while isinstance(frame := await ws.receive(), Binary):
             assert frame.payload == payload
             count += 1
-        assert count > 10
+        assert count > 3
         assert frame == Close()
         await sending.result()
         peer.hang_up()

@@ -1,12 +1,9 @@
-"""Listeners: each frame once and in order, one call at a time, and no error that goes nowhere."""
+"""Listeners: each frame once and in order, one call at a time, and the end last."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -17,90 +14,19 @@ from polysocket import (
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
-    ConnectionLost,
-    Listener,
-    MessageTooBig,
     Ping,
     Pong,
-    ProtocolError,
     Side,
     Text,
     WebSocket,
     basic_request,
 )
-from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, Inbox, a_backend, opened, seen
+from tests.backends.flavours import ASYNC, THREADS, Flavour, a_backend, opened, seen
+from tests.backends.listening import Recorder, with_plain_and_async_methods
 from tests.contract import wire
 from tests.contract.places import Peer, upgrading
 from tests.contract.wire import Wire
 
-NAMES = ("on_open", "on_text", "on_binary", "on_ping", "on_pong", "on_close", "on_error")
-
-
-class Recorder(Listener[Any]):
-    """Puts what it hears into an inbox."""
-
-    def __init__(self, heard: Inbox[Any]) -> None:
-        self.heard = heard
-        self.threads: set[int] = set()
-
-    def on_open(self, ws: WebSocket[Any]) -> object:
-        self.ws = ws
-        return self.hear("open")
-
-    def on_text(self, frame: Text) -> object:
-        return self.hear(frame)
-
-    def on_binary(self, frame: Binary) -> object:
-        return self.hear(frame)
-
-    def on_ping(self, frame: Ping) -> object:
-        return self.hear(frame)
-
-    def on_pong(self, frame: Pong) -> object:
-        return self.hear(frame)
-
-    def on_close(self, info: CloseInfo) -> object:
-        return self.hear(info)
-
-    def on_error(self, error: Exception) -> object:
-        return self.hear(error)
-
-    def hear(self, what: object) -> object:
-        self.threads.add(threading.get_ident())
-        return self.heard.put(what)
-
-
-class AsyncRecorder(Recorder):
-    """The same by coroutine functions."""
-
-    async def on_open(self, ws: WebSocket[Any]) -> None:
-        super().on_open(ws)
-
-    async def on_text(self, frame: Text) -> None:
-        super().on_text(frame)
-
-    async def on_binary(self, frame: Binary) -> None:
-        super().on_binary(frame)
-
-    async def on_ping(self, frame: Ping) -> None:
-        super().on_ping(frame)
-
-    async def on_pong(self, frame: Pong) -> None:
-        super().on_pong(frame)
-
-    async def on_close(self, info: CloseInfo) -> None:
-        super().on_close(info)
-
-    async def on_error(self, error: Exception) -> None:
-        super().on_error(error)
-
-
-with_plain_and_async_methods = pytest.mark.parametrize(
-    ("flavour", "recorder"),
-    [pytest.param(name, Recorder, id=f"{name}-plain") for name in FLAVOURS]
-    + [pytest.param(name, AsyncRecorder, id=f"{name}-async") for name in ASYNC],
-    indirect=["flavour"],
-)
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
@@ -347,25 +273,32 @@ async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:
         assert (await listener.heard.get()).sent == Close(4000, "no more")
 
 
-@with_plain_and_async_methods
-async def test_on_close_is_over_when_the_backend_is_left(
-    flavour: Flavour, recorder: type[Recorder], peer: Peer
-) -> None:
+async def test_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
     over: list[CloseInfo] = []
 
-    class Last(recorder):  # type: ignore[valid-type, misc]
-        if recorder is AsyncRecorder:
+    class Last(Recorder):
+        def on_close(self, info: CloseInfo) -> object:
+            over.append(info)
+            return None
 
-            async def on_close(self, info: CloseInfo) -> None:
-                await flavour.nothing_left_to_do()
-                over.append(info)
-        else:
+    await is_over(flavour, peer, Last(flavour.inbox()), over)
 
-            def on_close(self, info: CloseInfo) -> object:
-                return over.append(info)
 
+@in_async_flavours
+async def test_an_async_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
+    over: list[CloseInfo] = []
+
+    class Last(Recorder):
+        async def on_close(self, info: CloseInfo) -> None:
+            await flavour.nothing_left_to_do()
+            over.append(info)
+
+    await is_over(flavour, peer, Last(flavour.inbox()), over)
+
+
+async def is_over(flavour: Flavour, peer: Peer, listener: Recorder, over: list[CloseInfo]) -> None:
     async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, Last(flavour.inbox()))
+        await opened(flavour, backend, peer.url, listener)
         finishing = flavour.spawn(flavour.call, peer.finish)
     count = len(over)
     await finishing.result()
@@ -383,201 +316,6 @@ async def test_receiving_is_the_listeners(flavour: Flavour, peer: Peer) -> None:
         peer.send(text("a"))
         assert await listener.heard.get() == Text("a")
         peer.hang_up()
-
-
-# Errors
-
-FRAMES = {
-    "on_text": text("a"),
-    "on_binary": wire.encode(wire.BINARY, b"a"),
-    "on_ping": wire.encode(wire.PING),
-    "on_pong": wire.encode(wire.PONG),
-}
-
-
-def failing(listener: Recorder, name: str, error: Exception) -> None:
-    """Have a method raise, in the way of the listener's others."""
-
-    def fail(_: object) -> None:
-        raise error
-
-    async def fail_async(_: object) -> None:
-        raise error
-
-    setattr(listener, name, fail_async if isinstance(listener, AsyncRecorder) else fail)
-
-
-@with_plain_and_async_methods
-@pytest.mark.parametrize("name", FRAMES)
-async def test_an_exception_in_a_call_goes_to_on_error_and_closes_with_1011(
-    flavour: Flavour, recorder: type[Recorder], name: str, peer: Peer
-) -> None:
-    listener = recorder(flavour.inbox())
-    error = ZeroDivisionError("mine")
-    failing(listener, name, error)
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        peer.send(FRAMES[name])
-        assert (await flavour.call(peer.finish))[-1] == Wire(wire.CLOSE, b"\x03\xf3")
-        assert [await listener.heard.get() for _ in range(2)] == ["open", error]
-        assert (await listener.heard.get()).sent == Close(1011)
-
-
-@with_plain_and_async_methods
-async def test_an_exception_in_on_open_goes_to_on_error_and_closes_with_1011(
-    flavour: Flavour, recorder: type[Recorder], peer: Peer
-) -> None:
-    listener = recorder(flavour.inbox())
-    error = ZeroDivisionError("mine")
-    failing(listener, "on_open", error)
-    async with a_backend(flavour) as backend:
-        finishing = flavour.spawn(flavour.call, peer.finish)
-        ws = await opened(flavour, backend, peer.url, listener)
-        assert await finishing.result() == [Wire(wire.CLOSE, b"\x03\xf3")]
-        assert not ws.is_open
-        assert await listener.heard.get() is error
-        assert (await listener.heard.get()).sent == Close(1011)
-
-
-@with_plain_and_async_methods
-async def test_an_exception_in_on_close_goes_to_on_error(
-    flavour: Flavour, recorder: type[Recorder], peer: Peer
-) -> None:
-    listener = recorder(flavour.inbox())
-    error = ZeroDivisionError("mine")
-    failing(listener, "on_close", error)
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        peer.send(wire.close())
-        peer.hang_up()
-        assert [await listener.heard.get() for _ in range(2)] == ["open", error]
-
-
-@with_plain_and_async_methods
-async def test_an_exception_in_on_error_is_logged(
-    flavour: Flavour, recorder: type[Recorder], peer: Peer, caplog: pytest.LogCaptureFixture
-) -> None:
-    listener = recorder(flavour.inbox())
-    failing(listener, "on_text", ZeroDivisionError("mine"))
-    failing(listener, "on_error", RuntimeError("even worse"))
-    with caplog.at_level(logging.ERROR, logger="polysocket"):
-        async with a_backend(flavour) as backend:
-            await opened(flavour, backend, peer.url, listener)
-            peer.send(text("a"))
-            assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
-            assert await listener.heard.get() == "open"
-            assert (await listener.heard.get()).sent == Close(1011)
-    (record,) = caplog.records
-    assert record.name == "polysocket"
-    assert record.getMessage() == f"{recorder.__name__}.on_error failed"
-    assert record.exc_info is not None
-    assert repr(record.exc_info[1]) == "RuntimeError('even worse')"
-
-
-async def test_a_listener_that_has_failed_is_given_no_further_frame(flavour: Flavour, peer: Peer) -> None:
-    listener = Recorder(flavour.inbox())
-    error = ZeroDivisionError("mine")
-    failing(listener, "on_text", error)
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        peer.send(text("a") + text("b") + wire.encode(wire.BINARY, b"c"))
-        await flavour.call(peer.finish)
-        heard = [await listener.heard.get()]
-        while not isinstance(heard[-1], CloseInfo):
-            heard.append(await listener.heard.get())
-    assert heard[:-1] == ["open", error]
-
-
-@pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
-async def test_a_future_that_a_call_gives_is_no_nowhere(flavour: Flavour, peer: Peer) -> None:
-    failed: Future[None] = Future()
-    failed.set_exception(ZeroDivisionError("mine"))
-
-    class Handing(Recorder):
-        def on_text(self, frame: Text) -> object:
-            return failed
-
-    listener = Handing(flavour.inbox())
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        peer.send(text("a"))
-        peer.send(wire.close())
-        peer.hang_up()
-        assert await listener.heard.get() == "open"
-        assert isinstance(await listener.heard.get(), ZeroDivisionError)
-
-
-@pytest.mark.parametrize("flavour", [name for name in ASYNC if name != "trio"], indirect=True)
-async def test_a_call_that_awaits_what_was_cancelled_does_not_leave_the_listener_deaf(
-    flavour: Flavour, peer: Peer
-) -> None:
-    class Waiting(Recorder):
-        async def on_text(self, frame: Text) -> None:
-            cancelled = asyncio.get_running_loop().create_future()
-            cancelled.cancel()
-            await cancelled
-
-    listener = Waiting(flavour.inbox())
-    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
-        ws = await opened(flavour, backend, peer.url, listener)
-        peer.send(text("a"))
-        finishing = flavour.spawn(flavour.call, peer.finish)
-        assert await listener.heard.get() == "open"
-        async with asyncio.timeout(2):
-            heard = [await listener.heard.get()]
-            while not isinstance(heard[-1], CloseInfo):
-                heard.append(await listener.heard.get())
-        await finishing.result()
-        assert not ws.is_open
-
-
-ENDS: dict[str, tuple[Callable[[Peer], object], type[Exception], CloseCause]] = {
-    "a broken frame": (
-        lambda peer: peer.send(text("a") + b"\xf1\x00"),
-        ProtocolError,
-        CloseCause.PROTOCOL_ERROR,
-    ),
-    "a message too big": (
-        lambda peer: peer.send(text("a") + wire.encode(wire.BINARY, bytes(1001))),
-        MessageTooBig,
-        CloseCause.LIMIT,
-    ),
-    "a lost connection": (
-        lambda peer: (peer.send(text("a")), peer.hang_up()),
-        ConnectionLost,
-        CloseCause.NETWORK,
-    ),
-}
-
-
-@with_plain_and_async_methods
-@pytest.mark.parametrize(("end", "kind", "cause"), ENDS.values(), ids=ENDS)
-async def test_an_end_that_is_an_error_is_told_before_the_end(
-    flavour: Flavour,
-    recorder: type[Recorder],
-    peer: Peer,
-    end: Callable[[Peer], object],
-    kind: type[Exception],
-    cause: CloseCause,
-) -> None:
-    listener = recorder(flavour.inbox())
-    async with a_backend(flavour, request=basic_request.limit_message_size(1000)) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        end(peer)
-        assert [await listener.heard.get() for _ in range(2)] == ["open", Text("a")]
-        assert type(await listener.heard.get()) is kind
-        peer.hang_up()
-        assert (await listener.heard.get()).cause is cause
-
-
-async def test_a_close_with_an_error_code_is_an_end_and_no_error(flavour: Flavour, peer: Peer) -> None:
-    listener = Recorder(flavour.inbox())
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        peer.send(wire.close(1011, "mine"))
-        peer.hang_up()
-        assert await listener.heard.get() == "open"
-        assert (await listener.heard.get()).received == Close(1011, "mine")
 
 
 @in_async_flavours

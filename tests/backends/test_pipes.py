@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -106,8 +106,9 @@ async def test_pings_are_answered_and_given_to_no_stage(flavour: Flavour, peer: 
 
 async def test_fragments_are_continued_by_themselves(flavour: Flavour, peer: Peer) -> None:
     """A control frame between them is none of them (RFC 6455 §5.4)."""
-    first = [Text("a", final=False), Ping(b"p"), Text("b", final=False), Text("c"), Binary(b"d", final=False)]
-    pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=[*first, Binary(b"e"), Text("f")]))
+    first: list[Frame] = [Text("a", final=False), Ping(b"p"), Text("b", final=False), Text("c")]
+    first += [Binary(b"d", final=False), Binary(b"e"), Text("f")]
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=first))
     assert await flavour.call(peer.frames, 7) == [
         Wire(wire.TEXT, b"a", final=False),
         Wire(wire.PING, b"p"),
@@ -385,7 +386,10 @@ async def test_what_a_plain_function_gives_is_awaited(flavour: Flavour, peer: Pe
     async def later(message: str) -> str:
         return message.upper()
 
-    pipe = await piping(flavour, peer, lift(lambda message: later(message)))
+    def function(message: str) -> Awaitable[str]:
+        return later(message)
+
+    pipe = await piping(flavour, peer, lift(function))
     peer.send(text("a"))
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"A")
     peer.send(wire.close())

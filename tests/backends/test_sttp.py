@@ -153,12 +153,15 @@ async def test_send_and_receive_messages_concurrently(
 
 
 async def test_error_if_incoming_messages_overflow_the_buffer(flavour: Flavour, server: Server) -> None:
+    async def ping_until_it_ends() -> None:  # sttp's "eventually": the echoes are on their way
+        while True:
+            await ws.ping()
+
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, server.url(), WebSocketHandler(Buffer.bounded(8)))
         await send_texts(ws, 8 + 1)
         with pytest.raises(BufferFull):
-            while True:  # sttp's "eventually": the echoes are on their way
-                await ws.ping()
+            await ping_until_it_ends()
         assert not ws.is_open
         await receive_echoed_texts(ws, 8)
         with pytest.raises(BufferFull):

@@ -30,8 +30,10 @@ def nothing_left_behind(what_is_there_already: None) -> Iterator[None]:
     """Hold the promise that nothing leaks, whatever a test is about: no socket, no thread, no ResourceWarning."""
     sockets, threads = _open_sockets(), set(threading.enumerate())
     yield
-    left = {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
-    assert left <= threads, "threads are left behind"
+    for thread in threading.enumerate():
+        if thread not in threads and not thread.name.startswith("Trio thread"):
+            thread.join(1)  # It may have given its result, and be about to end.
+            assert not thread.is_alive(), f"a thread is left behind: {thread}"
     assert _open_sockets() <= sockets, "sockets are left behind"
     gc.collect()  # What is collected with a ResourceWarning fails the test.
 

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -35,7 +37,7 @@ from polysocket.session import Session
 from polysocket.sockets import wait_until_ready
 from polysocket.threads import SocketLink
 from tests.contract import wire
-from tests.contract.places import TRANSPORTS, Echo, Peer
+from tests.contract.places import TRANSPORTS, Echo, Peer, client_context
 from tests.contract.wire import Wire
 
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
@@ -182,6 +184,44 @@ def test_threads_send_and_receive_at_the_same_time(echo: Echo) -> None:
         for thread in threads:
             thread.join()
     assert sorted(received) == sorted(f"{number} " * 5_000 for number in range(4) for _ in range(20))
+
+
+class _OneAtATime:
+    """OpenSSL's object, which must not be used by two threads at the same time."""
+
+    def __init__(self, tls: Any) -> None:
+        self._tls = tls
+        self._busy = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._tls, name)
+
+        def call(*args: Any) -> Any:
+            assert self._busy.acquire(blocking=False), "two threads use OpenSSL's object"
+            try:
+                time.sleep(0)  # so that another thread has its chance
+                return method(*args)
+            finally:
+                self._busy.release()
+
+        return call
+
+
+@pytest.mark.parametrize("transport", ["tls"], indirect=True)
+def test_threads_take_turns_with_openssl(echo: Echo) -> None:
+    def send(number: int) -> None:
+        for _ in range(30):
+            ws.send_text(f"{number} " * 10_000)
+
+    with blocking.connect(echo.url, compression=None, ssl=client_context()) as ws:
+        link: Any = ws._programs._link
+        link._tls = _OneAtATime(link._tls)
+        with ThreadPoolExecutor(2) as pool:
+            sending = [pool.submit(send, number) for number in range(2)]
+            for _ in range(2 * 30):
+                ws.receive_text(timeout=5)
+            for future in sending:
+                future.result()
 
 
 def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_took_too_long(peer: Peer) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import pytest
 
 from polysocket import (
@@ -9,11 +12,13 @@ from polysocket import (
     Binary,
     Close,
     CloseCause,
+    CloseInfo,
     ConnectionLost,
     InvalidFrame,
     MessageTooBig,
     Ping,
     ProtocolError,
+    ReceiveTimeout,
     Side,
     Text,
     WebSocket,
@@ -286,7 +291,7 @@ async def test_the_other_side_closes(flavour: Flavour, peer: Peer, sent: bytes, 
 
 
 @pytest.mark.parametrize(
-    ("code", "is_normal"), [(1000, True), (1001, True), (None, True), (1011, False), (4000, False)]
+    ("code", "is_normal"), [(1000, True), (1001, True), (None, True), (1002, False), (1011, False), (4000, False)]
 )
 async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
     flavour: Flavour, peer: Peer, code: int | None, is_normal: bool
@@ -527,6 +532,24 @@ async def test_leaving_a_block_by_a_cancellation_does_not_wait(flavour: Flavour,
     assert error.close_info.cause is CloseCause.CANCELLATION
 
 
+class Stop(BaseException):
+    """As KeyboardInterrupt and SystemExit are: no Exception."""
+
+
+@every_transport
+async def test_leaving_a_block_by_what_is_no_exception_does_not_wait(flavour: Flavour, peer: Peer) -> None:
+    async def block() -> None:
+        async with ws:
+            await ws.send_text("sent")
+            raise Stop
+
+    ws = await connect(flavour, peer, close_timeout=None)
+    with pytest.raises(Stop):
+        await block()
+    assert await flavour.call(peer.rest) == [Wire(wire.TEXT, b"sent"), Wire(wire.CLOSE, b"\x03\xe9")]
+    assert not ws.is_open
+
+
 @tcp_and_tls
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
 async def test_leaving_a_block_by_a_cancellation_in_the_middle_of_a_frame(
@@ -543,3 +566,50 @@ async def test_leaving_a_block_by_a_cancellation_in_the_middle_of_a_frame(
         if turns:
             await the_end(ws)
         await ws.close() if turns else await flavour.interrupt(ws.close)
+
+
+@pytest.mark.parametrize("what", ["receive", "ping", "a turn to send", "all of them"])
+async def test_leaving_a_block_by_a_cancellation_tells_whoever_still_waits(
+    flavour: Flavour, peer: Peer, what: str
+) -> None:
+    ws = await connect(flavour, peer)
+
+    async def raises(call: Callable[[], Coroutine[Any, Any, object]]) -> CloseInfo:
+        with pytest.raises(WebSocketClosed) as caught:
+            await call()
+        return caught.value.close_info
+
+    async def block() -> None:
+        async with ws:
+            await flavour.event().wait()
+
+    await ws.send(Text("one, ", final=False))
+    calls = {"receive": ws.receive, "ping": ws.ping, "a turn to send": lambda: ws.send_text("another")}
+    waiting = [flavour.spawn(raises, calls[name]) for name in calls if what in (name, "all of them")]
+    for task in waiting:
+        await task.waiting()
+    assert await flavour.interrupt(block) is INTERRUPTED
+    for task in waiting:
+        assert await task.result() == ws.close_info
+
+
+async def test_leaving_a_block_tells_a_ping_that_waits_behind_what_nobody_takes(flavour: Flavour, peer: Peer) -> None:
+    async def ping() -> bool:
+        with pytest.raises(WebSocketClosed):
+            await ws.ping(b"x")
+        return True
+
+    async def block() -> None:
+        async with ws:
+            await flavour.event().wait()
+
+    ws = await connect(flavour, peer, max_message_size=None)
+    pinging = flavour.spawn(ping)
+    assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+    much = wire.encode(wire.BINARY, bytes(1024 * 1024))
+    await flavour.call(peer.send, much + wire.encode(wire.PING, b"p") + text("a"))
+    with pytest.raises(ReceiveTimeout):
+        await ws.ping(b"y", timeout=0.2)  # by now, all that fits is read
+    assert await flavour.interrupt(block) is INTERRUPTED
+    assert await pinging.result()
+    assert await ws.receive() == Binary(bytes(1024 * 1024))

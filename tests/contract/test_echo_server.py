@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import socket
 
@@ -27,7 +28,7 @@ def test_it_ends_with_clients_that_are_still_there(place: Place) -> None:
 @pytest.mark.timeout(20)
 def test_it_ends_with_a_client_that_has_just_connected() -> None:
     for _ in range(200):
-        with EchoServer() as server:
+        with EchoServer(limits=dataclasses.replace(basic_request, open_timeout=None)) as server:
             port = int(server.url.rsplit(":", 1)[1].strip("/"))
             client = socket.create_connection(("127.0.0.1", port))
         client.close()

@@ -207,6 +207,40 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
             assert await pinging.result() > 0
 
 
+async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, peer: Peer) -> None:
+    """Two bytes on the wire, but an object here: what is bounded is memory."""
+    count = 60_000
+    async with connected(flavour, peer) as ws:
+        pinging = flavour.spawn(ws.ping, b"x")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        sending = flavour.spawn(flavour.call, peer.send, pong(b"") * count + pong(b"x"))
+        await pinging.waiting()
+        kept = -1
+        while len(ws._programs._connection.frames) > kept:
+            kept = len(ws._programs._connection.frames)
+            with pytest.raises(ReceiveTimeout):
+                await ws.ping(b"y", timeout=0.1)
+        assert kept <= count // 2
+        for _ in range(count):
+            assert await ws.receive() == Pong(b"")
+        assert await ws.receive() == Pong(b"x")
+        await sending.result()
+        assert await pinging.result() > 0
+
+
+async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: Peer) -> None:
+    """As many a keepalive as one likes, while another receives from a silent peer."""
+    async with connected(flavour, peer) as ws:
+        receiving = flavour.spawn(ws.receive)
+        await receiving.waiting()
+        for _ in range(50):
+            with pytest.raises(ReceiveTimeout):
+                await ws.ping(timeout=0.0001)
+        assert len(ws._programs._reading._waiting) < 10
+        peer.send(text("a"))
+        assert await receiving.result() == Text("a")
+
+
 # Received
 
 

@@ -383,7 +383,7 @@ class Notes(Observation):
     def opened(self, response: Response, /) -> None:
         self.notes.append(response.status)
 
-    def rejected(self, error: Exception, /) -> None:
+    def rejected(self, error: BaseException, /) -> None:
         self.notes.append(type(error))
 
     def received(self, frame: Frame | Close, /) -> None:

@@ -261,7 +261,11 @@ def reserved(opcode: int) -> Callable[[ConnectionType], bytes]:
 
 WIDE = "Payload length used {} bytes when {} would have sufficed"
 BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
-    "RSV1 that nobody agreed on (§5.2)": (lambda role: frame_to(role, TEXT, b"a", rsv=RSV1), 1002, "a reserved bit is set"),
+    "RSV1 that nobody agreed on (§5.2)": (
+        lambda role: frame_to(role, TEXT, b"a", rsv=RSV1),
+        1002,
+        "a reserved bit is set",
+    ),
     "RSV2 (§5.2)": (lambda role: frame_to(role, TEXT, b"a", rsv=RSV2), 1002, "a reserved bit is set"),
     "RSV3 (§5.2)": (lambda role: frame_to(role, BINARY, b"a", rsv=RSV3), 1002, "a reserved bit is set"),
     "RSV1 on a Ping (§5.2)": (lambda role: frame_to(role, PING, rsv=RSV1), 1002, "a reserved bit is set"),

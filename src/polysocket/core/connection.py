@@ -73,6 +73,7 @@ class Connection:
         self._missing = 0
         self._discards = False
         self._queued = 0
+        self._frame_cost = FRAME_COST
         self.limit_queue(None, QUEUE_CAPACITY)
         # The frame that wsproto is in: its header as far as it has come, then the bytes that are still to come.
         self._header = b""
@@ -108,18 +109,23 @@ class Connection:
             return None
         frame = self.frames.popleft()
         if not isinstance(frame, Close):
-            self._queued -= len(frame.payload) + FRAME_COST
+            self._queued -= len(frame.payload) + self._frame_cost
         return frame
 
     def give_back(self, frames: Sequence[Frame]) -> None:
         """Make frames that were taken the next ones again."""
         self.frames.extendleft(reversed(frames))
-        self._queued += sum(len(frame.payload) + FRAME_COST for frame in frames)
+        self._queued += sum(len(frame.payload) + self._frame_cost for frame in frames)
 
-    def limit_queue(self, frames: int | None, size: int | None) -> None:
-        """Bound ``frames``, by their number and by their payload in bytes; what exceeds waits undecoded."""
+    def limit_queue(self, frames: int | None, size: int | None, frame_cost: int = FRAME_COST) -> None:
+        """Bound ``frames``, by their number and by their bytes, of payload and ``frame_cost`` for each of them.
+
+        What exceeds either waits undecoded.
+        """
         self._queue_frames = UNLIMITED if frames is None else frames
         self._queue_size = UNLIMITED if size is None else size
+        self._queued += (frame_cost - self._frame_cost) * len(self.frames)
+        self._frame_cost = frame_cost
 
     def drop_control_frames(self) -> None:
         """Drop the Pings and Pongs that are in ``frames``: somebody has seen to them."""
@@ -130,11 +136,13 @@ class Connection:
             self.give_back([frame for frame in kept if not isinstance(frame, Close)])
             self.frames.extend(frame for frame in kept if isinstance(frame, Close))
 
-    def overflow(self, keep: int | None) -> None:
-        """Fail, since nobody takes what is in ``frames``: the first ``keep`` of them stay."""
-        while keep is not None and len(self.frames) > keep:
+    def overflow(self, frames: int | None, size: int | None = None) -> None:
+        """Fail, since nobody takes what is in ``frames``: of them so many stay, and so many bytes."""
+        while self.frames and (
+            (frames is not None and len(self.frames) > frames) or (size is not None and self._queued > size)
+        ):
             frame = self.frames.pop()
-            self._queued -= 0 if isinstance(frame, Close) else len(frame.payload) + FRAME_COST
+            self._queued -= 0 if isinstance(frame, Close) else len(frame.payload) + self._frame_cost
         detail = f"{len(self.frames)} received frames wait, and there is no room for more"
         self._fail(CloseCode.POLICY_VIOLATION, CloseCause.BUFFER_FULL, detail)
         self.fail()
@@ -218,7 +226,7 @@ class Connection:
         position = lane.decode(data, position, not self._masks, self._limit, frames, most=room)
         if not self._discards:
             self.frames.extend(frames)
-            self._queued += sum([len(frame.payload) for frame in frames]) + FRAME_COST * len(frames)
+            self._queued += sum([len(frame.payload) for frame in frames]) + self._frame_cost * len(frames)
             if self.on_received is not None:
                 for frame in frames:
                     self.on_received(frame)
@@ -331,7 +339,7 @@ class Connection:
     def _queue(self, frame: Frame) -> None:
         if not self._discards:
             self.frames.append(frame)
-            self._queued += len(frame.payload) + FRAME_COST
+            self._queued += len(frame.payload) + self._frame_cost
             if self.on_received is not None:
                 self.on_received(frame)
 

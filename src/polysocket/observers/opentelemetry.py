@@ -57,7 +57,7 @@ class _Traced(Observation):
             self._span.set_attribute("polysocket.subprotocol", response.subprotocol)
         self._span.add_event("opened")
 
-    def rejected(self, error: Exception, /) -> None:
+    def rejected(self, error: BaseException, /) -> None:
         kind = type(error).__name__
         if isinstance(error, UpgradeRejected):
             kind = str(error.response.status)

@@ -74,7 +74,7 @@ class _Measurement(Observation):
         self._metrics._opened.inc()
         self._metrics._open.inc()
 
-    def rejected(self, error: Exception, /) -> None:
+    def rejected(self, error: BaseException, /) -> None:
         self._metrics._rejected.labels(type(error).__name__).inc()
 
     def received(self, frame: Frame | Close, /) -> None:

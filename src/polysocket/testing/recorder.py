@@ -73,7 +73,7 @@ class _Tape(Observation):
     def opened(self, response: Response, /) -> None:
         self._recording = replace(self._recording, response=_answered(response))
 
-    def rejected(self, error: Exception, /) -> None:
+    def rejected(self, error: BaseException, /) -> None:
         response = _answered(error.response) if isinstance(error, UpgradeRejected) else None
         self._recording = replace(self._recording, response=response, failure=f"{type(error).__name__}: {error}")
 
