@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import tempfile
 
 import nox
 
@@ -20,6 +21,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
+# Not nox's own, whose paths are too long for Unix sockets.
+TEMPORARY = {"TMPDIR": tempfile.gettempdir()}
 
 # pyenv hides the versions that it has behind the one in use, unless they are named.
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
@@ -41,7 +44,7 @@ def install_wheel(session: nox.Session, *requirements: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on each Python version that is found."""
     install_wheel(session, "polysocket[test]")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL))
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
@@ -50,7 +53,7 @@ def tests_without_trio(session: nox.Session) -> None:
     others = [each for each in EXTRAS["test"] if not each.startswith("polysocket[")]
     install_wheel(session, "polysocket[opentelemetry,prometheus]", *others)
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('trio') is None")
-    session.run("pytest", *(session.posargs or PARALLEL))
+    session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session

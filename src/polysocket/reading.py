@@ -58,7 +58,12 @@ class Reading:
                 else:
                     self._is_reading = True
             if waiter is not None:
-                await waiter.wait()
+                try:
+                    await waiter.wait()
+                finally:
+                    with self._lock:
+                        if waiter in self._waiting:
+                            self._waiting.remove(waiter)
                 continue
             try:
                 await self._read()

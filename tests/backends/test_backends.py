@@ -151,6 +151,16 @@ async def test_leaving_closes_every_websocket_that_was_opened(
     assert [frame.opcode for frame in await flavour.call(silent.rest)] == [wire.CLOSE]
 
 
+async def test_a_silent_websocket_keeps_no_answer_to_another_from_being_read(
+    flavour: Flavour, server: Server, new_peer: Callable[..., Peer]
+) -> None:
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
+        silent = [await opened(flavour, backend, new_peer().url) for _ in range(3)]
+        answered = [await opened(flavour, backend, server.url()) for _ in range(3)]
+    assert [ws.close_info.cause for ws in answered if ws.close_info] == [CloseCause.CLOSE] * 3
+    assert [ws.close_info.cause for ws in silent if ws.close_info] == [CloseCause.TIMEOUT] * 3
+
+
 async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour, server: Server) -> None:
     websockets: list[WebSocket[Async]] = []
 

@@ -259,6 +259,41 @@ async def test_a_call_may_close_the_backend(flavour: Flavour, peer: Peer) -> Non
         assert not ws.is_open
 
 
+async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_other(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    both = threading.Barrier(2)
+    waiting = 0
+
+    class Closing(Recorder):
+        if flavour.is_async:
+
+            async def on_text(self, frame: Text) -> None:
+                nonlocal waiting
+                waiting += 1
+                while waiting < 2:
+                    await flavour.nothing_left_to_do()
+                await seen(flavour, backend).close()
+
+        else:
+
+            def on_text(self, frame: Text) -> object:
+                both.wait(5)
+                return flavour.finished(backend.close())
+
+    peers = [new_peer(), new_peer()]
+    backend = flavour.backend(request=basic_request.timeouts(open=5, close=0.2))
+    listeners = [Closing(flavour.inbox()), Closing(flavour.inbox())]
+    async with flavour.entered(backend):
+        for peer, listener in zip(peers, listeners, strict=True):
+            await opened(flavour, seen(flavour, backend), peer.url, listener)
+        for peer in peers:
+            peer.send(text("a"))
+        for listener in listeners:
+            assert await listener.heard.get() == "open"
+            assert (await listener.heard.get()).sent == Close(1000)
+
+
 async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:
     class Closing(Recorder):
         def on_open(self, ws: WebSocket[Any]) -> object:
@@ -285,15 +320,28 @@ async def test_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer:
 
 
 @in_async_flavours
-async def test_an_async_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
+@pytest.mark.parametrize("first", ["this side", "the server"])
+async def test_an_async_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer, first: str) -> None:
     over: list[CloseInfo] = []
+    begun = flavour.inbox()
 
     class Last(Recorder):
         async def on_close(self, info: CloseInfo) -> None:
+            begun.put(None)
             await flavour.nothing_left_to_do()
             over.append(info)
 
-    await is_over(flavour, peer, Last(flavour.inbox()), over)
+    if first == "this side":
+        await is_over(flavour, peer, Last(flavour.inbox()), over)
+        return
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Last(flavour.inbox()))
+        peer.send(wire.close())
+        peer.hang_up()
+        await begun.get()
+    count = len(over)
+    await flavour.nothing_left_to_do()
+    assert count == 1
 
 
 async def is_over(flavour: Flavour, peer: Peer, listener: Recorder, over: list[CloseInfo]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,7 +33,7 @@ from polysocket import (
     basic_request,
 )
 from polysocket.observing import payload_size
-from tests.backends.flavours import ASYNC, Flavour, opened, seen
+from tests.backends.flavours import ASYNC, THREADS, Flavour, opened, seen
 from tests.backends.recording import Recording
 from tests.backends.servers import Door, Server
 from tests.backends.stages import raw_stage
@@ -41,6 +42,7 @@ from tests.contract.places import Peer, answering, upgrading
 from tests.contract.wire import Wire
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
+in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
 
 class Raising(Observation):
@@ -165,6 +167,27 @@ async def test_an_observer_is_told_of_the_end_once(flavour: Flavour, peer: Peer)
         await finishing.result()
     closed = ("sent", Close(4000, "enough")), ("received", Close(4000, "enough")), ws.close_info
     assert tuple(observer.events[1:]) == (101, *closed)
+
+
+@in_threads
+async def test_an_observer_has_been_told_of_the_end_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
+    is_left = threading.Event()
+    begun = flavour.inbox()
+    too_late: list[bool] = []
+
+    class Slow(Recording):
+        def closed(self, info: CloseInfo, /) -> None:
+            begun.put(info)
+            too_late.append(is_left.wait(0.2))
+
+    backend = ObservedBackend(flavour.backend(), Slow())
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peer.url, WebSocketHandler(Buffer.unbounded()))
+        peer.send(wire.close())
+        peer.hang_up()
+        await begun.get()
+    is_left.set()
+    assert too_late == [False]
 
 
 async def test_an_observer_is_told_how_a_pipe_goes(flavour: Flavour, server: Server) -> None:

@@ -91,12 +91,12 @@ class EchoServer:
             if self._stopping in ready:
                 return
             sock, _ = self._listener.accept()
-            self._begin(self._serve, sock)
+            link: Link = run(self._effect.adopt(sock))
+            with self._lock:
+                self._links.add(link)
+            self._begin(self._serve, link)
 
-    def _serve(self, sock: socket.socket) -> None:
-        link: Link = run(self._effect.adopt(sock))
-        with self._lock:
-            self._links.add(link)
+    def _serve(self, link: Link) -> None:
         try:
             run(self._echo(link))
         except (OpeningFailed, WebSocketClosed, OSError):
