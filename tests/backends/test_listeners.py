@@ -277,7 +277,7 @@ async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_othe
 
         else:
 
-            def on_text(self, frame: Text) -> object:
+            def on_text(self, frame: Text) -> object:  # type: ignore[misc]
                 both.wait(5)
                 return flavour.finished(backend.close())
 
