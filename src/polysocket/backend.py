@@ -116,7 +116,7 @@ class SocketOpener:
         try:
             for session in sessions:
                 await session.close()
-                if session.listening is not None and session.listening is not current_listener.get():
+                if session.listening is not None and current_listener.get() is None:  # or two would wait for each other
                     await session.listening.wait()
         finally:
             self.abort()  # Where the closing was cancelled, the rest ends as it is.
@@ -155,10 +155,10 @@ class SocketOpener:
                 guarded(observation.rejected)(error)
             raise
         self._opened.sessions.add(session)
-        session.when_ended(lambda _: self._opened.sessions.discard(session))
         for observation in observations:
             guarded(observation.opened)(session.response)
             session.observe(observation)
+        session.when_over(lambda: self._opened.sessions.discard(session))  # not before the observers know
         return session
 
 

@@ -10,6 +10,7 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
@@ -115,7 +116,7 @@ class Listener(Handler, Generic[F]):
             try:
                 await self._listen(effect, session)
             finally:
-                listening.set()
+                session.end_listening()
 
         effect.spawn(listen)
         return websocket
@@ -139,6 +140,10 @@ class Listener(Handler, Generic[F]):
         except WebSocketClosed as error:
             if error.close_info.cause is not CloseCause.CLOSE:
                 await self._call(effect, session, self.on_error, error)
+        except BaseException:  # a method awaited what was cancelled, or the loop ends
+            session.abort()
+            await self._call(effect, session, self.on_close, session.close_info)
+            raise
         await session.close()
         await self._call(effect, session, self.on_close, session.close_info)
 
@@ -161,5 +166,6 @@ class _Failed(Exception):
 
 
 async def _settled(effect: Effect, value: object) -> Any:
-    """The value; where it is a coroutine of an asynchronous flavour, its result."""
-    return await value if effect.is_async and inspect.isawaitable(value) else value
+    """The value; where it is in the flavour's wrapper, what is in there."""
+    is_wrapped = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
+    return await effect.unlift(value) if is_wrapped else value

@@ -66,6 +66,7 @@ class Session:
         self._is_pong_waiting = False
         self._close_deadline: float | None = None  # by the effect's clock, from the beginning of this side's closing on
         self.listening: Event | None = None  # set when a listener has been told of the end
+        self._when_over: Callable[[], object] = lambda: None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
 
@@ -100,6 +101,16 @@ class Session:
             info = self._connection.close_info
         assert info is not None, "a closed connection explains itself"
         call(info)
+
+    def when_over(self, call: Callable[[], object]) -> None:
+        """Call back once the websocket has ended, and its listener, if there is one, was told so."""
+        self._when_over = call
+
+    def end_listening(self) -> None:
+        """Tell that the listener was told of the end."""
+        assert self.listening is not None, "only a listener ends listening"
+        self.listening.set()
+        self._when_over()
 
     # Receiving
 
@@ -525,6 +536,8 @@ class Session:
         for call in self._when_ended:
             call(info)
         self._when_ended.clear()
+        if self.listening is None:
+            self._when_over()
 
 
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)
