@@ -142,8 +142,10 @@ class SocketLink:
         self._lock = threading.Lock()
         self._outgoing = Outgoing(sock)
         self._aborted = False
-        self._waiting = 0
+        self._waiting = 0  # threads that wait for the socket
+        self._sending = 0  # those of them that send once they can
         self._sender: threading.Thread | None = None
+        self._has_sender = False
 
     @property
     def pending(self) -> int:
@@ -169,6 +171,8 @@ class SocketLink:
         with self._lock:
             self._check()
             self._outgoing.write(data)
+            if self._waiting and not self._sending:
+                self._go_on_sending()  # Whoever reads began to wait before there was something to send.
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
@@ -177,7 +181,8 @@ class SocketLink:
                 self._check()
                 self._wait(readable=False)
         except BaseException:
-            self._go_on_sending()
+            with self._lock:
+                self._go_on_sending()
             raise
 
     async def close(self) -> None:
@@ -197,15 +202,18 @@ class SocketLink:
             self._sender.join()  # The shutdown has woken it.
 
     def _go_on_sending(self) -> None:
-        """Send what is pending in a thread, whose end is the last byte or the link's: its sender waits no longer."""
-        with self._lock:
-            is_sending = self._sender is not None and self._sender.is_alive()
-            if self._outgoing.is_waiting and not self._aborted and not is_sending:
-                self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
-                self._sender.start()
+        """Send what is pending in a thread, to the last byte or the link's end: nobody else may do it. Locked."""
+        if self._outgoing.is_waiting and not self._aborted and not self._has_sender:
+            self._has_sender = True
+            self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
+            self._sender.start()
 
     def _send_all_pending(self) -> None:
-        while self._outgoing.is_waiting and not self._aborted:
+        while True:
+            with self._lock:
+                self._has_sender = self._outgoing.is_waiting and not self._aborted
+                if not self._has_sender:
+                    return
             self._wait(readable=False)
 
     def _check(self) -> None:
@@ -221,17 +229,17 @@ class SocketLink:
     def _wait(self, *, readable: bool) -> bool:
         """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
         with self._lock:
-            if self._aborted:
-                return False
-            self._waiting += 1
-        try:
             writable = self._outgoing.is_waiting
-            if not (readable or writable):
+            if self._aborted or not (readable or writable):
                 return False  # Another thread has sent all that was pending.
+            self._waiting += 1
+            self._sending += writable
+        try:
             can_read, can_write = wait_until_ready(self._socket.fileno(), readable, writable, _remaining_or_look())
         finally:
             with self._lock:
                 self._waiting -= 1
+                self._sending -= writable
                 self._close_if_unused()
         if can_write:
             with self._lock:

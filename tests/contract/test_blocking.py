@@ -135,6 +135,32 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
             reading.join()
 
 
+@pytest.mark.timeout(20)
+def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
+    """The thread that reads began to wait when there was nothing to send; nobody drains."""
+    left, right = socket.socketpair()
+    waits = threading.Event()
+
+    def wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+        waits.set()
+        return wait_until_ready(fd, readable, writable, seconds)
+
+    with left, right, mock.patch.object(threads, "wait_until_ready", wait):
+        link = SocketLink(left)
+        reader = threading.Thread(target=lambda: run(link.read()))
+        reader.start()
+        assert waits.wait(5)
+        try:
+            link.write(bytes(4_000_000))
+            assert link.pending, "the system has taken all"
+            received = 0
+            while received < 4_000_000:
+                received += len(right.recv(1 << 20))
+        finally:
+            link.abort()
+            reader.join()
+
+
 def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
     class Raced(Session):
         """A session whose second caller looks at the flag just before the first one takes it down."""
