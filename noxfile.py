@@ -51,7 +51,7 @@ def tests(session: nox.Session) -> None:
 def tests_without_trio(session: nox.Session) -> None:
     """Run the tests where trio is not installed: the other flavours must not need it."""
     others = [each for each in EXTRAS["test"] if not each.startswith("polysocket[")]
-    install_wheel(session, "polysocket[opentelemetry,prometheus]", *others)
+    install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('trio') is None")
     session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from polysocket.testing import EchoServer
-from tests.contract.places import Peer, Place
+from polysocket.testing.contract.places import Peer, Place
 from tests.interop.leaks import nothing_left_behind
 
 PATIENCE = 10  # seconds after which what should have happened will not

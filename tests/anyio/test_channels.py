@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from polysocket import ConnectionLost, WebSocketClosed
-from tests.contract import wire
-from tests.contract.places import Peer
-from tests.contract.wire import Wire
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.wire import Wire
 
 if importlib.util.find_spec("trio") is None:
     pytest.skip("trio is not installed", allow_module_level=True)

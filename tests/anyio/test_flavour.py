@@ -17,9 +17,9 @@ from polysocket.anyio import AnyioBackend, AnyioEffect, NoAsyncLibrary, connect
 from polysocket.errors import ConnectFailed, ReceiveTimeout
 from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.testing import EchoServer
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer
 from polysocket.websocket import Opening
-from tests.contract import wire
-from tests.contract.places import Peer
 
 
 @pytest.mark.anyio

@@ -9,9 +9,9 @@ from anyio.streams.stapled import StapledObjectStream
 
 from polysocket import ConnectionLost, WebSocketClosed
 from polysocket.anyio import ObjectStream, connect
-from tests.contract import wire
-from tests.contract.places import Peer
-from tests.contract.wire import Wire
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.wire import Wire
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from polysocket.testing.contract.places import Peer, Place
 from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
 from tests.backends.servers import Door, Server
-from tests.contract.places import Peer, Place
 from tests.interop.leaks import nothing_left_behind
 
 

@@ -26,6 +26,8 @@ from polysocket import (
     WebSocketResponse,
     basic_request,
 )
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, client_context, server_context, upgrading
 from tests.backends.flavours import (
     ASYNC,
     FLAVOURS,
@@ -37,8 +39,6 @@ from tests.backends.flavours import (
     seen,
 )
 from tests.backends.servers import Door, Server
-from tests.contract import wire
-from tests.contract.places import Peer, client_context, server_context, upgrading
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)

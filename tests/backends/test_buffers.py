@@ -26,10 +26,10 @@ from polysocket import (
     WebSocketHandler,
     basic_request,
 )
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, upgrading
+from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, Flavour, a_backend, opened
-from tests.contract import wire
-from tests.contract.places import Peer, upgrading
-from tests.contract.wire import Wire
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -19,11 +19,11 @@ from polysocket import (
     Text,
     basic_request,
 )
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, THREADS, Flavour, a_backend, opened
 from tests.backends.listening import AsyncRecorder, Recorder, with_plain_and_async_methods
-from tests.contract import wire
-from tests.contract.places import Peer
-from tests.contract.wire import Wire
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)

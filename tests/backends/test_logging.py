@@ -23,11 +23,11 @@ from polysocket import (
     WebSocketHandler,
     basic_request,
 )
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, answering, upgrading
 from tests.backends.flavours import Flavour, opened, seen
 from tests.backends.recording import Recording
 from tests.backends.servers import Door, Server
-from tests.contract import wire
-from tests.contract.places import Peer, answering, upgrading
 
 SECRETS = ("alice", "hunter2", "YWxpY2U6aHVudGVyMg==", "query", "bearer", "crumb", "baked", "payload")
 

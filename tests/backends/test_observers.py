@@ -33,13 +33,13 @@ from polysocket import (
     basic_request,
 )
 from polysocket.observing import payload_size
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, answering, upgrading
+from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, THREADS, Flavour, opened, seen
 from tests.backends.recording import Recording
 from tests.backends.servers import Door, Server
 from tests.backends.stages import raw_stage
-from tests.contract import wire
-from tests.contract.places import Peer, answering, upgrading
-from tests.contract.wire import Wire
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)

@@ -28,12 +28,12 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket.pipes import MessageStage
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, Flavour, Task, a_backend, opened, seen
 from tests.backends.servers import Server
 from tests.backends.stages import raw_stage
-from tests.contract import wire
-from tests.contract.places import Peer
-from tests.contract.wire import Wire
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 lifts = pytest.mark.parametrize(

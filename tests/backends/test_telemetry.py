@@ -30,9 +30,9 @@ from polysocket import (
 )
 from polysocket.observers.opentelemetry import OpenTelemetryObserver
 from polysocket.observers.prometheus import PrometheusObserver
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, answering, upgrading
 from tests.backends.flavours import Flavour, opened, seen
-from tests.contract import wire
-from tests.contract.places import Peer, answering, upgrading
 
 
 async def converse(flavour: Flavour, observer: Observer, peer: Peer) -> None:

@@ -1,30 +1,24 @@
-"""The flavours, as the contract's tests see them: a way to run a test's body, tasks, interruptions, and ``connect``.
-
-A body is an ``async def`` that is written once. asyncio and trio run it in their loop; for the blocking flavour it is
-driven by :func:`polysocket.effect.run`, its tasks are threads, and what it awaits never suspends. The author of a new
-flavour writes one more :class:`Flavour`. Nothing here knows what a promise is, and no test waits by sleeping.
-"""
+"""polysocket's own flavours, as the contract sees them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import importlib.util
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any, Final, Generic, Protocol, TypeVar, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 from unittest import mock
 
-from polysocket import Async, Request, WebSocket, blocking, threaded, threads
+from polysocket import Request, WebSocket, blocking, threaded, threads
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.effect import Event, run
 from polysocket.opening import ConnectOptions
 from polysocket.sockets import wait_until_ready
-from tests.contract.places import Target
+from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
 if importlib.util.find_spec("trio") is not None:
     import trio
@@ -36,92 +30,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 
-Body = Callable[[], Coroutine[Any, Any, None]]
-
 PATIENCE = 10  # seconds after which a body that should have ended hangs
-TURNS = 8  # of a loop, in which a task that was begun comes to its first wait
 
 
-class Interrupted(enum.Enum):
-    """What :meth:`Flavour.interrupt` gives for a call that did not end by itself."""
-
-    INTERRUPTED = enum.auto()
-
-
-INTERRUPTED: Final = Interrupted.INTERRUPTED
-
-
-class Task(Protocol[T_co]):
-    """A program that runs beside the body."""
-
-    async def result(self) -> T_co:
-        """Wait for its end: its result or its error."""
-        ...
-
-    async def waiting(self) -> None:
-        """Come back when the program waits for something, or has ended."""
-        ...
-
-
-class Flavour(Protocol):
-    """One way to wait; made anew for each test."""
-
-    @property
-    def name(self) -> str:
-        """As it stands in the tests' names."""
-        ...
-
-    def run(self, body: Body) -> None:
-        """Run a test's body to its end, bounded in time; a task that is left behind is an error."""
-        ...
-
-    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        """The flavour's public ``connect``, seen as a program sees a websocket."""
-        ...
-
-    def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
-        """Run a program beside the body, in a task or a thread."""
-        ...
-
-    async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
-        """Run a program, and end it from outside after so many turns: by what cancels in this flavour.
-
-        In the blocking flavour, where nothing does, an exception (as Ctrl-C brings one) comes out of what it waits in.
-        """
-        ...
-
-    def event(self) -> Event:
-        """A new event of the flavour, not set."""
-        ...
-
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that blocks, such as a peer's, beside what is going on."""
-        ...
-
-
-async def connect(flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-    """Open a websocket to a server of the test's."""
-    settings: ConnectOptions = {**target.options(), **options}
-    return await flavour.open(target.url, **settings)
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]
-) -> AsyncIterator[WebSocket[Async]]:
-    """Open a websocket; at the end of the block the server hangs up first, so that no closing waits for it."""
-    ws = await connect(flavour, target, **options)
-    try:
-        yield ws
-    finally:
-        target.hang_up()
-        await ws.close()
-
-
-class BlockingFlavour:
+class BlockingFlavour(Flavour):
     """Threads; what they wait in is watched, bounded in time, and interrupted where a test wants it."""
-
-    name = "blocking"
 
     def __init__(self) -> None:
         self._threads: list[_Thread[Any]] = []
@@ -137,8 +50,8 @@ class BlockingFlavour:
     def _drive(self, program: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return run(program())
 
-    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        return blocking.connect(url, **options)._for_programs()
+    async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        return blocking.connect(url_or_request, **options)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         thread = _Thread(lambda: program(*args), self._drive)
@@ -167,16 +80,14 @@ class BlockingFlavour:
 class ThreadedFlavour(BlockingFlavour):
     """Threads that are changed where a program has to wait."""
 
-    name = "threaded"
-
     def _drive(self, program: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async def driven() -> T:
             return await program()
 
         return threaded.ThreadedEffect().lift(driven)().result()
 
-    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        return threaded.connect(url, **options).result()._for_programs()
+    async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        return threaded.connect(url_or_request, **options).result()
 
     def event(self) -> Event:
         return threaded.ThreadedEffect().event()
@@ -280,10 +191,8 @@ def _watched_waits() -> Iterator[None]:
         yield
 
 
-class AsyncioFlavour:
+class AsyncioFlavour(Flavour):
     """Tasks of asyncio, on its own loop."""
-
-    name = "asyncio"
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
@@ -302,8 +211,8 @@ class AsyncioFlavour:
             runner.run(main())
         assert not complaints, f"the loop was told of errors: {complaints}"
 
-    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        return await polysocket_asyncio.connect(url, **options)
+    async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        return await polysocket_asyncio.connect(url_or_request, **options)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         return _AsyncioTask(asyncio.create_task(program(*args)))
@@ -340,18 +249,14 @@ class _AsyncioTask(Generic[T]):
 class UvloopFlavour(AsyncioFlavour):
     """Tasks of asyncio, on uvloop's loop."""
 
-    name = "uvloop"
-
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import uvloop
 
         return uvloop.new_event_loop()
 
 
-class TrioFlavour:
+class TrioFlavour(Flavour):
     """Tasks of trio."""
-
-    name = "trio"
 
     def run(self, body: Body) -> None:
         trio.run(self._main, body)
@@ -371,8 +276,8 @@ class TrioFlavour:
             raise failure
         assert trio.lowlevel.current_statistics().tasks_living == living, "tasks are left behind"
 
-    async def open(self, url: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        return await polysocket_trio.connect(url, **options)
+    async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        return await polysocket_trio.connect(url_or_request, **options)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         task: _TrioTask[T] = _TrioTask(lambda: program(*args))

@@ -11,11 +11,10 @@ import pytest
 
 from polysocket import Asyncio, ReceiveTimeout, WebSocket
 from polysocket import asyncio as polysocket_asyncio
-from tests.contract import wire
-from tests.contract.places import TRANSPORTS, Echo, Peer
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.places import Echo, Peer
+from polysocket.testing.contract.wire import Wire
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import contextlib
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
@@ -35,12 +36,11 @@ from polysocket import (
 from polysocket.effect import run
 from polysocket.session import Session
 from polysocket.sockets import wait_until_ready
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.places import Echo, Peer, client_context
+from polysocket.testing.contract.wire import Wire
 from polysocket.threads import SocketLink
-from tests.contract import wire
-from tests.contract.places import TRANSPORTS, Echo, Peer, client_context
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
 
 
 @contextlib.contextmanager
@@ -344,3 +344,25 @@ def test_timeouts_are_timeouts(peer: Peer) -> None:
             ws.receive(timeout=0.01)
         peer.send(wire.encode(wire.PING, b"x"))
         assert ws.receive(timeout=5) == Ping(b"x")
+
+
+async def _sleep(ws: WebSocket[Async]) -> None:
+    await asyncio.sleep(0)
+
+
+async def _suspend_within_a_block(ws: WebSocket[Async]) -> None:
+    async with ws:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("program", [_sleep, _suspend_within_a_block])
+def test_the_blocking_flavour_refuses_what_it_cannot_wait_for(
+    peer: Peer, program: Callable[[WebSocket[Async]], Coroutine[Any, Any, None]]
+) -> None:
+    ws = blocking.connect(peer.url, close_timeout=1)
+    with pytest.raises(RuntimeError, match="awaited something that is not of its flavour"):
+        polymorphic(program)(ws)
+    peer.hang_up()
+    ws.close()
+    with pytest.raises(WebSocketClosed):
+        ws.send_text("too late")

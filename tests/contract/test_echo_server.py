@@ -10,9 +10,8 @@ import pytest
 
 from polysocket import basic_request, blocking
 from polysocket.testing import EchoServer
-from tests.contract.places import TRANSPORTS, Echo, Place, client_context, server_context
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.places import Echo, Place, client_context, server_context
 
 
 @every_transport

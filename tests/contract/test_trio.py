@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from polysocket import ReceiveTimeout
-from tests.contract import wire
-from tests.contract.places import TRANSPORTS, Echo, Peer
-from tests.contract.wire import Wire
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.places import Echo, Peer
+from polysocket.testing.contract.wire import Wire
 
 trio = pytest.importorskip("trio")
 
 from polysocket import trio as polysocket_trio  # noqa: E402
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
 
 
 @every_transport

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import pytest
 
 from polysocket.testing import EchoServer
-from tests.contract import wire
-from tests.contract.places import Echo, Peer, Place, answering, client_context
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Echo, Peer, Place, answering, client_context
 from tests.interop.leaks import nothing_left_behind
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -25,10 +25,10 @@ from polysocket import (
     basic_request,
 )
 from polysocket.testing import Faults, memory_links, memory_pair
+from polysocket.testing.contract.places import client_context, server_context
 from polysocket.testing.flavours import effect_of
 from polysocket.tls import TLSLink
 from tests.backends.flavours import Flavour
-from tests.contract.places import client_context, server_context
 from tests.testing.joined import joined
 
 CONVERSATION: list[Frame] = [

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import pytest
 
-from polysocket import Async, Binary, Close, ConnectionLost, Text, WebSocket, WebSocketClosed, blocking, polymorphic
-from tests.contract import wire
-from tests.contract.flavours import Flavour, connected
-from tests.contract.places import Echo, Peer
+from polysocket import Async, Binary, Close, ConnectionLost, Text, WebSocket, polymorphic
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.flavour import Flavour, connected, promise
+from polysocket.testing.contract.places import Echo, Peer
 
 
 @polymorphic
@@ -46,6 +42,7 @@ async def until_close(ws: WebSocket[Async]) -> list[object]:
     return received
 
 
+@promise
 async def test_a_program_gives_its_value(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         assert await greet(ws, "you") == "Hello, you!"
@@ -53,6 +50,7 @@ async def test_a_program_gives_its_value(flavour: Flavour, echo: Echo) -> None:
     assert greet.__doc__ == "Greet, and give the answer."
 
 
+@promise
 async def test_a_program_raises_its_error(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         with pytest.raises(LookupError, match="on purpose"):
@@ -60,18 +58,21 @@ async def test_a_program_raises_its_error(flavour: Flavour, echo: Echo) -> None:
         assert await ws.receive_text() == "before"
 
 
+@promise
 async def test_a_program_over_many_frames(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
         assert await until_close(ws) == ["a", b"b"]
 
 
+@promise
 async def test_a_program_needs_a_websocket(flavour: Flavour) -> None:
     with pytest.raises(TypeError, match=r"greet\(\) takes a WebSocket first, not str"):
-        greet("ws", "you")  # type: ignore[call-overload]
+        greet("ws", "you")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @pytest.mark.parametrize("code", [1000, 4000])
+@promise
 async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer: Peer, code: int) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(code, "x"))
@@ -82,6 +83,7 @@ async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer
         assert await ws.either(lambda: ws.send_text("too late")) == Close(code, "x")
 
 
+@promise
 async def test_either_gives_none_and_either_close_raises_where_no_close_came(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a"))
@@ -92,30 +94,9 @@ async def test_either_gives_none_and_either_close_raises_where_no_close_came(fla
             await ws.either_close(ws.receive_text)
 
 
+@promise
 async def test_either_lets_other_errors_pass(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for either in (ws.either, ws.either_close):
             with pytest.raises(LookupError):
                 await either(lambda: fail(ws))
-
-
-async def _sleep(ws: WebSocket[Async]) -> None:
-    await asyncio.sleep(0)
-
-
-async def _suspend_within_a_block(ws: WebSocket[Async]) -> None:
-    async with ws:
-        await asyncio.sleep(0)
-
-
-@pytest.mark.parametrize("program", [_sleep, _suspend_within_a_block])
-def test_the_blocking_flavour_refuses_what_it_cannot_wait_for(
-    peer: Peer, program: Callable[[WebSocket[Async]], Coroutine[Any, Any, None]]
-) -> None:
-    ws = blocking.connect(peer.url, close_timeout=1)
-    with pytest.raises(RuntimeError, match="awaited something that is not of its flavour"):
-        polymorphic(program)(ws)
-    peer.hang_up()
-    ws.close()
-    with pytest.raises(WebSocketClosed):
-        ws.send_text("too late")

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
 from polysocket import Async, Binary, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
-from tests.contract import wire
-from tests.contract.flavours import INTERRUPTED, Flavour, connected
-from tests.contract.places import DEFLATE, TRANSPORTS, Echo, Peer, Place, upgrading
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
-tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
+from polysocket.testing.contract.places import Echo, Peer
+from polysocket.testing.contract.wire import Wire
 
 HUGE = 6 * 1024 * 1024  # more than the system buffers on loopback, so that a send is stuck in the middle of its frame
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "compressed"])
-def deflating_peer(request: pytest.FixtureRequest, place: Place) -> Iterator[Peer]:
-    """A peer with a small buffer, which agrees on compression where the test is of it."""
-    with Peer(place, upgrading(*[DEFLATE] * request.param), receive_buffer=4096) as peer:
-        yield peer
-
-
-@pytest.fixture
-def slow_peer(place: Place) -> Iterator[Peer]:
-    """A peer with a small buffer, without compression."""
-    with Peer(place, receive_buffer=4096) as peer:
-        yield peer
 
 
 # Cancelled
@@ -38,6 +21,7 @@ def slow_peer(place: Place) -> Iterator[Peer]:
 
 @every_transport
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
+@promise
 async def test_a_cancelled_send_has_sent_the_whole_frame_or_nothing(
     flavour: Flavour, slow_peer: Peer, turns: int
 ) -> None:
@@ -53,6 +37,7 @@ async def test_a_cancelled_send_has_sent_the_whole_frame_or_nothing(
 
 
 @tcp_and_tls
+@promise
 async def test_what_a_cancelled_send_began_is_sent_while_somebody_receives(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
         assert await flavour.interrupt(lambda: ws.send_binary(bytes(HUGE)), 30) is INTERRUPTED
@@ -63,6 +48,7 @@ async def test_what_a_cancelled_send_began_is_sent_while_somebody_receives(flavo
 
 
 @tcp_and_tls
+@promise
 async def test_what_is_sent_while_another_receives_goes_out_whole(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
         receiving = flavour.spawn(ws.receive)
@@ -74,6 +60,7 @@ async def test_what_is_sent_while_another_receives_goes_out_whole(flavour: Flavo
 
 
 @tcp_and_tls
+@promise
 async def test_a_send_cancelled_before_its_turn_has_sent_nothing(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
         first = flavour.spawn(ws.send_binary, bytes(HUGE))
@@ -86,11 +73,12 @@ async def test_a_send_cancelled_before_its_turn_has_sent_nothing(flavour: Flavou
         await last.result()
 
 
+@promise
 async def test_a_send_cancelled_again_and_again_leaves_whole_frames(flavour: Flavour, slow_peer: Peer) -> None:
     """Each frame that was begun is there to its end, once, and in order."""
     async with connected(flavour, slow_peer) as ws:
         reading = flavour.spawn(flavour.call, _to_the_end, slow_peer)
-        done = set()
+        done: set[int] = set()
         for number in range(60):
             payload = number.to_bytes(2, "big") * 60_000
             if await flavour.interrupt(lambda payload=payload: ws.send_binary(payload), number % 4) is not INTERRUPTED:  # type: ignore[misc]
@@ -113,16 +101,17 @@ def _to_the_end(peer: Peer) -> list[Wire]:
 
 
 @every_transport
-async def test_frames_of_32_senders_do_not_interleave(flavour: Flavour, deflating_peer: Peer) -> None:
+@promise
+async def test_frames_of_32_senders_do_not_interleave(flavour: Flavour, slow_deflating_peer: Peer) -> None:
     sizes = [1, 100, 5_000, 130_000]
 
     async def send_all(ws: WebSocket[Async], sender: int) -> None:
         for size in sizes:
             await ws.send_binary(bytes([sender]) * size)
 
-    async with connected(flavour, deflating_peer) as ws:
+    async with connected(flavour, slow_deflating_peer) as ws:
         tasks = [flavour.spawn(send_all, ws, sender) for sender in range(32)]
-        messages = await flavour.call(_messages, deflating_peer, 32 * len(sizes))
+        messages = await flavour.call(_messages, slow_deflating_peer, 32 * len(sizes))
         for task in tasks:
             await task.result()
     by_sender: dict[int, list[int]] = {}
@@ -141,8 +130,9 @@ def _messages(peer: Peer, count: int) -> list[bytes]:
 
 
 @tcp_and_tls
+@promise
 async def test_fragments_of_one_message_stay_together_and_pings_may_pass(
-    flavour: Flavour, deflating_peer: Peer
+    flavour: Flavour, slow_deflating_peer: Peer
 ) -> None:
     async def send_fragments(ws: WebSocket[Async], sender: int) -> None:
         letter = chr(ord("a") + sender)
@@ -155,14 +145,15 @@ async def test_fragments_of_one_message_stay_together_and_pings_may_pass(
         for _ in range(3):
             await ws.send_text("whole")
 
-    async with connected(flavour, deflating_peer) as ws:
+    async with connected(flavour, slow_deflating_peer) as ws:
         tasks = [flavour.spawn(send_fragments if sender % 2 else send_whole, ws, sender) for sender in range(8)]
-        messages = await flavour.call(_messages, deflating_peer, 4 + 12)
+        messages = await flavour.call(_messages, slow_deflating_peer, 4 + 12)
         for task in tasks:
             await task.result()
     assert sorted(messages) == sorted([b"whole"] * 12 + [bytes([ord("a") + n]) * 100_002 for n in (1, 3, 5, 7)])
 
 
+@promise
 async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do_not(
     flavour: Flavour, peer: Peer
 ) -> None:
@@ -183,6 +174,7 @@ async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do
         ]
 
 
+@promise
 async def test_a_sender_that_waits_for_its_turn_may_be_cancelled(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one, ", final=False))
@@ -198,6 +190,7 @@ async def test_a_sender_that_waits_for_its_turn_may_be_cancelled(flavour: Flavou
 
 
 @tcp_and_tls
+@promise
 async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) -> None:
     """Much in both directions at the same time, from many senders."""
     sizes = [1, 1_000, 70_000]
@@ -223,6 +216,7 @@ async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) ->
 
 
 @tcp_and_tls
+@promise
 async def test_a_send_that_is_stuck_ends_with_the_connection(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
         sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(3)]
@@ -238,6 +232,7 @@ async def test_a_send_that_is_stuck_ends_with_the_connection(flavour: Flavour, s
 
 
 @tcp_and_tls
+@promise
 async def test_a_send_that_is_stuck_when_this_side_closes_says_so(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer, close_timeout=0.1) as ws:
         sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(2)]
@@ -250,6 +245,7 @@ async def test_a_send_that_is_stuck_when_this_side_closes_says_so(flavour: Flavo
             assert caught.value.close_info == ws.close_info
 
 
+@promise
 async def test_senders_that_wait_for_their_turn_are_told_of_the_end(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
@@ -263,6 +259,7 @@ async def test_senders_that_wait_for_their_turn_are_told_of_the_end(flavour: Fla
                 await other.result()
 
 
+@promise
 async def test_senders_that_wait_for_their_turn_are_told_of_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
     """Nobody receives: the one whose turn it is meets the broken connection."""
     async with connected(flavour, peer) as ws:
@@ -283,13 +280,14 @@ async def test_senders_that_wait_for_their_turn_are_told_of_a_lost_connection(fl
                 await other.result()
 
 
+@promise
 async def test_what_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         for frame, why in (
             (Ping(bytes(126)), "at most 125 bytes"),
             (Text("\ud800"), "UTF-8"),
-            (Text(b"bytes"), "is a str"),  # type: ignore[arg-type]
-            (Binary("text"), "is bytes"),  # type: ignore[arg-type]
+            (Text(b"bytes"), "is a str"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            (Binary("text"), "is bytes"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         ):
             with pytest.raises(InvalidFrame, match=why):
                 await ws.send(frame)

@@ -25,8 +25,8 @@ import trustme
 from polysocket import Request, basic_request
 from polysocket.opening import ConnectOptions
 from polysocket.testing import EchoServer
-from tests.contract import wire
-from tests.contract.wire import Wire
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.wire import Wire
 
 T = TypeVar("T")
 
@@ -234,6 +234,11 @@ def upgrading(*fields: str, behind: bytes = b"") -> Answer:
         return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + behind
 
     return answer
+
+
+def saying(data: bytes) -> Answer:
+    """Answer with these bytes, whatever they are."""
+    return lambda _: data
 
 
 def answering(status: str, *fields: str, body: bytes = b"") -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,11 +18,11 @@ from polysocket import (
     UpgradeRejected,
     basic_request,
 )
-from tests.contract import wire
-from tests.contract.flavours import INTERRUPTED, Flavour, connect, connected
-from tests.contract.places import (
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connect, connected, promise
+from polysocket.testing.contract.places import (
     DEFLATE,
-    TRANSPORTS,
     Answer,
     Echo,
     Listener,
@@ -31,26 +30,18 @@ from tests.contract.places import (
     Place,
     answering,
     client_context,
+    saying,
     upgrading,
 )
 
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
-tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
-
 SHORT = 0.1  # an open_timeout that passes
-
-
-@pytest.fixture
-def silent(place: Place) -> Iterator[Listener]:
-    listener = Listener(place)
-    yield listener
-    listener.hang_up()
 
 
 # Open
 
 
 @every_transport
+@promise
 async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Place) -> None:
     answer = upgrading("Sec-WebSocket-Protocol: two", "Set-Cookie: a=1", "Set-Cookie: b=2", "X-Server: test")
     with Peer(place, answer) as peer:
@@ -73,6 +64,7 @@ async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Pla
 
 @every_transport
 @pytest.mark.parametrize("compression", [None, Deflate(), Deflate(server_no_context_takeover=True)])
+@promise
 async def test_compression_is_what_both_want(flavour: Flavour, echo: Echo, compression: Deflate | None) -> None:
     async with connected(flavour, echo, compression=compression) as ws:
         assert bool(ws.response.extensions) == (compression is not None)
@@ -81,11 +73,13 @@ async def test_compression_is_what_both_want(flavour: Flavour, echo: Echo, compr
             assert await ws.receive_text() == "a" * 1000
 
 
+@promise
 async def test_no_compression_is_offered_where_none_is_wanted(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer, compression=None):
         assert b"permessage-deflate" not in peer.requests[0]
 
 
+@promise
 async def test_a_close_behind_the_handshake_in_the_same_piece(flavour: Flavour, place: Place) -> None:
     with Peer(place, upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1013, "later"))) as peer:
         async with connected(flavour, peer) as ws:
@@ -99,6 +93,7 @@ async def test_a_close_behind_the_handshake_in_the_same_piece(flavour: Flavour, 
 
 @tcp_and_tls
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@promise
 async def test_redirects_are_followed(flavour: Flavour, place: Place, status: str) -> None:
     with Peer(place, answering(status, "Location: /there?x=1"), upgrading()) as peer:
         request = basic_request.get(peer.url).basic_auth("user", "secret")
@@ -114,6 +109,7 @@ async def test_redirects_are_followed(flavour: Flavour, place: Place, status: st
 
 
 @tcp_and_tls
+@promise
 async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, place: Place) -> None:
     with (
         Peer(place) as there,
@@ -128,6 +124,7 @@ async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, 
         await ws.close()
 
 
+@promise
 async def test_redirects_end(flavour: Flavour, place: Place) -> None:
     circle = [answering("302 Found", "Location: /again")] * 4
     with Peer(place, *circle) as peer:
@@ -138,12 +135,17 @@ async def test_redirects_end(flavour: Flavour, place: Place) -> None:
 
 
 @pytest.mark.parametrize("transport", ["unix", "sock"], indirect=True)
+@promise
 async def test_a_fixed_way_follows_no_redirect(flavour: Flavour, place: Place) -> None:
     with Peer(place, answering("302 Found", "Location: /there")) as peer, pytest.raises(RedirectRefused):
         await connect(flavour, peer)
 
 
 # Refused
+
+
+def _for_another_key(request: bytes) -> bytes:
+    return upgrading()(request.replace(b"=\r\n", b"A\r\n"))
 
 
 @every_transport
@@ -153,14 +155,15 @@ async def test_a_fixed_way_follows_no_redirect(flavour: Flavour, place: Place) -
         (answering("404 Not Found", body=b"a page"), UpgradeRejected),
         (answering("401 Unauthorized", 'WWW-Authenticate: Basic realm="x"'), UpgradeRejected),
         (answering("200 OK", body=b"a page"), UpgradeRejected),
-        (lambda _: b"SSH-2.0-OpenSSH_9.2\r\n", InvalidUpgrade),
-        (lambda _: b"", InvalidUpgrade),
-        (lambda request: upgrading()(request.replace(b"=\r\n", b"A\r\n")), InvalidUpgrade),
+        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), InvalidUpgrade),
+        (saying(b""), InvalidUpgrade),
+        (_for_another_key, InvalidUpgrade),
         (upgrading("Sec-WebSocket-Protocol: unasked"), InvalidUpgrade),
         (upgrading(DEFLATE, "Sec-WebSocket-Extensions: unasked"), InvalidUpgrade),
     ],
     ids=["404", "401", "200", "no HTTP", "nothing", "accept", "subprotocol", "extension"],
 )
+@promise
 async def test_a_refused_upgrade_leaves_nothing(
     flavour: Flavour, place: Place, answer: Answer, error: type[OpeningFailed]
 ) -> None:
@@ -175,6 +178,7 @@ async def test_a_refused_upgrade_leaves_nothing(
             assert caught.value.response.body in (b"a page", b"")
 
 
+@promise
 async def test_a_refused_port(flavour: Flavour, place: Place) -> None:
     listener = Listener(place)
     listener.hang_up()
@@ -182,29 +186,34 @@ async def test_a_refused_port(flavour: Flavour, place: Place) -> None:
         await flavour.open(listener.url)
 
 
+@promise
 async def test_an_unknown_host(flavour: Flavour) -> None:
     with pytest.raises(ConnectFailed, match=r"could not connect to host\.invalid port 80"):
         await flavour.open("ws://host.invalid/")
 
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@promise
 async def test_a_unix_socket_that_is_not_there(flavour: Flavour, place: Place) -> None:
     with pytest.raises(ConnectFailed, match="could not connect to the Unix socket"):
         await flavour.open("ws://localhost/", unix_path=place.new_path())
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
+@promise
 async def test_a_certificate_for_another_name(flavour: Flavour, silent: Listener, place: Place) -> None:
     with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url.replace("localhost", "127.0.0.1"), ssl=client_context())
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
+@promise
 async def test_a_certificate_that_is_not_trusted(flavour: Flavour, place: Place) -> None:
     with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url)
 
 
+@promise
 async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, silent: Listener) -> None:
     breaking_in = flavour.spawn(flavour.call, silent.break_in, b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ConnectFailed, match="no TLS with localhost"):
@@ -212,6 +221,7 @@ async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, silent: Li
     await breaking_in.result()
 
 
+@promise
 async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
     left, right = socket.socketpair()
     with left, right, pytest.raises(InvalidRequest, match="exclude each other"):
@@ -224,6 +234,7 @@ async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
 
 
 @every_transport
+@promise
 async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, silent: Listener) -> None:
     """Over TLS, it is the TLS handshake that stalls."""
     with pytest.raises(OpenTimeout, match=r"not open within 0\.1 seconds") as caught:
@@ -232,11 +243,13 @@ async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, 
 
 
 @every_transport
+@promise
 async def test_an_answer_that_stalls_is_given_up_after_open_timeout(flavour: Flavour, place: Place) -> None:
     with Peer(place, lambda request: upgrading()(request)[:-1]) as peer, pytest.raises(OpenTimeout):
         await connect(flavour, peer, open_timeout=SHORT)
 
 
+@promise
 async def test_a_rejection_whose_body_stalls_is_told_after_open_timeout(flavour: Flavour, place: Place) -> None:
     stalled = answering("503 Service Unavailable", body=b"because of")
     with Peer(place, lambda request: stalled(request)[:-3]) as peer, pytest.raises(UpgradeRejected) as caught:
@@ -244,6 +257,7 @@ async def test_a_rejection_whose_body_stalls_is_told_after_open_timeout(flavour:
     assert caught.value.response.body == b"because"
 
 
+@promise
 async def test_redirects_share_one_open_timeout(flavour: Flavour, place: Place) -> None:
     with Peer(place, answering("302 Found", "Location: /there"), lambda _: b"HTTP/1.1 101") as peer:
         with pytest.raises(OpenTimeout, match="/there was not open"):
@@ -253,6 +267,7 @@ async def test_redirects_share_one_open_timeout(flavour: Flavour, place: Place) 
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
 @pytest.mark.timeout(10)
+@promise
 async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, place: Place) -> None:
     listener = Listener(place, backlog=0)
     waiting: list[socket.socket] = []
@@ -276,11 +291,13 @@ async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, p
 
 @every_transport
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 30])
+@promise
 async def test_opening_may_be_cancelled_at_any_time(flavour: Flavour, silent: Listener, turns: int) -> None:
     assert await flavour.interrupt(lambda: connect(flavour, silent), turns) is INTERRUPTED
 
 
 @every_transport
+@promise
 async def test_opening_may_be_cancelled_at_any_time_while_a_server_answers(flavour: Flavour, place: Place) -> None:
     opened = 0
     with Echo(place) as echo:

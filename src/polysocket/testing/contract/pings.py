@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
-from tests.contract import wire
-from tests.contract.flavours import INTERRUPTED, Flavour, connected
-from tests.contract.places import DEFLATE, TRANSPORTS, Echo, Peer, Place, upgrading
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
-tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, connected, promise
+from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
+from polysocket.testing.contract.wire import Wire
 
 but_sock = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
@@ -34,12 +32,14 @@ def pong(payload: bytes) -> bytes:
 
 
 @every_transport
+@promise
 async def test_ping_gives_the_seconds_of_the_round_trip(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for payload in (None, b"", b"x" * 125):
             assert 0 < await ws.ping(payload, timeout=5) < 5
 
 
+@promise
 async def test_frames_that_come_before_the_pong_are_kept(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"mine")
@@ -58,6 +58,7 @@ async def test_frames_that_come_before_the_pong_are_kept(flavour: Flavour, peer:
 
 @tcp_and_tls
 @pytest.mark.parametrize("first", ["ping", "receive"])
+@promise
 async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: str) -> None:
     async with connected(flavour, peer) as ws:
         for _ in range(5):
@@ -78,6 +79,7 @@ async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: 
 
 
 @pytest.mark.parametrize("first", ["ping", "receive"])
+@promise
 async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
     flavour: Flavour, peer: Peer, first: str
 ) -> None:
@@ -102,10 +104,11 @@ async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
             assert await pinging.result() > 0
 
 
+@promise
 async def test_one_pong_answers_the_pings_before_it(flavour: Flavour, peer: Peer) -> None:
     """RFC 6455 §5.5.3: of several Pings, the other side may answer only the latest."""
     async with connected(flavour, peer) as ws:
-        pings = []
+        pings: list[Task[float]] = []
         for payload in (b"1", b"2", b"3"):
             pings.append(flavour.spawn(ws.ping, payload))
             assert await flavour.call(peer.frame) == Wire(wire.PING, payload)
@@ -116,6 +119,7 @@ async def test_one_pong_answers_the_pings_before_it(flavour: Flavour, peer: Peer
         assert await pings[2].result() > 0
 
 
+@promise
 async def test_ping_times_out_where_the_peer_is_silent_and_the_late_pong_is_a_frame(
     flavour: Flavour, peer: Peer
 ) -> None:
@@ -127,6 +131,7 @@ async def test_ping_times_out_where_the_peer_is_silent_and_the_late_pong_is_a_fr
         assert [await ws.receive(), await ws.receive()] == [Pong(b"x"), Text("a")]
 
 
+@promise
 async def test_a_ping_is_not_answered_by_an_earlier_pong(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(pong(b"x"))
@@ -139,6 +144,7 @@ async def test_a_ping_is_not_answered_by_an_earlier_pong(flavour: Flavour, peer:
 
 
 @pytest.mark.parametrize("end", ["close", "loss"])
+@promise
 async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer, end: str) -> None:
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
@@ -155,6 +161,7 @@ async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer
 
 
 @pytest.mark.timeout(20)
+@promise
 async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour: Flavour, peer: Peer) -> None:
     """More came in one piece than is kept decoded: whoever pings must leave it to the one who receives."""
     big = wire.encode(wire.BINARY, bytes(MIB))
@@ -176,6 +183,7 @@ async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("size", [MIB, 3 * MIB])
+@promise
 async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, peer: Peer, size: int) -> None:
     async with connected(flavour, peer, max_message_size=None) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
@@ -190,6 +198,7 @@ async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, 
         assert [await ws.receive() for _ in range(3)] == [Text("a"), Ping(b""), Pong(b"y")]
 
 
+@promise
 async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) -> None:
     """A few bytes that inflate to many: what nobody takes is bounded in its inflated size, too."""
     with Peer(place, upgrading(DEFLATE)) as peer:
@@ -207,6 +216,7 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
             assert await pinging.result() > 0
 
 
+@promise
 async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, peer: Peer) -> None:
     """Two bytes on the wire, but an object here: what is bounded is memory."""
     count = 60_000
@@ -228,6 +238,7 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
         assert await pinging.result() > 0
 
 
+@promise
 async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: Peer) -> None:
     """As many a keepalive as one likes, while another receives from a silent peer."""
     async with connected(flavour, peer) as ws:
@@ -247,6 +258,7 @@ async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: 
 @pytest.mark.parametrize(
     "way", ["receive", "receive_data_frame", "receive_text_frame", "receive_text", "receive_message", "iteration"]
 )
+@promise
 async def test_pings_are_answered_while_receiving(flavour: Flavour, peer: Peer, way: str) -> None:
     async with connected(flavour, peer) as ws:
         messages = aiter(ws)
@@ -271,6 +283,7 @@ async def test_pings_are_answered_while_receiving(flavour: Flavour, peer: Peer, 
 
 
 @pytest.mark.parametrize("way", ["receive", "receive_data_frame", "receive_text", "receive_message"])
+@promise
 async def test_pings_are_not_answered_where_that_is_not_wanted(flavour: Flavour, peer: Peer, way: str) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(ping(b"1") * 3 + text("a"))
@@ -284,6 +297,7 @@ async def test_pings_are_not_answered_where_that_is_not_wanted(flavour: Flavour,
 
 
 @but_sock
+@promise
 async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flavour: Flavour, place: Place) -> None:
     """The peer reads nothing; then it reads all: the latest Ping must be answered, and only whole Pongs were sent."""
     count = 6_000
@@ -307,6 +321,7 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
 
 
 @but_sock
+@promise
 async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flavour: Flavour, place: Place) -> None:
     message = bytes(20_000)
     count = 150
@@ -324,7 +339,7 @@ async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flav
             await ws.send(Ping(str(number).encode()))
 
     def read_all(peer: Peer) -> dict[int, int]:
-        seen = dict.fromkeys((wire.BINARY, wire.PING, wire.PONG), 0)
+        seen: dict[int, int] = dict.fromkeys((wire.BINARY, wire.PING, wire.PONG), 0)
         last = b""
         while seen[wire.BINARY] < count or seen[wire.PING] < 20 or last != str(count - 1).encode():
             frame = peer.frame()

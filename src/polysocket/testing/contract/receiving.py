@@ -22,13 +22,11 @@ from polysocket import (
     UnexpectedFrame,
     WebSocket,
 )
-from tests.contract import wire
-from tests.contract.flavours import INTERRUPTED, Flavour, connected
-from tests.contract.places import DEFLATE, TRANSPORTS, Echo, Peer, Place, upgrading
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
-tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
+from polysocket.testing.contract.places import Echo, Peer, Place, upgrading
+from polysocket.testing.contract.wire import Wire
 
 
 class Stream(NamedTuple):
@@ -46,7 +44,7 @@ class Stream(NamedTuple):
             if isinstance(frame, Text | Binary):
                 parts.append(frame.payload)
                 if frame.final:
-                    messages.append(type(frame.payload)().join(parts))  # type: ignore[arg-type]
+                    messages.append(type(frame.payload)().join(parts))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
                     parts = []
         return messages
 
@@ -97,24 +95,12 @@ def pieces(peer: Peer, sent: list[bytes], size: int) -> Iterator[bytes]:
         yield raw[start : start + size]
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "compressed"])
-def compressed(request: pytest.FixtureRequest) -> bool:
-    answer: bool = request.param
-    return answer
-
-
-@pytest.fixture
-def deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
-    """A peer that agrees on compression where the test is of it."""
-    with Peer(place, upgrading(*[DEFLATE] * compressed)) as peer:
-        yield peer
-
-
 # Cancelled, or timed out, at every point
 
 
 @every_transport
 @pytest.mark.parametrize("size", [1, 2, 5, 61])
+@promise
 async def test_receive_may_be_cancelled_without_losing_a_frame(
     flavour: Flavour, deflating_peer: Peer, compressed: bool, size: int
 ) -> None:
@@ -135,6 +121,7 @@ async def test_receive_may_be_cancelled_without_losing_a_frame(
 
 
 @tcp_and_tls
+@promise
 async def test_receive_may_time_out_without_losing_a_frame(
     flavour: Flavour, deflating_peer: Peer, compressed: bool
 ) -> None:
@@ -156,6 +143,7 @@ async def test_receive_may_time_out_without_losing_a_frame(
 
 @tcp_and_tls
 @pytest.mark.parametrize("way", ["receive_message", "iteration"])
+@promise
 async def test_a_message_may_be_cancelled_without_losing_a_fragment(
     flavour: Flavour, deflating_peer: Peer, compressed: bool, way: str
 ) -> None:
@@ -186,6 +174,7 @@ async def is_all(ws: WebSocket[Async], peer: Peer) -> None:
     assert await ws.receive() == Close(1000, "x")
 
 
+@promise
 async def test_receive_text_cancelled_in_mid_message_leaves_the_fragments(flavour: Flavour, peer: Peer) -> None:
     one, two, three = wire.fragments(wire.TEXT, b"one ", b"two ", b"three")
     async with connected(flavour, peer) as ws:
@@ -202,6 +191,7 @@ async def test_receive_text_cancelled_in_mid_message_leaves_the_fragments(flavou
         assert await ws.receive_text() == "one two three"
 
 
+@promise
 async def test_receive_text_timed_out_in_mid_message_leaves_the_fragments(flavour: Flavour, peer: Peer) -> None:
     one, two = wire.fragments(wire.TEXT, b"one ", b"two")
     async with connected(flavour, peer) as ws:
@@ -219,6 +209,7 @@ async def test_receive_text_timed_out_in_mid_message_leaves_the_fragments(flavou
         assert await ws.receive_text_frame() == Text("two")
 
 
+@promise
 async def test_a_timeout_of_zero_polls(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         with pytest.raises(ReceiveTimeout):
@@ -235,6 +226,7 @@ async def test_a_timeout_of_zero_polls(flavour: Flavour, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 1e10, math.inf])
+@promise
 async def test_a_timeout_may_be_as_long_as_one_likes(flavour: Flavour, peer: Peer, timeout: float | None) -> None:
     async with connected(flavour, peer, open_timeout=timeout, close_timeout=timeout) as ws:
         receiving = flavour.spawn(lambda: ws.receive(timeout=timeout))
@@ -252,6 +244,7 @@ async def test_a_timeout_may_be_as_long_as_one_likes(flavour: Flavour, peer: Pee
 
 @tcp_and_tls
 @pytest.mark.parametrize("kind", ["receive", "receive_text", "receive_message", "iteration"])
+@promise
 async def test_a_second_receive_is_refused_at_once_and_the_first_goes_on(
     flavour: Flavour, peer: Peer, kind: str
 ) -> None:
@@ -275,6 +268,7 @@ async def test_a_second_receive_is_refused_at_once_and_the_first_goes_on(
             assert results == [Text("for one") if kind == "receive" else "for one"]
 
 
+@promise
 async def test_a_refused_receive_takes_nothing(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         first = flavour.spawn(ws.receive)
@@ -290,6 +284,7 @@ async def test_a_refused_receive_takes_nothing(flavour: Flavour, peer: Peer) -> 
 # What each of them takes
 
 
+@promise
 async def test_each_kind_of_receive_takes_what_its_name_says(flavour: Flavour, peer: Peer) -> None:
     text = wire.encode(wire.TEXT, "t")
     binary = wire.encode(wire.BINARY, b"b")
@@ -307,6 +302,7 @@ async def test_each_kind_of_receive_takes_what_its_name_says(flavour: Flavour, p
         assert await anext(aiter(ws)) == "t"
 
 
+@promise
 async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.BINARY, b"b") + b"".join(wire.fragments(wire.TEXT, b"te", b"xt")))
@@ -324,6 +320,7 @@ async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: 
 
 
 @every_transport
+@promise
 async def test_an_echo_of_every_kind_comes_back(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for text in ("", "Hello! ¡Hola! 你好!", "x" * 126, "ü" * 40_000):
@@ -334,6 +331,7 @@ async def test_an_echo_of_every_kind_comes_back(flavour: Flavour, echo: Echo) ->
             assert await ws.receive_binary() == data
 
 
+@promise
 async def test_frames_behind_the_handshake_in_the_same_piece_are_received(flavour: Flavour, place: Place) -> None:
     sent, expected = stream()
     with Peer(place, upgrading(behind=b"".join(sent))) as peer:

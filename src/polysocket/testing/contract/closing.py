@@ -24,13 +24,11 @@ from polysocket import (
     WebSocket,
     WebSocketClosed,
 )
-from tests.contract import wire
-from tests.contract.flavours import INTERRUPTED, Flavour, connect, connected
-from tests.contract.places import DEFLATE, TRANSPORTS, Echo, Peer, Place, upgrading
-from tests.contract.wire import Wire
-
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
-tcp_and_tls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connect, connected, promise
+from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
+from polysocket.testing.contract.wire import Wire
 
 
 def text(payload: str) -> bytes:
@@ -58,6 +56,7 @@ async def the_end(ws: WebSocket[Async]) -> WebSocketClosed:
 
 
 @every_transport
+@promise
 async def test_close_tells_code_and_reason_and_waits_for_the_answer(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = flavour.spawn(ws.close, 4001, "¡adiós!")
@@ -71,6 +70,7 @@ async def test_close_tells_code_and_reason_and_waits_for_the_answer(flavour: Fla
 
 
 @every_transport
+@promise
 async def test_close_twice(flavour: Flavour, echo: Echo) -> None:
     ws = await connect(flavour, echo)
     await ws.close()
@@ -83,6 +83,7 @@ async def test_close_twice(flavour: Flavour, echo: Echo) -> None:
 
 
 @tcp_and_tls
+@promise
 async def test_close_from_many_at_the_same_time(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = [flavour.spawn(ws.close) for _ in range(4)]
@@ -95,6 +96,7 @@ async def test_close_from_many_at_the_same_time(flavour: Flavour, peer: Peer) ->
 
 @every_transport
 @pytest.mark.parametrize("others", [0, 2])
+@promise
 async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_is_silent(
     flavour: Flavour, peer: Peer, others: int
 ) -> None:
@@ -111,6 +113,7 @@ async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_is_
 
 
 @tcp_and_tls
+@promise
 async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_reads_nothing(
     flavour: Flavour, place: Place
 ) -> None:
@@ -123,6 +126,7 @@ async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_rea
 
 
 @tcp_and_tls
+@promise
 async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_goes_on_sending(
     flavour: Flavour, peer: Peer
 ) -> None:
@@ -143,6 +147,7 @@ async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_goe
 
 
 @tcp_and_tls
+@promise
 async def test_close_may_be_cancelled_and_the_connection_is_ended(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     assert await flavour.interrupt(ws.close) is INTERRUPTED
@@ -152,6 +157,7 @@ async def test_close_may_be_cancelled_and_the_connection_is_ended(flavour: Flavo
     await ws.close()
 
 
+@promise
 async def test_one_close_cancelled_ends_the_other_too(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = flavour.spawn(ws.close)
@@ -163,6 +169,7 @@ async def test_one_close_cancelled_ends_the_other_too(flavour: Flavour, peer: Pe
 
 @tcp_and_tls
 @pytest.mark.parametrize("way", ["receive", "receive_text", "iteration"])
+@promise
 async def test_close_while_another_receives(flavour: Flavour, peer: Peer, way: str) -> None:
     ws = await connect(flavour, peer)
     messages = aiter(ws)
@@ -189,6 +196,7 @@ async def test_close_while_another_receives(flavour: Flavour, peer: Peer, way: s
 
 
 @tcp_and_tls
+@promise
 async def test_close_while_another_receives_from_a_silent_peer(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer, close_timeout=0.05)
 
@@ -206,6 +214,7 @@ async def test_close_while_another_receives_from_a_silent_peer(flavour: Flavour,
     assert error.close_info.cause is CloseCause.TIMEOUT
 
 
+@promise
 async def test_frames_received_before_close_can_still_be_received(flavour: Flavour, peer: Peer) -> None:
     one, two = wire.fragments(wire.TEXT, b"one ", b"two")
     ws = await connect(flavour, peer)
@@ -220,6 +229,7 @@ async def test_frames_received_before_close_can_still_be_received(flavour: Flavo
     await the_end(ws)
 
 
+@promise
 async def test_one_who_receives_while_another_closes_gets_what_still_comes(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
 
@@ -239,6 +249,7 @@ async def test_one_who_receives_while_another_closes_gets_what_still_comes(flavo
     assert await receiving.result() == [Text("one"), Text("two"), Close(1000)]
 
 
+@promise
 async def test_after_sending_a_close_the_rest_can_be_received(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Close(4000, "mine"))
@@ -253,6 +264,7 @@ async def test_after_sending_a_close_the_rest_can_be_received(flavour: Flavour, 
         assert (error.close_info.began, error.close_info.sent) == (Side.LOCAL, Close(4000, "mine"))
 
 
+@promise
 async def test_a_close_that_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         for code, reason in ((999, ""), (1006, ""), (1015, ""), (2000, ""), (5000, ""), (1000, "x" * 124), (1005, "x")):
@@ -277,6 +289,7 @@ async def test_a_close_that_may_not_be_sent_is_refused_and_changes_nothing(flavo
         (wire.close(None), Close(1005), b""),
     ],
 )
+@promise
 async def test_the_other_side_closes(flavour: Flavour, peer: Peer, sent: bytes, received: Close, answer: bytes) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(text("a") + sent)
@@ -293,6 +306,7 @@ async def test_the_other_side_closes(flavour: Flavour, peer: Peer, sent: bytes, 
 @pytest.mark.parametrize(
     ("code", "is_normal"), [(1000, True), (1001, True), (None, True), (1002, False), (1011, False), (4000, False)]
 )
+@promise
 async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
     flavour: Flavour, peer: Peer, code: int | None, is_normal: bool
 ) -> None:
@@ -314,6 +328,7 @@ async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
         assert received == ["a", b"b"]
 
 
+@promise
 async def test_both_sides_close_at_the_same_time(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     peer.send(text("crossing") + wire.close(1001))
@@ -343,6 +358,7 @@ async def test_both_sides_close_at_the_same_time(flavour: Flavour, peer: Peer) -
     ],
     ids=["nothing", "whole", "header", "header whole", "payload", "long payload", "fragment", "Close"],
 )
+@promise
 async def test_a_connection_lost_anywhere_gives_what_came_before(
     flavour: Flavour, peer: Peer, torn: bytes, before: list[object]
 ) -> None:
@@ -358,6 +374,7 @@ async def test_a_connection_lost_anywhere_gives_what_came_before(
 
 
 @every_transport
+@promise
 async def test_a_reset_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(text("a"))
@@ -369,6 +386,7 @@ async def test_a_reset_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
 
 
 @tcp_and_tls
+@promise
 async def test_whoever_receives_is_told_of_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
     async def receive(ws: WebSocket[Async]) -> type[Exception]:
         with pytest.raises(ConnectionLost) as caught:
@@ -382,6 +400,7 @@ async def test_whoever_receives_is_told_of_a_lost_connection(flavour: Flavour, p
         assert await receiving.result() is ConnectionLost
 
 
+@promise
 async def test_iteration_raises_at_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(text("a"))
@@ -392,6 +411,7 @@ async def test_iteration_raises_at_a_lost_connection(flavour: Flavour, peer: Pee
             await anext(messages)
 
 
+@promise
 async def test_a_tls_close_notify_without_a_close_is_a_lost_connection(flavour: Flavour, place: Place) -> None:
     secure = Place("tls", place.folder)
     with Peer(secure) as peer:
@@ -402,6 +422,7 @@ async def test_a_tls_close_notify_without_a_close_is_a_lost_connection(flavour: 
             assert isinstance(await the_end(ws), ConnectionLost)
 
 
+@promise
 async def test_a_broken_tls_record_loses_the_connection_behind_what_was_good(flavour: Flavour, place: Place) -> None:
     secure = Place("tls", place.folder)
     with Peer(secure) as peer:
@@ -448,6 +469,7 @@ async def test_a_broken_tls_record_loses_the_connection_behind_what_was_good(fla
         "UTF-8 of a reason",
     ],
 )
+@promise
 async def test_a_protocol_error_fails_the_websocket_behind_what_was_good(
     flavour: Flavour, peer: Peer, broken: bytes, code: int
 ) -> None:
@@ -468,6 +490,7 @@ async def test_a_protocol_error_fails_the_websocket_behind_what_was_good(
 
 @pytest.mark.parametrize("way", ["whole", "fragments", "compressed", "compressed fragments"])
 @pytest.mark.parametrize("kind", [wire.TEXT, wire.BINARY])
+@promise
 async def test_a_message_over_the_limit_is_too_big(flavour: Flavour, place: Place, way: str, kind: int) -> None:
     compressed = "compressed" in way
     size = 1000
@@ -489,6 +512,7 @@ async def test_a_message_over_the_limit_is_too_big(flavour: Flavour, place: Plac
             assert caught.value.close_info.sent.code == 1009
 
 
+@promise
 async def test_messages_have_no_bound_where_none_is_wanted(flavour: Flavour, echo: Echo, place: Place) -> None:
     size = 5 * 1024 * 1024
     with Peer(place) as peer:
@@ -503,6 +527,7 @@ async def test_messages_have_no_bound_where_none_is_wanted(flavour: Flavour, ech
 
 @tcp_and_tls
 @pytest.mark.parametrize(("error", "code"), [(None, 1000), (KeyError, 1011)])
+@promise
 async def test_leaving_a_block_closes(flavour: Flavour, peer: Peer, error: type[Exception] | None, code: int) -> None:
     async def block() -> None:
         async with await connect(flavour, peer):
@@ -519,6 +544,7 @@ async def test_leaving_a_block_closes(flavour: Flavour, peer: Peer, error: type[
 
 
 @every_transport
+@promise
 async def test_leaving_a_block_by_a_cancellation_does_not_wait(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer, close_timeout=None)
 
@@ -537,6 +563,7 @@ class Stop(BaseException):
 
 
 @every_transport
+@promise
 async def test_leaving_a_block_by_what_is_no_exception_does_not_wait(flavour: Flavour, peer: Peer) -> None:
     async def block() -> None:
         async with ws:
@@ -552,6 +579,7 @@ async def test_leaving_a_block_by_what_is_no_exception_does_not_wait(flavour: Fl
 
 @tcp_and_tls
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
+@promise
 async def test_leaving_a_block_by_a_cancellation_in_the_middle_of_a_frame(
     flavour: Flavour, place: Place, turns: int
 ) -> None:
@@ -569,6 +597,7 @@ async def test_leaving_a_block_by_a_cancellation_in_the_middle_of_a_frame(
 
 
 @pytest.mark.parametrize("what", ["receive", "ping", "a turn to send", "all of them"])
+@promise
 async def test_leaving_a_block_by_a_cancellation_tells_whoever_still_waits(
     flavour: Flavour, peer: Peer, what: str
 ) -> None:
@@ -593,6 +622,7 @@ async def test_leaving_a_block_by_a_cancellation_tells_whoever_still_waits(
         assert await task.result() == ws.close_info
 
 
+@promise
 async def test_leaving_a_block_tells_a_ping_that_waits_behind_what_nobody_takes(flavour: Flavour, peer: Peer) -> None:
     async def ping() -> bool:
         with pytest.raises(WebSocketClosed):

@@ -1,0 +1,100 @@
+"""The fixtures of the promises; ``flavour`` is the author's."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from polysocket.testing.contract import leaks
+from polysocket.testing.contract.places import DEFLATE, TRANSPORTS, Echo, Listener, Peer, Place, upgrading
+
+__all__ = [
+    "compressed",
+    "deflating_peer",
+    "echo",
+    "every_transport",
+    "nothing_left_behind",
+    "peer",
+    "place",
+    "silent",
+    "slow_deflating_peer",
+    "slow_peer",
+    "tcp_and_tls",
+    "transport",
+]
+
+every_transport: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
+tcp_and_tls: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Hold the promise that nothing leaks, whatever a test is about: no socket, no ResourceWarning."""
+    with leaks.nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def transport(request: pytest.FixtureRequest) -> str:
+    """How client and server are connected; TCP unless a test is for more."""
+    name: str = getattr(request, "param", "tcp")
+    return name
+
+
+@pytest.fixture
+def place(nothing_left_behind: None, transport: str, tmp_path: pathlib.Path) -> Place:
+    """Where servers are."""
+    return Place(transport, tmp_path)
+
+
+@pytest.fixture
+def peer(place: Place) -> Iterator[Peer]:
+    """A peer that upgrades, without compression."""
+    with Peer(place) as peer:
+        yield peer
+
+
+@pytest.fixture
+def slow_peer(place: Place) -> Iterator[Peer]:
+    """A peer with a small buffer, without compression."""
+    with Peer(place, receive_buffer=4096) as peer:
+        yield peer
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "compressed"])
+def compressed(request: pytest.FixtureRequest) -> bool:
+    """Whether the peer agrees on compression."""
+    answer: bool = request.param
+    return answer
+
+
+@pytest.fixture
+def deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
+    """A peer that agrees on compression where the test is of it."""
+    with Peer(place, upgrading(*[DEFLATE] * compressed)) as peer:
+        yield peer
+
+
+@pytest.fixture
+def slow_deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
+    """The same with a small buffer."""
+    with Peer(place, upgrading(*[DEFLATE] * compressed), receive_buffer=4096) as peer:
+        yield peer
+
+
+@pytest.fixture
+def silent(place: Place) -> Iterator[Listener]:
+    """A server that takes connections and says nothing."""
+    listener = Listener(place)
+    yield listener
+    listener.hang_up()
+
+
+@pytest.fixture
+def echo(place: Place) -> Iterator[Echo]:
+    """The embedded echo server."""
+    with Echo(place) as echo:
+        yield echo

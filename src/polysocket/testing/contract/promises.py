@@ -1,0 +1,13 @@
+"""All promises with their fixtures, to be taken by ``import *`` into a test module that has a fixture ``flavour``."""
+
+from polysocket.testing.contract import closing, fixtures, opening, pings, programs, receiving, sending
+
+_tests = {
+    name: test
+    for module in (opening, receiving, sending, pings, closing, programs)
+    for name, test in vars(module).items()
+    if name.startswith("test_")
+}
+globals().update(_tests, **{name: getattr(fixtures, name) for name in fixtures.__all__})
+
+__all__ = [*_tests, *fixtures.__all__]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - names all the same
