@@ -28,7 +28,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|logging|os|socket|ssl|types|typing)\..*"),
     (r"py:.*", r"(anyio|hypothesis|opentelemetry|prometheus_client|trio)\..*"),
     (r"py:.*", r"TracerProvider"),
-    (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S)"),
+    (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S|T_co)"),
 ]
 
 autodoc_default_options = {"members": True}
@@ -36,7 +36,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 # Those who build the pages need not have these.
-autodoc_mock_imports = ["hypothesis", "opentelemetry", "prometheus_client", "pytest"]
+autodoc_mock_imports = ["hypothesis", "opentelemetry", "prometheus_client", "pytest", "trustme"]
 python_maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 

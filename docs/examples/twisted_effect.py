@@ -11,15 +11,16 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from twisted.internet import endpoints as twisted_endpoints
 from twisted.internet import reactor as twisted_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
@@ -53,13 +54,14 @@ class TwistedBackend(Backend[Twisted]):
         super().__init__(SocketOpener(TwistedEffect(), Route(ssl), request))
 
 
-class Task:
-    """A program that runs, by the Deferred of its result."""
+class Call:
+    """A call that goes on, by the Deferred of its result."""
 
     deferred: Deferred[Any]
 
 
-_task: ContextVar[Task] = ContextVar("_task")
+_call: ContextVar[Call] = ContextVar("_call")
+_task: ContextVar[object] = ContextVar("_task")  # the outermost call, whose program makes the others
 
 
 class TwistedEffect:
@@ -68,13 +70,15 @@ class TwistedEffect:
     is_async = True  # A Deferred can be awaited: by programs, listeners, pipes and "async with".
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Deferred[T]]:
-        def call(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-            context, task = copy_context(), Task()
-            context.run(_task.set, task)
-            task.deferred = context.run(Deferred.fromCoroutine, program(*args, **kwargs))
-            return task.deferred
+        def begin(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+            context, call = copy_context(), Call()
+            context.run(_call.set, call)
+            if _task not in context:
+                context.run(_task.set, call)
+            call.deferred = context.run(Deferred.fromCoroutine, program(*args, **kwargs))
+            return call.deferred
 
-        return call
+        return begin
 
     async def unlift(self, value: Deferred[T], /) -> T:
         return await value
@@ -84,17 +88,17 @@ class TwistedEffect:
 
     @contextlib.asynccontextmanager
     async def time_limit(self, seconds: float | None, /) -> AsyncGenerator[None]:
-        task, has_passed = _task.get(), False
+        call, has_passed = _call.get(), False
 
         def interrupt() -> None:
             nonlocal has_passed
             has_passed = True
-            task.deferred.cancel()  # what it waits for, wherever that is
+            call.deferred.cancel()  # what it waits for, wherever that is
 
         timer = None if seconds is None else reactor.callLater(seconds, interrupt)
         try:
             yield
-        except Exception as error:  # Each Deferred has an error of its own for being cancelled.
+        except CancelledError as error:
             if has_passed:
                 raise TimeoutError(f"{seconds} seconds have passed") from error
             raise
@@ -105,12 +109,15 @@ class TwistedEffect:
     def current_task(self) -> object:
         return _task.get()
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        return isinstance(error, CancelledError) or not isinstance(error, Exception)
+
     def now(self) -> float:
         seconds: float = reactor.seconds()
         return seconds
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        _ = self.lift(program)()  # What it may raise, Twisted logs.
+        _ = Context().run(self.lift(program))  # a task of its own; what it may raise, Twisted logs
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
         link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))
@@ -122,7 +129,7 @@ class TwistedEffect:
 
     async def _connect(self, endpoint: Any) -> TwistedLink:
         try:
-            link: TwistedLink = await endpoints.connectProtocol(endpoint, TwistedLink())
+            link: TwistedLink = await plainly_cancelled(endpoints.connectProtocol(endpoint, TwistedLink()))
         except ConnectError as error:
             raise ConnectionError(str(error)) from error
         return link
@@ -133,6 +140,20 @@ class TwistedEffect:
             sock.setblocking(False)
             reactor.adoptStreamConnection(sock.fileno(), sock.family, Factory.forProtocol(lambda: link))
         return link
+
+
+def plainly_cancelled(deferred: Deferred[T]) -> Deferred[T]:
+    """The same, which fails with CancelledError where it is cancelled: an endpoint has other errors for that."""
+    is_cancelled = False
+
+    def cancel(_: Deferred[T]) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True
+        deferred.cancel()
+
+    plain: Deferred[T] = Deferred(cancel)
+    _ = deferred.addCallbacks(plain.callback, lambda failure: None if is_cancelled else plain.errback(failure))
+    return plain
 
 
 class TwistedEvent:
@@ -168,6 +189,7 @@ class TwistedLink(Protocol):
         self._writable.set()
         self._lost = TwistedEvent()
         self._has_ended = False
+        self._drained = 0
         self._error: BaseException | None = None
 
     @property
@@ -192,6 +214,9 @@ class TwistedLink(Protocol):
         self.transport.write(data)
 
     async def drain(self) -> None:
+        self._drained += 1
+        if self._drained % 32 == 0:
+            await deferLater(reactor, 0)  # Who sends without ever waiting must let the reactor see to others.
         await self._writable.wait()
         self.write(b"")
 
@@ -203,7 +228,10 @@ class TwistedLink(Protocol):
 
     def abort(self) -> None:
         if not self._lost.is_set:
-            self.transport.abortConnection()
+            # In the reactor's next turn it may send what the system takes, such as a Close; then it is over.
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+            reactor.callLater(0, reactor.callLater, 0, self.transport.abortConnection)
 
     # The callbacks of the transport
 
@@ -231,7 +259,8 @@ class TwistedLink(Protocol):
             event.set()
 
     def pauseProducing(self) -> None:
-        self._writable = TwistedEvent()
+        if self._writable.is_set:  # It is said with each write.
+            self._writable = TwistedEvent()
 
     def resumeProducing(self) -> None:
         self._writable.set()

@@ -143,6 +143,13 @@ class Effect(Lifting, Protocol):
         """Who is calling: the task, or the thread; to be compared only."""
         ...
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """Whether an error ends the program from outside: a cancellation, or what is no ``Exception`` anyway.
+
+        In asyncio and trio a cancellation is no ``Exception``; in Twisted and curio it is one.
+        """
+        ...
+
     def now(self) -> float:
         """The flavour's clock, in seconds."""
         ...
@@ -263,6 +270,10 @@ class Direct:
     async def unlift(self, value: Awaitable[T], /) -> T:
         """Await the value."""
         return await value
+
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """What is no Exception."""
+        return not isinstance(error, Exception)
 
 
 def settled(value: T | Future[T]) -> T:

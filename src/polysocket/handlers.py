@@ -152,6 +152,8 @@ class Listener(Handler, Generic[F]):
         try:
             await _settled(effect, method(argument))
         except Exception as error:
+            if effect.is_cancellation(error):
+                raise
             if method == self.on_error:
                 logger.exception("%s.on_error failed", type(self).__name__)
             else:

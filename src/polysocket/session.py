@@ -512,10 +512,10 @@ class Session:
         """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""
         if error is None:
             await self.close()
-        elif isinstance(error, Exception):
-            await self.close(CloseCode.INTERNAL_ERROR)
-        else:
+        elif self._effect.is_cancellation(error):
             self.abort()
+        else:
+            await self.close(CloseCode.INTERNAL_ERROR)
 
     def abort(self) -> None:
         """End the connection without waiting: a Close is sent if it can be (RFC 6455 §7.1.7 allows no answer)."""

@@ -91,6 +91,10 @@ class SocketEffect:
         """The system's clock."""
         return time.monotonic()
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """What is no Exception, such as KeyboardInterrupt."""
+        return not isinstance(error, Exception)
+
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """A deadline for all that the program waits for."""
         return TimeLimit(seconds)

@@ -1,4 +1,4 @@
-"""The effect is open: a flavour for Twisted, written as an example, holds real conversations.
+"""The effect is open: a flavour for Twisted, written as an example, holds the conversations that the contract has not.
 
 They are in processes of their own, for a reactor ends with its process. A warning is an error there, and so is a line
 of log.
@@ -7,9 +7,7 @@ of log.
 from __future__ import annotations
 
 import importlib.util
-import os
 import pathlib
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +16,7 @@ import pytest
 
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.places import Echo, Peer, Place, answering, client_context
+from polysocket.testing.contract.places import Peer, Place
 from tests.interop.leaks import nothing_left_behind
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -36,24 +34,9 @@ def converse(names: str, *arguments: str, meanwhile: Callable[[], None] = lambda
 
 
 def test_conversations() -> None:
-    names = "messages", "given_socket", "time_limits", "cancelled_receive", "concurrent_sends", "backend", "programs"
+    names = "messages", "concurrent_sends", "backend", "programs"
     with nothing_left_behind(), EchoServer() as server:
         converse(",".join(names), server.url)
-
-
-def test_tls(tmp_path: pathlib.Path) -> None:
-    with nothing_left_behind(), Echo(Place("tls", tmp_path)) as server:
-        certificate = tmp_path / "ca.pem"
-        certificate.write_text(
-            "".join(ssl.DER_cert_to_PEM_cert(each) for each in client_context().get_ca_certs(binary_form=True))
-        )
-        converse("tls", server.url, os.fspath(certificate))
-
-
-def test_a_unix_socket(tmp_path: pathlib.Path) -> None:
-    path = os.fspath(tmp_path / "socket")
-    with nothing_left_behind(), EchoServer(unix_path=path) as server:
-        converse("unix", server.url, path)
 
 
 def test_a_pipe(tmp_path: pathlib.Path) -> None:
@@ -67,18 +50,3 @@ def test_a_pipe(tmp_path: pathlib.Path) -> None:
             peer.hang_up()
 
         converse("pipe", peer.url, meanwhile=play)
-
-
-def test_a_rejection(tmp_path: pathlib.Path) -> None:
-    with nothing_left_behind(), Peer(Place("tcp", tmp_path), answering("404 Not Found")) as peer:
-        converse("rejected", peer.url)
-
-
-def test_a_lost_connection(tmp_path: pathlib.Path) -> None:
-    with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
-
-        def play() -> None:
-            assert peer.frame().payload == b"a"
-            peer.hang_up()
-
-        converse("lost", peer.url, meanwhile=play)

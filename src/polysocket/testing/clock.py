@@ -90,6 +90,10 @@ class VirtualEffect:
         """The flavour's task, or thread."""
         return self._effect.current_task()
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """As the flavour's effect tells."""
+        return self._effect.is_cancellation(error)
+
     def now(self) -> float:
         """The clock's time."""
         return self._clock.now()

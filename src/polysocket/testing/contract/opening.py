@@ -201,15 +201,15 @@ async def test_a_unix_socket_that_is_not_there(flavour: Flavour, place: Place) -
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
 @promise
-async def test_a_certificate_for_another_name(flavour: Flavour, silent: Listener, place: Place) -> None:
-    with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
+async def test_a_certificate_for_another_name(flavour: Flavour, peer: Peer) -> None:
+    with pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url.replace("localhost", "127.0.0.1"), ssl=client_context())
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
 @promise
-async def test_a_certificate_that_is_not_trusted(flavour: Flavour, place: Place) -> None:
-    with Peer(place) as peer, pytest.raises(ConnectFailed, match="certificate is not valid"):
+async def test_a_certificate_that_is_not_trusted(flavour: Flavour, peer: Peer) -> None:
+    with pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url)
 
 
