@@ -134,7 +134,6 @@ async def test_a_listener_that_has_failed_is_given_no_further_frame(flavour: Fla
     assert heard[:-1] == ["open", error]
 
 
-@pytest.mark.xfail(reason="not so yet: a call that ends by a cancellation of its own ends the listener", strict=False)
 @pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
 async def test_a_future_that_a_call_gives_is_no_nowhere(flavour: Flavour, peer: Peer) -> None:
     failed: Future[None] = Future()
@@ -154,7 +153,6 @@ async def test_a_future_that_a_call_gives_is_no_nowhere(flavour: Flavour, peer: 
         assert isinstance(await listener.heard.get(), ZeroDivisionError)
 
 
-@pytest.mark.xfail(reason="not so yet: a call that ends by a cancellation of its own ends the listener", strict=False)
 @pytest.mark.parametrize("flavour", [name for name in ASYNC if name != "trio"], indirect=True)
 async def test_a_call_that_awaits_what_was_cancelled_does_not_leave_the_listener_deaf(
     flavour: Flavour, peer: Peer

@@ -259,9 +259,6 @@ async def test_a_call_may_close_the_backend(flavour: Flavour, peer: Peer) -> Non
         assert not ws.is_open
 
 
-@pytest.mark.xfail(
-    reason="not so yet: two listeners that close their backend from inside wait for each other", strict=False
-)
 async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_other(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
@@ -309,7 +306,6 @@ async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:
         assert (await listener.heard.get()).sent == Close(4000, "no more")
 
 
-@pytest.mark.xfail(reason="not so yet: leaving the backend waits for listeners of its own closing only", strict=False)
 async def test_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
     over: list[CloseInfo] = []
 
@@ -321,7 +317,6 @@ async def test_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer:
     await is_over(flavour, peer, Last(flavour.inbox()), over)
 
 
-@pytest.mark.xfail(reason="not so yet: leaving the backend waits for listeners of its own closing only", strict=False)
 @in_async_flavours
 @pytest.mark.parametrize("first", ["this side", "the server"])
 async def test_an_async_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer: Peer, first: str) -> None:

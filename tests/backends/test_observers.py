@@ -169,7 +169,6 @@ async def test_an_observer_is_told_of_the_end_once(flavour: Flavour, peer: Peer)
     assert tuple(observer.events[1:]) == (101, *closed)
 
 
-@pytest.mark.xfail(reason="not so yet: an observer may be told of the end just behind the backend's", strict=False)
 @in_threads
 async def test_an_observer_has_been_told_of_the_end_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
     is_left = threading.Event()
