@@ -31,6 +31,8 @@ logger: Final = logging.getLogger("polysocket")
 
 A = TypeVar("A", bound=Async)
 F_co = TypeVar("F_co", covariant=True)
+B = TypeVar("B", bound="Backend[Blocking] | Backend[Threaded]")
+C = TypeVar("C", bound="Backend[Async]")
 
 
 class Opener(Protocol):
@@ -307,11 +309,7 @@ class Backend(HasEffect[F_co]):
         """The request to begin with: this backend's headers and limits, and no URL."""
         return self._programs.request
 
-    @overload
-    def __enter__(self: Backend[Blocking]) -> Backend[Blocking]: ...
-    @overload
-    def __enter__(self: Backend[Threaded]) -> Backend[Threaded]: ...
-    def __enter__(self) -> Any:
+    def __enter__(self: B) -> B:
         self._refuse("with", where_async=True)
         return self
 
@@ -323,7 +321,7 @@ class Backend(HasEffect[F_co]):
     ) -> None:
         settled(self.close())
 
-    async def __aenter__(self: Backend[A]) -> Backend[A]:
+    async def __aenter__(self: C) -> C:
         self._refuse("async with", where_async=False)
         return self
 

@@ -14,17 +14,17 @@ from typing import Any
 from polysocket.buffer import Buffer
 from polysocket.effect import Effect, settled
 from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, CloseCode, DataFrame, Frame, Text, joined
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers import Handler
 from polysocket.session import Session
 from polysocket.websocket import UntilClosed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
-BlockingStage = Callable[[Iterator[DataFrame]], Generator[Frame, None, None]]
-AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncGenerator[Frame, None]]
+BlockingStage = Callable[[Iterator[DataFrame]], Generator[Frame | Close, None, None]]
+AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncGenerator[Frame | Close, None]]
 READ_AHEAD = Buffer.bounded(256, overflow="wait")  # so that Pings are answered while the stage takes nothing
-Answer = str | bytes | Frame | None
+Answer = str | bytes | Frame | Close | None
 
 
 class PipeHandler(Handler):
@@ -32,8 +32,9 @@ class PipeHandler(Handler):
 
     It is a generator function in the blocking and threaded flavours, an async generator function in the others.
     ``open_websocket`` goes on until either stream ends; its result is the :class:`CloseInfo`. The end of the outgoing
-    stream closes with 1000, its error with 1011 (and is raised). The incoming stream ends at a normal closing, and
-    raises at any other. Where the stage gives a fragment (``final`` is False), its next data frame is the continuation.
+    stream closes with 1000, its error with 1011 (and is raised); a stage that gives a :class:`Close`, and ends, chooses
+    the code. The incoming stream ends at a normal closing, and raises at any other. Where the stage gives a fragment
+    (``final`` is False), its next data frame is the continuation.
     """
 
     def __init__(self, stage: BlockingStage | AsyncStage | MessageStage) -> None:
@@ -104,11 +105,11 @@ def _incoming(effect: Effect, session: Session) -> Generator[DataFrame, None, No
         yield frame
 
 
-def _continuing(session: Session) -> Callable[[Frame], Awaitable[None]]:
+def _continuing(session: Session) -> Callable[[Frame | Close], Awaitable[None]]:
     """A ``send`` that knows by itself which frames are continuations."""
     is_open = False
 
-    async def send(frame: Frame) -> None:
+    async def send(frame: Frame | Close) -> None:
         nonlocal is_open
         is_data = isinstance(frame, Text | Binary)
         await session.send(frame, is_continuation=is_open and is_data)
@@ -141,7 +142,7 @@ class MessageStage:
         self.is_async: bool = inspect.iscoroutinefunction(function)
         self._takes_binary = takes_binary
 
-    def over(self, incoming: Iterable[DataFrame]) -> Generator[Frame, None, None]:
+    def over(self, incoming: Iterable[DataFrame]) -> Generator[Frame | Close, None, None]:
         """The stage as a generator."""
         fragments: list[DataFrame] = []
         for frame in incoming:
@@ -149,7 +150,7 @@ class MessageStage:
             if message is not None:
                 yield from _frames(self.function(message))
 
-    async def over_async(self, incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame, None]:
+    async def over_async(self, incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame | Close, None]:
         """The stage as an async generator."""
         fragments: list[DataFrame] = []
         async for frame in incoming:
@@ -170,7 +171,7 @@ class MessageStage:
         return message
 
 
-def _frames(answer: Answer) -> list[Frame]:
+def _frames(answer: Answer) -> list[Frame | Close]:
     match answer:
         case None:
             return []

@@ -24,6 +24,8 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
 A = TypeVar("A", bound=Async)
+B = TypeVar("B", bound="WebSocket[Blocking] | WebSocket[Threaded]")
+C = TypeVar("C", bound="WebSocket[Async]")
 
 
 class _BlockingEither(Protocol[E_co]):
@@ -141,11 +143,7 @@ class WebSocket(HasEffect[F_co]):
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
 
-    @overload
-    def __enter__(self: WebSocket[Blocking]) -> WebSocket[Blocking]: ...
-    @overload
-    def __enter__(self: WebSocket[Threaded]) -> WebSocket[Threaded]: ...
-    def __enter__(self) -> Any:
+    def __enter__(self: B) -> B:
         self._refuse("with", where_async=True)
         return self
 
@@ -157,7 +155,7 @@ class WebSocket(HasEffect[F_co]):
     ) -> None:
         settled(self._leave(error))
 
-    async def __aenter__(self: WebSocket[A]) -> WebSocket[A]:
+    async def __aenter__(self: C) -> C:
         self._refuse("async with", where_async=False)
         return self
 

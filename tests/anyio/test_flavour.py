@@ -12,7 +12,7 @@ import anyio
 import pytest
 import sniffio
 
-from polysocket import Async, Backend, Listener, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
+from polysocket import Async, Listener, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
 from polysocket.anyio import AnyioBackend, AnyioEffect, NoAsyncLibrary, connect
 from polysocket.errors import ConnectFailed, ReceiveTimeout
 from polysocket.opening import ConnectOptions, open_websocket
@@ -54,7 +54,7 @@ async def test_a_backend_with_each_handler(url: str) -> None:
             return await self._incoming.receive()
 
     async with AnyioBackend() as backend:
-        assert_type(backend, Backend[Async])
+        assert_type(backend, AnyioBackend)
         ws = (await backend.open_websocket(url, WebSocketHandler())).result
         assert_type(ws, WebSocket[Async])
         for number in range(3):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from polysocket import DataFrame, Frame
+from polysocket import Close, DataFrame, Frame
 from tests.backends.flavours import Flavour
 
 
 def raw_stage(
     flavour: Flavour,
-    function: Callable[[DataFrame], Iterable[Frame] | None],
+    function: Callable[[DataFrame], Iterable[Frame | Close] | None],
     *,
-    first: Iterable[Frame] = (),
-    last: Iterable[Frame] = (),
+    first: Iterable[Frame | Close] = (),
+    last: Iterable[Frame | Close] = (),
     ended: Callable[[BaseException | None], object] = lambda _: None,
 ) -> Any:
     """A stage that gives ``first``, then what the function makes of each frame, and behind the last one ``last``.

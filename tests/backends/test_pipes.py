@@ -283,6 +283,17 @@ async def test_a_stage_is_closed_where_what_it_gives_can_not_be_sent(flavour: Fl
     assert [type(error) for error in ended] == [GeneratorExit]
 
 
+async def test_a_stage_may_give_a_close_with_a_code_of_its_own(flavour: Flavour, peer: Peer) -> None:
+    def function(_: DataFrame) -> None:
+        return None
+
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, first=[Text("a"), Close(4000, "enough")]))
+    peer.send(text("b"))
+    assert await flavour.call(peer.finish) == [Wire(wire.TEXT, b"a"), Wire(wire.CLOSE, b"\x0f\xa0enough")]
+    info = await pipe.result()
+    assert info.sent == info.received == Close(4000, "enough")
+
+
 async def test_a_stage_that_has_sent_a_close_may_be_late_with_more(flavour: Flavour, peer: Peer) -> None:
     """What is sent behind a Close goes nowhere, and the pipe has ended as well as the closing has."""
     answers: list[Any] = [Close(1000, "enough"), "late"]

@@ -9,7 +9,7 @@ import os
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar, assert_never, assert_type
 
@@ -20,6 +20,7 @@ import polysocket.trio
 from polysocket import (
     Async,
     Asyncio,
+    Backend,
     Binary,
     Blocking,
     Close,
@@ -30,8 +31,10 @@ from polysocket import (
     Deflate,
     Frame,
     Headers,
+    LoggingBackend,
     MessageTooBig,
     Ping,
+    PipeHandler,
     Pong,
     Request,
     Response,
@@ -44,9 +47,12 @@ from polysocket import (
     WebSocketClosed,
     WebSocketURL,
     basic_request,
+    from_message_pipe,
+    from_text_pipe,
     polymorphic,
 )
 from polysocket.client import PolymorphicClient
+from polysocket.testing import BackendStub, RecordingBackend
 from polysocket.websocket import Opening
 
 F = TypeVar("F")
@@ -287,6 +293,62 @@ async def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path:
     )
     await polysocket.trio.connect("ws://localhost", unix_path="/run/server")
     polysocket.threaded.connect("ws://localhost", unix_path=pathlib.Path("/run/server"))
+
+
+# Backends
+
+
+def backends_with(blocking: Backend[Blocking], threaded: Backend[Threaded]) -> None:
+    with blocking as same:
+        assert_type(same, Backend[Blocking])
+    with threaded as same_threaded:
+        assert_type(same_threaded, Backend[Threaded])
+    with polysocket.blocking.BlockingBackend() as own:
+        assert_type(own, polysocket.blocking.BlockingBackend)
+    with RecordingBackend(blocking) as recording:
+        assert_type(recording, RecordingBackend[Blocking])
+    with LoggingBackend(threaded) as logging:
+        assert_type(logging, LoggingBackend[Threaded])
+    with BackendStub.blocking() as stub:
+        assert_type(stub, BackendStub[Blocking])
+
+
+async def backends_async_with(asyncio: Backend[Asyncio], either: Backend[Async]) -> None:
+    async with asyncio as same:
+        assert_type(same, Backend[Asyncio])
+    async with either as same_either:
+        assert_type(same_either, Backend[Async])
+    async with polysocket.trio.TrioBackend() as own:
+        assert_type(own, polysocket.trio.TrioBackend)
+    async with RecordingBackend(asyncio) as recording:
+        assert_type(recording, RecordingBackend[Asyncio])
+    async with LoggingBackend(either) as logging:
+        assert_type(logging, LoggingBackend[Async])
+    async with BackendStub.trio() as stub:
+        assert_type(stub, BackendStub[Trio])
+
+
+def stages_may_close() -> list[PipeHandler]:
+    def stage(incoming: Iterator[DataFrame]) -> Generator[Frame | Close, None, None]:
+        yield from incoming
+        yield Close(4000, "enough")
+
+    async def async_stage(incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame | Close, None]:
+        async for frame in incoming:
+            yield frame
+        yield Close(4000, "enough")
+
+    def frames_only(incoming: Iterator[DataFrame]) -> Generator[DataFrame, None, None]:
+        yield from incoming
+
+    def answer(message: str) -> str | Close:
+        return message or Close()
+
+    async def async_answer(message: str | bytes) -> Close | None:
+        return None if message else Close()
+
+    stages = [PipeHandler(stage), PipeHandler(async_stage), PipeHandler(frames_only)]
+    return [*stages, PipeHandler(from_text_pipe(answer)), PipeHandler(from_message_pipe(async_answer))]
 
 
 # Polymorphic programs

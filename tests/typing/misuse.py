@@ -14,6 +14,7 @@ import polysocket.trio
 from polysocket import (
     Async,
     Asyncio,
+    Backend,
     Blocking,
     Close,
     Deflate,
@@ -26,6 +27,7 @@ from polysocket import (
     basic_request,
     polymorphic,
 )
+from polysocket.testing import BackendStub
 
 # The result of one flavour, used as that of another
 
@@ -86,6 +88,19 @@ async def async_with_a_blocking_websocket(ws: WebSocket[Blocking]) -> None:
 
 def a_threaded_websocket_has_no_iteration(ws: WebSocket[Threaded]) -> None:
     for _ in ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+
+
+async def the_wrong_with_of_a_backend(blocking: Backend[Blocking], threaded: Backend[Threaded]) -> None:
+    with polysocket.asyncio.AsyncioBackend():  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    with BackendStub.trio():  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async with blocking:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async with threaded:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    async with BackendStub.blocking():  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
         pass
 
 
