@@ -110,10 +110,14 @@ class _Log(Observation):
         self._logger.info("%s: not opened: %s: %s", self._url, type(error).__name__, error)
 
     def received(self, frame: Frame | Close, /) -> None:
-        self._logger.debug("%s: received %s, %d bytes", self._url, type(frame).__name__, payload_size(frame))
+        self._log("received", frame)
 
     def sent(self, frame: Frame | Close, /) -> None:
-        self._logger.debug("%s: sent %s, %d bytes", self._url, type(frame).__name__, payload_size(frame))
+        self._log("sent", frame)
 
     def closed(self, info: CloseInfo, /) -> None:
         self._logger.info("%s: %s", self._url, info)
+
+    def _log(self, event: str, frame: Frame | Close) -> None:
+        if self._logger.isEnabledFor(logging.DEBUG):  # A text must be encoded for its size.
+            self._logger.debug("%s: %s %s, %d bytes", self._url, event, type(frame).__name__, payload_size(frame))

@@ -12,6 +12,7 @@ from polysocket import (
     Buffer,
     ConnectFailed,
     LoggingBackend,
+    LoggingObserver,
     ObservedBackend,
     OpenTimeout,
     Ping,
@@ -68,6 +69,20 @@ async def test_a_log_has_one_line_at_open_and_one_at_close_with_its_explanation(
         f"{peer.url}: closed by the other side; received 1001 (going away) 'bye', sent 1001 (going away)",
     ]
     assert nothing_secret(caplog.records)
+
+
+def test_nothing_is_reckoned_for_frames_that_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Long(str):
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+            raise AssertionError("for a log that nobody keeps")
+
+    caplog.set_level(logging.INFO, logger="polysocket")
+    observation = LoggingObserver().opening(basic_request.get("ws://localhost/"))
+    observation.received(Text(Long("a")))
+    observation.sent(Text(Long("a")))
+    caplog.set_level(logging.DEBUG, logger="polysocket")
+    with pytest.raises(AssertionError, match="nobody"):
+        observation.sent(Text(Long("a")))
 
 
 async def test_a_log_has_each_frame_at_debug_by_kind_and_size(
