@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
+from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
 from polysocket.observing import LoggingObserver, Observation, Observer, guarded
 from polysocket.opening import Route, open_session
@@ -62,6 +63,10 @@ class Opener(Protocol):
 
     async def close(self) -> None:
         """Close the backend, and what it has opened."""
+        ...
+
+    async def leave(self, error: BaseException | None, /) -> None:
+        """Close at the end of a ``with``, in which there was this error."""
         ...
 
 
@@ -110,11 +115,23 @@ class SocketOpener:
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:
-        """Close every websocket that was opened, all at the same time, and open nothing more."""
+        """Close every websocket that was opened, all at the same time, with 1000, and open nothing more."""
+        await self._close(CloseCode.NORMAL_CLOSURE)
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Close at the end of a ``with``, by the rule of :meth:`Session.leave`."""
+        if error is None:
+            await self.close()
+        elif isinstance(error, Exception):
+            await self._close(CloseCode.INTERNAL_ERROR)
+        else:
+            self.abort()
+
+    async def _close(self, code: int) -> None:
         self._opened.is_closed = True
         sessions = list(self._opened.sessions)
         for session in sessions:
-            session.begin_closing()
+            session.begin_closing(code)
         try:
             for session in sessions:
                 await session.close()
@@ -288,6 +305,9 @@ class _OpenF:
 class Backend(HasEffect[F_co]):
     """Opens websockets that share their settings; leaving its ``with`` (``async with``) closes all that it has opened.
 
+    They are closed as a websocket is by its own ``with``: with 1000, after an error in the block with 1011, and where
+    the block was cancelled with 1001, at once. ``close()`` closes with 1000.
+
     ``backend.open_websocket(request, handler)`` gives ``F[WebSocketResponse[R]]``, where the handler says what ``R``
     is: a ``WebSocket[F]``, or a :class:`CloseInfo` for a pipe. ``backend.open_websocket_f(request, make_handler)``
     takes a function that makes the handler by an effect of ``F``, called when the websocket is about to be opened. A
@@ -299,6 +319,7 @@ class Backend(HasEffect[F_co]):
     open_websocket: Final = _Open()
     open_websocket_f: Final = _OpenF()
     close: Final = lifted(SocketOpener.close)
+    _leave: Final = lifted(SocketOpener.leave)
 
     def __init__(self, opener: Opener) -> None:
         self._programs: Opener = opener
@@ -319,7 +340,7 @@ class Backend(HasEffect[F_co]):
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        settled(self.close())
+        settled(self._leave(error))
 
     async def __aenter__(self: C) -> C:
         self._refuse("async with", where_async=False)
@@ -328,7 +349,7 @@ class Backend(HasEffect[F_co]):
     async def __aexit__(
         self: Backend[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        await self.close()
+        await self._leave(error)
 
 
 class ObservedBackend(Backend[F_co]):

@@ -14,7 +14,9 @@ from polysocket import (
     Async,
     Backend,
     BackendClosed,
+    Close,
     CloseCause,
+    CloseCode,
     CloseInfo,
     InvalidHandler,
     LoggingBackend,
@@ -173,7 +175,28 @@ async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour
         await fail()
     (ws,) = websockets
     assert ws.close_info is not None
-    assert ws.close_info.is_normal
+    assert ws.close_info.sent == Close(CloseCode.INTERNAL_ERROR)
+    assert ws.close_info.cause is CloseCause.CLOSE
+
+
+@in_threads
+async def test_leaving_by_an_interruption_waits_for_nobody(flavour: Flavour, peer: Peer) -> None:
+    websockets: list[WebSocket[Async]] = []
+
+    backend = flavour.backend(request=basic_request.timeouts(open=5, close=None))
+
+    async def interrupt() -> None:
+        async with flavour.entered(backend):
+            websockets.append(await opened(flavour, seen(flavour, backend), peer.url))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await interrupt()
+    (ws,) = websockets
+    assert ws.close_info is not None
+    assert ws.close_info.sent == Close(CloseCode.GOING_AWAY)
+    with pytest.raises(BackendClosed):
+        await seen(flavour, backend).open_websocket(peer.url, WebSocketHandler())
 
 
 async def test_closing_is_idempotent_and_leaves_what_others_have_opened(flavour: Flavour, server: Server) -> None:
@@ -272,7 +295,10 @@ async def test_what_is_being_opened_while_the_backend_is_closed_ends_too(
 
 
 @in_async_flavours
-async def test_a_cancelled_leaving_ends_every_connection(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
+@pytest.mark.parametrize(("cancelled", "code"), [("the block", 1001), ("the leaving", 1000)])
+async def test_a_cancellation_ends_every_connection(
+    flavour: Flavour, new_peer: Callable[..., Peer], cancelled: str, code: int
+) -> None:
     ended: list[CloseInfo] = []
     websockets: list[WebSocket[Async]] = []
     ready = flavour.inbox()
@@ -282,18 +308,21 @@ async def test_a_cancelled_leaving_ends_every_connection(flavour: Flavour, new_p
         async with flavour.entered(backend):
             websockets.extend([await opened(flavour, backend, new_peer().url) for _ in range(3)])
             ready.put(None)
-            await flavour.inbox().get()
+            if cancelled == "the block":
+                await flavour.inbox().get()
 
     task = flavour.spawn(use_backend)
     await ready.get()
-    for _ in range(2):  # in asyncio a cancellation comes but once: the second one is that of the closing
-        task.cancel()
-        await flavour.nothing_left_to_do()
+    await flavour.nothing_left_to_do()
+    task.cancel()
+    await flavour.nothing_left_to_do()
     count = len(ended)
+    codes = [info.sent.code for info in ended if info.sent]
     for ws in websockets:
         ws._programs.abort()
     await flavour.nothing_left_to_do()
     assert count == 3
+    assert codes == [code] * 3
 
 
 @pytest.mark.skipif(not has_trio, reason="trio's clock is used")

@@ -73,6 +73,8 @@ async def test_a_log_has_one_line_at_open_and_one_at_close_with_its_explanation(
 
 def test_nothing_is_reckoned_for_frames_that_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Long(str):
+        __slots__ = ()
+
         def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
             raise AssertionError("for a log that nobody keeps")
 
