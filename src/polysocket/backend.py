@@ -135,10 +135,16 @@ class SocketOpener:
         try:
             for session in sessions:
                 await session.close()
-                if session.listening is not None and current_listener.get() is None:  # or two would wait for each other
-                    await session.listening.wait()
+            if current_listener.get() is None:  # Or two would wait for each other.
+                await self._wait_for_listeners()
         finally:
             self.abort()  # Where the closing was cancelled, the rest ends as it is.
+
+    async def _wait_for_listeners(self) -> None:
+        since = self.effect.now()
+        for session in list(self._opened.sessions):
+            if session in self._opened.sessions and not await session.has_listened(since):
+                logger.warning("a listener is not at its end yet, and the backend is left without it")
 
     def abort(self) -> None:
         """End what was opened without waiting, and open nothing more."""

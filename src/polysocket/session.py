@@ -64,7 +64,7 @@ class Session:
         self._pings = Pings(effect.now)
         self._due_pong: Pong | None = None
         self._is_pong_waiting = False
-        self._close_deadline: float | None = None  # by the effect's clock, from the beginning of this side's closing on
+        self._closing_since: float | None = None  # by the effect's clock
         self.listening: Event | None = None  # set when a listener has been told of the end
         self._when_over: Callable[[], object] = lambda: None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
@@ -111,6 +111,17 @@ class Session:
         assert self.listening is not None, "only a listener ends listening"
         self.listening.set()
         self._when_over()
+
+    async def has_listened(self, since: float) -> bool:
+        """Wait for the end of a listener, within the close timeout that runs since then; tells whether it came."""
+        if self.listening is None:
+            return True
+        try:
+            async with self._effect.time_limit(self._seconds_left(since)):
+                await self.listening.wait()
+        except TimeoutError:
+            return False
+        return True
 
     # Receiving
 
@@ -480,8 +491,8 @@ class Session:
     def begin_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send the Close, and keep nothing more that comes; :meth:`close` waits for the end."""
         with self._lock:
-            if self._close_deadline is None and self._close_timeout is not None:
-                self._close_deadline = self._effect.now() + self._close_timeout
+            if self._closing_since is None:
+                self._closing_since = self._effect.now()
             if self.is_open:
                 self._connection.send(Close(code, reason))
                 self._answer()
@@ -492,11 +503,8 @@ class Session:
     async def _finish(self) -> None:
         """Wait for what ends the websocket, as long as may be, and end the connection."""
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
-        seconds = self._close_timeout
-        if self._close_deadline is not None:
-            seconds = max(self._close_deadline - self._effect.now(), 0)
         try:
-            async with self._effect.time_limit(seconds):
+            async with self._effect.time_limit(self._seconds_left(self._closing_since)):
                 await self._reading.until(lambda: self._connection.is_over)
                 await self._link.close()
         except TimeoutError:
@@ -507,6 +515,12 @@ class Session:
             with self._lock:
                 self._abandon(cause, detail)  # before the link tells its reader of an end
             self._link.abort()
+
+    def _seconds_left(self, since: float | None) -> float | None:
+        """What is left of the close timeout that runs since then; all of it where it does not run yet."""
+        if since is None or self._close_timeout is None:
+            return self._close_timeout
+        return max(since + self._close_timeout - self._effect.now(), 0)
 
     async def leave(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""

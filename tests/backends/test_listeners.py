@@ -14,6 +14,7 @@ from polysocket import (
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
+    ConnectionLost,
     Ping,
     Pong,
     Side,
@@ -315,6 +316,38 @@ async def test_on_close_is_over_when_the_backend_is_left(flavour: Flavour, peer:
             return None
 
     await is_over(flavour, peer, Last(flavour.inbox()), over)
+
+
+async def test_a_backend_waits_for_on_close_no_longer_than_for_a_closing(
+    flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    left = threading.Event()
+    late = flavour.inbox()
+
+    class Endless(Recorder):
+        def on_close(self, info: CloseInfo) -> object:
+            if flavour.is_async:
+                return self.hear_late(info)
+            left.wait(5)
+            return self.hear(info)
+
+        async def hear_late(self, info: CloseInfo) -> None:
+            await late.get()
+            self.hear(info)
+
+    listeners = [Endless(flavour.inbox()) for _ in range(2)]
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
+        for listener in listeners:
+            await opened(flavour, backend, new_peer().url, listener)
+            assert await listener.heard.get() == "open"
+    left.set()
+    for _ in listeners:
+        late.put(None)
+    for listener in listeners:
+        assert isinstance(await listener.heard.get(), ConnectionLost)
+        assert isinstance(await listener.heard.get(), CloseInfo)
+    assert [record.levelname for record in caplog.records if record.name == "polysocket"] == ["WARNING"] * 2
+    await flavour.nothing_left_to_do()
 
 
 @in_async_flavours
