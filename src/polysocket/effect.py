@@ -197,6 +197,7 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+        self.__wrapped__.__qualname__ = f"{owner.__qualname__}.{name}"  # what users call, in errors and warnings
 
     @overload
     def __get__(self, ws: None, owner: Any = None) -> Self: ...

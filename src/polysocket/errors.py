@@ -71,7 +71,7 @@ class CloseCause(Enum):
     """What imposed a closing."""
 
     CLOSE = "a Close frame"
-    PROTOCOL_ERROR = "a protocol error"
+    PROTOCOL_ERROR = "a protocol error of the other side"
     LIMIT = "a limit"
     BUFFER_FULL = "a full buffer"
     TIMEOUT = "a time limit"

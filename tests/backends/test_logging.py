@@ -158,7 +158,10 @@ async def test_a_log_has_one_line_where_nobody_answers(
 
 
 ENDS: dict[str, tuple[Callable[[Peer], object], str]] = {
-    "a broken frame": (lambda peer: peer.send(b"\xf1\x00"), "closed by this side because of a protocol error ("),
+    "a broken frame": (
+        lambda peer: peer.send(b"\xf1\x00"),
+        "closed by this side because of a protocol error of the other side (",
+    ),
     "a lost connection": (
         lambda peer: peer.hang_up(),
         (

@@ -167,9 +167,9 @@ def test_a_timeout_in_the_past_passes_at_once(flavour: Flavour, method: str, tim
 @pytest.mark.parametrize(
     ("call", "parts"),
     [
-        (lambda ws: ws.receive(time_out=1), ("receive()", "'time_out'")),
-        (lambda ws: ws.send_text(), ("send_text()", "'text'")),
-        (lambda ws: ws.close(1000, "a", "b"), ("close()", "positional argument")),
+        (lambda ws: ws.receive(time_out=1), ("WebSocket.receive()", "'time_out'")),
+        (lambda ws: ws.send_text(), ("WebSocket.send_text()", "'text'")),
+        (lambda ws: ws.close(1000, "a", "b"), ("WebSocket.close()", "positional argument")),
     ],
     ids=["unknown", "missing", "too many"],
 )

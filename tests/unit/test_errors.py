@@ -174,7 +174,7 @@ INFOS = {
     ),
     "protocol error": (
         CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, Close(1002, "bad"), "bad"),
-        "closed by this side because of a protocol error (bad); no Close received, sent 1002 (protocol error)",
+        "closed by this side because of a protocol error of the other side (bad); no Close received, sent 1002 (protocol error)",
     ),
     "limit": (
         CloseInfo(Side.LOCAL, CloseCause.LIMIT, None, Close(1009), "big"),
