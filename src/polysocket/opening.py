@@ -30,6 +30,7 @@ from polysocket.errors import (
     RedirectRefused,
     UpgradeRejected,
 )
+from polysocket.hints import hint
 from polysocket.request import Deflate, Request, Response, WebSocketURL, basic_request
 from polysocket.session import Session
 from polysocket.tls import TLSLink, default_context
@@ -77,7 +78,7 @@ class Route:
 def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
     for name in options:
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"connect() got an unexpected keyword argument {name!r}")
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
     unix_path, sock, context = (given.pop(name, None) for name in ("unix_path", "sock", "ssl"))
     if not isinstance(unix_path, str | os.PathLike | None):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from polysocket import (
     Async,
     Binary,
     Close,
+    ConnectOptions,
     Deflate,
     InvalidFrame,
     InvalidRequest,
@@ -28,6 +30,7 @@ from polysocket import (
     WebSocket,
     basic_request,
     blocking,
+    hints,
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
@@ -239,6 +242,30 @@ def test_an_unknown_option_is_refused_by_its_name_and_that_of_connect(flavour: F
     with pytest.raises(TypeError) as caught:
         flavour.open("ws://127.0.0.1:1/", nothing, **options)
     says(caught.value, "connect()", repr(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("headers", "basic_request.header("),
+        ("additional_headers", "basic_request.header("),  # of websockets
+        ("subprotocols", "basic_request.subprotocol("),
+        ("max_size", "max_message_size"),
+        ("ping_interval", "ping("),
+    ],
+)
+def test_an_option_that_others_have_is_refused_with_what_there_is_for_it(flavour: Flavour, name: str, way: str) -> None:
+    options: dict[str, Any] = {name: None}
+    with pytest.raises(TypeError) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    says(caught.value, f"{name!r}; for that there is {way}")
+
+
+def test_hints_name_what_there_is() -> None:
+    for option, way in hints._HINTS.items():
+        assert option not in ConnectOptions.__annotations__
+        named = re.match(r"basic_request\.(\w+)\(", way)
+        assert named is None or hasattr(basic_request, named[1]), way
 
 
 # The request
