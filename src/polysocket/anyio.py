@@ -20,17 +20,13 @@ import sniffio
 from polysocket.asyncio import AsyncioEffect
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Async, Direct, Effect, Event, Link
-from polysocket.errors import ConcurrentReceive, WebSocketClosed, WebSocketError
+from polysocket.errors import ConcurrentReceive, NoAsyncLibrary, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening, WebSocket
 
 __all__ = ["AnyioBackend", "AnyioEffect", "NoAsyncLibrary", "ObjectStream", "connect", "running_effect"]
-
-
-class NoAsyncLibrary(WebSocketError, RuntimeError):
-    """Neither asyncio nor trio runs here."""
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Async]:

@@ -5,7 +5,8 @@
     WebSocketError
     ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
     ├── BackendClosed                              (RuntimeError)  a closed backend opens nothing
-    ├── InvalidHandler                             (TypeError)         a handler that can't work in this flavour
+    ├── NoAsyncLibrary                             (RuntimeError)  what the flavour waits by does not run here
+    ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
     ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── OpeningFailed                                              there is no websocket
@@ -47,6 +48,7 @@ __all__ = [
     "InvalidURL",
     "InvalidUpgrade",
     "MessageTooBig",
+    "NoAsyncLibrary",
     "OpenTimeout",
     "OpeningFailed",
     "ProtocolError",
@@ -143,6 +145,10 @@ class InvalidFrame(WebSocketError, ValueError):
 
 class BackendClosed(WebSocketError, RuntimeError):
     """The backend was closed, and opens nothing more."""
+
+
+class NoAsyncLibrary(WebSocketError, RuntimeError):
+    """What the flavour waits by does not run here: asyncio, trio, or, for anyio's users, neither."""
 
 
 class InvalidHandler(WebSocketError, TypeError):

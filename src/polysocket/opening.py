@@ -12,6 +12,7 @@ import socket
 import ssl
 from typing import Any, TypedDict
 
+import sniffio
 from wsproto import ConnectionType
 
 from polysocket.core.connection import Connection
@@ -26,6 +27,7 @@ from polysocket.errors import (
     ConnectFailed,
     InvalidRequest,
     InvalidUpgrade,
+    NoAsyncLibrary,
     OpenTimeout,
     RedirectRefused,
     UpgradeRejected,
@@ -59,6 +61,9 @@ class ConnectOptions(TypedDict, total=False):
 
 
 WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+OF_RUNTIMES = ("Connect call failed", "Error connecting to")  # asyncio's words leave the reason out, trio's repeat
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,8 +110,9 @@ async def open_websocket(effect: Effect, target: str | Request, options: Connect
 async def open_session(effect: Effect, request: Request, route: Route) -> Session:
     """Open a websocket: connect, shake hands, follow redirects.
 
-    Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidRequest`.
+    Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
+    _check_runs(effect)
     if request.url is None:
         raise InvalidRequest("the request names no URL: add it with .get(url)")
     first = request
@@ -125,6 +131,23 @@ async def open_session(effect: Effect, request: Request, route: Route) -> Sessio
             raise
         raise ConnectFailed(f"{error} (where a redirect from {first.url} led)") from error.__cause__
     return opened
+
+
+def _check_runs(effect: Effect) -> None:
+    try:
+        effect.current_task()
+    except NoAsyncLibrary:
+        raise
+    except RuntimeError as error:
+        raise NoAsyncLibrary(f"{type(effect).__module__} can't wait here: {_what_runs()}") from error
+
+
+def _what_runs() -> str:
+    try:
+        library = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return "no asynchronous library runs; call this from a task, or use polysocket.blocking"
+    return f"{library} runs" + (f", for which there is polysocket.{library}" if library in ("asyncio", "trio") else "")
 
 
 async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Response:
@@ -215,7 +238,7 @@ def _explained(error: OSError) -> str:
     attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
     if attempts:
         return "; ".join(dict.fromkeys(_explained(attempt) for attempt in attempts if isinstance(attempt, OSError)))
-    if error.errno and "Connect call failed" in str(error):  # asyncio's words leave the reason out
+    if error.errno and any(words in str(error) for words in OF_RUNTIMES):
         return f"[Errno {error.errno}] {os.strerror(error.errno)}"
     return str(error)
 

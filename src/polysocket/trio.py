@@ -29,7 +29,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
 
     The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
-    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
     return Opening(lambda: open_websocket(TrioEffect(), url_or_request, options))
 

@@ -7,6 +7,7 @@ sent, and the websocket is as open as before.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,12 +23,14 @@ from polysocket import (
     Deflate,
     InvalidFrame,
     InvalidRequest,
+    NoAsyncLibrary,
     Ping,
     Pong,
     ReceiveTimeout,
     Request,
     Text,
     WebSocket,
+    WebSocketHandler,
     basic_request,
     blocking,
     hints,
@@ -442,3 +445,33 @@ def test_asyncios_connect_is_for_async_with() -> None:
     opening: Any = polysocket_asyncio.connect("ws://127.0.0.1:1/")
     with pytest.raises(TypeError, match="context manager"), opening:
         pass
+
+
+# Where no library runs, or another one
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
+@pytest.mark.parametrize(("called", "running"), [("asyncio", "trio"), ("trio", "asyncio")])
+@pytest.mark.parametrize("way", ["connect", "backend"])
+def test_a_flavour_where_another_library_runs_names_the_flavour_for_it(called: str, running: str, way: str) -> None:
+    flavour = importlib.import_module(f"polysocket.{called}")
+
+    async def main() -> None:
+        if way == "connect":
+            await flavour.connect("ws://127.0.0.1:1/")
+        else:
+            backend = getattr(flavour, f"{called.capitalize()}Backend")()
+            await backend.open_websocket("ws://127.0.0.1:1/", WebSocketHandler())
+
+    with pytest.raises(NoAsyncLibrary) as caught:
+        importlib.import_module(running).run(main() if running == "asyncio" else main)
+    says(caught.value, f"polysocket.{called} can't wait here: {running} runs, for which there is polysocket.{running}")
+    assert isinstance(caught.value, RuntimeError)
+
+
+@pytest.mark.parametrize("name", [name for name in ("asyncio", "trio") if importlib.util.find_spec(name)])
+def test_a_flavour_where_no_library_runs_names_the_blocking_one(name: str) -> None:
+    opening = importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
+    with pytest.raises(NoAsyncLibrary) as caught:
+        opening.__await__().send(None)
+    says(caught.value, f"polysocket.{name} can't wait here: no asynchronous library runs", "polysocket.blocking")

@@ -23,6 +23,7 @@ from polysocket.errors import (
     InvalidUpgrade,
     InvalidURL,
     MessageTooBig,
+    NoAsyncLibrary,
     OpeningFailed,
     OpenTimeout,
     ProtocolError,
@@ -46,6 +47,7 @@ EACH: list[WebSocketError] = [
     InvalidRequest("why"),
     InvalidFrame("why"),
     BackendClosed("why"),
+    NoAsyncLibrary("why"),
     InvalidHandler("why"),
     UnexpectedFrame("why"),
     ConcurrentReceive("why"),
@@ -70,6 +72,7 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     InvalidRequest: {ValueError},
     InvalidFrame: {ValueError},
     BackendClosed: {RuntimeError},
+    NoAsyncLibrary: {RuntimeError},
     InvalidHandler: {TypeError},
     UnexpectedFrame: set(),
     ConcurrentReceive: {RuntimeError},
@@ -174,7 +177,10 @@ INFOS = {
     ),
     "protocol error": (
         CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, Close(1002, "bad"), "bad"),
-        "closed by this side because of a protocol error of the other side (bad); no Close received, sent 1002 (protocol error)",
+        (
+            "closed by this side because of a protocol error of the other side (bad); "
+            "no Close received, sent 1002 (protocol error)"
+        ),
     ),
     "limit": (
         CloseInfo(Side.LOCAL, CloseCause.LIMIT, None, Close(1009), "big"),
