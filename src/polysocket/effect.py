@@ -140,7 +140,7 @@ class Effect(Lifting, Protocol):
         ...
 
     def current_task(self) -> object:
-        """Who is calling: the task, or the thread; to be compared only."""
+        """Who is calling: the task, or the thread; to be compared only. Raises RuntimeError where no library runs."""
         ...
 
     def is_cancellation(self, error: BaseException, /) -> bool:

@@ -60,9 +60,7 @@ class EchoServer:
         if self._unix_path is None:
             self._listener = socket.create_server(("127.0.0.1", 0))
         else:
-            self._listener = socket.socket(socket.AF_UNIX)
-            self._listener.bind(self._unix_path)
-            self._listener.listen()
+            self._listener = _unix_listener(self._unix_path)
         self._stopping, self._stop = socket.socketpair()
         self._begin(self._listen)
         return self
@@ -114,3 +112,14 @@ class EchoServer:
         async with websocket:
             async for message in websocket:
                 await websocket.send(Text(message) if isinstance(message, str) else Binary(message))
+
+
+def _unix_listener(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    return listener
