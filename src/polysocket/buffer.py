@@ -16,7 +16,7 @@ DEFAULT_MAX_BYTES = 16 * 1024 * 1024
 class Buffer:
     """A bound in data frames and in bytes of payload for what was received and nobody took yet.
 
-    Make it by :meth:`unbounded` or :meth:`bounded`. While a websocket reads ahead, its Pings are answered as they come,
+    Make it by :meth:`unbounded` or :meth:`bounded`. While a websocket reads ahead, Pings are answered as they are read,
     and only data frames and the Close are buffered.
     """
 
@@ -49,6 +49,7 @@ class Buffer:
         """Keep at most so many data frames, and so many bytes of them.
 
         Behind the last one, ``"fail"`` ends the websocket with :class:`BufferFull` (as in sttp; what is buffered can
-        still be received), and ``"wait"`` reads no further, so that TCP holds the other side back.
+        still be received), and ``"wait"`` reads no further, so that TCP holds the other side back: until a frame is
+        taken, no Ping behind it is answered, no Pong seen, and no Close.
         """
         return cls(frames, max_bytes, overflow)

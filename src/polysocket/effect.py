@@ -81,7 +81,10 @@ class Link(Protocol):
 
     @property
     def pending(self) -> int:
-        """How many bytes wait for the network: above 0, :meth:`drain` should be called before more is written."""
+        """How many bytes wait for the network.
+
+        A link may say 0 while there are few. Above 0, :meth:`drain` should be called before much more is written.
+        """
         ...
 
     async def read(self) -> bytes:
@@ -112,7 +115,7 @@ class Link(Protocol):
 
 
 class Lifting(Protocol):
-    """The two ways between a program and ``F``; ``is_async`` tells whether ``F`` is coroutines."""
+    """The two ways between a program and ``F``; ``is_async`` tells whether programs can await an ``F``."""
 
     is_async: bool
 
@@ -221,7 +224,8 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
 
     The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
     ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
-    nothing else: the blocking flavour raises RuntimeError where it would have to wait for something it does not know.
+    nothing else: the blocking and the threaded flavour raise RuntimeError where they would have to wait for something
+    that they do not know.
 
     It also makes methods: of a :class:`~polysocket.client.PolymorphicClient`, whose flavour is its websocket's.
     """

@@ -72,7 +72,7 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may still be sent: no Close was sent or received, and the connection was not lost."""
+        """Whether frames may still be sent."""
         return self._connection.state is State.OPEN
 
     @property

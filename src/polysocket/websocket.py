@@ -80,7 +80,8 @@ class WebSocket(HasEffect[F_co]):
     """An open websocket whose methods give their results in ``F``: sttp's ``WebSocket[F]``.
 
     Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the
-    messages, ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other.
+    messages, ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other. The
+    threaded flavour has no iteration.
     """
 
     def __init__(self, session: Session, effect: Lifting) -> None:
@@ -120,7 +121,10 @@ class WebSocket(HasEffect[F_co]):
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may still be sent: no Close was sent or received, and the connection's end was not met."""
+        """Whether frames may still be sent: no Close was sent or received, and the connection's end was not met.
+
+        The other side's Close is met by whoever receives or pings; without a :class:`Buffer` nobody else reads.
+        """
         return self._programs.is_open
 
     @property

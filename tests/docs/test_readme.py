@@ -13,7 +13,7 @@ from tests.docs.programs import HAS_TRIO, execute
 
 README = Path(__file__).parents[2] / "README.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-PRINTED = ["Hello!\n"] * 4 + ["Blocking?\nAsyncio?\n"]
+PRINTED = ["Hello!\n"] * 5 + ["Blocking?\nAsyncio?\n"]
 
 
 def runs() -> list[int]:

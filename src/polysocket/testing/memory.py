@@ -312,7 +312,8 @@ def memory_pair(
 
     ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``; for one of your own give its ``effect`` too.
     With a ``clock``, delays and all time limits go by it. ``request`` is the client's, ``limits`` are the server's, as
-    for :class:`EchoServer`. In the blocking flavour a side that waits for the other needs that in another thread.
+    for :class:`EchoServer`. The two are open at once, also in an asynchronous flavour. In the blocking one a side that
+    waits for the other (to receive, to close) needs that in another thread.
 
     Raises :class:`UpgradeRejected`, :class:`InvalidUpgrade`, :class:`InvalidRequest` where the two don't fit.
     """
