@@ -1,7 +1,6 @@
 from polysocket import Blocking, WebSocketHandler
 from polysocket.blocking import connect
-from polysocket.testing import EchoServer, WebSocketStub
-from polysocket.testing.pytest_plugin import StubFactory
+from polysocket.testing import EchoServer, StubFactory, WebSocketStub
 
 
 def test_against_a_real_server(polysocket_echo_server: EchoServer) -> None:

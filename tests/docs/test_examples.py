@@ -306,7 +306,7 @@ def test_the_tests_of_the_documentation_pass(tmp_path: Path) -> None:
     # In a process of their own, as a user's; the plugin may be known by its entry point, or not be installed.
     path = os.pathsep.join([str(Path(polysocket.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     known = {plugin.value for plugin in entry_points(group="pytest11")}
-    plugin = "polysocket.testing.pytest_plugin"
+    plugin = "pytest_polysocket"
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
         + ([] if plugin in known else ["-p", plugin])

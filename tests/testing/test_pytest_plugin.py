@@ -141,9 +141,21 @@ def test_who_does_not_use_it_does_not_notice_it(project: pathlib.Path) -> None:
     import sys
 
     def test_nothing_is_imported():
-        assert "polysocket.testing.pytest_plugin" in sys.modules
-        for module in ("hypothesis", "trio", "anyio", "asyncio", "polysocket.asyncio", "polysocket.trio"):
+        assert "pytest_polysocket" in sys.modules
+        for module in ("polysocket", "hypothesis", "trio", "anyio", "asyncio"):
             assert module not in sys.modules, module
     """
     # Of all plugins that are installed, only this one: the others import what they like.
     passed(run_pytest(project, tests, "-p", "polysocket", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), 1)
+
+
+def test_the_promises_of_the_contract_say_why_they_are_broken(project: pathlib.Path) -> None:
+    tests = """
+    import polysocket.testing.contract
+
+    def test_its_assertions_are_rewritten():
+        loader = polysocket.testing.contract.__loader__
+        assert type(loader).__name__ == "AssertionRewritingHook"
+    """
+    # By the name of the module: "-p polysocket" would have pytest itself rewrite what has that name.
+    passed(run_pytest(project, tests, "-p", "pytest_polysocket", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), 1)

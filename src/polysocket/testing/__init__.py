@@ -1,10 +1,10 @@
 """What users' own tests are made of: stubs, recordings, a pair in memory, an echo server.
 
-Needs nothing but polysocket. Hypothesis strategies are in :mod:`polysocket.testing.strategies`, fixtures for pytest in
-:mod:`polysocket.testing.pytest_plugin`.
+Needs nothing but polysocket. Hypothesis strategies are in :mod:`polysocket.testing.strategies`; the fixtures for pytest
+are in ``pytest_polysocket``, which pytest finds by itself.
 """
 
-from polysocket.testing.backend import BackendStub, When
+from polysocket.testing.backend import BackendStub, StubFactory, When
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.echo import EchoServer
 from polysocket.testing.errors import NothingPrepared, ReplayMismatch, StubError, UnmatchedRequest
@@ -25,6 +25,7 @@ __all__ = [
     "RecordingBackend",
     "ReplayMismatch",
     "StubError",
+    "StubFactory",
     "UnmatchedRequest",
     "VirtualClock",
     "VirtualEffect",

@@ -29,7 +29,7 @@ from polysocket.testing.handshake import Agreed, Answer, plain, shake_hands
 from polysocket.testing.recording import Recording, Redact, unchanged
 from polysocket.testing.stub import WebSocketStub
 
-__all__ = ["BackendStub", "When"]
+__all__ = ["BackendStub", "StubFactory", "When"]
 
 F = TypeVar("F")
 G = TypeVar("G")
@@ -187,6 +187,24 @@ class When(Generic[F]):
 
     def _then(self, reply: Reply) -> BackendStub[F]:
         return self._stub._with_rule(Rule(self._name, self._matches, reply))
+
+
+class StubFactory:
+    """Makes stubs of backends, ``make(Asyncio)``, and ends all that they have opened; pytest's ``polysocket_stub``."""
+
+    def __init__(self) -> None:
+        self._openers: list[SocketOpener] = []
+
+    def __call__(self, flavour: type[G]) -> BackendStub[G]:
+        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
+        stub = BackendStub.of(flavour)
+        self._openers.append(stub._opener)
+        return stub
+
+    def abort_all(self) -> None:
+        """End what was opened, and not closed."""
+        for opener in self._openers:
+            opener.abort()
 
 
 class StubOpener(SocketOpener):
