@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polysocket import Async, Blocking, DataFrame, WebSocket, polymorphic
+from polysocket import Async, Blocking, WebSocket, polymorphic
 from polysocket.testing import Faults, memory_pair
 from polysocket.testing.strategies import fragmented, messages
 
@@ -13,7 +13,7 @@ async def length(ws: WebSocket[Async]) -> int:
 
 @given(st.data(), messages(max_size=100))
 def test_the_length_is_that_of_the_whole_message(data: st.DataObject, message: str | bytes) -> None:
-    frames: list[DataFrame] = [*data.draw(fragmented(message))]
+    frames = data.draw(fragmented(message))
     with memory_pair(Blocking, to_client=Faults(pieces=(3, 1))) as (client, server):
         for number, frame in enumerate(frames):
             server.send(frame, is_continuation=number > 0)

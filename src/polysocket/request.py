@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import EllipsisType
 from typing import Generic, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -343,9 +344,21 @@ class Request:
         """Choose the compression to offer; None offers none."""
         return replace(self, compression=compression)
 
-    def timeouts(self, *, open: float | None, close: float | None) -> Request:  # noqa: A002
-        """Bound the opening, with its handshake, and the closing, in seconds; None for no bound."""
-        return replace(self, open_timeout=open, close_timeout=close)
+    def timeouts(
+        self,
+        *,
+        open: float | EllipsisType | None = ...,  # noqa: A002
+        close: float | EllipsisType | None = ...,
+    ) -> Request:
+        """Bound the opening, with its handshake, and the closing, in seconds; None for no bound.
+
+        What is not given stays as it is.
+        """
+        return replace(
+            self,
+            open_timeout=self.open_timeout if open is ... else open,
+            close_timeout=self.close_timeout if close is ... else close,
+        )
 
     def limit_message_size(self, size: int | None) -> Request:
         """Bound a received message, in bytes after inflating; None for no bound."""

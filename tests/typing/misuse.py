@@ -214,6 +214,7 @@ def wrong_values(ws: WebSocket[Blocking]) -> None:
     basic_request.header("X-A", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     basic_request.subprotocol(["chat"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     basic_request.bearer_auth(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    basic_request.timeouts(open="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     basic_request.compress(True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Deflate(level="9")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ws.is_open = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

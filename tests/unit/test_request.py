@@ -513,6 +513,15 @@ def test_a_limit_that_is_none_is_refused(limits: dict[str, Any], why: str) -> No
         dataclasses.replace(basic_request, **limits)
 
 
+def test_a_time_limit_that_is_not_given_stays() -> None:
+    request = basic_request.timeouts(open=1, close=2)
+    assert request.timeouts(open=3) == basic_request.timeouts(open=3, close=2)
+    assert request.timeouts(close=None) == basic_request.timeouts(open=1, close=None)
+    assert request.timeouts() == request
+    with pytest.raises(InvalidRequest, match="open_timeout"):
+        request.timeouts(open=0)
+
+
 def test_every_limit_but_that_of_redirects_can_be_lifted() -> None:
     request = Request(open_timeout=None, close_timeout=None, max_message_size=None, compression=None)
     assert (request.open_timeout, request.close_timeout, request.max_message_size) == (None, None, None)

@@ -5,6 +5,7 @@ Everything that they give may be sent. The only module of polysocket that needs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeVar, overload
 
@@ -40,8 +41,8 @@ def fragmented(message: str) -> SearchStrategy[list[Text]]: ...
 @overload
 def fragmented(message: bytes) -> SearchStrategy[list[Binary]]: ...
 @overload
-def fragmented(message: str | bytes) -> SearchStrategy[list[Text] | list[Binary]]: ...
-def fragmented(message: str | bytes) -> SearchStrategy[list[Text] | list[Binary]]:
+def fragmented(message: str | bytes) -> SearchStrategy[Sequence[DataFrame]]: ...
+def fragmented(message: str | bytes) -> SearchStrategy[Sequence[DataFrame]]:
     """The message in one frame or many, cut anywhere; some may be empty, and the last one is final.
 
     It shrinks to one frame.
