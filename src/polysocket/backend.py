@@ -12,10 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from ssl import SSLContext
-from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
-from polysocket.effect import Async, Blocking, Effect, HasEffect, Threaded, lifted, settled
+from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
@@ -23,7 +22,7 @@ from polysocket.observing import LoggingObserver, Observation, Observer, guarded
 from polysocket.opening import Route, open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
-from polysocket.session import Session
+from polysocket.session import Session, leave
 from polysocket.websocket import WebSocket
 
 __all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
@@ -32,8 +31,6 @@ logger: Final = logging.getLogger("polysocket")
 
 A = TypeVar("A", bound=Async)
 F_co = TypeVar("F_co", covariant=True)
-B = TypeVar("B", bound="Backend[Blocking] | Backend[Threaded]")
-C = TypeVar("C", bound="Backend[Async]")
 
 
 class Opener(Protocol):
@@ -119,13 +116,8 @@ class SocketOpener:
         await self._close(CloseCode.NORMAL_CLOSURE)
 
     async def leave(self, error: BaseException | None) -> None:
-        """Close at the end of a ``with``, by the rule of :meth:`Session.leave`."""
-        if error is None:
-            await self.close()
-        elif isinstance(error, Exception):
-            await self._close(CloseCode.INTERNAL_ERROR)
-        else:
-            self.abort()
+        """Close at the end of a ``with``, as a websocket does."""
+        await leave(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
         self._opened.is_closed = True
@@ -308,7 +300,7 @@ class _OpenF:
         return self if backend is None else backend._effect.lift(backend._programs.open_websocket_f)
 
 
-class Backend(HasEffect[F_co]):
+class Backend(HasWith[F_co]):
     """Opens websockets that share their settings; leaving its ``with`` (``async with``) closes all that it has opened.
 
     They are closed as a websocket is by its own ``with``: with 1000, after an error in the block with 1011, and where
@@ -325,7 +317,6 @@ class Backend(HasEffect[F_co]):
     open_websocket: Final = _Open()
     open_websocket_f: Final = _OpenF()
     close: Final = lifted(SocketOpener.close)
-    _leave: Final = lifted(SocketOpener.leave)
 
     def __init__(self, opener: Opener) -> None:
         self._programs: Opener = opener
@@ -335,27 +326,6 @@ class Backend(HasEffect[F_co]):
     def request(self) -> Request:
         """The request to begin with: this backend's headers and limits, and no URL."""
         return self._programs.request
-
-    def __enter__(self: B) -> B:
-        self._refuse("with", where_async=True)
-        return self
-
-    def __exit__(
-        self: Backend[Blocking] | Backend[Threaded],
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        settled(self._leave(error))
-
-    async def __aenter__(self: C) -> C:
-        self._refuse("async with", where_async=False)
-        return self
-
-    async def __aexit__(
-        self: Backend[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self._leave(error)
 
 
 class ObservedBackend(Backend[F_co]):

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from types import MethodType, TracebackType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 __all__ = [
     "Async",
@@ -24,6 +24,7 @@ __all__ = [
     "Effect",
     "Event",
     "HasEffect",
+    "HasWith",
     "Lifting",
     "Link",
     "Threaded",
@@ -38,6 +39,8 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 F_co = TypeVar("F_co", covariant=True)
+B = TypeVar("B", bound="HasWith[Blocking] | HasWith[Threaded]")
+C = TypeVar("C", bound="HasWith[Async]")
 
 
 class Blocking:
@@ -217,6 +220,41 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
         # From now on the object's own attribute is found first, and costs nothing more.
         ws.__dict__[self._name] = method
         return method
+
+
+class Leaving(Protocol):
+    """Programs, one of which ends a ``with``."""
+
+    async def leave(self, error: BaseException | None, /) -> None:
+        """Close at the end of the block, which has raised this."""
+        ...
+
+
+class HasWith(HasEffect[F_co]):
+    """An object for ``with`` or ``async with``, whichever its ``F`` is for; its programs have ``leave``."""
+
+    _leave: Final = lifted(Leaving.leave)
+
+    def __enter__(self: B) -> B:
+        self._refuse("with", where_async=True)
+        return self
+
+    def __exit__(
+        self: HasWith[Blocking] | HasWith[Threaded],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        settled(self._leave(error))
+
+    async def __aenter__(self: C) -> C:
+        self._refuse("async with", where_async=False)
+        return self
+
+    async def __aexit__(
+        self: HasWith[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._leave(error)
 
 
 class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator

@@ -33,7 +33,7 @@ from polysocket.pings import Pings
 from polysocket.reading import Reading, wake
 from polysocket.request import Response, check_timeout
 
-__all__ = ["Session"]
+__all__ = ["Session", "leave"]
 
 T = TypeVar("T")
 D = TypeVar("D", Text, Binary, DataFrame)
@@ -524,12 +524,7 @@ class Session:
 
     async def leave(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""
-        if error is None:
-            await self.close()
-        elif self._effect.is_cancellation(error):
-            self.abort()
-        else:
-            await self.close(CloseCode.INTERNAL_ERROR)
+        await leave(self._effect, error, self.close, self.abort)
 
     def abort(self) -> None:
         """End the connection without waiting: a Close is sent if it can be (RFC 6455 §7.1.7 allows no answer)."""
@@ -552,6 +547,21 @@ class Session:
         self._when_ended.clear()
         if self.listening is None:
             self._when_over()
+
+
+async def leave(
+    effect: Effect,
+    error: BaseException | None,
+    close: Callable[[int], Coroutine[Any, Any, None]],
+    abort: Callable[[], None],
+) -> None:
+    """The rule for the end of a ``with``: which code to close with, and when nothing may be waited for."""
+    if error is None:
+        await close(CloseCode.NORMAL_CLOSURE)
+    elif effect.is_cancellation(error):
+        abort()
+    else:
+        await close(CloseCode.INTERNAL_ERROR)
 
 
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)

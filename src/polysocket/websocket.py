@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, Direct, HasEffect, Lifting, Threaded, lifted, settled
+from polysocket.effect import Async, Blocking, Direct, HasEffect, HasWith, Lifting, Threaded, lifted
 from polysocket.errors import CloseInfo, WebSocketClosed
 from polysocket.frames import Close
 from polysocket.request import Response
@@ -24,8 +24,6 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
 A = TypeVar("A", bound=Async)
-B = TypeVar("B", bound="WebSocket[Blocking] | WebSocket[Threaded]")
-C = TypeVar("C", bound="WebSocket[Async]")
 
 
 class _BlockingEither(Protocol[E_co]):
@@ -76,7 +74,7 @@ def _close_or_none(error: WebSocketClosed) -> Close | None:
     return error.close
 
 
-class WebSocket(HasEffect[F_co]):
+class WebSocket(HasWith[F_co]):
     """An open websocket whose methods give their results in ``F``: sttp's ``WebSocket[F]``.
 
     Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the
@@ -101,7 +99,6 @@ class WebSocket(HasEffect[F_co]):
     ping: Final = lifted(Session.ping)
     pong: Final = lifted(Session.pong)
     close: Final = lifted(Session.close)
-    _leave: Final = lifted(Session.leave)
 
     either_close: Final = _Either(
         _close_or_raise,
@@ -146,27 +143,6 @@ class WebSocket(HasEffect[F_co]):
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
-
-    def __enter__(self: B) -> B:
-        self._refuse("with", where_async=True)
-        return self
-
-    def __exit__(
-        self: WebSocket[Blocking] | WebSocket[Threaded],
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        settled(self._leave(error))
-
-    async def __aenter__(self: C) -> C:
-        self._refuse("async with", where_async=False)
-        return self
-
-    async def __aexit__(
-        self: WebSocket[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self._leave(error)
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
         self._refuse("for", where_async=True)
