@@ -16,7 +16,7 @@ from typing import Any
 
 from polysocket.sockets import Outgoing, wait_until_ready
 
-__all__ = ["SocketEffect", "SocketLink", "ThreadEvent"]
+__all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit"]
 
 LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which one looks again: the system's calls have bounds of their own
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
@@ -50,21 +50,23 @@ def _remaining_or_look() -> float | None:
 
 
 class TimeLimit:
-    """A time limit, as a context manager of programs."""
+    """A time limit by a clock, as a context manager of programs; ``deadline`` has the nearest one of them."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, now: Callable[[], float], deadline: ContextVar[float | None]) -> None:
         self._seconds = seconds
+        self._now = now
+        self._deadline = deadline
 
     async def __aenter__(self) -> None:
-        outer = _deadline.get()
-        own = None if self._seconds is None else time.monotonic() + self._seconds
+        outer = self._deadline.get()
+        own = None if self._seconds is None else self._now() + self._seconds
         self._is_nearest = own is not None and (outer is None or own < outer)
-        self._token = _deadline.set(own if self._is_nearest else outer)
+        self._token = self._deadline.set(own if self._is_nearest else outer)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        _deadline.reset(self._token)
+        self._deadline.reset(self._token)
         if self._is_nearest and isinstance(error, DeadlinePassed):
             raise TimeoutError(f"{self._seconds} seconds have passed") from None
 
@@ -97,7 +99,7 @@ class SocketEffect:
 
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """A deadline for all that the program waits for."""
-        return TimeLimit(seconds)
+        return TimeLimit(seconds, time.monotonic, _deadline)
 
     def make_link(self, sock: socket.socket) -> SocketLink:
         """What the links of this effect are."""

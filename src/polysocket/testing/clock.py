@@ -12,10 +12,10 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effect import Effect, Event, Link
+from polysocket.threads import DeadlinePassed, TimeLimit
 
 __all__ = ["VirtualClock", "VirtualEffect"]
 
@@ -102,9 +102,9 @@ class VirtualEffect:
         """A new event, not set."""
         return VirtualEvent(self._effect.event, self._clock)
 
-    def time_limit(self, seconds: float | None, /) -> VirtualTimeLimit:
+    def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """Bound what is awaited inside, by the clock."""
-        return VirtualTimeLimit(seconds, self._clock)
+        return TimeLimit(seconds, self._clock.now, _deadline)
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run a program in the background; it begins without a time limit."""
@@ -131,31 +131,6 @@ class VirtualEffect:
 
 _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
 """The time at which the calling program must stop waiting."""
-
-
-class DeadlinePassed(BaseException):
-    """A time limit has passed: it ends what waits, as a cancellation does."""
-
-
-class VirtualTimeLimit:
-    """A time limit on the clock."""
-
-    def __init__(self, seconds: float | None, clock: VirtualClock) -> None:
-        self._seconds = seconds
-        self._clock = clock
-
-    async def __aenter__(self) -> None:
-        outer = _deadline.get()
-        own = None if self._seconds is None else self._clock.now() + self._seconds
-        self._is_nearest = own is not None and (outer is None or own < outer)
-        self._token = _deadline.set(own if self._is_nearest else outer)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        _deadline.reset(self._token)
-        if self._is_nearest and isinstance(error, DeadlinePassed):
-            raise TimeoutError(f"{self._seconds} seconds have passed") from None
 
 
 class VirtualEvent:
