@@ -17,7 +17,7 @@ from polysocket.errors import CloseInfo, InvalidHandler, UnexpectedFrame, WebSoc
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers import Handler
 from polysocket.session import Session
-from polysocket.websocket import UntilClosed
+from polysocket.websocket import UntilClosed, until_closed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
@@ -87,22 +87,12 @@ async def _run_async(stage: Any, session: Session) -> None:
 
 async def _run_blocking(stage: Any, effect: Effect, session: Session) -> None:
     send = _continuing(session)
-    outgoing = (stage.over if isinstance(stage, MessageStage) else stage)(_incoming(effect, session))
+    receive = effect.lift(session.receive_data_frame)
+    incoming = until_closed(lambda: settled(receive()))
+    outgoing = (stage.over if isinstance(stage, MessageStage) else stage)(incoming)
     with closing(outgoing):
         for frame in outgoing:
             await send(frame)
-
-
-def _incoming(effect: Effect, session: Session) -> Generator[DataFrame, None, None]:
-    receive = effect.lift(session.receive_data_frame)
-    while True:
-        try:
-            frame: DataFrame = settled(receive())
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                return
-            raise
-        yield frame
 
 
 def _continuing(session: Session) -> Callable[[Frame | Close], Awaitable[None]]:
@@ -111,10 +101,11 @@ def _continuing(session: Session) -> Callable[[Frame | Close], Awaitable[None]]:
 
     async def send(frame: Frame | Close) -> None:
         nonlocal is_open
-        is_data = isinstance(frame, Text | Binary)
-        await session.send(frame, is_continuation=is_open and is_data)
         if isinstance(frame, Text | Binary):
+            await session.send(frame, is_continuation=is_open)
             is_open = not frame.final
+        else:
+            await session.send(frame)
 
     return send
 

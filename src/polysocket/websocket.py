@@ -17,7 +17,7 @@ from polysocket.frames import Close
 from polysocket.request import Response
 from polysocket.session import Session
 
-__all__ = ["Opening", "UntilClosed", "WebSocket"]
+__all__ = ["Opening", "UntilClosed", "WebSocket", "until_closed"]
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -146,14 +146,7 @@ class WebSocket(HasWith[F_co]):
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
         self._refuse("for", where_async=True)
-        while True:
-            try:
-                message = self.receive_message()
-            except WebSocketClosed as error:
-                if error.close_info.is_normal:
-                    return
-                raise
-            yield message
+        return until_closed(self.receive_message)
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse("async for", where_async=False)
@@ -164,8 +157,20 @@ class WebSocket(HasWith[F_co]):
         return f"<WebSocket {state}>"
 
 
+def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
+    """Iteration over what is received, which ends at a normal closing and raises at any other."""
+    while True:
+        try:
+            received = receive()
+        except WebSocketClosed as error:
+            if error.close_info.is_normal:
+                return
+            raise
+        yield received
+
+
 class UntilClosed(AsyncIterator[T]):
-    """Iteration over what is received, which ends at a normal closing and raises at any other.
+    """The same for asynchronous flavours.
 
     It is no async generator, so that a cancellation ends nothing but the one step.
     """
