@@ -15,7 +15,7 @@ from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Blocking, run
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
-from polysocket.threads import SocketEffect, ThreadEvent
+from polysocket.threads import SocketEffect, ThreadEvent, unlimited
 from polysocket.websocket import WebSocket
 
 __all__ = ["BlockingBackend", "BlockingEffect", "connect"]
@@ -59,7 +59,8 @@ class BlockingEffect(SocketEffect):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Drive the program in a thread."""
-        threading.Thread(target=lambda: run(program()), name=f"polysocket {program.__name__}", daemon=True).start()
+        drive = self.lift(unlimited(program))
+        threading.Thread(target=drive, name=f"polysocket {program.__name__}", daemon=True).start()
 
 
 class BlockingBackend(Backend[Blocking]):

@@ -19,7 +19,7 @@ from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Threaded, foreign_await
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
-from polysocket.threads import SocketEffect, SocketLink, ThreadEvent
+from polysocket.threads import SocketEffect, SocketLink, ThreadEvent, unlimited
 from polysocket.websocket import WebSocket
 
 __all__ = ["ThreadedBackend", "ThreadedEffect", "connect"]
@@ -91,7 +91,7 @@ class ThreadedEffect(SocketEffect):
 
         def drive() -> None:
             _caller.set(threading.get_ident())
-            _finish(program(), Future())
+            _finish(unlimited(program)(), Future())
 
         name = f"polysocket {program.__name__}"
         threading.Thread(target=copy_context().run, args=(drive,), name=name, daemon=True).start()

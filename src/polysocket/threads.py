@@ -6,17 +6,18 @@ Only waiting lives here, nothing about WebSockets.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from polysocket.sockets import Outgoing, wait_until_ready
 
-__all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit"]
+__all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit", "unlimited"]
 
 LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which one looks again: the system's calls have bounds of their own
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
@@ -69,6 +70,19 @@ class TimeLimit:
         self._deadline.reset(self._token)
         if self._is_nearest and isinstance(error, DeadlinePassed):
             raise TimeoutError(f"{self._seconds} seconds have passed") from None
+
+
+def unlimited(
+    program: Callable[[], Coroutine[Any, Any, None]], deadline: ContextVar[float | None] = _deadline
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The program for the background: the time limits of whoever begins it, which it may inherit, are not its own."""
+
+    @functools.wraps(program)
+    async def begun() -> None:
+        deadline.set(None)
+        await program()
+
+    return begun
 
 
 class ThreadEvent:
@@ -215,6 +229,7 @@ class SocketLink:
             self._sender.start()
 
     def _send_all_pending(self) -> None:
+        _deadline.set(None)  # Where threads inherit a context, as in free-threaded Python 3.14.
         while True:
             with self._lock:
                 self._has_sender = self._outgoing.is_waiting and not self._aborted

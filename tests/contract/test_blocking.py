@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
+import functools
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from unittest import mock
 
@@ -33,6 +35,7 @@ from polysocket import (
     polymorphic,
     threads,
 )
+from polysocket.blocking import BlockingEffect
 from polysocket.effect import run
 from polysocket.session import Session
 from polysocket.sockets import wait_until_ready
@@ -159,6 +162,53 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
         finally:
             link.abort()
             reader.join()
+
+
+class _Inheriting(threading.Thread):
+    """A thread that inherits the context of whoever begins it, as in free-threaded Python 3.14."""
+
+    def __init__(self, *, target: Callable[..., object], **options: Any) -> None:
+        super().__init__(target=functools.partial(copy_context().run, target), **options)
+
+
+async def _until_a_limit_has_passed(effect: BlockingEffect, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with effect.time_limit(0.01):
+            await program()
+
+
+def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> None:
+    effect = BlockingEffect()
+    begin, done = effect.event(), threading.Event()
+
+    async def in_the_background() -> None:
+        await begin.wait()
+        done.set()
+
+    async def begin_it_and_wait() -> None:
+        effect.spawn(in_the_background)
+        await effect.event().wait()
+
+    with mock.patch.object(threading, "Thread", _Inheriting):
+        run(_until_a_limit_has_passed(effect, begin_it_and_wait))
+    begin.set()
+    assert done.wait(5)
+
+
+def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        link = SocketLink(left)
+        link.write(bytes(4_000_000))
+        with mock.patch.object(threading, "Thread", _Inheriting):
+            run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+        try:
+            right.settimeout(5)
+            received = 0
+            while received < 4_000_000:
+                received += len(right.recv(1 << 20))
+        finally:
+            link.abort()
 
 
 def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:

@@ -322,6 +322,21 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
 
 @but_sock
 @promise
+async def test_a_pong_that_waits_for_room_is_sent_though_the_receive_that_took_the_ping_timed_out(
+    flavour: Flavour, place: Place
+) -> None:
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, compression=None, sock=peer.client_socket(4096), unix_path=None) as ws:
+            assert await flavour.interrupt(lambda: ws.send_binary(bytes(8 * MIB))) is INTERRUPTED
+            peer.send(ping(b"x"))
+            with pytest.raises(ReceiveTimeout):
+                await ws.receive_text(timeout=0.1)
+            assert (await flavour.call(peer.frame)).opcode == wire.BINARY
+            assert await flavour.call(peer.frame) == Wire(wire.PONG, b"x")
+
+
+@but_sock
+@promise
 async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flavour: Flavour, place: Place) -> None:
     message = bytes(20_000)
     count = 150
