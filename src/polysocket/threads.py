@@ -162,7 +162,7 @@ class SocketLink:
         self._lock = threading.Lock()
         self._outgoing = Outgoing(sock)
         self._aborted = False
-        self._waiting = 0  # threads that wait for the socket
+        self._waiting = 0  # threads that wait for the socket, or receive
         self._sending = 0  # those of them that send once they can
         self._sender: threading.Thread | None = None
         self._has_sender = False
@@ -175,15 +175,8 @@ class SocketLink:
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
         while not self._aborted:
-            if not self._wait(readable=True):
-                continue
-            try:
-                return self._socket.recv(READ_SIZE)
-            except BlockingIOError:
-                continue
-            except OSError:
-                if not self._aborted:
-                    raise
+            if (data := self._wait(readable=True)) is not None:
+                return data
         return b""
 
     def write(self, data: bytes) -> None:
@@ -247,16 +240,27 @@ class SocketLink:
         if self._aborted and not self._waiting:
             self._socket.close()
 
-    def _wait(self, *, readable: bool) -> bool:
-        """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
+    def _receive(self) -> bytes | None:
+        try:
+            return self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            if self._aborted:
+                return b""
+            raise
+
+    def _wait(self, *, readable: bool) -> bytes | None:
+        """Wait until something can be done, and do it: send what is pending, and give what there is to read."""
         with self._lock:
             writable = self._outgoing.is_waiting
             if self._aborted or not (readable or writable):
-                return False  # Another thread has sent all that was pending.
+                return None  # Another thread has sent all that was pending.
             self._waiting += 1
             self._sending += writable
         try:
             can_read, can_write = wait_until_ready(self._socket.fileno(), readable, writable, _remaining_or_look())
+            received = self._receive() if can_read else None
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -267,4 +271,4 @@ class SocketLink:
                 self._outgoing.send()
         elif not can_read:
             _remaining()
-        return can_read
+        return received

@@ -115,7 +115,7 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
     left, right = socket.socketpair()
 
     class Raced(SocketLink):
-        def _wait(self, *, readable: bool) -> bool:
+        def _wait(self, *, readable: bool) -> bytes | None:
             while not readable and self.pending:
                 super()._wait(readable=True)  # as the thread that reads would
             return super()._wait(readable=readable)
@@ -209,6 +209,44 @@ def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None
                 received += len(right.recv(1 << 20))
         finally:
             link.abort()
+
+
+def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then() -> None:
+    """The system might give its number to a new socket, from which the thread would receive."""
+
+    class Aborted(socket.socket):
+        def recv(self, *args: Any) -> bytes:
+            aborting = threading.Thread(target=link.abort)
+            aborting.start()
+            aborting.join()
+            still_open.append(self.fileno() != -1)
+            return super().recv(*args)
+
+    still_open: list[bool] = []
+    left, right = socket.socketpair()
+    with right, Aborted(fileno=left.detach()) as aborted:
+        link = SocketLink(aborted)
+        right.send(b"a")
+        run(link.read())
+        assert still_open == [True]
+        assert aborted.fileno() == -1
+
+
+def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
+    def wait_and_be_slow(*args: Any) -> tuple[bool, bool]:
+        ready = wait_until_ready(*args)
+        if threading.current_thread().name == "polysocket send":
+            threading.Event().wait(0.1)
+        return ready
+
+    left, right = socket.socketpair()
+    with left, right, mock.patch.object(threads, "wait_until_ready", wait_and_be_slow):
+        link = SocketLink(left)
+        link.write(bytes(4_000_000))
+        run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+        assert "polysocket send" in [thread.name for thread in threading.enumerate()]
+        link.abort()
+        assert "polysocket send" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
