@@ -14,7 +14,7 @@ from typing import Any, Unpack, cast
 
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Asyncio, Direct
-from polysocket.happy_eyeballs import first_connected
+from polysocket.happy_eyeballs import Address, first_connected
 from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
@@ -64,7 +64,8 @@ class AsyncioEffect(Direct):
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
         """Connect by happy eyeballs (RFC 8305)."""
-        sock = await first_connected(host, port)
+        addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        sock = await first_connected(host, addresses, ConnectingTasks())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return await self.adopt(sock)
 
@@ -77,6 +78,49 @@ class AsyncioEffect(Direct):
         """Use a connected socket."""
         _, link = await asyncio.get_running_loop().create_connection(TransportLink, sock=sock)
         return link
+
+
+class ConnectingTasks:
+    """The :class:`~polysocket.happy_eyeballs.Attempts` of asyncio."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[socket.socket]] = []
+
+    def begin(self, address: Address) -> None:
+        """Begin one more."""
+        self._tasks.append(asyncio.create_task(_connected(address)))
+
+    async def next_connected(self, seconds: float | None) -> socket.socket | None:
+        """Wait for one of them."""
+        await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            if task.done():
+                self._tasks.remove(task)
+                return task.result()
+        return None
+
+    async def end(self) -> None:
+        """Cancel those that are left, and close what they have connected."""
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for task in self._tasks:
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    task.result().close()
+
+
+async def _connected(address: Address) -> socket.socket:
+    family, kind, proto, _, where = address
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class TransportLink(asyncio.Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import socket
 import threading
 import time
@@ -15,7 +16,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from polysocket.sockets import Outgoing, wait_until_ready
+from polysocket.happy_eyeballs import Address, first_connected
+from polysocket.sockets import Outgoing, wait_until_connected, wait_until_ready
 
 __all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit", "unlimited"]
 
@@ -120,17 +122,11 @@ class SocketEffect:
         return SocketLink(sock)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
-        """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
-        error = OSError(f"{host} has no address")
-        for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            try:
-                sock = _connected(socket.socket(family, kind, proto), address)
-            except OSError as failure:
-                error = failure
-            else:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return self.make_link(sock)
-        raise error
+        """Connect by happy eyeballs (RFC 8305). Looking up the name is the system's, and knows no time limit."""
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        sock = await first_connected(host, addresses, SocketAttempts())
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.make_link(sock)
 
     async def connect_unix(self, path: str, /) -> SocketLink:
         """Connect to a Unix socket."""
@@ -151,6 +147,44 @@ def _connected(sock: socket.socket, address: Any) -> socket.socket:
             raise DeadlinePassed from error
         raise
     return sock
+
+
+class SocketAttempts:
+    """The :class:`~polysocket.happy_eyeballs.Attempts` of one thread."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def begin(self, address: Address) -> None:
+        """Begin one more."""
+        family, kind, proto, _, where = address
+        sock = socket.socket(family, kind, proto)
+        self._sockets.append(sock)
+        sock.setblocking(False)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(where)
+        except OSError:
+            self._sockets.remove(sock)
+            sock.close()
+            raise
+
+    async def next_connected(self, seconds: float | None) -> socket.socket | None:
+        """Wait for one of them."""
+        limits = [limit for limit in (seconds, _remaining()) if limit is not None]
+        sock = wait_until_connected(self._sockets, min(limits, default=None))
+        if sock is None:
+            return None
+        self._sockets.remove(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            sock.close()
+            raise OSError(error, os.strerror(error))
+        return sock
+
+    async def end(self) -> None:
+        """Close those that are left."""
+        for sock in self._sockets:
+            sock.close()
 
 
 class SocketLink:

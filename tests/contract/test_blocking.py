@@ -373,17 +373,18 @@ in_the_main_thread = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def ctrl_c() -> Iterator[None]:
+def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
     """A Ctrl-C that comes once the main thread waits for the network."""
+    wait = getattr(threads, waits_by)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
             _thread.interrupt_main()
-        return wait_until_ready(*args)
+        return wait(*args)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(threads, "wait_until_ready", interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(threads, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)
