@@ -5,8 +5,8 @@
 
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.buffer import Buffer
-from polysocket.client import PolymorphicClient
-from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio, polymorphic
+from polysocket.client import PolymorphicClient, polymorphic
+from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.errors import (
     BackendClosed,
     BufferFull,

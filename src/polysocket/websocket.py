@@ -140,6 +140,7 @@ class WebSocket(HasWith[F_co]):
         return self._programs.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
+        """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())

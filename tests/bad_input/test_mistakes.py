@@ -10,7 +10,7 @@ import asyncio
 import importlib.util
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from polysocket import (
     Async,
     Binary,
+    Blocking,
     Close,
     ConnectOptions,
     Deflate,
@@ -25,6 +26,7 @@ from polysocket import (
     InvalidRequest,
     NoAsyncLibrary,
     Ping,
+    PolymorphicClient,
     Pong,
     ReceiveTimeout,
     Request,
@@ -37,6 +39,8 @@ from polysocket import (
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
+from polysocket.blocking import BlockingBackend
+from polysocket.testing import WebSocketStub
 from tests.bad_input.judgement import says
 from tests.bad_input.peer import Peer, upgrading
 from tests.bad_input.programs import Call, be_refused, nothing
@@ -357,7 +361,15 @@ async def greet(ws: WebSocket[Async], name: str) -> None:
     await ws.send_text(f"Hello, {name}!")
 
 
+class Greeter(PolymorphicClient[Blocking]):
+    @polymorphic
+    async def greet_loudly(self: Any, name: str) -> None:
+        await greet(self.websocket, name.upper())
+
+
 any_greet: Any = greet
+any_greet_loudly: Any = Greeter.greet_loudly
+websocket_stub: Any = WebSocketStub().build(Blocking)
 
 
 @pytest.mark.parametrize(
@@ -367,13 +379,33 @@ any_greet: Any = greet
         (lambda: any_greet(None, "me"), "not NoneType"),
         (any_greet, ""),
         (lambda: any_greet(name="me"), ""),
+        (lambda: any_greet(ws="me", name="me"), "by position"),
+        (lambda: any_greet(BlockingBackend(), "me"), "not BlockingBackend"),
+        (lambda: any_greet(PolymorphicClient(websocket_stub), "me"), "not PolymorphicClient, whose .websocket is one"),
+        (
+            lambda: any_greet_loudly(websocket_stub, "me"),
+            "greet_loudly() takes a Greeter first, not WebSocket",
+        ),
     ],
-    ids=["another", "None", "nothing", "only its own"],
+    ids=["another", "None", "nothing", "only its own", "by name", "a backend", "a client", "a method's websocket"],
 )
 def test_a_program_without_a_websocket_names_itself_and_what_it_takes(call: Callable[[], object], given: str) -> None:
     with pytest.raises(TypeError) as caught:
         call()
-    says(caught.value, "greet() takes a WebSocket first", given)
+    says(caught.value, "takes a ", " first", given)
+
+
+def plain() -> None: ...
+
+
+async def generator() -> AsyncIterator[str]:
+    yield ""
+
+
+@pytest.mark.parametrize("program", [plain, generator, lambda _: None, 5])
+def test_a_program_that_is_no_coroutine_function_is_refused_when_it_is_decorated(program: Any) -> None:
+    with pytest.raises(TypeError, match="a polymorphic program is an async def"):
+        polymorphic(program)
 
 
 def test_a_program_without_its_arguments_names_itself_and_them(flavour: Flavour) -> None:

@@ -6,7 +6,7 @@ that is not needed is an error itself: so each of these lines has its error, fro
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import polysocket.asyncio
 import polysocket.blocking
@@ -20,6 +20,7 @@ from polysocket import (
     Deflate,
     Frame,
     Ping,
+    PolymorphicClient,
     Text,
     Threaded,
     Trio,
@@ -28,6 +29,8 @@ from polysocket import (
     polymorphic,
 )
 from polysocket.testing import BackendStub
+
+F = TypeVar("F")
 
 # The result of one flavour, used as that of another
 
@@ -169,6 +172,19 @@ def wrong_arguments_of_a_program(ws: WebSocket[Blocking]) -> None:
     login(ws, "me", token=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     login("me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     login(basic_request, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login(ws=ws, user="me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+class Account(PolymorphicClient[F]):
+    @polymorphic
+    async def balance(self: Account[Async]) -> None:
+        await login(self, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def no_websocket_for_a_program(ws: WebSocket[Blocking], backend: Backend[Blocking]) -> None:
+    login(backend, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login(Account(ws), "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    Account.balance(ws)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def wrong_results_of_a_program(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
