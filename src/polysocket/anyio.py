@@ -39,7 +39,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     async def program() -> WebSocket[Any]:
         return await open_websocket(running_effect(), url_or_request, options)
 
-    return Opening(program)
+    return Opening(program())
 
 
 def running_effect() -> Effect:

@@ -31,7 +31,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
     say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
-    return Opening(lambda: open_websocket(AsyncioEffect(), url_or_request, options))
+    return Opening(open_websocket(AsyncioEffect(), url_or_request, options))
 
 
 _background: set[asyncio.Task[None]] = set()

@@ -31,6 +31,7 @@ from polysocket import (
     ReceiveTimeout,
     Request,
     Text,
+    Threaded,
     WebSocket,
     WebSocketHandler,
     basic_request,
@@ -40,7 +41,7 @@ from polysocket import (
 )
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.blocking import BlockingBackend
-from polysocket.testing import WebSocketStub
+from polysocket.testing import EchoServer, WebSocketStub
 from tests.bad_input.judgement import says
 from tests.bad_input.peer import Peer, upgrading
 from tests.bad_input.programs import Call, be_refused, nothing
@@ -477,6 +478,47 @@ def test_asyncios_connect_is_for_async_with() -> None:
     opening: Any = polysocket_asyncio.connect("ws://127.0.0.1:1/")
     with pytest.raises(TypeError, match="context manager"), opening:
         pass
+    opening.close()
+
+
+def test_a_threaded_websocket_has_no_iteration() -> None:
+    ws: Any = WebSocketStub.with_initial_incoming([Text("a")]).build(Threaded)
+    for way in (iter, aiter):
+        with pytest.raises(TypeError, match=r"has no iteration: call receive_message\(\)"):
+            way(ws)
+    assert ws.receive_message().result() == "a"
+
+
+ASYNC = [name for name in ("asyncio", "trio", "anyio") if importlib.util.find_spec(name)]
+
+
+@pytest.mark.parametrize("name", ASYNC)
+@pytest.mark.parametrize("first", ["await", "async with"])
+@pytest.mark.parametrize("second", ["await", "async with"])
+def test_a_connect_is_awaited_or_entered_once(name: str, first: str, second: str) -> None:
+    connect = importlib.import_module(f"polysocket.{name}").connect
+
+    async def use(opening: Any, way: str) -> None:
+        if way == "await":
+            await (await opening).close()
+        else:
+            async with opening:
+                pass
+
+    async def main() -> None:
+        opening = connect(server.url)
+        await use(opening, first)
+        with pytest.raises(RuntimeError, match=r"this connect\(\) was awaited or entered already: call it again"):
+            await use(opening, second)
+
+    with EchoServer() as server:
+        importlib.import_module("trio").run(main) if name == "trio" else asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_a_connect_that_is_forgotten_is_warned_of(name: str) -> None:
+    with pytest.warns(RuntimeWarning, match="coroutine 'connect' was never awaited"):
+        importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
 
 
 # Where no library runs, or another one
