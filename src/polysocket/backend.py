@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from ssl import SSLContext
 from typing import Any, Final, Protocol, Self, TypeVar, overload
@@ -18,7 +18,7 @@ from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threa
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
-from polysocket.observing import LoggingObserver, Observation, Observer, guarded
+from polysocket.observing import LoggingObserver, Observer, guarded, observations
 from polysocket.opening import Route, open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
@@ -152,27 +152,20 @@ class SocketOpener:
         self._check_open()
         return await self._observed(request, open_session(self.effect, request, self._route))
 
-    def _observations(self, request: Request) -> Iterator[Observation]:
-        for observer in self._observers:
-            try:
-                yield observer.opening(request)
-            except Exception:
-                logger.exception("an observer failed")
-
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
         """Await a session, which the backend's closing will close, and tell the observers of it."""
-        observations = list(self._observations(request))
+        begun = observations(self._observers, request)
         try:
             session = await opening
             if self._opened.is_closed:
                 session.abort()
                 self._check_open()
         except BaseException as error:
-            for observation in observations:
+            for observation in begun:
                 guarded(observation.rejected)(error)
             raise
         self._opened.sessions.add(session)
-        for observation in observations:
+        for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
         session.when_over(lambda: self._opened.sessions.discard(session))  # not before the observers know
@@ -332,6 +325,8 @@ class ObservedBackend(Backend[F_co]):
     """A backend that wraps another one, and tells an observer what happens to the websockets that it opens."""
 
     def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{type(self).__name__}() takes a backend to wrap, not {backend!r}")
         super().__init__(backend._programs.observed_by(observer))
 
 

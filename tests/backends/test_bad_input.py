@@ -14,6 +14,8 @@ from polysocket import (
     InvalidRequest,
     InvalidURL,
     Listener,
+    LoggingBackend,
+    ObservedBackend,
     PipeHandler,
     Text,
     WebSocketError,
@@ -24,6 +26,7 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
+from polysocket.observing import LoggingObserver
 from polysocket.threaded import ThreadedBackend
 from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, a_backend
 from tests.backends.servers import Door
@@ -256,3 +259,10 @@ def test_a_blocking_backend_is_for_with(leave_nothing: None, make: Callable[[], 
 
     with pytest.raises(TypeError, match="'with'"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("wrap", [LoggingBackend, lambda given: ObservedBackend(given, LoggingObserver())])
+@pytest.mark.parametrize("given", [None, BlockingBackend, LoggingObserver()], ids=["None", "a class", "an observer"])
+def test_what_is_no_backend_is_not_wrapped(leave_nothing: None, wrap: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a backend to wrap, not .*(None|BlockingBackend|LoggingObserver)"):
+        wrap(given)
