@@ -16,7 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request, check_handler, respond
 from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
-from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
 from polysocket.handlers import Handler
 from polysocket.observing import Observer
@@ -103,6 +103,11 @@ class BackendStub(Backend[F]):
     def trio() -> BackendStub[Trio]:
         """A stub of a ``TrioBackend``."""
         return BackendStub.of(Trio)
+
+    @staticmethod
+    def anyio() -> BackendStub[Async]:
+        """A stub of an ``AnyioBackend``."""
+        return BackendStub.of(Async)
 
     def when_request_matches(self, predicate: Callable[[Request], bool]) -> When[F]:
         """Begin a rule for those requests for which the predicate is true (sttp's ``whenRequestMatches``)."""
@@ -196,7 +201,7 @@ class StubFactory:
         self._openers: list[SocketOpener] = []
 
     def __call__(self, flavour: type[G]) -> BackendStub[G]:
-        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
+        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or ``Async``."""
         stub = BackendStub.of(flavour)
         self._openers.append(stub._opener)
         return stub

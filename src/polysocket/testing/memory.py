@@ -310,7 +310,8 @@ def memory_pair(
 ) -> MemoryPair[F]:
     """Join a client and a server in memory, behind their opening handshake, which suffers no faults.
 
-    ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``; for one of your own give its ``effect`` too.
+    ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or, for anyio, ``Async``; for one of your own give
+    its ``effect`` too.
     With a ``clock``, delays and all time limits go by it. ``request`` is the client's, ``limits`` are the server's, as
     for :class:`EchoServer`. The two are open at once, also in an asynchronous flavour. In the blocking one a side that
     waits for the other (to receive, to close) needs that in another thread.

@@ -114,7 +114,7 @@ class WebSocketStub:
     ) -> WebSocket[F]:
         """An open websocket with this other side, in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``.
 
-        For a flavour of your own give its ``effect`` too.
+        ``Async`` is anyio's. For a flavour of your own give its ``effect`` too.
         """
         agreed = shake_hands(request, lambda _, handshake: handshake.accept(), plain)
         if isinstance(agreed, Response):
