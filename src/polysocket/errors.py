@@ -25,6 +25,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,23 @@ class OpeningFailed(WebSocketError):
 
 
 class ConnectFailed(OpeningFailed, OSError):
-    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error."""
+    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error.
+
+    ``errno`` is that of the system's error, of the first one where many addresses were tried; None for one of TLS.
+    """
+
+    @property
+    def errno(self) -> int | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of the system's error, or None."""
+        return _errno(self.__cause__)
+
+
+def _errno(error: BaseException | None) -> int | None:
+    if isinstance(error, BaseExceptionGroup):  # of the attempts by happy eyeballs
+        return _errno(error.exceptions[0])
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # Its numbers are OpenSSL's.
+        return None
+    return error.errno or _errno(error.__cause__)
 
 
 class OpenTimeout(OpeningFailed, TimeoutError):
