@@ -252,7 +252,7 @@ class MessageTooBig(WebSocketClosed):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"{self.close_info}; max_message_size=… allows more than {self.limit} bytes"
+        return f"{self.close_info}; max_message_size=… raises the limit of {self.limit} bytes"
 
 
 class BufferFull(WebSocketClosed):

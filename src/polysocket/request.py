@@ -7,6 +7,7 @@ opened. Secrets (credentials, cookies, query strings) stay out of every ``repr``
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -104,7 +105,7 @@ class Headers(Mapping[str, str]):
 class WebSocketURL:
     """A ws or wss URL, taken apart (RFC 6455 §3); made by :meth:`parse`.
 
-    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, the path with its query.
+    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, ``path`` and ``query``.
     """
 
     scheme: str
@@ -154,9 +155,19 @@ class WebSocketURL:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def path(self) -> str:
+        """The path, which begins with ``/``, in ASCII as it is sent."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query, without its ``?``, in ASCII as it is sent; empty where there is none. It may be secret."""
+        return self.target.partition("?")[2]
+
     def __str__(self) -> str:
         """The URL without credentials and query."""
-        return f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
+        return f"{self.scheme}://{self.authority}{self.path}"
 
     def __repr__(self) -> str:
         return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
@@ -376,7 +387,8 @@ class Request:
 
 def check_timeout(seconds: object, name: str = "timeout") -> None:
     """Raise :class:`InvalidRequest` for what is no number of seconds, nor None."""
-    if seconds is not None and not (isinstance(seconds, int | float) and seconds == seconds):  # noqa: PLR0124 - nan
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and not math.isnan(seconds)
+    if seconds is not None and not is_number:
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
 
 

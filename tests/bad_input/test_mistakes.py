@@ -136,7 +136,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "binary in a list": (lambda ws: ws.send_binary([5]), "a Binary frame's payload is bytes, not list"),
     "a str as a frame": (
         lambda ws: ws.send("a"),
-        "str is no frame: send a Text, Binary, Ping, Pong or Close",
+        "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str",
     ),
     "None as a frame": (
         lambda ws: ws.send(None),
@@ -158,7 +158,7 @@ def test_a_frame_that_may_not_be_sent_is_refused_and_nothing_of_it_sent(
     assert b"".join(payload for _, payload in sent[:-1]) in (b"", b"ab")  # and what the mistake is about
 
 
-@pytest.mark.parametrize("timeout", [math.nan, "1"], ids=repr)
+@pytest.mark.parametrize("timeout", [math.nan, "1", True], ids=repr)
 @pytest.mark.parametrize("method", ["receive", "receive_text", "ping"])
 def test_a_timeout_that_is_no_time_is_refused(flavour: Flavour, method: str, timeout: float) -> None:
     with Peer(upgrading()) as peer:
@@ -224,6 +224,7 @@ def test_an_option_that_can_not_be_used_is_named_with_its_value(
     ("name", "value"),
     [
         ("open_timeout", "1"),
+        ("open_timeout", True),
         ("close_timeout", "1"),
         ("max_message_size", "1 MB"),
         ("max_message_size", 1.5),

@@ -252,7 +252,7 @@ CASES = {
     "too_big": Case(
         echo,
         r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); "
-        r"max_message_size=… allows more than 1000 bytes\n",
+        r"max_message_size=… raises the limit of 1000 bytes\n",
     ),
     "from_sttp": Case(
         echo,

@@ -52,7 +52,7 @@ from polysocket import (
     polymorphic,
 )
 from polysocket.client import PolymorphicClient
-from polysocket.testing import BackendStub, RecordingBackend
+from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.websocket import Opening
 
 F = TypeVar("F")
@@ -326,6 +326,14 @@ async def backends_async_with(asyncio: Backend[Asyncio], either: Backend[Async])
         assert_type(logging, LoggingBackend[Async])
     async with BackendStub.trio() as stub:
         assert_type(stub, BackendStub[Trio])
+
+
+def stubs() -> None:
+    stub = WebSocketStub.with_initial_incoming(["a", b"b", Text("c"), Close(), KeyError("d")])
+    answering = stub.then_respond(lambda frame: [frame.payload, frame])
+    assert_type(answering.build(Blocking), WebSocket[Blocking])
+    assert_type(answering.build(Async), WebSocket[Async])
+    assert_type(BackendStub.anyio(), BackendStub[Async])
 
 
 def stages_may_close() -> list[PipeHandler]:

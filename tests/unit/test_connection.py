@@ -809,7 +809,7 @@ def test_the_error_carries_the_limit() -> None:
     assert error.limit == 10
     assert str(error) == (
         "closed by this side because of a limit (a message of at least 11 bytes, over the limit of 10); "
-        "no Close received, sent 1009 (message too big); max_message_size=… allows more than 10 bytes"
+        "no Close received, sent 1009 (message too big); max_message_size=… raises the limit of 10 bytes"
     )
 
 
@@ -1181,8 +1181,8 @@ INVALID: list[tuple[str | None, Any, bool, str]] = [
     (None, Close(1000, "a" * 124), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1000, "é" * 62), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1005, "bye"), False, "a Close without a code can't have a reason (RFC 6455 §5.5.1)"),
-    (None, "text", False, "str is no frame: send a Text, Binary, Ping, Pong or Close"),
-    (None, b"bytes", False, "bytes is no frame: send a Text, Binary, Ping, Pong or Close"),
+    (None, "text", False, "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str"),
+    (None, b"bytes", False, "bytes is no frame: send a Text, Binary, Ping, Pong or Close; send_binary() takes bytes"),
     (None, None, False, "NoneType is no frame: send a Text, Binary, Ping, Pong or Close"),
     (None, Text, False, "type is no frame: send a Text, Binary, Ping, Pong or Close"),
 ]

@@ -624,3 +624,18 @@ def test_an_opened_websockets_response_has_the_handlers_result() -> None:
     assert response.result == [1]
     assert response.subprotocol == "p"
     assert response.extensions == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "query"),
+    [
+        ("ws://localhost", "/", ""),
+        ("ws://localhost?a=1", "/", "a=1"),
+        ("ws://localhost/a/ü?b=?&c=é", "/a/%C3%BC", "b=?&c=%C3%A9"),
+    ],
+)
+def test_the_target_is_path_and_query(url: str, path: str, query: str) -> None:
+    parsed = url_of(url)
+    assert (parsed.path, parsed.query) == (path, query)
+    assert parsed.target == path + ("?" + query if query else "")
+    assert "c=" not in repr(parsed)

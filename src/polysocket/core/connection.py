@@ -19,7 +19,14 @@ from wsproto.frame_protocol import CloseReason, Opcode
 from polysocket.core import lane
 from polysocket.core.closing import Event, State, after
 from polysocket.core.deflate import PerMessageDeflate
-from polysocket.core.sendable import MAX_CONTROL_PAYLOAD, checked_close, control_payload, encoded_text, payload_bytes
+from polysocket.core.sendable import (
+    MAX_CONTROL_PAYLOAD,
+    checked_close,
+    control_payload,
+    encoded_text,
+    no_frame,
+    payload_bytes,
+)
 from polysocket.errors import (
     BufferFull,
     CloseCause,
@@ -466,7 +473,7 @@ class Connection:
         elif isinstance(frame, Close):
             self._send_close(checked_close(frame))
         else:
-            raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
+            raise no_frame(frame)
         if self.on_sent is not None and not isinstance(frame, Close):
             self.on_sent(frame)
 
