@@ -233,6 +233,7 @@ class ServerHandshake:
         self._max_message_size = max_message_size
         self._reader = _Reader(h11.SERVER)
         self._outgoing = b""
+        self._begun: bytes | None = b""  # what may be an empty line before the request; None once that is decided
         self._method = b""
         self._opening: _Opening | None = None
         self._over = False
@@ -301,7 +302,7 @@ class ServerHandshake:
         if not data:
             begun = "before its request was complete" if self._reader.first else "without a request"
             raise _Refusal(400, f"the client closed the connection {begun}")
-        self._reader.feed(data)
+        self._reader.feed(self._without_empty_line(data))
         try:
             event = self._reader.http.next_event()
         except h11.RemoteProtocolError as error:
@@ -316,6 +317,16 @@ class ServerHandshake:
         if self._reader.exhausted:
             raise _Refusal(431, f"the request's header is over {MAX_HEADER} bytes")
         return None
+
+    def _without_empty_line(self, data: bytes) -> bytes:
+        """Take off one empty line before the request, which is to be ignored (RFC 9112 §2.2)."""
+        if self._begun is None:
+            return data
+        self._begun += data
+        if self._begun == b"\r":
+            return b""
+        data, self._begun = self._begun.removeprefix(b"\r\n"), None
+        return data
 
     def _unanswered(self) -> _Opening:
         if self._opening is None or self._over:
