@@ -48,6 +48,7 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")  # RFC 3986 §3.2.2
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
 _BODILESS = frozenset({204, 304})  # RFC 9110 §6.4.1
+_IF_TLS = "the URL may have to begin with wss://"
 _SET_BY_ANSWER = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
@@ -88,7 +89,7 @@ class ClientHandshake:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
-        self._exchange = Exchange(_opening_request(request, self._key), "the server", "wss", InvalidUpgrade)
+        self._exchange = Exchange(_opening_request(request, self._key), "the server", _IF_TLS, InvalidUpgrade)
         self._over = False
 
     @property
@@ -174,7 +175,7 @@ class ServerHandshake:
     def __init__(self, compression: Deflate | None, max_message_size: int | None) -> None:
         self._compression = compression
         self._max_message_size = max_message_size
-        self._reader = Reader(h11.SERVER, "wss")
+        self._reader = Reader(h11.SERVER, _IF_TLS)
         self._outgoing = b""
         self._method = b""
         self._opening: _Opening | None = None

@@ -39,14 +39,14 @@ class Switch:
 class Exchange:
     """A client's request, and its final answer: a switch away from HTTP, or a rejection with its body.
 
-    ``error`` is raised for an answer that is no HTTP, in whose text ``who`` has sent it, and ``tls_scheme`` is that of
-    a URL by which one comes there by TLS.
+    ``error`` is raised for an answer that is no HTTP, in whose text ``who`` has sent it; ``if_tls`` is what to do where
+    that looks like TLS.
     """
 
-    def __init__(self, request: h11.Request, who: str, tls_scheme: str, error: type[OpeningFailed]) -> None:
+    def __init__(self, request: h11.Request, who: str, if_tls: str, error: type[OpeningFailed]) -> None:
         self._who = who
         self._error = error
-        self._reader = Reader(h11.CLIENT, tls_scheme)
+        self._reader = Reader(h11.CLIENT, if_tls)
         self._outgoing = self._reader.http.send(request) + self._reader.http.send(h11.EndOfMessage())
         self._is_connect = request.method == b"CONNECT"
         self._rejection: Response | None = None
@@ -124,10 +124,10 @@ class Exchange:
 class Reader:
     """h11, fed no more than an allowance: so what is accepted does not depend on how the bytes were cut."""
 
-    def __init__(self, role: type[h11.CLIENT | h11.SERVER], tls_scheme: str) -> None:
+    def __init__(self, role: type[h11.CLIENT | h11.SERVER], if_tls: str) -> None:
         self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
         self.first = b""
-        self._tls_scheme = tls_scheme
+        self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
 
@@ -162,7 +162,7 @@ class Reader:
         line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_SHOWN]
         text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
         if self.first[:1] in _TLS:
-            return f"{text} (which looks like TLS: the URL may have to begin with {self._tls_scheme}://)"
+            return f"{text} (which looks like TLS: {self._if_tls})"
         return text
 
 
