@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,10 +89,17 @@ class Way:
     async def connect(self, effect: Effect) -> Link:
         """Come to the server, by TLS where the URL says so. Raises :class:`ConnectFailed`."""
         end = End(ConnectFailed, "the server", self._place(), "the URL must begin with ws://", "ssl=")
-        link = await (
-            _linked(effect, self._url, self._route, end) if self._tunnel is None else _dug(effect, self._tunnel)
-        )
+        link = await self._link(effect, end)
         return await _encrypted(link, self._route.ssl, self._url.host, end) if self._url.secure else link
+
+    async def _link(self, effect: Effect, end: End) -> Link:
+        if self._tunnel is not None:
+            return await _dug(effect, self._tunnel)
+        if self._route.sock is not None:
+            return await _reached(_adopt(effect, self._route.sock), end)
+        if self._route.unix_path is not None:
+            return await _reached(effect.connect_unix(self._route.unix_path), end)
+        return await _reached(effect.connect_tcp(self._url.host, self._url.port), end)
 
     def _place(self) -> str:
         if self._route.sock is not None:
@@ -101,13 +109,7 @@ class Way:
         return f"{self._url.host} port {self._url.port}{self.by}"
 
 
-async def _linked(effect: Effect, url: WebSocketURL, route: Route, end: End) -> Link:
-    if route.sock is not None:
-        connecting = _adopt(effect, route.sock)
-    elif route.unix_path is not None:
-        connecting = effect.connect_unix(route.unix_path)
-    else:
-        connecting = effect.connect_tcp(url.host, url.port)
+async def _reached(connecting: Awaitable[Link], end: End) -> Link:
     try:
         return await connecting
     except OSError as error:
@@ -118,10 +120,7 @@ async def _dug(effect: Effect, tunnel: Tunnel) -> Link:
     """The link through a proxy's tunnel."""
     proxy = tunnel.proxy
     end = End(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
-    try:
-        link: Link = await effect.connect_tcp(proxy.host, proxy.port)
-    except OSError as error:
-        raise end.error(f"could not connect to {end.place}: {_explained(error, end)}") from error
+    link = await _reached(effect.connect_tcp(proxy.host, proxy.port), end)
     if proxy.scheme == "https":
         link = await _encrypted(link, proxy.ssl, proxy.host, end)
     try:
