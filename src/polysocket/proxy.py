@@ -104,7 +104,7 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
     """The proxy that the system names for a URL; None for none. To be given as it is: ``proxy=system_proxy``.
 
     It is that of the environment (``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws, else ``ALL_PROXY``; ``NO_PROXY``), or
-    else of the settings of macOS or Windows, as :func:`urllib.request.getproxies` knows them. A name without a scheme
+    else of the settings of macOS or Windows, as ``urllib.request.getproxies`` knows them. A name without a scheme
     is that of an http proxy. Raises :class:`InvalidURL`.
     """
     proxies = urllib.request.getproxies()

@@ -20,6 +20,7 @@ from polysocket.testing import EchoServer
 from tests.contract import wire
 from tests.contract.places import Echo, Peer, Place, answering, client_context
 from tests.interop.leaks import nothing_left_behind
+from tests.proxy.proxies import http_proxy
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -54,6 +55,11 @@ def test_a_unix_socket(tmp_path: pathlib.Path) -> None:
     path = os.fspath(tmp_path / "socket")
     with nothing_left_behind(), EchoServer(unix_path=path) as server:
         converse("unix", server.url, path)
+
+
+def test_a_proxy(tmp_path: pathlib.Path) -> None:
+    with http_proxy(tmp_path) as proxy, nothing_left_behind(), EchoServer() as server:
+        converse("proxied", server.url, proxy.url())
 
 
 def test_a_pipe(tmp_path: pathlib.Path) -> None:

@@ -109,6 +109,15 @@ async def unix(url: str) -> None:
     await error_of(connect("ws://localhost/", unix_path=sys.argv[3] + "nowhere"), ConnectFailed)
 
 
+async def proxied(url: str) -> None:
+    """By the proxy that is named behind the URL."""
+    async with await connect(url, proxy=sys.argv[3]) as ws:
+        assert await ask(ws, "a") == "a"
+    async with TwistedBackend(proxy=sys.argv[3]) as backend:
+        response = await backend.open_websocket(url, WebSocketHandler())
+        assert await ask(response.result, "b") == "b"
+
+
 async def given_socket(url: str) -> None:
     port = int(url.rsplit(":", 1)[1].strip("/"))
     ws = await connect(url, sock=socket.create_connection(("127.0.0.1", port)))
@@ -222,6 +231,7 @@ CONVERSATIONS: dict[str, Conversation] = {
         messages,
         tls,
         unix,
+        proxied,
         given_socket,
         time_limits,
         cancelled_receive,
