@@ -278,6 +278,21 @@ async def test_an_https_proxy_that_nobody_trusts_is_refused(flavour: Flavour, ht
     assert door.nobody_came()
 
 
+async def test_each_certificate_must_be_for_its_own_name(flavour: Flavour, https: RealProxy) -> None:
+    with Server(server_context()) as server:
+        named, numbered = value(https), Proxy(https.url().replace("localhost", "127.0.0.1"), ssl=client_context())
+        urls = [
+            (numbered, server.url(), ProxyFailed),
+            (named, server.url().replace("localhost", "127.0.0.1"), ConnectFailed),
+        ]
+        for proxy, url, kind in urls:
+            async with a_backend(flavour, **settings(server, proxy)) as backend:
+                with pytest.raises(ConnectFailed) as caught:
+                    await backend.open_websocket(url, WebSocketHandler())
+            assert type(caught.value) is kind
+            says(caught.value, "certificate", "not valid for '127.0.0.1'")
+
+
 async def test_a_server_that_nobody_trusts_is_refused_through_a_proxy(flavour: Flavour, http: RealProxy) -> None:
     with Server(server_context()) as server:
         async with a_backend(flavour, proxy=http.url()) as backend:

@@ -125,8 +125,8 @@ class Reader:
     """h11, fed no more than an allowance: so what is accepted does not depend on how the bytes were cut."""
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER], if_tls: str) -> None:
-        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
-        self.first = b""
+        self.http: h11.Connection = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
+        self.first: bytes = b""
         self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
