@@ -11,7 +11,6 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from ssl import SSLContext
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
@@ -19,9 +18,10 @@ from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidR
 from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
 from polysocket.observing import LoggingObserver, Observation, Observer, guarded
-from polysocket.opening import Route, open_session
+from polysocket.opening import open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
+from polysocket.route import Route
 from polysocket.session import Session, leave
 from polysocket.websocket import WebSocket
 
@@ -73,8 +73,6 @@ class SocketOpener:
     def __init__(self, effect: Effect, route: Route, request: Request) -> None:
         if not isinstance(request, Request):
             raise InvalidRequest(f"request is a Request, not {request!r}")
-        if not isinstance(route.ssl, SSLContext | None):
-            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {route.ssl!r}")
         self.effect = effect
         self.request = request
         self._route = route
