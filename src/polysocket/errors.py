@@ -191,7 +191,7 @@ class ProxyRejected(ProxyFailed):
 
 
 class OpenTimeout(OpeningFailed, TimeoutError):
-    """The connection and the opening handshake took longer than ``open_timeout`` seconds."""
+    """Connecting and the opening handshake took longer than ``open_timeout`` seconds; its text says at which step."""
 
 
 class InvalidUpgrade(OpeningFailed):

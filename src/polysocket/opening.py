@@ -157,7 +157,8 @@ class Attempt:
         if self._way.rejection is not None:
             return self._way.rejection
         seconds = self._request.open_timeout
-        return OpenTimeout(f"{self._url}{self._way.by} was not open within {seconds} seconds")
+        way = self._way
+        return OpenTimeout(f"{self._url}{way.by} was not open within {seconds} seconds: still {way.step}")
 
 
 def follow(first: Request, request: Request, answer: Response, route: Route) -> Request:

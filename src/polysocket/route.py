@@ -76,6 +76,8 @@ class Way:
         self._route = route
         proxy = route.proxy_for(url)
         self._tunnel = None if proxy is None else tunnel_to(url, proxy)
+        self.step = "connecting"
+        """What is being done, for a message."""
 
     @property
     def rejection(self) -> ProxyRejected | None:
@@ -91,7 +93,11 @@ class Way:
         """Come to the server, by TLS where the URL says so. Raises :class:`ConnectFailed`."""
         end = End(ConnectFailed, "the server", self._place(), "the URL must begin with ws://", "ssl=")
         link = await self._link(effect, end)
-        return await _encrypted(link, self._route.ssl, self._url.host, end) if self._url.secure else link
+        if self._url.secure:
+            self.step = "in the TLS handshake"
+            link = await _encrypted(link, self._route.ssl, self._url.host, end)
+        self.step = "in the opening handshake"
+        return link
 
     async def _link(self, effect: Effect, end: End) -> Link:
         if self._tunnel is not None:

@@ -312,7 +312,7 @@ async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeou
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, scheme), url, open=SHORT)
     assert isinstance(error, OpenTimeout)
-    says(error, f"by {name_of(peer)} was not open within 0.1 seconds")
+    says(error, f"by {name_of(peer)} was not open within 0.1 seconds: still ")
 
 
 @in_async_flavours
