@@ -119,7 +119,7 @@ class TwistedEffect:
         return seconds
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        _ = Context().run(self.lift(program))  # a task of its own; what it may raise, Twisted logs
+        reactor.callLater(0, Context().run, self.lift(program))  # a task of its own; what it may raise, Twisted logs
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
         link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))

@@ -59,7 +59,7 @@ class AsyncioEffect(Direct):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""
-        task = asyncio.get_running_loop().create_task(program())
+        task = asyncio.Task(program(), loop=asyncio.get_running_loop())  # The loop's factory may begin it at once.
         _background.add(task)  # The loop itself keeps only a weak reference.
         task.add_done_callback(_background.discard)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, Self, TypeVar, overload
@@ -118,8 +119,7 @@ class SocketOpener:
         await leave(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
-        self._opened.is_closed = True
-        sessions = list(self._opened.sessions)
+        sessions = self._opened.close()
         for session in sessions:
             session.begin_closing(code)
         try:
@@ -138,8 +138,7 @@ class SocketOpener:
 
     def abort(self) -> None:
         """End what was opened without waiting, and open nothing more."""
-        self._opened.is_closed = True
-        for session in list(self._opened.sessions):
+        for session in self._opened.close():
             session.abort()
 
     def _check_open(self) -> None:
@@ -162,14 +161,13 @@ class SocketOpener:
         observations = list(self._observations(request))
         try:
             session = await opening
-            if self._opened.is_closed:
+            if not self._opened.add(session):
                 session.abort()
                 self._check_open()
         except BaseException as error:
             for observation in observations:
                 guarded(observation.rejected)(error)
             raise
-        self._opened.sessions.add(session)
         for observation in observations:
             guarded(observation.opened)(session.response)
             session.observe(observation)
@@ -183,6 +181,20 @@ class Opened:
     def __init__(self, sessions: set[Session] | None = None) -> None:
         self.sessions: set[Session] = set() if sessions is None else sessions
         self.is_closed = False
+        self._lock = threading.Lock()
+
+    def add(self, session: Session) -> bool:
+        """Count a websocket as opened; False where the backend was closed meanwhile."""
+        with self._lock:
+            if not self.is_closed:
+                self.sessions.add(session)
+            return not self.is_closed
+
+    def close(self) -> list[Session]:
+        """Add nothing more; gives what was opened and has not ended."""
+        with self._lock:
+            self.is_closed = True
+            return list(self.sessions)
 
 
 def as_request(request: str | Request, base: Request) -> Request:
