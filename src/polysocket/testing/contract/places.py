@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import trustme
 
@@ -53,7 +53,7 @@ class Target(Protocol):
 
 
 @functools.cache
-def _authority() -> trustme.CA:
+def _authority() -> Any:  # Its types name pyOpenSSL, which need not be installed.
     return trustme.CA(key_type=trustme.KeyType.ECDSA)
 
 
