@@ -16,6 +16,7 @@ from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Asyncio, Direct
 from polysocket.happy_eyeballs import Address, first_connected
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
 
@@ -58,7 +59,7 @@ class AsyncioEffect(Direct):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""
-        task = asyncio.get_running_loop().create_task(program())
+        task = asyncio.Task(program(), loop=asyncio.get_running_loop())  # The loop's factory may begin it at once.
         _background.add(task)  # The loop itself keeps only a weak reference.
         task.add_done_callback(_background.discard)
 
@@ -235,7 +236,12 @@ class TransportLink(asyncio.Protocol):
 
 
 class AsyncioBackend(Backend[Asyncio]):
-    """A backend on asyncio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend on asyncio.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl, proxy=proxy), request))

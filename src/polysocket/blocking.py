@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Blocking, run
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.threads import SocketEffect, ThreadEvent, unlimited
 from polysocket.websocket import WebSocket
@@ -64,7 +65,12 @@ class BlockingEffect(SocketEffect):
 
 
 class BlockingBackend(Backend[Blocking]):
-    """A backend of blocking sockets; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend of blocking sockets.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(BlockingEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(BlockingEffect(), Route(ssl, proxy=proxy), request))

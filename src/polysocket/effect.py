@@ -161,7 +161,10 @@ class Effect(Lifting, Protocol):
         ...
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run a program in the background; it handles its own errors, and ends when its link does."""
+        """Run a program in the background; it handles its own errors, and ends when its link does.
+
+        It begins later: a lock may be held now.
+        """
         ...
 
     async def connect_tcp(self, host: str, port: int, /) -> Link:

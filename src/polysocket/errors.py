@@ -11,6 +11,8 @@
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── OpeningFailed                                              there is no websocket
     │   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
+    │   │   └── ProxyFailed                                        no connection to the proxy, or no sense in its answer
+    │   │       └── ProxyRejected                                  the proxy opens no tunnel: .response
     │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
     │   └── UpgradeRejected                                        another answer than 101: .response
@@ -53,6 +55,8 @@ __all__ = [
     "OpenTimeout",
     "OpeningFailed",
     "ProtocolError",
+    "ProxyFailed",
+    "ProxyRejected",
     "ReceiveTimeout",
     "RedirectRefused",
     "Side",
@@ -133,7 +137,7 @@ class WebSocketError(Exception):
 
 
 class InvalidURL(WebSocketError, ValueError):
-    """A URL that is no ws or wss URL (RFC 6455 §3)."""
+    """A URL that is no ws or wss URL (RFC 6455 §3), or none of a proxy."""
 
 
 class InvalidRequest(WebSocketError, ValueError):
@@ -188,8 +192,23 @@ def _errno(error: BaseException | None) -> int | None:
     return error.errno or _errno(error.__cause__)
 
 
+class ProxyFailed(ConnectFailed):
+    """No way through the proxy: no connection to it, or what it answers breaks HTTP or SOCKS (RFC 1928)."""
+
+
+class ProxyRejected(ProxyFailed):
+    """The proxy opens no tunnel to the server: it wants other credentials, does not allow it, can't reach the server.
+
+    ``response`` is its answer, with at most 64 KiB of its body; None from a SOCKS proxy, whose reason is in the text.
+    """
+
+    def __init__(self, message: str, response: Response | None = None) -> None:
+        super().__init__(message)
+        self.response = response
+
+
 class OpenTimeout(OpeningFailed, TimeoutError):
-    """The connection and the opening handshake took longer than ``open_timeout`` seconds."""
+    """Connecting and the opening handshake took longer than ``open_timeout`` seconds; its text says at which step."""
 
 
 class InvalidUpgrade(OpeningFailed):

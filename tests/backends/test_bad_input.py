@@ -191,6 +191,12 @@ def test_a_bound_below_1_is_refused(bound: int) -> None:
     assert str(caught.value) == f"a buffer's bound must be at least 1, not max_bytes={bound}"
 
 
+def test_a_bound_in_bytes_goes_with_one_in_frames() -> None:
+    with pytest.raises(InvalidRequest, match=r"^a buffer with a bound in bytes has one in frames too"):
+        Buffer(None, 1000, "fail")
+    assert Buffer.bounded(3).max_bytes == 16 * 1024 * 1024
+
+
 @pytest.mark.parametrize("bound", ["8", 1.5, [8]], ids=repr)
 @pytest.mark.parametrize("name", ["frames", "max_bytes"])
 def test_a_bound_of_another_type_is_refused(name: str, bound: Any) -> None:

@@ -21,6 +21,7 @@ from polysocket import (
     Frame,
     Ping,
     PolymorphicClient,
+    Proxy,
     Text,
     Threaded,
     Trio,
@@ -233,6 +234,9 @@ def wrong_values(ws: WebSocket[Blocking]) -> None:
     basic_request.timeouts(open="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     basic_request.compress(True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Deflate(level="9")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Proxy("http://localhost", ssl=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Proxy("http://localhost").url = "http://other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    polysocket.blocking.connect("ws://localhost", proxy=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ws.is_open = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     ws.response.status = 200  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     Text("a").payload = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
