@@ -18,7 +18,7 @@ from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threa
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
-from polysocket.observing import LoggingObserver, Observer, guarded, observations
+from polysocket.observing import LoggingObserver, Observer, guarded, logger, observations
 from polysocket.opening import open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
@@ -27,8 +27,6 @@ from polysocket.session import Session, leave
 from polysocket.websocket import WebSocket
 
 __all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
-
-logger: Final = logging.getLogger("polysocket")
 
 A = TypeVar("A", bound=Async)
 F_co = TypeVar("F_co", covariant=True)

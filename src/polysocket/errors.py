@@ -185,8 +185,9 @@ class ConnectFailed(OpeningFailed, OSError):
 
 
 def _errno(error: BaseException | None) -> int | None:
-    if isinstance(error, BaseExceptionGroup):  # of the attempts by happy eyeballs
-        return _errno(error.exceptions[0])
+    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
+    if attempts:
+        return _errno(attempts[0])
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # Its numbers are OpenSSL's.
         return None
     return error.errno or _errno(error.__cause__)

@@ -13,7 +13,7 @@ from polysocket.errors import CloseInfo
 from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request, Response
 
-__all__ = ["LoggingObserver", "Observation", "Observer", "each", "guarded", "observations", "payload_size"]
+__all__ = ["LoggingObserver", "Observation", "Observer", "each", "guarded", "logger", "observations", "payload_size"]
 
 T = TypeVar("T")
 

@@ -39,7 +39,7 @@ from polysocket.route import Route, Way
 from polysocket.session import Session
 from polysocket.websocket import WebSocket
 
-__all__ = ["ConnectOptions", "Route", "accept_websocket", "follow", "open_session", "open_websocket"]
+__all__ = ["ConnectOptions", "Route", "accept_websocket", "follow", "open_session", "open_websocket", "session_of"]
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -143,7 +143,7 @@ class Attempt:
         try:
             answer = await _upgrade(link, self._url, self._handshake)
             if isinstance(answer, Upgraded):
-                return _session(effect, link, ConnectionType.CLIENT, answer, self._request)
+                return session_of(effect, link, ConnectionType.CLIENT, answer, self._request)
         except BaseException:
             link.abort()
             raise
@@ -185,7 +185,8 @@ async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) ->
     return answer
 
 
-def _session(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
+def session_of(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
+    """The session of one side, behind the opening handshake."""
     connection = Connection(role, upgraded.deflate, limits.max_message_size)
     connection.receive(upgraded.trailing)
     return Session(effect, link, connection, upgraded.response, limits.close_timeout)
@@ -207,7 +208,7 @@ async def accept_websocket(effect: Effect, link: Link, limits: Request = basic_r
     except BaseException:
         link.abort()
         raise
-    return WebSocket(_session(effect, link, ConnectionType.SERVER, upgraded, limits), effect)
+    return WebSocket(session_of(effect, link, ConnectionType.SERVER, upgraded, limits), effect)
 
 
 async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:
@@ -219,7 +220,7 @@ async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[st
             link.write(handshake.data_to_send())
             await link.close()
             raise
-        upgraded = handshake.accept(next((name for name in request.subprotocols if name in subprotocols), None))
+        upgraded = handshake.accept(request.first_of(subprotocols))
         link.write(handshake.data_to_send())
         await link.drain()
     except OSError as error:

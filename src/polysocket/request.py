@@ -29,7 +29,9 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # RFC 6265 §4.1.1 (cookie-octet)
 _COOKIE_VALUE = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?')
-_SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_SECRET = re.compile(
+    "auth(?!enticate$)|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE
+)
 _URLS = frozenset({"location", "content-location", "referer"})
 _OWN_HEADERS = {
     "sec-websocket-protocol": "name subprotocols with .subprotocol()",
@@ -240,8 +242,13 @@ def _without_secrets(url: str) -> str:
     return re.sub(r"\?.*", "?…", url, flags=re.DOTALL)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a header of this name may hold a secret: credentials and cookies, and what is named after such."""
+    return _SECRET.search(name) is not None
+
+
 def _shown_value(name: str, value: str) -> str:
-    if name in _SECRET:
+    if is_secret(name):
         return "…"
     return _without_secrets(value) if name in _URLS else value
 

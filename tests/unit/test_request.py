@@ -205,6 +205,7 @@ SECRET_REQUESTS: dict[str, Callable[[], Request]] = {
     "bearer auth": lambda: basic_request.bearer_auth(SECRET),
     "cookie": lambda: basic_request.cookie("session", SECRET),
     "header in any case": lambda: basic_request.header("pRoXy-AuThOrIzAtIoN", SECRET),
+    "header of one's own": lambda: basic_request.header("X-Api-Key", SECRET).header("X-Auth-Token", SECRET),
 }
 
 

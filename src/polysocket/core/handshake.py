@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -70,6 +70,10 @@ class UpgradeRequest:
     headers: Headers
     subprotocols: tuple[str, ...]
     origin: str | None
+
+    def first_of(self, subprotocols: Container[str]) -> str | None:
+        """The client's first choice among subprotocols that a server knows."""
+        return next((name for name in self.subprotocols if name in subprotocols), None)
 
     def __repr__(self) -> str:
         path, query, _ = self.target.partition("?")

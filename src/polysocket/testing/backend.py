@@ -7,9 +7,7 @@ redirects, rejections and handlers are judged as in life.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -18,7 +16,7 @@ from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request
 from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
 from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
-from polysocket.handlers import Handler
+from polysocket.handlers import Handler, _settled
 from polysocket.observing import Observer
 from polysocket.opening import Route, follow
 from polysocket.request import Headers, Request, Response, WebSocketResponse, basic_request
@@ -289,12 +287,7 @@ class _Handled(Handler):
     async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
         session.abort()
-        result = self._function(self._handler)
-        return await effect.unlift(result) if _is_in_f(result, effect) else result
-
-
-def _is_in_f(value: object, effect: Effect) -> bool:
-    return isinstance(value, Future) or (effect.is_async and inspect.isawaitable(value))
+        return await _settled(effect, self._function(self._handler))
 
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:
