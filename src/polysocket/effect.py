@@ -98,7 +98,10 @@ class Link(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken."""
+        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken.
+
+        Where threads call, any of them may, while others are in :meth:`read` and :meth:`drain`.
+        """
         ...
 
     async def drain(self) -> None:
@@ -163,7 +166,8 @@ class Effect(Lifting, Protocol):
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run a program in the background; it handles its own errors, and ends when its link does.
 
-        It begins later: a lock may be held now.
+        It begins once this has returned, since the caller may hold a lock that it takes, and without the caller's time
+        limits.
         """
         ...
 
