@@ -171,7 +171,7 @@ class Opened:
 
     def __init__(self, sessions: set[Session] | None = None) -> None:
         self.sessions: set[Session] = set() if sessions is None else sessions
-        self.is_closed = False
+        self.is_closed: bool = False
         self._lock = threading.Lock()
 
     def add(self, session: Session) -> bool:

@@ -76,7 +76,7 @@ class Way:
         self._route = route
         proxy = route.proxy_for(url)
         self._tunnel = None if proxy is None else tunnel_to(url, proxy)
-        self.step = "connecting"
+        self.step: str = "connecting"
         """What is being done, for a message."""
 
     @property

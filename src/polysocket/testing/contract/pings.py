@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
@@ -11,7 +13,7 @@ from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, conn
 from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
-but_sock = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
+but_sock: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
 MIB = 1024 * 1024
 

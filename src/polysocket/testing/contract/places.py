@@ -134,7 +134,7 @@ class Listener:
 
     def __init__(self, place: Place, backlog: int = 5) -> None:
         self._place = place
-        self.path = place.new_path()
+        self.path: str | None = place.new_path()
         self._socket = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
         self._socket.bind(("127.0.0.1", 0) if self.path is None else self.path)
         self._socket.listen(backlog)
@@ -166,7 +166,7 @@ class Stream:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         self.socket = sock
-        self.was_told_of_the_end = False  # by TLS (close_notify)
+        self.was_told_of_the_end: bool = False  # by TLS (close_notify)
         self._tls: ssl.SSLObject | None = None
         self._lock = threading.Lock()  # OpenSSL's object is not safe for a thread that sends while another receives
         if context is not None:
