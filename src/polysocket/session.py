@@ -449,7 +449,8 @@ class Session:
         self._answer()
         if not self.is_open:
             wake(self._senders)
-        if self._when_over is not None and self._has_ended() and not self._is_ending:
+        is_anybodys = self._is_ending or self._closing_since is not None
+        if self._when_over is not None and self._has_ended() and not is_anybodys:
             self._is_ending = True
             self._begin(self._finish)
 
