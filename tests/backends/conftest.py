@@ -1,12 +1,10 @@
-"""Runs each ``async def`` test with a ``flavour`` once in every flavour, against servers that nobody here wrote."""
+"""Every test with a ``flavour`` runs once in every flavour, against servers that nobody here wrote."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -56,14 +54,3 @@ def door(leave_nothing: None) -> Iterator[Door]:
     """Where nobody must come."""
     with Door() as door:
         yield door
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test's body in its flavour."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
-        return None
-    flavour: Any = pyfuncitem.funcargs["flavour"]
-    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    flavour.run(lambda: pyfuncitem.obj(**arguments))
-    return True

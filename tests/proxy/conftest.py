@@ -1,15 +1,12 @@
-"""Runs each ``async def`` test with a ``flavour`` once in every flavour; the proxies run as long as the tests do."""
+"""Every test with a ``flavour`` runs once in every flavour; the proxies run as long as the tests do."""
 
 from __future__ import annotations
 
-import inspect
-import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
+from tests.backends.flavours import FLAVOURS, Flavour
 from tests.backends.servers import Door, Server
 from tests.interop.leaks import nothing_left_behind
 from tests.proxy.proxies import RealProxy, http_proxy, server_context, socks_proxy
@@ -70,12 +67,8 @@ def leave_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     for name in ("proxy", "open_proxy", "http", "https", "socks5"):
         if name in request.fixturenames:
             request.getfixturevalue(name)  # it is there before, and stays
-    threads = set(threading.enumerate())
     with nothing_left_behind():
         yield
-        for thread in set(threading.enumerate()) - threads:
-            if thread.name.startswith("polysocket"):
-                thread.join(PATIENCE)  # a background thread may take its last step behind the closing
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -104,14 +97,3 @@ def door(leave_nothing: None) -> Iterator[Door]:
     """Where nobody must come."""
     with Door() as door:
         yield door
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test's body in its flavour."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
-        return None
-    flavour: Any = pyfuncitem.funcargs["flavour"]
-    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    flavour.run(lambda: pyfuncitem.obj(**arguments))
-    return True

@@ -1,10 +1,9 @@
-"""Runs each ``async def`` test with a ``flavour`` once in every flavour, and looks that it leaves nothing behind."""
+"""Every test with a ``flavour`` runs once in every flavour, and looks that it leaves nothing behind."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -47,14 +46,3 @@ def tag(flavour: Flavour) -> type[Any]:
 def clock(tag: type[Any]) -> VirtualClock:
     """A clock that the test advances; in the blocking flavour, where nobody else could, whoever waits does."""
     return VirtualClock(autojump=tag is Blocking)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test's body in its flavour."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
-        return None
-    flavour = cast("Flavour", pyfuncitem.funcargs["flavour"])
-    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    flavour.run(lambda: pyfuncitem.obj(**arguments))
-    return True

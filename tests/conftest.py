@@ -1,0 +1,19 @@
+"""Runs each ``async def`` test that has a ``flavour``: the flavour runs it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test's body in its flavour."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
+        return None
+    flavour: Any = pyfuncitem.funcargs["flavour"]
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    flavour.run(lambda: pyfuncitem.obj(**arguments))
+    return True
