@@ -68,6 +68,10 @@ class AnyioEffect(Direct):
         """Bound what is awaited inside."""
         return running_effect().time_limit(seconds)
 
+    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """A block that can be ended from outside."""
+        return running_effect().interruptible()
+
     def current_task(self) -> object:
         """The task that calls."""
         return running_effect().current_task()

@@ -6,9 +6,10 @@ Only waiting lives here, nothing about WebSockets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from ssl import SSLContext
 from typing import Any, Unpack, cast
 
@@ -47,6 +48,17 @@ class AsyncioEffect(Direct):
     def time_limit(self, seconds: float | None, /) -> asyncio.Timeout:
         """The runtime's own."""
         return asyncio.timeout(seconds)
+
+    @contextlib.asynccontextmanager
+    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
+        """A time limit that is over when the function is called."""
+        timeout = asyncio.timeout(None)
+        try:
+            async with timeout:
+                yield lambda: timeout.reschedule(0)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
 
     def current_task(self) -> object:
         """The runtime's own."""

@@ -80,6 +80,15 @@ class Session:
         """How the websocket ended, or None while it has not."""
         return self._connection.close_info
 
+    def error(self) -> WebSocketClosed:
+        """The error of whoever goes on using the websocket, which has ended."""
+        return self._connection.error()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether data frames wait that nobody has taken."""
+        return any(isinstance(frame, DATA) for frame in self._connection.frames)
+
     def observe(self, observation: Observation) -> None:
         """Tell an observation of each frame, and of the end."""
         received, sent = guarded(observation.received), guarded(observation.sent)

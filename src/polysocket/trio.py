@@ -59,6 +59,12 @@ class TrioEffect(Direct):
         if scope.cancelled_caught:
             raise TimeoutError(f"{seconds} seconds have passed")
 
+    @contextlib.asynccontextmanager
+    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
+        """A cancel scope."""
+        with trio.CancelScope() as scope:
+            yield scope.cancel
+
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a system task: it ends with its link, and no nursery of the user's is at hand for it."""
         trio.lowlevel.spawn_system_task(program)
