@@ -33,8 +33,8 @@ __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
 logger: Final = logging.getLogger("polysocket")
 
-BlockingStage = Callable[[Iterator[DataFrame]], Generator[Frame | Close, None, None]]
-AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncGenerator[Frame | Close, None]]
+BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
+AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncIterator[Frame | Close]]
 READ_AHEAD = Buffer.bounded(256, overflow="wait")  # so that Pings are answered while the stage takes nothing
 Answer = str | bytes | Frame | Close | None
 
