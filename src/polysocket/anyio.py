@@ -76,6 +76,10 @@ class AnyioEffect(Direct):
         """The task that calls."""
         return running_effect().current_task()
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """What ends the task from outside; so does the collection of one that was left behind, where nothing runs."""
+        return isinstance(error, GeneratorExit) or running_effect().is_cancellation(error)
+
     def now(self) -> float:
         """The clock."""
         return running_effect().now()

@@ -64,6 +64,13 @@ class AsyncioEffect(Direct):
         """The runtime's own."""
         return asyncio.current_task()
 
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """Whether the task was cancelled: who awaits another one, or a future, that was, gets the same exception."""
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            return task is None or task.cancelling() > 0
+        return super().is_cancellation(error)
+
     def now(self) -> float:
         """The system's clock: uvloop's own has milliseconds only."""
         return time.monotonic()
