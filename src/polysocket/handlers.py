@@ -67,7 +67,8 @@ class Listener(Handler, Generic[F]):
 
     The methods are called one at a time, in the order of the frames; in an asynchronous flavour they may be coroutine
     functions. The result of ``open_websocket`` is the websocket, for sending and closing; receiving is the listener's.
-    An exception in a method goes to :meth:`on_error` and closes with 1011; frames behind it are handed over no more.
+    An exception in a method goes to :meth:`on_error` and closes with 1011; frames behind it are dropped. But where a
+    method sends behind a Close, its :class:`WebSocketClosed` is only told, and the rest still handed over.
     Where the program closes, frames that come before the other side's Close are still handed over; where a method does,
     or closes while one runs, only those that were received before. Pings are answered before ``on_ping``.
     """
