@@ -18,6 +18,7 @@ from polysocket import (
     Ping,
     PipeHandler,
     Pong,
+    Proxy,
     Text,
     UpgradeRejected,
     WebSocketClosed,
@@ -90,6 +91,11 @@ async def greet() -> str:
         return await ws.receive_text()
 
 assert asyncio.run(greet()) == "Hello!"
+
+#: ``SttpBackendOptions.httpProxy(…)`` | polysocket.Proxy
+behind_a_proxy = BlockingBackend(
+    proxy=Proxy("http://localhost:3128")
+)
 
 #: ``request.openWebsocket(handler)`` | polysocket.Backend.open_websocket
 response = backend.open_websocket(

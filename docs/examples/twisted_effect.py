@@ -24,7 +24,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from polysocket import Async, Backend, Request, WebSocket, basic_request
+from polysocket import Async, Backend, ProxySetting, Request, WebSocket, basic_request
 from polysocket.backend import SocketOpener
 from polysocket.opening import ConnectOptions, Route, open_websocket
 
@@ -50,8 +50,10 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
 class TwistedBackend(Backend[Twisted]):
     """A backend whose methods give Deferreds."""
 
-    def __init__(self, *, ssl: ssl.SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(TwistedEffect(), Route(ssl), request))
+    def __init__(
+        self, *, ssl: ssl.SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(TwistedEffect(), Route(ssl, proxy=proxy), request))
 
 
 class Call:
@@ -135,7 +137,7 @@ class TwistedEffect:
         return seconds
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        _ = Context().run(self.lift(program))  # a task of its own; what it may raise, Twisted logs
+        reactor.callLater(0, Context().run, self.lift(program))  # a task of its own; what it may raise, Twisted logs
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
         link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))

@@ -5,8 +5,8 @@
 
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.buffer import Buffer
-from polysocket.client import PolymorphicClient
-from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio, polymorphic
+from polysocket.client import PolymorphicClient, polymorphic
+from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.errors import (
     BackendClosed,
     BufferFull,
@@ -25,6 +25,8 @@ from polysocket.errors import (
     OpeningFailed,
     OpenTimeout,
     ProtocolError,
+    ProxyFailed,
+    ProxyRejected,
     ReceiveTimeout,
     RedirectRefused,
     Side,
@@ -38,6 +40,7 @@ from polysocket.handlers import Handler, Listener, WebSocketHandler
 from polysocket.observing import LoggingObserver, Observation, Observer, payload_size
 from polysocket.opening import ConnectOptions
 from polysocket.pipes import PipeHandler, from_message_pipe, from_text_pipe
+from polysocket.proxy import Proxy, ProxySetting, system_proxy
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
 from polysocket.websocket import Opening, WebSocket
 
@@ -84,6 +87,10 @@ __all__ = [
     "PolymorphicClient",
     "Pong",
     "ProtocolError",
+    "Proxy",
+    "ProxyFailed",
+    "ProxyRejected",
+    "ProxySetting",
     "ReceiveTimeout",
     "RedirectRefused",
     "Request",
@@ -105,4 +112,5 @@ __all__ = [
     "from_text_pipe",
     "payload_size",
     "polymorphic",
+    "system_proxy",
 ]

@@ -23,6 +23,7 @@ from polysocket.effect import Async, Direct, Effect, Event, Link
 from polysocket.errors import ConcurrentReceive, NoAsyncLibrary, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening, WebSocket
 
@@ -39,7 +40,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     async def program() -> WebSocket[Any]:
         return await open_websocket(running_effect(), url_or_request, options)
 
-    return Opening(program)
+    return Opening(program())
 
 
 def running_effect() -> Effect:
@@ -102,10 +103,15 @@ class AnyioEffect(Direct):
 
 
 class AnyioBackend(Backend[Async]):
-    """A backend on asyncio or trio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend on asyncio or trio.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(AnyioEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(AnyioEffect(), Route(ssl, proxy=proxy), request))
 
 
 class ObjectStream(anyio.abc.ObjectStream[str | bytes]):

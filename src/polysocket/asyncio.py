@@ -15,8 +15,9 @@ from typing import Any, Unpack, cast
 
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Asyncio, Direct
-from polysocket.happy_eyeballs import first_connected
+from polysocket.happy_eyeballs import Address, first_connected
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening
 
@@ -32,7 +33,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
     say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
-    return Opening(lambda: open_websocket(AsyncioEffect(), url_or_request, options))
+    return Opening(open_websocket(AsyncioEffect(), url_or_request, options))
 
 
 _background: set[asyncio.Task[None]] = set()
@@ -77,13 +78,14 @@ class AsyncioEffect(Direct):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""
-        task = asyncio.get_running_loop().create_task(program())
+        task = asyncio.Task(program(), loop=asyncio.get_running_loop())  # The loop's factory may begin it at once.
         _background.add(task)  # The loop itself keeps only a weak reference.
         task.add_done_callback(_background.discard)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportLink:
         """Connect by happy eyeballs (RFC 8305)."""
-        sock = await first_connected(host, port)
+        addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        sock = await first_connected(host, addresses, ConnectingTasks())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return await self.adopt(sock)
 
@@ -96,6 +98,49 @@ class AsyncioEffect(Direct):
         """Use a connected socket."""
         _, link = await asyncio.get_running_loop().create_connection(TransportLink, sock=sock)
         return link
+
+
+class ConnectingTasks:
+    """The :class:`~polysocket.happy_eyeballs.Attempts` of asyncio."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[socket.socket]] = []
+
+    def begin(self, address: Address) -> None:
+        """Begin one more."""
+        self._tasks.append(asyncio.create_task(_connected(address)))
+
+    async def next_connected(self, seconds: float | None) -> socket.socket | None:
+        """Wait for one of them."""
+        await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            if task.done():
+                self._tasks.remove(task)
+                return task.result()
+        return None
+
+    async def end(self) -> None:
+        """Cancel those that are left, and close what they have connected."""
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for task in self._tasks:
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    task.result().close()
+
+
+async def _connected(address: Address) -> socket.socket:
+    family, kind, proto, _, where = address
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class TransportLink(asyncio.Protocol):
@@ -210,7 +255,12 @@ class TransportLink(asyncio.Protocol):
 
 
 class AsyncioBackend(Backend[Asyncio]):
-    """A backend on asyncio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend on asyncio.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl, proxy=proxy), request))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from ssl import SSLContext
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
@@ -19,16 +19,15 @@ from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidR
 from polysocket.frames import CloseCode
 from polysocket.handlers import Handler, Listener, WebSocketHandler
 from polysocket.listening import calling_listener
-from polysocket.observing import LoggingObserver, Observation, Observer, guarded
-from polysocket.opening import Route, open_session
+from polysocket.observing import LoggingObserver, Observer, guarded, logger, observations
+from polysocket.opening import open_session
 from polysocket.pipes import PipeHandler
 from polysocket.request import Request, WebSocketResponse
+from polysocket.route import Route
 from polysocket.session import Session, leave
 from polysocket.websocket import WebSocket
 
 __all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
-
-logger: Final = logging.getLogger("polysocket")
 
 A = TypeVar("A", bound=Async)
 F_co = TypeVar("F_co", covariant=True)
@@ -74,8 +73,6 @@ class SocketOpener:
     def __init__(self, effect: Effect, route: Route, request: Request) -> None:
         if not isinstance(request, Request):
             raise InvalidRequest(f"request is a Request, not {request!r}")
-        if not isinstance(route.ssl, SSLContext | None):
-            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {route.ssl!r}")
         self.effect = effect
         self.request = request
         self._route = route
@@ -121,8 +118,7 @@ class SocketOpener:
         await leave(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
-        self._opened.is_closed = True
-        sessions = list(self._opened.sessions)
+        sessions = self._opened.close()
         for session in sessions:
             session.begin_closing(code)
         try:
@@ -143,8 +139,7 @@ class SocketOpener:
 
     def abort(self) -> None:
         """End what was opened without waiting, and open nothing more."""
-        self._opened.is_closed = True
-        for session in list(self._opened.sessions):
+        for session in self._opened.close():
             session.abort()
 
     def _check_open(self) -> None:
@@ -155,27 +150,19 @@ class SocketOpener:
         self._check_open()
         return await self._observed(request, open_session(self.effect, request, self._route))
 
-    def _observations(self, request: Request) -> Iterator[Observation]:
-        for observer in self._observers:
-            try:
-                yield observer.opening(request)
-            except Exception:
-                logger.exception("an observer failed")
-
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
         """Await a session, which the backend's closing will close, and tell the observers of it."""
-        observations = list(self._observations(request))
+        begun = observations(self._observers, request)
         try:
             session = await opening
-            if self._opened.is_closed:
+            if not self._opened.add(session):
                 session.abort()
                 self._check_open()
         except BaseException as error:
-            for observation in observations:
+            for observation in begun:
                 guarded(observation.rejected)(error)
             raise
-        self._opened.sessions.add(session)
-        for observation in observations:
+        for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
         session.when_over(lambda: self._opened.sessions.discard(session))  # not before the observers know
@@ -187,7 +174,21 @@ class Opened:
 
     def __init__(self, sessions: set[Session] | None = None) -> None:
         self.sessions: set[Session] = set() if sessions is None else sessions
-        self.is_closed = False
+        self.is_closed: bool = False
+        self._lock = threading.Lock()
+
+    def add(self, session: Session) -> bool:
+        """Count a websocket as opened; False where the backend was closed meanwhile."""
+        with self._lock:
+            if not self.is_closed:
+                self.sessions.add(session)
+            return not self.is_closed
+
+    def close(self) -> list[Session]:
+        """Add nothing more; gives what was opened and has not ended."""
+        with self._lock:
+            self.is_closed = True
+            return list(self.sessions)
 
 
 def as_request(request: str | Request, base: Request) -> Request:
@@ -335,6 +336,8 @@ class ObservedBackend(Backend[F_co]):
     """A backend that wraps another one, and tells an observer what happens to the websockets that it opens."""
 
     def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{type(self).__name__}() takes a backend to wrap, not {backend!r}")
         super().__init__(backend._programs.observed_by(observer))
 
 

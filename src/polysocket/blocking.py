@@ -14,8 +14,9 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Blocking, run
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
-from polysocket.threads import SocketEffect, ThreadEvent
+from polysocket.threads import SocketEffect, ThreadEvent, unlimited
 from polysocket.websocket import WebSocket
 
 __all__ = ["BlockingBackend", "BlockingEffect", "connect"]
@@ -59,11 +60,17 @@ class BlockingEffect(SocketEffect):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Drive the program in a thread."""
-        threading.Thread(target=lambda: run(program()), name=f"polysocket {program.__name__}", daemon=True).start()
+        drive = self.lift(unlimited(program))
+        threading.Thread(target=drive, name=f"polysocket {program.__name__}", daemon=True).start()
 
 
 class BlockingBackend(Backend[Blocking]):
-    """A backend of blocking sockets; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend of blocking sockets.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(BlockingEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(BlockingEffect(), Route(ssl, proxy=proxy), request))

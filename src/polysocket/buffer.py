@@ -30,6 +30,10 @@ class Buffer:
                 raise InvalidRequest(f"a buffer's bound is a whole number, not {name}={bound!r}")
             if bound is not None and bound < 1:
                 raise InvalidRequest(f"a buffer's bound must be at least 1, not {name}={bound!r}")
+        if self.frames is None and self.max_bytes is not None:
+            raise InvalidRequest(
+                "a buffer with a bound in bytes has one in frames too: Buffer.bounded(frames, max_bytes=…)"
+            )
         if self.overflow not in ("fail", "wait"):
             raise InvalidRequest(f"overflow is 'fail' or 'wait', not {self.overflow!r}")
 

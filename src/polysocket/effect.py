@@ -3,7 +3,8 @@
 A *program* is an ``async def`` over an :class:`Effect` and a :class:`Link`; it never imports a flavour. An effect's
 ``lift`` turns a program into what the flavour's user calls: for asyncio and trio the program itself, for blocking
 sockets a function that drives the coroutine to its end (:func:`run`). The descriptor :class:`lifted` says so to type
-checkers, :class:`polymorphic` does the same for users' own programs. Nothing here knows what a WebSocket is.
+checkers; :class:`~polysocket.client.polymorphic` does the same for users' own programs. Nothing here knows what a
+WebSocket is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from types import MethodType, TracebackType
+from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "Trio",
     "foreign_await",
     "lifted",
-    "polymorphic",
     "run",
     "settled",
 ]
@@ -98,7 +98,10 @@ class Link(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken."""
+        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken.
+
+        Where threads call, any of them may, while others are in :meth:`read` and :meth:`drain`.
+        """
         ...
 
     async def drain(self) -> None:
@@ -169,7 +172,11 @@ class Effect(Lifting, Protocol):
         ...
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run a program in the background; it handles its own errors, and ends when its link does."""
+        """Run a program in the background; it handles its own errors, and ends when its link does.
+
+        It begins once this has returned, since the caller may hold a lock that it takes, and without the caller's time
+        limits.
+        """
         ...
 
     async def connect_tcp(self, host: str, port: int, /) -> Link:
@@ -196,10 +203,6 @@ class HasEffect(Generic[F_co]):
         if self._effect.is_async is where_async:
             right = f"async {used}" if where_async else used.removeprefix("async ")
             raise TypeError(f"a {type(self).__name__} of this flavour is for {right!r}, not {used!r}")
-
-    def _for_programs(self) -> HasEffect[Async]:
-        """This object as a program sees it: its methods are coroutine functions, whatever the flavour."""
-        raise NotImplementedError
 
 
 class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
@@ -263,50 +266,6 @@ class HasWith(HasEffect[F_co]):
         self: HasWith[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self._leave(error)
-
-
-class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
-    """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
-
-    The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
-    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
-    nothing else: the blocking and the threaded flavour raise RuntimeError where they would have to wait for something
-    that they do not know.
-
-    It also makes methods: of a :class:`~polysocket.client.PolymorphicClient`, whose flavour is its websocket's.
-    """
-
-    def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self.__wrapped__ = program
-        functools.update_wrapper(cast("Any", self), program)
-
-    @overload
-    def __call__(self, ws: HasEffect[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
-    @overload
-    def __call__(self, ws: HasEffect[Async], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
-    @overload
-    def __call__(self, ws: HasEffect[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
-    def __call__(self, ws: Any = None, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the program with this websocket. Raises TypeError where the first argument is none."""
-        if not isinstance(ws, HasEffect):
-            raise TypeError(f"{self.__wrapped__.__name__}() takes a WebSocket first, not {type(ws).__name__}")
-        return ws._effect.lift(self.__wrapped__)(ws._for_programs(), *args, **kwargs)
-
-    @overload
-    def __get__(self, client: None, owner: Any = None) -> Self: ...
-    @overload
-    def __get__(self, client: HasEffect[Blocking], owner: Any = None) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, client: HasEffect[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    @overload
-    def __get__(self, client: HasEffect[Threaded], owner: Any = None) -> Callable[P, Future[T]]: ...
-    def __get__(self, client: Any, owner: Any = None) -> Any:
-        if client is None:
-            return self
-        if not isinstance(client, HasEffect):
-            name, owner = self.__wrapped__.__qualname__, type(client).__name__
-            raise TypeError(f"{name}() is polymorphic, so {owner} must be a PolymorphicClient")
-        return client._effect.lift(MethodType(self.__wrapped__, client._for_programs()))
 
 
 class Direct:

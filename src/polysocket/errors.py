@@ -11,6 +11,8 @@
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── OpeningFailed                                              there is no websocket
     │   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
+    │   │   └── ProxyFailed                                        no connection to the proxy, or no sense in its answer
+    │   │       └── ProxyRejected                                  the proxy opens no tunnel: .response
     │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
     │   └── UpgradeRejected                                        another answer than 101: .response
@@ -25,6 +27,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -52,6 +55,8 @@ __all__ = [
     "OpenTimeout",
     "OpeningFailed",
     "ProtocolError",
+    "ProxyFailed",
+    "ProxyRejected",
     "ReceiveTimeout",
     "RedirectRefused",
     "Side",
@@ -132,7 +137,7 @@ class WebSocketError(Exception):
 
 
 class InvalidURL(WebSocketError, ValueError):
-    """A URL that is no ws or wss URL (RFC 6455 §3)."""
+    """A URL that is no ws or wss URL (RFC 6455 §3), or none of a proxy."""
 
 
 class InvalidRequest(WebSocketError, ValueError):
@@ -168,11 +173,43 @@ class OpeningFailed(WebSocketError):
 
 
 class ConnectFailed(OpeningFailed, OSError):
-    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error."""
+    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error.
+
+    ``errno`` is that of the system's error, of the first one where many addresses were tried; None for one of TLS.
+    """
+
+    @property
+    def errno(self) -> int | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of the system's error, or None."""
+        return _errno(self.__cause__)
+
+
+def _errno(error: BaseException | None) -> int | None:
+    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
+    if attempts:
+        return _errno(attempts[0])
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # Its numbers are OpenSSL's.
+        return None
+    return error.errno or _errno(error.__cause__)
+
+
+class ProxyFailed(ConnectFailed):
+    """No way through the proxy: no connection to it, or what it answers breaks HTTP or SOCKS (RFC 1928)."""
+
+
+class ProxyRejected(ProxyFailed):
+    """The proxy opens no tunnel to the server: it wants other credentials, does not allow it, can't reach the server.
+
+    ``response`` is its answer, with at most 64 KiB of its body; None from a SOCKS proxy, whose reason is in the text.
+    """
+
+    def __init__(self, message: str, response: Response | None = None) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class OpenTimeout(OpeningFailed, TimeoutError):
-    """The connection and the opening handshake took longer than ``open_timeout`` seconds."""
+    """Connecting and the opening handshake took longer than ``open_timeout`` seconds; its text says at which step."""
 
 
 class InvalidUpgrade(OpeningFailed):
@@ -235,7 +272,7 @@ class MessageTooBig(WebSocketClosed):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"{self.close_info}; max_message_size=… allows more than {self.limit} bytes"
+        return f"{self.close_info}; max_message_size=… raises the limit of {self.limit} bytes"
 
 
 class BufferFull(WebSocketClosed):

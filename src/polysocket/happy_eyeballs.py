@@ -1,72 +1,77 @@
-"""Happy eyeballs (RFC 8305) for asyncio: addresses are tried one after the other, each a little behind the one before.
+"""Happy eyeballs (RFC 8305): a host's addresses are tried one after the other, each a little behind the one before.
 
-asyncio's own leave tasks and sockets behind where they are cancelled (seen in Python 3.11), and uvloop has none.
+The order and the delay are here; how a connection is made and waited for is a flavour's. (trio has its own. So has
+asyncio, but it leaves tasks and sockets behind where it is cancelled, as seen in Python 3.11; and uvloop has none.)
 """
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import socket
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
-__all__ = ["first_connected"]
+__all__ = ["Address", "Attempts", "first_connected", "interleaved"]
 
-HAPPY_EYEBALLS_DELAY = 0.25  # seconds (RFC 8305 §8)
+ATTEMPT_DELAY = 0.25  # seconds (RFC 8305 §8)
+
+Address = tuple[Any, Any, int, str, Any]
+"""What getaddrinfo gives: family, kind, protocol, canonical name, and the address itself."""
 
 
-async def first_connected(host: str, port: int) -> socket.socket:
-    """The first socket that connects to one of the host's addresses; the others are closed. Raises OSError."""
-    addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    attempts: list[asyncio.Task[socket.socket]] = []
-    won: socket.socket | None = None
+class Attempts(Protocol):
+    """Connections that are being made, all at the same time."""
+
+    def begin(self, address: Address, /) -> None:
+        """Begin one more. Raises OSError where it has failed already."""
+        ...
+
+    async def next_connected(self, seconds: float | None, /) -> socket.socket | None:
+        """The next of them that is there; None where the time has passed first. Raises OSError where one has failed."""
+        ...
+
+    async def end(self) -> None:
+        """End those that are under way."""
+        ...
+
+
+def interleaved(addresses: Iterable[Address]) -> list[Address]:
+    """The addresses in the order in which to try them: the families in turn, that of the first one first (§4)."""
+    families: dict[object, list[Address]] = {}
+    for address in addresses:
+        families.setdefault(address[0], []).append(address)
+    turns = itertools.zip_longest(*families.values())
+    return [address for turn in turns for address in turn if address is not None]
+
+
+async def first_connected(host: str, addresses: Iterable[Address], attempts: Attempts) -> socket.socket:
+    """The first socket that connects to one of the addresses; the other attempts are ended.
+
+    Raises OSError, whose cause is the group of all errors. An error, and a cancellation, leaves nothing.
+    """
     try:
-        for address in addresses:
-            attempts.append(asyncio.create_task(_connected(address)))
-            if (won := await _winner(attempts, HAPPY_EYEBALLS_DELAY)) is not None:
-                break
-        while won is None and not all(attempt.done() for attempt in attempts):
-            won = await _winner(attempts, None)
-        await _end(attempts)
+        connected = await _race(host, interleaved(addresses), attempts)
     except BaseException:
-        won = None
-        await _end(attempts)
+        await attempts.end()
         raise
-    finally:
-        for sock in _sockets(attempts):
-            if sock is not won:
-                sock.close()
-    if won is not None:
-        return won
-    errors = [attempt.exception() for attempt in attempts]
-    failures = ExceptionGroup("attempts", [error for error in errors if isinstance(error, Exception)])
-    raise OSError(f"no address of {host} could be reached") from failures
-
-
-async def _end(attempts: list[asyncio.Task[socket.socket]]) -> None:
-    for attempt in attempts:
-        attempt.cancel()
-    await asyncio.gather(*attempts, return_exceptions=True)
-
-
-def _sockets(attempts: list[asyncio.Task[socket.socket]]) -> list[socket.socket]:
-    ended = [attempt for attempt in attempts if attempt.done() and not attempt.cancelled()]
-    return [attempt.result() for attempt in ended if attempt.exception() is None]
-
-
-async def _winner(attempts: list[asyncio.Task[socket.socket]], delay: float | None) -> socket.socket | None:
-    """Wait until an attempt ends; its socket, where there is one."""
-    waiting = [attempt for attempt in attempts if not attempt.done()]
-    done, _ = await asyncio.wait(waiting, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-    return next((attempt.result() for attempt in done if attempt.exception() is None), None)
-
-
-async def _connected(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, proto, _, where = address
-    sock = socket.socket(family, kind, proto)
     try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, where)
+        await attempts.end()
     except BaseException:
-        sock.close()
+        connected.close()
         raise
-    return sock
+    return connected
+
+
+async def _race(host: str, addresses: list[Address], attempts: Attempts) -> socket.socket:
+    untried = iter(addresses)
+    errors: list[OSError] = []
+    while len(errors) < len(addresses):
+        try:
+            if (address := next(untried, None)) is not None:
+                attempts.begin(address)
+            if (connected := await attempts.next_connected(ATTEMPT_DELAY if address else None)) is not None:
+                return connected
+        except OSError as error:
+            errors.append(error)
+    group = ExceptionGroup("attempts", errors) if errors else None
+    raise OSError(f"no address of {host} could be reached") from group

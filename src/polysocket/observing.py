@@ -6,14 +6,14 @@ An observer only listens. What it raises is logged, and changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar
 
 from polysocket.errors import CloseInfo
 from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request, Response
 
-__all__ = ["LoggingObserver", "Observation", "Observer", "each", "guarded", "payload_size"]
+__all__ = ["LoggingObserver", "Observation", "Observer", "each", "guarded", "logger", "observations", "payload_size"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,8 @@ class Observer(Protocol):
 class Observation:
     """What happens to one websocket, in this order; override what is of interest.
 
-    Called in the thread or task in which it happens, so it must be quick, and must not wait or use the websocket.
+    Called in the thread or task in which it happens, and while the websocket is locked: it must be quick, and must not
+    wait. A call of the websocket's methods would wait for itself, and never end.
     """
 
     def opened(self, response: Response, /) -> None:
@@ -48,6 +49,23 @@ class Observation:
 
     def closed(self, info: CloseInfo, /) -> None:
         """It has ended, and so has the connection."""
+
+
+def observations(observers: Iterable[Observer], request: Request) -> list[Observation]:
+    """Begin to observe a request; an observer that fails, or gives no Observation, is logged and left out."""
+    begun: list[Observation] = []
+    for observer in observers:
+        try:
+            begun.append(_checked(observer, observer.opening(request)))
+        except Exception:
+            logger.exception("an observer failed")
+    return begun
+
+
+def _checked(observer: Observer, observation: object) -> Observation:
+    if not isinstance(observation, Observation):
+        raise TypeError(f"{type(observer).__name__}.opening() gives an Observation, not {observation!r}")
+    return observation
 
 
 def payload_size(frame: Frame | Close) -> int:

@@ -1,12 +1,11 @@
-"""The programs that open a websocket: connect, TLS, the opening handshake, redirects; and the server's half of it.
+"""The programs that open a websocket: the opening handshake, redirects, time limits; and the server's half of it.
 
-Written once for every flavour. Errors of the system are mapped here, once, to those of :mod:`polysocket.errors`.
+Written once for every flavour; how one comes to the server is in :mod:`polysocket.route`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import socket
 import ssl
@@ -28,17 +27,19 @@ from polysocket.errors import (
     InvalidRequest,
     InvalidUpgrade,
     NoAsyncLibrary,
+    OpeningFailed,
     OpenTimeout,
     RedirectRefused,
     UpgradeRejected,
 )
 from polysocket.hints import hint
+from polysocket.proxy import ProxySetting
 from polysocket.request import Deflate, Request, Response, WebSocketURL, basic_request
+from polysocket.route import Route, Way
 from polysocket.session import Session
-from polysocket.tls import TLSLink, default_context
 from polysocket.websocket import WebSocket
 
-__all__ = ["ConnectOptions", "Route", "accept_websocket", "follow", "open_session", "open_websocket"]
+__all__ = ["ConnectOptions", "Route", "accept_websocket", "follow", "open_session", "open_websocket", "session_of"]
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -58,26 +59,8 @@ class ConnectOptions(TypedDict, total=False):
     """A connected socket to be used, and owned, by the websocket."""
     unix_path: str | os.PathLike[str] | None
     """The Unix socket to connect to, in place of the URL's host and port."""
-
-
-WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
-
-
-OF_RUNTIMES = ("Connect call failed", "Error connecting to")  # asyncio's words leave the reason out, trio's repeat
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Route:
-    """The way to the server, where it is not just the URL's host and port."""
-
-    ssl: ssl.SSLContext | None = None
-    sock: socket.socket | None = None
-    unix_path: str | None = None
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it leads to one place, so that a redirect can't be followed."""
-        return self.sock is not None or self.unix_path is not None
+    proxy: ProxySetting
+    """The way to the server: a URL, a :class:`Proxy`, or a function that chooses one for each URL; None for none."""
 
 
 def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
@@ -85,20 +68,16 @@ def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, R
         if name not in ConnectOptions.__annotations__:
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
-    unix_path, sock, context = (given.pop(name, None) for name in ("unix_path", "sock", "ssl"))
+    unix_path, *others = (given.pop(name, None) for name in ("unix_path", "ssl", "sock", "proxy"))
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
-    if not isinstance(sock, socket.socket | None):
-        raise InvalidRequest(f"sock is a socket, not {sock!r}")
-    if not isinstance(context, ssl.SSLContext | None):
-        raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}")
+    context, sock, proxy = others
+    route = Route(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
     request = dataclasses.replace(request, **given)
     if context is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
-    if sock is not None and unix_path is not None:
-        raise InvalidRequest("sock and unix_path exclude each other")
-    return request, Route(context, sock, None if unix_path is None else os.fspath(unix_path))
+    return request, route
 
 
 async def open_websocket(effect: Effect, target: str | Request, options: ConnectOptions) -> WebSocket[Any]:
@@ -116,20 +95,18 @@ async def open_session(effect: Effect, request: Request, route: Route) -> Sessio
     if request.url is None:
         raise InvalidRequest("the request names no URL: add it with .get(url)")
     first = request
-    handshake = ClientHandshake(request)
+    attempt = Attempt(request, route)
     try:
         async with effect.time_limit(request.open_timeout):
-            while not isinstance(opened := await _attempt(effect, request, route, handshake), Session):
+            while not isinstance(opened := await attempt.run(effect), Session):
                 request = follow(first, request, opened, route)
-                handshake = ClientHandshake(request)
+                attempt = Attempt(request, route)
     except TimeoutError as error:
-        if handshake.rejection is not None:
-            raise UpgradeRejected(handshake.rejection) from error
-        raise OpenTimeout(f"{request.url} was not open within {request.open_timeout} seconds") from error
+        raise attempt.timed_out() from error
     except ConnectFailed as error:
-        if request is first:
-            raise
-        raise ConnectFailed(f"{error} (where a redirect from {first.url} led)") from error.__cause__
+        if request is not first:
+            error.args = (f"{error} (where a redirect from {first.url} led)",)
+        raise
     return opened
 
 
@@ -150,19 +127,38 @@ def _what_runs() -> str:
     return f"{library} runs" + (f", for which there is polysocket.{library}" if library in ("asyncio", "trio") else "")
 
 
-async def _attempt(effect: Effect, request: Request, route: Route, handshake: ClientHandshake) -> Session | Response:
-    """One connection with its handshake."""
-    assert request.url is not None
-    link = await _connect(effect, request.url, route)
-    try:
-        answer = await _upgrade(link, request.url, handshake)
-        if isinstance(answer, Upgraded):
-            return _session(effect, link, ConnectionType.CLIENT, answer, request)
-    except BaseException:
+class Attempt:
+    """One connection with its handshake; it can be asked what is known of a rejection that did not come to its end."""
+
+    def __init__(self, request: Request, route: Route) -> None:
+        assert request.url is not None
+        self._request = request
+        self._url = request.url
+        self._handshake = ClientHandshake(request)
+        self._way = Way(request.url, route)
+
+    async def run(self, effect: Effect) -> Session | Response:
+        """Connect and shake hands; gives the session, or another answer than 101."""
+        link = await self._way.connect(effect)
+        try:
+            answer = await _upgrade(link, self._url, self._handshake)
+            if isinstance(answer, Upgraded):
+                return session_of(effect, link, ConnectionType.CLIENT, answer, self._request)
+        except BaseException:
+            link.abort()
+            raise
         link.abort()
-        raise
-    link.abort()
-    return answer
+        return answer
+
+    def timed_out(self) -> OpeningFailed:
+        """The error where no time is left."""
+        if self._handshake.rejection is not None:
+            return UpgradeRejected(self._handshake.rejection)
+        if self._way.rejection is not None:
+            return self._way.rejection
+        seconds = self._request.open_timeout
+        way = self._way
+        return OpenTimeout(f"{self._url}{way.by} was not open within {seconds} seconds: still {way.step}")
 
 
 def follow(first: Request, request: Request, answer: Response, route: Route) -> Request:
@@ -178,71 +174,6 @@ def follow(first: Request, request: Request, answer: Response, route: Route) -> 
     return redirected(request, answer)
 
 
-async def _connect(effect: Effect, url: WebSocketURL, route: Route) -> Link:
-    if route.sock is not None:
-        place = "the given socket"
-        connecting = _adopt(effect, route.sock)
-    elif route.unix_path is not None:
-        place = f"the Unix socket {route.unix_path}"
-        connecting = effect.connect_unix(route.unix_path)
-    else:
-        place = f"{url.host} port {url.port}"
-        connecting = effect.connect_tcp(url.host, url.port)
-    try:
-        link = await connecting
-    except OSError as error:
-        raise ConnectFailed(f"could not connect to {place}: {_explained(error)}") from error
-    if not url.secure:
-        return link
-    try:
-        return await TLSLink.start(link, route.ssl or default_context(), server_hostname=url.host)
-    except OSError as error:
-        link.abort()
-        over = place if url.host in place else f"{url.host} over {place}"
-        raise ConnectFailed(f"no TLS with {over}: {_explained(error)}") from error
-    except BaseException:
-        link.abort()
-        raise
-
-
-async def _adopt(effect: Effect, sock: socket.socket) -> Link:
-    try:
-        _check_socket(sock)
-        return await effect.adopt(sock)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _check_socket(sock: socket.socket) -> None:
-    if sock.type != socket.SOCK_STREAM:
-        raise OSError(errno.EPROTOTYPE, "it is no stream socket")
-    try:
-        sock.getpeername()
-    except OSError as error:
-        raise OSError(errno.ENOTCONN, "it is not connected") from error
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # As the runtimes do for the connections that they open: a small frame must not wait for an acknowledgement.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _explained(error: OSError) -> str:
-    """The error in words, with those of the single attempts where there were many."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        remedy = "" if error.verify_code in WRONG_NAME else "; ssl= takes a context that trusts it"
-        return f"the server's certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
-    reason = getattr(error, "reason", None)
-    if isinstance(error, ssl.SSLError) and reason:
-        words = str(reason).lower().replace("_", " ")
-        return f"{words}; where the server speaks no TLS, the URL must begin with ws://"
-    attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
-    if attempts:
-        return "; ".join(dict.fromkeys(_explained(attempt) for attempt in attempts if isinstance(attempt, OSError)))
-    if error.errno and any(words in str(error) for words in OF_RUNTIMES):
-        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
-    return str(error)
-
-
 async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) -> Upgraded | Response:
     try:
         link.write(handshake.data_to_send())
@@ -254,7 +185,8 @@ async def _upgrade(link: Link, url: WebSocketURL, handshake: ClientHandshake) ->
     return answer
 
 
-def _session(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
+def session_of(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
+    """The session of one side, behind the opening handshake."""
     connection = Connection(role, upgraded.deflate, limits.max_message_size)
     connection.receive(upgraded.trailing)
     return Session(effect, link, connection, upgraded.response, limits.close_timeout)
@@ -276,7 +208,7 @@ async def accept_websocket(effect: Effect, link: Link, limits: Request = basic_r
     except BaseException:
         link.abort()
         raise
-    return WebSocket(_session(effect, link, ConnectionType.SERVER, upgraded, limits), effect)
+    return WebSocket(session_of(effect, link, ConnectionType.SERVER, upgraded, limits), effect)
 
 
 async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:
@@ -288,7 +220,7 @@ async def _accept(link: Link, handshake: ServerHandshake, subprotocols: tuple[st
             link.write(handshake.data_to_send())
             await link.close()
             raise
-        upgraded = handshake.accept(next((name for name in request.subprotocols if name in subprotocols), None))
+        upgraded = handshake.accept(request.first_of(subprotocols))
         link.write(handshake.data_to_send())
         await link.drain()
     except OSError as error:

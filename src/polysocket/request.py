@@ -7,11 +7,12 @@ opened. Secrets (credentials, cookies, query strings) stay out of every ``repr``
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
-from typing import Generic, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from polysocket.errors import InvalidRequest, InvalidURL
@@ -28,7 +29,9 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # RFC 6265 §4.1.1 (cookie-octet)
 _COOKIE_VALUE = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?')
-_SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_SECRET = re.compile(
+    "auth(?!enticate$)|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE
+)
 _URLS = frozenset({"location", "content-location", "referer"})
 _OWN_HEADERS = {
     "sec-websocket-protocol": "name subprotocols with .subprotocol()",
@@ -104,7 +107,7 @@ class Headers(Mapping[str, str]):
 class WebSocketURL:
     """A ws or wss URL, taken apart (RFC 6455 §3); made by :meth:`parse`.
 
-    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, the path with its query.
+    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, ``path`` and ``query``.
     """
 
     scheme: str
@@ -116,32 +119,14 @@ class WebSocketURL:
     @classmethod
     def parse(cls, url: str) -> WebSocketURL:
         """Take a URL apart; raises :class:`InvalidURL`, which says what is wrong with it."""
-        if not isinstance(url, str):
-            raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
-        shown = _without_secrets(url)
-        if re.search(r"[\x00-\x20\x7f]", url):
-            raise InvalidURL(f"{shown!r} has a space or control character in it")
-        parts, host, port = _split(url, shown)
-        scheme = parts.scheme.lower()
-        if scheme not in DEFAULT_PORTS:
-            raise InvalidURL(f"{shown!r} is no WebSocket URL: it must begin with ws:// or wss://")
-        if not host:
-            raise InvalidURL(f"{shown!r} names no host")
-        if port == 0:
-            raise InvalidURL(f"{shown!r} names port 0, to which nothing can connect")
-        if "#" in url:
-            raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a WebSocket URL may not have")
-        ascii_host = _ascii_host(host, shown)
+        parsed = parse_url(url, "WebSocket URL", DEFAULT_PORTS)
         try:
-            target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~")
-            if parts.query:
-                target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~?")
+            target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
+            if parsed.parts.query:
+                target += "?" + quote(parsed.parts.query, safe="/%!$&'()*+,;=:@~?")
         except UnicodeEncodeError:  # It quotes the query, so it is not chained.
-            raise InvalidURL(f"{shown!r} has a character that UTF-8 does not have") from None
-        credentials = None
-        if parts.username is not None:
-            credentials = unquote(parts.username), unquote(parts.password or "")
-        return cls(scheme, ascii_host, port or DEFAULT_PORTS[scheme], target, credentials)
+            raise InvalidURL(f"{parsed.shown!r} has a character that UTF-8 does not have") from None
+        return cls(parsed.scheme, parsed.host, parsed.port, target, parsed.credentials)
 
     @property
     def secure(self) -> bool:
@@ -151,15 +136,76 @@ class WebSocketURL:
     @property
     def authority(self) -> str:
         """Host and, unless it is the scheme's own, port, as the Host header has them (RFC 6455 §4.1)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority(self.host, None if self.port == DEFAULT_PORTS[self.scheme] else self.port)
+
+    @property
+    def path(self) -> str:
+        """The path, which begins with ``/``, in ASCII as it is sent."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query, without its ``?``, in ASCII as it is sent; empty where there is none. It may be secret."""
+        return self.target.partition("?")[2]
 
     def __str__(self) -> str:
         """The URL without credentials and query."""
-        return f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
+        return f"{self.scheme}://{self.authority}{self.path}"
 
     def __repr__(self) -> str:
         return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
+
+
+class ParsedURL(NamedTuple):
+    """What all URLs have, checked; ``shown`` is the URL for a message, without its secrets."""
+
+    scheme: str
+    host: str
+    port: int
+    credentials: tuple[str, str] | None
+    parts: SplitResult
+    shown: str
+
+
+def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
+    """Take a URL apart whose scheme is one of those in ``ports``; raises :class:`InvalidURL`."""
+    if not isinstance(url, str):
+        raise InvalidURL(f"a {kind} is a str, not {type(url).__name__}")
+    shown = _without_secrets(url)
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise InvalidURL(f"{shown!r} has a space or control character in it")
+    parts, host, port = _split(url, shown)
+    scheme = parts.scheme.lower()
+    if scheme not in ports:
+        *others, last = (f"{each}://" for each in ports)
+        raise InvalidURL(f"{shown!r} is no {kind}: it must begin with {', '.join(others)} or {last}")
+    if not host:
+        raise InvalidURL(f"{shown!r} names no host")
+    if port == 0:
+        raise InvalidURL(f"{shown!r} names port 0, to which nothing can connect")
+    if "#" in url:
+        raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a {kind} may not have")
+    credentials = None
+    if parts.username is not None:
+        credentials = unquote(parts.username), unquote(parts.password or "")
+    return ParsedURL(scheme, _ascii_host(host, shown), port or ports[scheme], credentials, parts, shown)
+
+
+def authority(host: str, port: int | None) -> str:
+    """Host and port as they stand in a URL (RFC 3986 §3.2); None for no port."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port is None else f"{bracketed}:{port}"
+
+
+def basic_credentials(user: str, password: str) -> str:
+    """The header's value for Basic auth (RFC 7617), in UTF-8; raises :class:`InvalidRequest`."""
+    if ":" in user:
+        raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
+    try:
+        token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    except UnicodeEncodeError:  # It quotes the password, so it is not chained.
+        raise InvalidRequest("the user or the password has a character that UTF-8 does not have") from None
+    return f"Basic {token}"
 
 
 def _split(url: str, shown: str) -> tuple[SplitResult, str | None, int | None]:
@@ -192,12 +238,17 @@ def _ascii_host(host: str, shown: str) -> str:
 
 def _without_secrets(url: str) -> str:
     """The URL, whole or broken, without what may be credentials or a query."""
-    url = re.sub(r"^((?:wss?|https?):)?/{0,2}.*@", r"\1//…@", url, flags=re.DOTALL)
+    url = re.sub(r"^((?:wss?|https?|socks5h?):)?/{0,2}.*@", r"\1//…@", url, flags=re.DOTALL)
     return re.sub(r"\?.*", "?…", url, flags=re.DOTALL)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a header of this name may hold a secret: credentials and cookies, and what is named after such."""
+    return _SECRET.search(name) is not None
+
+
 def _shown_value(name: str, value: str) -> str:
-    if name in _SECRET:
+    if is_secret(name):
         return "…"
     return _without_secrets(value) if name in _URLS else value
 
@@ -318,13 +369,7 @@ class Request:
         """Authenticate by Basic auth (RFC 7617), in UTF-8; sttp's ``auth.basic``."""
         _check_text("the user", user)
         _check_text("the password", password)
-        if ":" in user:
-            raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
-        try:
-            token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-        except UnicodeEncodeError:  # It quotes the password, so it is not chained.
-            raise InvalidRequest("the user or the password has a character that UTF-8 does not have") from None
-        return self.header("Authorization", f"Basic {token}", replace_existing=True)
+        return self.header("Authorization", basic_credentials(user, password), replace_existing=True)
 
     def bearer_auth(self, token: str) -> Request:
         """Authenticate by a Bearer token (RFC 6750); sttp's ``auth.bearer``."""
@@ -376,7 +421,8 @@ class Request:
 
 def check_timeout(seconds: object, name: str = "timeout") -> None:
     """Raise :class:`InvalidRequest` for what is no number of seconds, nor None."""
-    if seconds is not None and not (isinstance(seconds, int | float) and seconds == seconds):  # noqa: PLR0124 - nan
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and not math.isnan(seconds)
+    if seconds is not None and not is_number:
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
 
 

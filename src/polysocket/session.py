@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from itertools import islice
 from typing import Any, TypeVar
 
 from polysocket.buffer import Buffer
@@ -58,7 +57,8 @@ class Session:
         self._receiving = False
         self._is_handing_over = False
         self._buffer: Buffer | None = None
-        self._has_read_ahead = effect.event()
+        self._background: list[Event] = []  # set when what goes on in the background has ended
+        self._is_ending = False
         self._senders: list[Event] = []  # who wait until a fragmented message is ended
         self._message_owner: object = None
         self._broken: OSError | None = None  # the link, for sending
@@ -67,7 +67,7 @@ class Session:
         self._is_pong_waiting = False
         self._closing_since: float | None = None  # by the effect's clock
         self.listening: Listening | None = None
-        self._when_over: Callable[[], object] = lambda: None
+        self._when_over: Callable[[], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
 
@@ -113,14 +113,23 @@ class Session:
         call(info)
 
     def when_over(self, call: Callable[[], object]) -> None:
-        """Call back once the websocket has ended, and its listener, if there is one, was told so."""
-        self._when_over = call
+        """Call back once the websocket has ended, and its listener, if there is one, was told so.
+
+        From now on the connection is ended in the background where the other side has closed it and nobody here does.
+        """
+        with self._lock:
+            self._when_over = call
+            if self._connection.state is State.CLOSED:
+                call()
+            else:
+                self._settle()
 
     def end_listening(self) -> None:
         """Tell that the listener was told of the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
-        self._when_over()
+        if self._when_over is not None:
+            self._when_over()
 
     async def has_listened(self, since: float, asking: Listening | None) -> bool:
         """Wait for the end of a listener, within the close timeout that runs since then; tells whether it came.
@@ -213,7 +222,13 @@ class Session:
                 finally:
                     self._is_handing_over = False
         finally:
-            self._receiving = False
+            self._end_receiving()
+
+    def _end_receiving(self) -> None:
+        self._receiving = False
+        if self._closing_since is not None:
+            with self._lock:
+                self._reading.wake()  # Whoever closes may have waited for frames to be taken.
 
     async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
         """Run one receiving program: for one caller at a time, and within its time limit."""
@@ -225,7 +240,7 @@ class Session:
                     return await program
                 return await self._within(timeout, program)
             finally:
-                self._receiving = False
+                self._end_receiving()
         finally:
             program.close()
 
@@ -370,9 +385,7 @@ class Session:
                 if self._link.pending >= SEND_CAPACITY:
                     return self._drain
                 if is_data and not is_continuation and self._must_wait_for_turn():
-                    turn = self._effect.event()
-                    self._senders.append(turn)
-                    return turn.wait
+                    return self._wait_for_turn
             self._connection.send(frame, is_continuation)
             if is_data:
                 self._message_owner = self._effect.current_task() if self._connection.open_message else None
@@ -380,6 +393,19 @@ class Session:
             if not self._connection.open_message or not self.is_open:
                 wake(self._senders)
             return None
+
+    async def _wait_for_turn(self) -> None:
+        with self._lock:
+            if not self.is_open or self._broken is not None or not self._must_wait_for_turn():
+                return
+            turn = self._effect.event()
+            self._senders.append(turn)
+        try:
+            await turn.wait()
+        finally:
+            with self._lock:
+                if turn in self._senders:
+                    self._senders.remove(turn)
 
     def _must_wait_for_turn(self) -> bool:
         return self._connection.open_message and self._message_owner != self._effect.current_task()
@@ -394,7 +420,9 @@ class Session:
         try:
             await self._link.drain()
         except OSError as error:
-            raise self._lost(error) from error
+            with self._lock:
+                lost = self._lost(error)
+            raise lost from error
         with self._lock:
             self._send_due_pong()
 
@@ -424,8 +452,9 @@ class Session:
             await self._link.drain()
         except OSError:
             return
-        with self._lock:
+        finally:
             self._is_pong_waiting = False
+        with self._lock:
             self._send_due_pong()
 
     def _settle(self) -> None:
@@ -433,6 +462,26 @@ class Session:
         self._answer()
         if not self.is_open:
             wake(self._senders)
+        is_anybodys = self._is_ending or self._closing_since is not None
+        if self._when_over is not None and self._has_ended() and not is_anybodys:
+            self._is_ending = True
+            self._begin(self._finish)
+
+    def _begin(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a program in the background, for whose end :meth:`close` waits."""
+        has_ended = self._effect.event()
+        self._background.append(has_ended)
+
+        async def run() -> None:
+            try:
+                await program()
+            except BaseException as error:
+                self.give_up(error)
+                raise
+            finally:
+                has_ended.set()
+
+        self._effect.spawn(run)
 
     def _answer(self) -> None:
         """Send what the connection has to say; the error of a broken link is left to whoever reads its end."""
@@ -455,28 +504,23 @@ class Session:
             self._connection.limit_queue(frames, size, **({} if frames is None else {"frame_cost": 0}))
             self._buffer = buffer
             self._after_reading(0)  # Frames may have come in one piece with the opening handshake.
-        self._effect.spawn(self._read_ahead)
+            self._is_ending = True
+            self._begin(self._read_ahead)
 
     async def _read_ahead(self) -> None:
-        try:
-            await self._reading.until(self._has_ended)
-            await self._finish()
-        except BaseException as error:
-            self.give_up(error)
-            raise
-        finally:
-            self._has_read_ahead.set()
+        await self._reading.until(self._has_ended)
+        await self._finish()
 
     def _after_reading(self, known: int) -> None:
         if self._pings or self._buffer is not None:
-            for frame in list(islice(self._connection.frames, known, None)):
+            for frame in self._connection.frames_behind(known):
                 if isinstance(frame, Pong):
                     self._pings.answer(frame.payload)
                 elif isinstance(frame, Ping) and self._buffer is not None:
                     self._due_pong = Pong(frame.payload)
                     self._send_due_pong()
         if self._buffer is not None:
-            self._connection.drop_control_frames()
+            self._connection.drop_control_frames(known)
             if self._buffer.overflow == "fail" and self._connection.is_full:
                 self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._settle()
@@ -501,8 +545,8 @@ class Session:
         """
         self.begin_closing(code, reason)
         await self._finish()
-        if self._buffer is not None:
-            await self._has_read_ahead.wait()
+        for has_ended in self._background:
+            await has_ended.wait()
 
     def begin_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send the Close, and keep nothing more that comes; :meth:`close` waits for the end."""
@@ -521,7 +565,10 @@ class Session:
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
         try:
             async with self._effect.time_limit(self._seconds_left(self._closing_since)):
-                await self._reading.until(lambda: self._connection.is_over)
+                while not self._connection.is_over:
+                    await self._reading.until(lambda: self._connection.is_over or self._is_stuck())
+                    if self._is_stuck():
+                        self._discard()
                 await self._link.close()
         except TimeoutError:
             cause, detail = CloseCause.TIMEOUT, f"the other side did not close within {self._close_timeout} seconds"
@@ -531,6 +578,15 @@ class Session:
             with self._lock:
                 self._abandon(cause, detail)  # before the link tells its reader of an end
             self._link.abort()
+
+    def _is_stuck(self) -> bool:
+        """Whether what was received keeps the Close from being read, and nobody takes it."""
+        return self._connection.is_full and not self._receiving and self._closing_since is not None
+
+    def _discard(self) -> None:
+        with self._lock:
+            self._connection.discard()
+            self._reading.wake()
 
     def _seconds_left(self, since: float | None) -> float | None:
         """What is left of the close timeout that runs since then; all of it where it does not run yet."""
@@ -565,7 +621,7 @@ class Session:
         for call in self._when_ended:
             call(info)
         self._when_ended.clear()
-        if self.listening is None:
+        if self.listening is None and self._when_over is not None:
             self._when_over()
 
 

@@ -9,8 +9,9 @@ import math
 import select
 import socket
 import sys
+from collections.abc import Sequence
 
-__all__ = ["Outgoing", "wait_until_ready"]
+__all__ = ["Outgoing", "wait_until_connected", "wait_until_ready"]
 
 
 class Outgoing:
@@ -63,3 +64,15 @@ def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | N
     events = ready[0][1] if ready else 0
     # Errors and the end of the stream, which are always told, are found by reading or writing.
     return readable and bool(events & ~select.POLLOUT), writable and bool(events)
+
+
+def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
+    """Block until one of the sockets has connected, or failed to, and give it; None where the time has passed first."""
+    if sys.platform == "win32":
+        _, connected, failed = select.select([], sockets, sockets, seconds)
+        return next(iter([*connected, *failed]), None)
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLOUT)
+    ready = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+    return next((sock for sock in sockets if sock.fileno() in ready), None)

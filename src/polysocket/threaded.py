@@ -18,8 +18,9 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Threaded, foreign_await
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
-from polysocket.threads import SocketEffect, SocketLink, ThreadEvent
+from polysocket.threads import SocketEffect, SocketLink, ThreadEvent, unlimited
 from polysocket.websocket import WebSocket
 
 __all__ = ["ThreadedBackend", "ThreadedEffect", "connect"]
@@ -92,7 +93,7 @@ class ThreadedEffect(SocketEffect):
         def drive() -> None:
             _caller.set(threading.get_ident())
             ended: Future[None] = Future()
-            _finish(program(), ended)
+            _finish(unlimited(program)(), ended)
             ended.result()  # An error is the thread's, as in the blocking flavour.
 
         name = f"polysocket {program.__name__}"
@@ -148,7 +149,12 @@ def _finish(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
 
 
 class ThreadedBackend(Backend[Threaded]):
-    """A backend on threads; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend on threads.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(ThreadedEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(ThreadedEffect(), Route(ssl, proxy=proxy), request))

@@ -6,17 +6,20 @@ Only waiting lives here, nothing about WebSockets.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from polysocket.sockets import Outgoing, wait_until_ready
+from polysocket.happy_eyeballs import Address, first_connected
+from polysocket.sockets import Outgoing, wait_until_connected, wait_until_ready
 
-__all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit"]
+__all__ = ["DeadlinePassed", "SocketEffect", "SocketLink", "ThreadEvent", "TimeLimit", "unlimited"]
 
 LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which one looks again: the system's calls have bounds of their own
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
@@ -71,6 +74,19 @@ class TimeLimit:
             raise TimeoutError(f"{self._seconds} seconds have passed") from None
 
 
+def unlimited(
+    program: Callable[[], Coroutine[Any, Any, None]], deadline: ContextVar[float | None] = _deadline
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The program for the background: the time limits of whoever begins it, which it may inherit, are not its own."""
+
+    @functools.wraps(program)
+    async def begun() -> None:
+        deadline.set(None)
+        await program()
+
+    return begun
+
+
 class ThreadEvent:
     """An :class:`~polysocket.effect.Event` for threads."""
 
@@ -110,17 +126,11 @@ class SocketEffect:
         return SocketLink(sock)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
-        """Try one address after the other. Looking up the name is the system's, and knows no time limit."""
-        error = OSError(f"{host} has no address")
-        for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            try:
-                sock = _connected(socket.socket(family, kind, proto), address)
-            except OSError as failure:
-                error = failure
-            else:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return self.make_link(sock)
-        raise error
+        """Connect by happy eyeballs (RFC 8305). Looking up the name is the system's, and knows no time limit."""
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        sock = await first_connected(host, addresses, SocketAttempts())
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.make_link(sock)
 
     async def connect_unix(self, path: str, /) -> SocketLink:
         """Connect to a Unix socket."""
@@ -143,6 +153,44 @@ def _connected(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
+class SocketAttempts:
+    """The :class:`~polysocket.happy_eyeballs.Attempts` of one thread."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def begin(self, address: Address) -> None:
+        """Begin one more."""
+        family, kind, proto, _, where = address
+        sock = socket.socket(family, kind, proto)
+        self._sockets.append(sock)
+        sock.setblocking(False)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(where)
+        except OSError:
+            self._sockets.remove(sock)
+            sock.close()
+            raise
+
+    async def next_connected(self, seconds: float | None) -> socket.socket | None:
+        """Wait for one of them."""
+        limits = [limit for limit in (seconds, _remaining()) if limit is not None]
+        sock = wait_until_connected(self._sockets, min(limits, default=None))
+        if sock is None:
+            return None
+        self._sockets.remove(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            sock.close()
+            raise OSError(error, os.strerror(error))
+        return sock
+
+    async def end(self) -> None:
+        """Close those that are left."""
+        for sock in self._sockets:
+            sock.close()
+
+
 class SocketLink:
     """A :class:`~polysocket.effect.Link` over a socket; threads may read and write at the same time."""
 
@@ -152,7 +200,7 @@ class SocketLink:
         self._lock = threading.Lock()
         self._outgoing = Outgoing(sock)
         self._aborted = False
-        self._waiting = 0  # threads that wait for the socket
+        self._waiting = 0  # threads that wait for the socket, or receive
         self._sending = 0  # those of them that send once they can
         self._sender: threading.Thread | None = None
         self._has_sender = False
@@ -165,15 +213,8 @@ class SocketLink:
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
         while not self._aborted:
-            if not self._wait(readable=True):
-                continue
-            try:
-                return self._socket.recv(READ_SIZE)
-            except BlockingIOError:
-                continue
-            except OSError:
-                if not self._aborted:
-                    raise
+            if (data := self._wait(readable=True)) is not None:
+                return data
         return b""
 
     def write(self, data: bytes) -> None:
@@ -219,6 +260,7 @@ class SocketLink:
             self._sender.start()
 
     def _send_all_pending(self) -> None:
+        _deadline.set(None)  # Where threads inherit a context, as in free-threaded Python 3.14.
         while True:
             with self._lock:
                 self._has_sender = self._outgoing.is_waiting and not self._aborted
@@ -236,16 +278,27 @@ class SocketLink:
         if self._aborted and not self._waiting:
             self._socket.close()
 
-    def _wait(self, *, readable: bool) -> bool:
-        """Wait until something can be done, and send what is pending; tells whether there may be something to read."""
+    def _receive(self) -> bytes | None:
+        try:
+            return self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            if self._aborted:
+                return b""
+            raise
+
+    def _wait(self, *, readable: bool) -> bytes | None:
+        """Wait until something can be done, and do it: send what is pending, and give what there is to read."""
         with self._lock:
             writable = self._outgoing.is_waiting
             if self._aborted or not (readable or writable):
-                return False  # Another thread has sent all that was pending.
+                return None  # Another thread has sent all that was pending.
             self._waiting += 1
             self._sending += writable
         try:
             can_read, can_write = wait_until_ready(self._socket.fileno(), readable, writable, _remaining_or_look())
+            received = self._receive() if can_read else None
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -256,4 +309,4 @@ class SocketLink:
                 self._outgoing.send()
         elif not can_read:
             _remaining()
-        return can_read
+        return received

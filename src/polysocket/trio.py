@@ -17,6 +17,7 @@ import trio
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effect import Direct, Trio
 from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.sockets import Outgoing
 from polysocket.websocket import Opening
@@ -34,7 +35,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
     say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
-    return Opening(lambda: open_websocket(TrioEffect(), url_or_request, options))
+    return Opening(open_websocket(TrioEffect(), url_or_request, options))
 
 
 class TrioEffect(Direct):
@@ -185,7 +186,12 @@ class SocketLink:
 
 
 class TrioBackend(Backend[Trio]):
-    """A backend on trio; ``ssl`` is for its wss URLs, ``request`` what a URL begins with."""
+    """A backend on trio.
 
-    def __init__(self, *, ssl: SSLContext | None = None, request: Request = basic_request) -> None:
-        super().__init__(SocketOpener(TrioEffect(), Route(ssl), request))
+    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
+    """
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        super().__init__(SocketOpener(TrioEffect(), Route(ssl, proxy=proxy), request))

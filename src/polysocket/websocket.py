@@ -140,21 +140,33 @@ class WebSocket(HasWith[F_co]):
         return self._programs.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
+        """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
         return WebSocket(self._programs, Direct())
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
+        self._refuse_futures()
         self._refuse("for", where_async=True)
         return until_closed(self.receive_message)
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
+        self._refuse_futures()
         self._refuse("async for", where_async=False)
         return UntilClosed(self.receive_message)
+
+    def _refuse_futures(self) -> None:
+        if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
+            raise TypeError(
+                "a WebSocket whose calls give futures has no iteration: call receive_message() again and again"
+            )
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else str(self.close_info)
         return f"<WebSocket {state}>"
+
+
+async def _nothing() -> None: ...
 
 
 def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
@@ -187,17 +199,38 @@ class UntilClosed(AsyncIterator[T]):
             raise
 
 
-class Opening(Generic[A]):
-    """A websocket about to be opened, in an asynchronous flavour: to be awaited, or entered by ``async with``."""
+class Opening(Coroutine[Any, Any, WebSocket[A]], Generic[A]):
+    """A websocket about to be opened, in an asynchronous flavour: to be awaited, or entered by ``async with``, once.
 
-    def __init__(self, program: Callable[[], Coroutine[Any, Any, WebSocket[A]]]) -> None:
+    It is a coroutine, so it may be a task, too; and where it is forgotten, Python warns.
+    """
+
+    def __init__(self, program: Coroutine[Any, Any, WebSocket[A]]) -> None:
         self._program = program
+        self._is_begun = False
+        cast("Any", program).__qualname__ = "connect"  # in that warning
 
     def __await__(self) -> Generator[Any, Any, WebSocket[A]]:
-        return self._program().__await__()
+        if self._is_begun:
+            raise RuntimeError("this connect() was awaited or entered already: call it again for another websocket")
+        self._is_begun = True
+        return self._program.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """As of any coroutine; for event loops."""
+        self._is_begun = True
+        return self._program.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of any coroutine; for event loops."""
+        return self._program.throw(*error)
+
+    def close(self) -> None:
+        """As of any coroutine: open nothing. What was opened is closed by its own ``close``."""
+        self._program.close()
 
     async def __aenter__(self) -> WebSocket[A]:
-        self._websocket = await self._program()
+        self._websocket = await self
         return self._websocket
 
     async def __aexit__(

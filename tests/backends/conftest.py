@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import pathlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from polysocket.testing.contract.places import Peer, Place
-from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
+from tests.backends.flavours import FLAVOURS, Flavour
 from tests.backends.servers import Door, Server
 from tests.interop.leaks import nothing_left_behind
 
@@ -20,12 +19,8 @@ from tests.interop.leaks import nothing_left_behind
 @pytest.fixture(autouse=True)
 def leave_nothing() -> Iterator[None]:
     """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
-    threads = set(threading.enumerate())
     with nothing_left_behind():
         yield
-        for thread in set(threading.enumerate()) - threads:
-            if thread.name.startswith("polysocket"):
-                thread.join(PATIENCE)  # a background thread may take its last step behind the closing
 
 
 @pytest.fixture(params=FLAVOURS)

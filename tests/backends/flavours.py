@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 import pytest
 
-from polysocket import Async, Backend, Request, WebSocket, WebSocketHandler
+from polysocket import Async, Backend, ProxySetting, Request, WebSocket, WebSocketHandler
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
 from polysocket.effect import run
@@ -51,6 +51,7 @@ class Settings(TypedDict, total=False):
     """What a backend takes."""
 
     ssl: ssl.SSLContext | None
+    proxy: ProxySetting
     request: Request
 
 

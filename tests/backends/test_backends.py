@@ -23,11 +23,14 @@ from polysocket import (
     Observation,
     ObservedBackend,
     Request,
+    Text,
     WebSocket,
+    WebSocketClosed,
     WebSocketHandler,
     WebSocketResponse,
     basic_request,
 )
+from polysocket.backend import Opened
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, client_context, server_context, upgrading
 from tests.backends.flavours import (
@@ -46,6 +49,18 @@ in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
 SOON = basic_request.timeouts(open=2, close=0.05)
+
+
+class Told(set[Any]):
+    """The websockets of a backend; tells of those that it forgets."""
+
+    def __init__(self, tell: Callable[[object], object]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def discard(self, element: object) -> None:
+        super().discard(element)
+        self._tell(element)
 
 
 # What is shared
@@ -410,3 +425,31 @@ async def test_an_effect_that_makes_no_handler_is_refused(flavour: Flavour, door
         with pytest.raises(InvalidHandler, match="a handler is a WebSocketHandler, Listener or PipeHandler, not 5"):
             await backend.open_websocket_f(door.url, lambda: flavour.lifted(5))
     assert door.nobody_came()
+
+
+# What is over
+
+
+@pytest.mark.parametrize("end", ["close", "loss"])
+async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavour, peer: Peer, end: str) -> None:
+    """Nobody has closed it: it was read to its end."""
+    async with a_backend(flavour) as backend:
+        forgotten = flavour.inbox()
+        backend._programs._opened.sessions = Told(forgotten.put)
+        ws = await opened(flavour, backend, peer.url)
+        peer.send(wire.encode(wire.TEXT, "a") + wire.close(1000) * (end == "close"))
+        assert await ws.receive() == Text("a")
+        peer.hang_up()
+        with pytest.raises(WebSocketClosed):
+            await ws.receive_text()
+        await forgotten.get()
+        assert not backend._programs._opened.sessions
+
+
+def test_what_is_opened_while_the_backend_closes_is_not_kept() -> None:
+    session: Any = object()
+    opened = Opened()
+    assert opened.add(session)
+    assert opened.close() == [session]
+    assert not opened.add(object())  # type: ignore[arg-type]
+    assert opened.close() == [session]

@@ -14,6 +14,8 @@ from polysocket import (
     InvalidRequest,
     InvalidURL,
     Listener,
+    LoggingBackend,
+    ObservedBackend,
     PipeHandler,
     Text,
     WebSocketError,
@@ -24,6 +26,7 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
+from polysocket.observing import LoggingObserver
 from polysocket.threaded import ThreadedBackend
 from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, a_backend
 from tests.backends.servers import Door
@@ -188,6 +191,12 @@ def test_a_bound_below_1_is_refused(bound: int) -> None:
     assert str(caught.value) == f"a buffer's bound must be at least 1, not max_bytes={bound}"
 
 
+def test_a_bound_in_bytes_goes_with_one_in_frames() -> None:
+    with pytest.raises(InvalidRequest, match=r"^a buffer with a bound in bytes has one in frames too"):
+        Buffer(None, 1000, "fail")
+    assert Buffer.bounded(3).max_bytes == 16 * 1024 * 1024
+
+
 @pytest.mark.parametrize("bound", ["8", 1.5, [8]], ids=repr)
 @pytest.mark.parametrize("name", ["frames", "max_bytes"])
 def test_a_bound_of_another_type_is_refused(name: str, bound: Any) -> None:
@@ -256,3 +265,10 @@ def test_a_blocking_backend_is_for_with(leave_nothing: None, make: Callable[[], 
 
     with pytest.raises(TypeError, match="'with'"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("wrap", [LoggingBackend, lambda given: ObservedBackend(given, LoggingObserver())])
+@pytest.mark.parametrize("given", [None, BlockingBackend, LoggingObserver()], ids=["None", "a class", "an observer"])
+def test_what_is_no_backend_is_not_wrapped(leave_nothing: None, wrap: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a backend to wrap, not .*(None|BlockingBackend|LoggingObserver)"):
+        wrap(given)

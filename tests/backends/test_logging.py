@@ -152,7 +152,10 @@ async def test_a_log_has_one_line_where_nobody_answers(
         with pytest.raises(OpenTimeout):
             await seen(flavour, backend).open_websocket(request, WebSocketHandler())
     assert own_lines(caplog) == [
-        f"{door.url}: not opened: OpenTimeout: {door.url} was not open within 0.05 seconds",
+        (
+            f"{door.url}: not opened: OpenTimeout: {door.url} was not open within 0.05 seconds: "
+            "still in the opening handshake"
+        ),
     ]
     assert nothing_secret(caplog.records)
 

@@ -261,6 +261,27 @@ async def test_every_observer_is_told_everything(flavour: Flavour, peer: Peer, c
     assert all(observer.events == observers[0].events for observer in observers)
 
 
+@pytest.mark.parametrize("given", [None, object(), Recording], ids=["None", "another object", "a class"])
+async def test_an_observer_that_gives_no_observation_changes_nothing_and_is_logged(
+    flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture, given: Any
+) -> None:
+    class Careless:
+        def opening(self, request: Request, /) -> Any:
+            return given
+
+    observer = Recording()
+    backend = ObservedBackend(ObservedBackend(flavour.backend(), Careless()), observer)
+    async with flavour.entered(backend):
+        ws = await opened(flavour, seen(flavour, backend), peer.url)
+        peer.send(wire.close())
+        assert await ws.receive() == Close()
+        peer.hang_up()
+    assert len(observer.events) == 5
+    [record] = caplog.records
+    assert record.getMessage() == "an observer failed"
+    assert str(record.exc_info and record.exc_info[1]) == f"Careless.opening() gives an Observation, not {given!r}"
+
+
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])
 async def test_an_observer_that_raises_changes_nothing_and_is_logged(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture, at_once: bool

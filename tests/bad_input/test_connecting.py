@@ -100,6 +100,7 @@ def test_an_unknown_host_is_named(flavour: Flavour) -> None:
     assert isinstance(caught.value, OSError)
     assert isinstance(caught.value, OpeningFailed)
     assert isinstance(caught.value.__cause__, socket.gaierror)
+    assert caught.value.errno == caught.value.__cause__.errno
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
@@ -108,6 +109,7 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
         flavour.open(f"{scheme}://127.0.0.1:{refused_port}/", nothing)
     reason = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
     assert str(caught.value) == f"could not connect to 127.0.0.1 port {refused_port}: {reason}"
+    assert caught.value.errno == errno.ECONNREFUSED
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -118,6 +120,7 @@ def test_a_unix_socket_that_is_not_there_is_named(flavour: Flavour, tmp_path: pa
         flavour.open("ws://localhost/", nothing, unix_path=path)
     says(caught.value, f"could not connect to the Unix socket {path}: ", "No such file or directory")
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert caught.value.errno == errno.ENOENT
 
 
 @needs_unix_sockets

@@ -10,7 +10,7 @@ import asyncio
 import importlib.util
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from polysocket import (
     Async,
     Binary,
+    Blocking,
     Close,
     ConnectOptions,
     Deflate,
@@ -25,10 +26,12 @@ from polysocket import (
     InvalidRequest,
     NoAsyncLibrary,
     Ping,
+    PolymorphicClient,
     Pong,
     ReceiveTimeout,
     Request,
     Text,
+    Threaded,
     WebSocket,
     WebSocketHandler,
     basic_request,
@@ -37,6 +40,8 @@ from polysocket import (
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
+from polysocket.blocking import BlockingBackend
+from polysocket.testing import EchoServer, WebSocketStub
 from tests.bad_input.judgement import says
 from tests.bad_input.peer import Peer, upgrading
 from tests.bad_input.programs import Call, be_refused, nothing
@@ -131,7 +136,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "binary in a list": (lambda ws: ws.send_binary([5]), "a Binary frame's payload is bytes, not list"),
     "a str as a frame": (
         lambda ws: ws.send("a"),
-        "str is no frame: send a Text, Binary, Ping, Pong or Close",
+        "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str",
     ),
     "None as a frame": (
         lambda ws: ws.send(None),
@@ -153,7 +158,7 @@ def test_a_frame_that_may_not_be_sent_is_refused_and_nothing_of_it_sent(
     assert b"".join(payload for _, payload in sent[:-1]) in (b"", b"ab")  # and what the mistake is about
 
 
-@pytest.mark.parametrize("timeout", [math.nan, "1"], ids=repr)
+@pytest.mark.parametrize("timeout", [math.nan, "1", True], ids=repr)
 @pytest.mark.parametrize("method", ["receive", "receive_text", "ping"])
 def test_a_timeout_that_is_no_time_is_refused(flavour: Flavour, method: str, timeout: float) -> None:
     with Peer(upgrading()) as peer:
@@ -219,6 +224,7 @@ def test_an_option_that_can_not_be_used_is_named_with_its_value(
     ("name", "value"),
     [
         ("open_timeout", "1"),
+        ("open_timeout", True),
         ("close_timeout", "1"),
         ("max_message_size", "1 MB"),
         ("max_message_size", 1.5),
@@ -357,7 +363,15 @@ async def greet(ws: WebSocket[Async], name: str) -> None:
     await ws.send_text(f"Hello, {name}!")
 
 
+class Greeter(PolymorphicClient[Blocking]):
+    @polymorphic
+    async def greet_loudly(self: Any, name: str) -> None:
+        await greet(self.websocket, name.upper())
+
+
 any_greet: Any = greet
+any_greet_loudly: Any = Greeter.greet_loudly
+websocket_stub: Any = WebSocketStub().build(Blocking)
 
 
 @pytest.mark.parametrize(
@@ -367,13 +381,33 @@ any_greet: Any = greet
         (lambda: any_greet(None, "me"), "not NoneType"),
         (any_greet, ""),
         (lambda: any_greet(name="me"), ""),
+        (lambda: any_greet(ws="me", name="me"), "by position"),
+        (lambda: any_greet(BlockingBackend(), "me"), "not BlockingBackend"),
+        (lambda: any_greet(PolymorphicClient(websocket_stub), "me"), "not PolymorphicClient, whose .websocket is one"),
+        (
+            lambda: any_greet_loudly(websocket_stub, "me"),
+            "greet_loudly() takes a Greeter first, not WebSocket",
+        ),
     ],
-    ids=["another", "None", "nothing", "only its own"],
+    ids=["another", "None", "nothing", "only its own", "by name", "a backend", "a client", "a method's websocket"],
 )
 def test_a_program_without_a_websocket_names_itself_and_what_it_takes(call: Callable[[], object], given: str) -> None:
     with pytest.raises(TypeError) as caught:
         call()
-    says(caught.value, "greet() takes a WebSocket first", given)
+    says(caught.value, "takes a ", " first", given)
+
+
+def plain() -> None: ...
+
+
+async def generator() -> AsyncIterator[str]:
+    yield ""
+
+
+@pytest.mark.parametrize("program", [plain, generator, lambda _: None, 5])
+def test_a_program_that_is_no_coroutine_function_is_refused_when_it_is_decorated(program: Any) -> None:
+    with pytest.raises(TypeError, match="a polymorphic program is an async def"):
+        polymorphic(program)
 
 
 def test_a_program_without_its_arguments_names_itself_and_them(flavour: Flavour) -> None:
@@ -445,6 +479,47 @@ def test_asyncios_connect_is_for_async_with() -> None:
     opening: Any = polysocket_asyncio.connect("ws://127.0.0.1:1/")
     with pytest.raises(TypeError, match="context manager"), opening:
         pass
+    opening.close()
+
+
+def test_a_threaded_websocket_has_no_iteration() -> None:
+    ws: Any = WebSocketStub.with_initial_incoming([Text("a")]).build(Threaded)
+    for way in (iter, aiter):
+        with pytest.raises(TypeError, match=r"has no iteration: call receive_message\(\)"):
+            way(ws)
+    assert ws.receive_message().result() == "a"
+
+
+ASYNC = [name for name in ("asyncio", "trio", "anyio") if importlib.util.find_spec(name)]
+
+
+@pytest.mark.parametrize("name", ASYNC)
+@pytest.mark.parametrize("first", ["await", "async with"])
+@pytest.mark.parametrize("second", ["await", "async with"])
+def test_a_connect_is_awaited_or_entered_once(name: str, first: str, second: str) -> None:
+    connect = importlib.import_module(f"polysocket.{name}").connect
+
+    async def use(opening: Any, way: str) -> None:
+        if way == "await":
+            await (await opening).close()
+        else:
+            async with opening:
+                pass
+
+    async def main() -> None:
+        opening = connect(server.url)
+        await use(opening, first)
+        with pytest.raises(RuntimeError, match=r"this connect\(\) was awaited or entered already: call it again"):
+            await use(opening, second)
+
+    with EchoServer() as server:
+        importlib.import_module("trio").run(main) if name == "trio" else asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_a_connect_that_is_forgotten_is_warned_of(name: str) -> None:
+    with pytest.warns(RuntimeWarning, match="coroutine 'connect' was never awaited"):
+        importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
 
 
 # Where no library runs, or another one

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 import socket
 import ssl
+import sys
 
 import pytest
 
@@ -173,7 +174,7 @@ SILENCES: dict[str, Script] = {
 def test_silence_ends_with_the_url_and_the_time_that_was_given(flavour: Flavour, script: Script) -> None:
     with Peer(script) as peer, pytest.raises(OpenTimeout) as caught:
         flavour.open(f"{peer.url}chat?token=secret", nothing, open_timeout=SHORT)
-    assert str(caught.value) == f"{peer.url}chat was not open within 0.05 seconds"
+    assert str(caught.value) == f"{peer.url}chat was not open within 0.05 seconds: still in the opening handshake"
     assert isinstance(caught.value, TimeoutError)
     assert isinstance(caught.value, OpeningFailed)
     assert isinstance(caught.value.__cause__, TimeoutError)
@@ -182,7 +183,22 @@ def test_silence_ends_with_the_url_and_the_time_that_was_given(flavour: Flavour,
 def test_silence_in_the_tls_handshake_ends_in_time_too(flavour: Flavour, trusting: ssl.SSLContext) -> None:
     with Peer(lambda _: None) as peer, pytest.raises(OpenTimeout) as caught:
         flavour.open(f"wss://localhost:{peer.port}/", nothing, ssl=trusting, open_timeout=SHORT)
-    assert str(caught.value) == f"wss://localhost:{peer.port}/ was not open within 0.05 seconds"
+    assert (
+        str(caught.value)
+        == f"wss://localhost:{peer.port}/ was not open within 0.05 seconds: still in the TLS handshake"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection to a full backlog is refused")
+def test_a_server_that_takes_no_connection_ends_in_time_too(flavour: Flavour) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(OpenTimeout) as caught:
+            flavour.open(url, nothing, open_timeout=SHORT)
+    assert str(caught.value) == f"{url} was not open within 0.05 seconds: still connecting"
 
 
 # A 101 that is none (RFC 6455 §4.1)

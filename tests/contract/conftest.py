@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from polysocket.testing.contract import Flavour
 from polysocket.testing.contract.fixtures import *  # noqa: F403
 from tests.contract.flavours import FLAVOURS
+from tests.interop import leaks
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -22,9 +22,5 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 @pytest.fixture(autouse=True)
 def no_thread_left_behind() -> Iterator[None]:
     """Hold the promise that nothing leaks, for threads too."""
-    threads = set(threading.enumerate())
-    yield
-    for thread in threading.enumerate():
-        if thread not in threads and not thread.name.startswith("Trio thread"):
-            thread.join(1)  # It may have given its result, and be about to end.
-            assert not thread.is_alive(), f"a thread is left behind: {thread}"
+    with leaks.no_thread_left_behind():
+        yield

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, Unpack
@@ -17,7 +18,7 @@ from polysocket import Request, WebSocket, blocking, threaded, threads
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.effect import Event, run
 from polysocket.opening import ConnectOptions
-from polysocket.sockets import wait_until_ready
+from polysocket.sockets import wait_until_connected, wait_until_ready
 from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
 if importlib.util.find_spec("trio") is not None:
@@ -164,7 +165,7 @@ _current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
 
 @contextlib.contextmanager
 def _watched_waits() -> Iterator[None]:
-    """Let the blocking flavour's two waits, for a socket and for another thread, go through :meth:`_Thread.wait`."""
+    """Let the blocking flavour's waits, for sockets and for another thread, go through :meth:`_Thread.wait`."""
     wait_for_event = threading.Event.wait
 
     def socket_wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
@@ -172,6 +173,12 @@ def _watched_waits() -> Iterator[None]:
         if thread is None:
             return wait_until_ready(fd, readable, writable, seconds)
         return thread.wait(lambda limit: wait_until_ready(fd, readable, writable, limit), seconds)
+
+    def connect_wait(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
+        thread = _current.get()
+        if thread is None:
+            return wait_until_connected(sockets, seconds)
+        return thread.wait(lambda limit: wait_until_connected(sockets, limit), seconds)
 
     async def event_wait(self: Any) -> None:
         thread = _current.get()
@@ -186,6 +193,7 @@ def _watched_waits() -> Iterator[None]:
 
     with (
         mock.patch.object(threads, "wait_until_ready", socket_wait),
+        mock.patch.object(threads, "wait_until_connected", connect_wait),
         mock.patch.object(threads.ThreadEvent, "wait", event_wait),
     ):
         yield

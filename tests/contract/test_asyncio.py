@@ -13,7 +13,7 @@ from polysocket import Asyncio, ReceiveTimeout, WebSocket
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
-from polysocket.testing.contract.places import Echo, Peer
+from polysocket.testing.contract.places import Echo, Listener, Peer
 from polysocket.testing.contract.wire import Wire
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
@@ -45,6 +45,30 @@ def test_async_with(run: Runner, echo: Echo) -> None:
             assert await ws.receive_text() == "a"
             assert await ws.ping() > 0
         assert not ws.is_open
+
+    run(main())
+
+
+def test_a_connect_may_be_a_task(run: Runner, echo: Echo) -> None:
+    async def main() -> None:
+        opening = asyncio.create_task(polysocket_asyncio.connect(echo.url))
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(polysocket_asyncio.connect(echo.url))
+        for ws in (await opening, other.result()):
+            await ws.send_text("a")
+            assert await ws.receive_text() == "a"
+            await ws.close()
+
+    run(main())
+
+
+def test_a_task_of_connect_may_be_cancelled(run: Runner, silent: Listener) -> None:
+    async def main() -> None:
+        opening = asyncio.create_task(polysocket_asyncio.connect(silent.url))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
 
     run(main())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
+import functools
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from unittest import mock
 
@@ -33,6 +35,7 @@ from polysocket import (
     polymorphic,
     threads,
 )
+from polysocket.blocking import BlockingEffect
 from polysocket.effect import run
 from polysocket.session import Session
 from polysocket.sockets import wait_until_ready
@@ -112,7 +115,7 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
     left, right = socket.socketpair()
 
     class Raced(SocketLink):
-        def _wait(self, *, readable: bool) -> bool:
+        def _wait(self, *, readable: bool) -> bytes | None:
             while not readable and self.pending:
                 super()._wait(readable=True)  # as the thread that reads would
             return super()._wait(readable=readable)
@@ -159,6 +162,91 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
         finally:
             link.abort()
             reader.join()
+
+
+class _Inheriting(threading.Thread):
+    """A thread that inherits the context of whoever begins it, as in free-threaded Python 3.14."""
+
+    def __init__(self, *, target: Callable[..., object], **options: Any) -> None:
+        super().__init__(target=functools.partial(copy_context().run, target), **options)
+
+
+async def _until_a_limit_has_passed(effect: BlockingEffect, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with effect.time_limit(0.01):
+            await program()
+
+
+def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> None:
+    effect = BlockingEffect()
+    begin, done = effect.event(), threading.Event()
+
+    async def in_the_background() -> None:
+        await begin.wait()
+        done.set()
+
+    async def begin_it_and_wait() -> None:
+        effect.spawn(in_the_background)
+        await effect.event().wait()
+
+    with mock.patch.object(threading, "Thread", _Inheriting):
+        run(_until_a_limit_has_passed(effect, begin_it_and_wait))
+    begin.set()
+    assert done.wait(5)
+
+
+def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        link = SocketLink(left)
+        link.write(bytes(4_000_000))
+        with mock.patch.object(threading, "Thread", _Inheriting):
+            run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+        try:
+            right.settimeout(5)
+            received = 0
+            while received < 4_000_000:
+                received += len(right.recv(1 << 20))
+        finally:
+            link.abort()
+
+
+def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then() -> None:
+    """The system might give its number to a new socket, from which the thread would receive."""
+
+    class Aborted(socket.socket):
+        def recv(self, *args: Any) -> bytes:
+            aborting = threading.Thread(target=link.abort)
+            aborting.start()
+            aborting.join()
+            still_open.append(self.fileno() != -1)
+            return super().recv(*args)
+
+    still_open: list[bool] = []
+    left, right = socket.socketpair()
+    with right, Aborted(fileno=left.detach()) as aborted:
+        link = SocketLink(aborted)
+        right.send(b"a")
+        run(link.read())
+        assert still_open == [True]
+        assert aborted.fileno() == -1
+
+
+def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
+    def wait_and_be_slow(*args: Any) -> tuple[bool, bool]:
+        ready = wait_until_ready(*args)
+        if threading.current_thread().name == "polysocket send":
+            threading.Event().wait(0.1)
+        return ready
+
+    left, right = socket.socketpair()
+    with left, right, mock.patch.object(threads, "wait_until_ready", wait_and_be_slow):
+        link = SocketLink(left)
+        link.write(bytes(4_000_000))
+        run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+        assert "polysocket send" in [thread.name for thread in threading.enumerate()]
+        link.abort()
+        assert "polysocket send" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
@@ -285,17 +373,18 @@ in_the_main_thread = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def ctrl_c() -> Iterator[None]:
+def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
     """A Ctrl-C that comes once the main thread waits for the network."""
+    wait = getattr(threads, waits_by)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
             _thread.interrupt_main()
-        return wait_until_ready(*args)
+        return wait(*args)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(threads, "wait_until_ready", interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(threads, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import pathlib
 import socket
+from unittest import mock
 
 import pytest
 
@@ -51,6 +53,37 @@ def test_it_leaves_no_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
             ws.send_text("a")
             assert ws.receive_text() == "a"
     assert not path.exists()
+
+
+def test_it_has_no_url_before_it_listens() -> None:
+    with pytest.raises(RuntimeError, match="from the beginning of its with"):
+        _ = EchoServer().url
+
+
+def test_it_goes_on_where_a_connection_can_not_be_accepted(caplog: pytest.LogCaptureFixture) -> None:
+    accept, errors = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
+
+    def fail_once(listener: socket.socket) -> object:
+        if errors:
+            raise errors.pop()
+        return accept(listener)
+
+    with (
+        mock.patch.object(socket.socket, "accept", fail_once),
+        EchoServer() as server,
+        blocking.connect(server.url) as ws,
+    ):
+        ws.send_text("a")
+        assert ws.receive_text() == "a"
+    assert "Too many open files" in caplog.text
+
+
+def test_it_forgets_the_threads_of_connections_that_have_ended() -> None:
+    with EchoServer() as server:
+        for _ in range(5):
+            with blocking.connect(server.url):
+                [thread] = server._threads
+            thread.join()
 
 
 def test_it_has_limits() -> None:

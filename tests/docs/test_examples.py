@@ -23,6 +23,7 @@ import polysocket
 from polysocket import Binary, Blocking, Close, Ping, Pong, Text, WebSocket, WebSocketClosed, basic_request
 from polysocket.testing import EchoServer
 from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
+from tests.proxy.proxies import http_proxy
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -72,6 +73,12 @@ def echo_by_tls(folder: Path) -> Iterator[Place]:
     authority.issue_cert("localhost").configure_cert(context)
     with EchoServer(ssl=context) as server:
         yield server.url, {"our-ca.pem": str(folder / "ca.pem")}
+
+
+@contextmanager
+def echo_by_proxy(folder: Path) -> Iterator[Place]:
+    with http_proxy(folder) as proxy, EchoServer() as server:
+        yield server.url, {"http://me:secret@proxy.example.com:3128": proxy.url()}
 
 
 @contextmanager
@@ -182,6 +189,8 @@ CASES = {
     "rejected": Case(rejecting, "401 Unauthorized\nBearer\nno token given\n"),
     "unix_socket": Case(echo_by_unix_socket, "Hello!\n"),
     "private_ca": Case(echo_by_tls, "Hello!\n"),
+    "proxy": Case(echo_by_proxy, "Hello!\n"),
+    "proxy_for_url": Case(echo, "Hello!\n"),
     "given_socket": Case(echo_by_address, "Hello!\n", every_flavour=False),
     "messages": Case(
         playing(send_messages),
@@ -252,7 +261,7 @@ CASES = {
     "too_big": Case(
         echo,
         r"closed by this side because of a limit \(.*\); no Close received, sent 1009 \(message too big\); "
-        r"max_message_size=… allows more than 1000 bytes\n",
+        r"max_message_size=… raises the limit of 1000 bytes\n",
     ),
     "from_sttp": Case(
         echo,

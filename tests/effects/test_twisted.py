@@ -18,6 +18,7 @@ from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, Place
 from tests.interop.leaks import nothing_left_behind
+from tests.proxy.proxies import http_proxy
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -37,6 +38,11 @@ def test_conversations() -> None:
     names = "messages", "concurrent_sends", "backend", "programs"
     with nothing_left_behind(), EchoServer() as server:
         converse(",".join(names), server.url)
+
+
+def test_a_proxy(tmp_path: pathlib.Path) -> None:
+    with http_proxy(tmp_path) as proxy, nothing_left_behind(), EchoServer() as server:
+        converse("proxied", server.url, proxy.url())
 
 
 def test_a_pipe(tmp_path: pathlib.Path) -> None:

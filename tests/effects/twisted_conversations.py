@@ -76,6 +76,15 @@ async def messages(url: str) -> None:
     await error_of(ws.send_text("too late"), WebSocketClosed)
 
 
+async def proxied(url: str) -> None:
+    """By the proxy that is named behind the URL."""
+    async with await connect(url, proxy=sys.argv[3]) as ws:
+        assert await ask(ws, "a") == "a"
+    async with TwistedBackend(proxy=sys.argv[3]) as backend:
+        response = await backend.open_websocket(url, WebSocketHandler())
+        assert await ask(response.result, "b") == "b"
+
+
 async def concurrent_sends(url: str) -> None:
     ws = await connect(url)
     begun = ensureDeferred(ws.send(Text("a", final=False)))
@@ -156,6 +165,7 @@ CONVERSATIONS: dict[str, Conversation] = {
     conversation.__name__: conversation
     for conversation in (
         messages,
+        proxied,
         concurrent_sends,
         backend,
         pipe,

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from polysocket.testing.contract import leaks
 
+PATIENCE = 2  # seconds
+
 
 @contextlib.contextmanager
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind() -> Generator[None]:
     """Hold what is inside to leave nothing; each fixture that is to be ended first must stand inside of it."""
-    threads = set(threading.enumerate())
-    with leaks.nothing_left_behind():
+    with leaks.nothing_left_behind(), no_thread_left_behind():
         yield
-        left = {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
-        assert left <= threads, "threads are left behind"
+
+
+@contextlib.contextmanager
+def no_thread_left_behind() -> Generator[None]:
+    """Hold what is inside to leave no thread, but those that trio keeps."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if not _is_kept(thread):
+            thread.join(PATIENCE)  # It may have given its result, and be about to end.
+            assert not thread.is_alive() or _is_kept(thread), f"a thread is left behind: {thread}"
+
+
+def _is_kept(thread: threading.Thread) -> bool:
+    return thread.name.startswith("Trio thread")  # It has another name while it works.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ import pytest
 from polysocket import Asyncio, Blocking, Threaded, Trio
 from polysocket.testing import VirtualClock
 from tests.backends import flavours
-from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
+from tests.backends.flavours import FLAVOURS, Flavour
 from tests.interop.leaks import nothing_left_behind
 
 TAGS: dict[type[Flavour], type[Any]] = {
@@ -27,12 +26,8 @@ TAGS: dict[type[Flavour], type[Any]] = {
 @pytest.fixture(autouse=True)
 def leave_nothing() -> Iterator[None]:
     """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
-    threads = set(threading.enumerate())
     with nothing_left_behind():
         yield
-        for thread in set(threading.enumerate()) - threads:
-            if thread.name.startswith("polysocket"):
-                thread.join(PATIENCE)  # a background thread may take its last step behind the closing
 
 
 @pytest.fixture(params=FLAVOURS)

@@ -257,3 +257,18 @@ async def test_a_patient_stub_still_raises_what_is_prepared(flavour: Flavour, ta
 def test_a_request_that_can_not_be_accepted_is_an_error_of_the_test(tag: type[Any]) -> None:
     with pytest.raises(StubError, match="400"):
         WebSocketStub().build(tag, request=basic_request.get("ws://stub/").header("Host", "two hosts"))
+
+
+async def test_a_message_may_stand_for_its_frame(flavour: Flavour, tag: type[Any]) -> None:
+    stub = WebSocketStub.with_initial_incoming(["a", b"b", Close()])
+    ws = seen(flavour, stub.build(tag))
+    assert [await ws.receive(), await ws.receive(), await ws.receive()] == [Text("a"), Binary(b"b"), Close()]
+    answering = WebSocketStub().then_respond(lambda frame: [frame.payload, b"and more"])
+    ws = seen(flavour, answering.build(tag))
+    await ws.send_text("c")
+    assert [await ws.receive_message(), await ws.receive_message()] == ["c", b"and more"]
+
+
+def test_one_message_is_no_list_of_them() -> None:
+    with pytest.raises(TypeError, match="a list of frames or messages, not 'abc'"):
+        WebSocketStub.with_initial_incoming("abc")

@@ -36,6 +36,9 @@ from polysocket import (
     Ping,
     PipeHandler,
     Pong,
+    Proxy,
+    ProxyRejected,
+    ProxySetting,
     Request,
     Response,
     Side,
@@ -50,9 +53,10 @@ from polysocket import (
     from_message_pipe,
     from_text_pipe,
     polymorphic,
+    system_proxy,
 )
 from polysocket.client import PolymorphicClient
-from polysocket.testing import BackendStub, RecordingBackend
+from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.websocket import Opening
 
 F = TypeVar("F")
@@ -328,6 +332,14 @@ async def backends_async_with(asyncio: Backend[Asyncio], either: Backend[Async])
         assert_type(stub, BackendStub[Trio])
 
 
+def stubs() -> None:
+    stub = WebSocketStub.with_initial_incoming(["a", b"b", Text("c"), Close(), KeyError("d")])
+    answering = stub.then_respond(lambda frame: [frame.payload, frame])
+    assert_type(answering.build(Blocking), WebSocket[Blocking])
+    assert_type(answering.build(Async), WebSocket[Async])
+    assert_type(BackendStub.anyio(), BackendStub[Async])
+
+
 def stages_may_close() -> list[PipeHandler]:
     def stage(incoming: Iterator[DataFrame]) -> Generator[Frame | Close, None, None]:
         yield from incoming
@@ -357,6 +369,30 @@ def stages_may_close() -> list[PipeHandler]:
     stages = [PipeHandler(stage), PipeHandler(async_stage), PipeHandler(frames_only)]
     stages += [PipeHandler(iterator), PipeHandler(async_iterator)]
     return [*stages, PipeHandler(from_text_pipe(answer)), PipeHandler(from_message_pipe(async_answer))]
+
+
+def choose_text(url: WebSocketURL) -> str:
+    return f"http://{url.host}:3128"
+
+
+def choose_value(url: WebSocketURL) -> Proxy | None:
+    return Proxy("http://localhost:3128") if url.secure else None
+
+
+async def proxies(context: ssl.SSLContext) -> None:
+    proxy = Proxy("https://localhost", headers={"User-Agent": "tests"}, ssl=context)
+    assert_type(Proxy("http://localhost", headers=[("A", "b"), ("A", "c")]).headers, Headers)
+    assert_type(proxy.credentials, tuple[str, str] | None)
+    assert_type(system_proxy(WebSocketURL.parse("ws://localhost")), Proxy | None)
+    setting: ProxySetting = choose_value
+    polysocket.blocking.connect("ws://localhost", proxy=setting)
+    polysocket.threaded.connect("ws://localhost", proxy="socks5://localhost")
+    await polysocket.asyncio.connect("ws://localhost", proxy=system_proxy)
+    await polysocket.trio.connect("ws://localhost", proxy=lambda url: None if url.secure else proxy)
+    polysocket.blocking.BlockingBackend(proxy=proxy)
+    polysocket.threaded.ThreadedBackend(proxy=choose_text)
+    polysocket.asyncio.AsyncioBackend(proxy=system_proxy)
+    polysocket.trio.TrioBackend(proxy=None)
 
 
 # Polymorphic programs
@@ -535,3 +571,5 @@ def errors(ws: WebSocket[Blocking]) -> None:
         assert_type(error.close_info.received, Close | None)
     except UpgradeRejected as error:
         assert_type(error.response, Response)
+    except ProxyRejected as error:
+        assert_type(error.response, Response | None)

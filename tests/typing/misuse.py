@@ -6,7 +6,7 @@ that is not needed is an error itself: so each of these lines has its error, fro
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import polysocket.asyncio
 import polysocket.blocking
@@ -20,6 +20,8 @@ from polysocket import (
     Deflate,
     Frame,
     Ping,
+    PolymorphicClient,
+    Proxy,
     Text,
     Threaded,
     Trio,
@@ -28,6 +30,8 @@ from polysocket import (
     polymorphic,
 )
 from polysocket.testing import BackendStub
+
+F = TypeVar("F")
 
 # The result of one flavour, used as that of another
 
@@ -169,6 +173,19 @@ def wrong_arguments_of_a_program(ws: WebSocket[Blocking]) -> None:
     login(ws, "me", token=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     login("me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     login(basic_request, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login(ws=ws, user="me")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+class Account(PolymorphicClient[F]):
+    @polymorphic
+    async def balance(self: Account[Async]) -> None:
+        await login(self, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def no_websocket_for_a_program(ws: WebSocket[Blocking], backend: Backend[Blocking]) -> None:
+    login(backend, "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    login(Account(ws), "me")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    Account.balance(ws)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def wrong_results_of_a_program(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
@@ -217,6 +234,9 @@ def wrong_values(ws: WebSocket[Blocking]) -> None:
     basic_request.timeouts(open="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     basic_request.compress(True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Deflate(level="9")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Proxy("http://localhost", ssl=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Proxy("http://localhost").url = "http://other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    polysocket.blocking.connect("ws://localhost", proxy=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ws.is_open = False  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     ws.response.status = 200  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     Text("a").payload = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

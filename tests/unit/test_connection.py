@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -809,7 +810,7 @@ def test_the_error_carries_the_limit() -> None:
     assert error.limit == 10
     assert str(error) == (
         "closed by this side because of a limit (a message of at least 11 bytes, over the limit of 10); "
-        "no Close received, sent 1009 (message too big); max_message_size=… allows more than 10 bytes"
+        "no Close received, sent 1009 (message too big); max_message_size=… raises the limit of 10 bytes"
     )
 
 
@@ -958,11 +959,53 @@ def test_control_frames_that_are_seen_to_can_be_dropped() -> None:
     connection.limit_queue(4, None)
     connection.receive(frame_to(CLIENT, PING, b"a" * 10) + frame_to(CLIENT, TEXT, b"b") + frame_to(CLIENT, PONG) * 2)
     assert connection.is_full
-    connection.drop_control_frames()
+    connection.drop_control_frames(0)
     assert not connection.is_full
     connection.receive(close_to(CLIENT, 1000))
-    connection.drop_control_frames()
+    connection.drop_control_frames(0)
     assert take(connection) == [Text("b"), Close(1000)]
+
+
+class Counted(deque[Frame | Close]):
+    """Counts how many of its frames are looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[Frame | Close]:
+        for frame in super().__iter__():
+            self.looked_at += 1
+            yield frame
+
+    def __reversed__(self) -> Iterator[Frame | Close]:
+        for frame in super().__reversed__():
+            self.looked_at += 1
+            yield frame
+
+
+def test_what_is_new_costs_nothing_for_what_is_known() -> None:
+    connection = connect(CLIENT)
+    connection.receive(frame_to(CLIENT, TEXT, b"a") * 1000)
+    connection.frames = frames = Counted(connection.frames)
+    connection.receive(frame_to(CLIENT, PING) + frame_to(CLIENT, TEXT, b"b"))
+    assert connection.frames_behind(1000) == [Ping(b""), Text("b")]
+    connection.drop_control_frames(1000)
+    assert frames.looked_at < 10
+    assert connection.frames_behind(999) == [Text("a"), Text("b")]
+
+
+def test_bytes_that_wait_for_room_are_not_copied_for_each_frame_that_is_taken() -> None:
+    connection = connect(CLIENT)
+    connection.limit_queue(1, None)
+    connection.receive(frame_to(CLIENT, TEXT, b"a" * 100) * 1000)
+    connection.next_frame()
+    tracemalloc.start()
+    try:
+        connection.receive(b"")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000
+    assert connection.is_full
 
 
 @pytest.mark.parametrize("bound", [(2, None), (None, 10)], ids=["frames", "bytes"])
@@ -1181,8 +1224,8 @@ INVALID: list[tuple[str | None, Any, bool, str]] = [
     (None, Close(1000, "a" * 124), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1000, "é" * 62), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1005, "bye"), False, "a Close without a code can't have a reason (RFC 6455 §5.5.1)"),
-    (None, "text", False, "str is no frame: send a Text, Binary, Ping, Pong or Close"),
-    (None, b"bytes", False, "bytes is no frame: send a Text, Binary, Ping, Pong or Close"),
+    (None, "text", False, "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str"),
+    (None, b"bytes", False, "bytes is no frame: send a Text, Binary, Ping, Pong or Close; send_binary() takes bytes"),
     (None, None, False, "NoneType is no frame: send a Text, Binary, Ping, Pong or Close"),
     (None, Text, False, "type is no frame: send a Text, Binary, Ping, Pong or Close"),
 ]

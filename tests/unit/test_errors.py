@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import pickle
+import socket
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -27,6 +30,8 @@ from polysocket.errors import (
     OpeningFailed,
     OpenTimeout,
     ProtocolError,
+    ProxyFailed,
+    ProxyRejected,
     ReceiveTimeout,
     RedirectRefused,
     Side,
@@ -53,6 +58,8 @@ EACH: list[WebSocketError] = [
     ConcurrentReceive("why"),
     OpeningFailed("why"),
     ConnectFailed("why"),
+    ProxyFailed("why"),
+    ProxyRejected("why", REJECTION),
     OpenTimeout("why"),
     InvalidUpgrade("why"),
     UpgradeRejected(REJECTION),
@@ -78,6 +85,8 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     ConcurrentReceive: {RuntimeError},
     OpeningFailed: set(),
     ConnectFailed: {OpeningFailed, OSError},
+    ProxyFailed: {OpeningFailed, ConnectFailed, OSError},
+    ProxyRejected: {OpeningFailed, ConnectFailed, ProxyFailed, OSError},
     OpenTimeout: {OpeningFailed, TimeoutError, OSError},
     InvalidUpgrade: {OpeningFailed},
     UpgradeRejected: {OpeningFailed},
@@ -161,6 +170,38 @@ def test_an_end_without_a_close_has_none() -> None:
 
 def test_a_message_that_is_too_big_tells_the_limit() -> None:
     assert MessageTooBig(INFO, 1024).limit == 1024
+
+
+def _raised_from(cause: BaseException | None) -> ConnectFailed:
+    try:
+        raise ConnectFailed("why") from cause
+    except ConnectFailed as error:
+        return error
+
+
+def _of_attempts(*errors: OSError) -> OSError:
+    error = OSError("no address could be reached")
+    error.__cause__ = ExceptionGroup("attempts", errors)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "number"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), errno.ECONNREFUSED),
+        (_of_attempts(OSError(errno.ENETUNREACH, "one"), OSError(errno.ECONNREFUSED, "two")), errno.ENETUNREACH),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), socket.EAI_NONAME),
+        (ssl.SSLError(1, "OpenSSL's own number"), None),
+        (OSError("without a number"), None),
+        (None, None),
+    ],
+    ids=["refused", "many attempts", "unknown name", "TLS", "no number", "no cause"],
+)
+def test_a_failed_connection_has_the_number_of_the_system_s_error(
+    cause: BaseException | None, number: int | None
+) -> None:
+    assert _raised_from(cause).errno == number
+    assert str(_raised_from(cause)) == "why"
 
 
 # CloseInfo

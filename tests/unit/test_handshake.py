@@ -634,6 +634,18 @@ def test_a_request_is_what_the_client_asks_for(chunk: int | None) -> None:
     assert handshake.accept().trailing + rest == b"\x81\x80"
 
 
+@pytest.mark.parametrize("chunk", [None, *CHUNKS])
+def test_an_empty_line_before_a_request_is_ignored(chunk: int | None) -> None:
+    """RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore" it."""
+    assert serve(b"\r\n" + opening(), chunk)[1].target == "/chat?token=secret"
+
+
+@pytest.mark.parametrize("chunk", [None, *CHUNKS])
+@pytest.mark.parametrize("before", [b"\r\n\r\n", b"\n", b"\r", b" \r\n"], ids=repr)
+def test_what_else_comes_before_a_request_is_refused(before: bytes, chunk: int | None) -> None:
+    assert refusal(before + opening(), chunk)[1].startswith(b"HTTP/1.1 400 ")
+
+
 def test_the_repr_of_a_request_hides_its_query_and_its_credentials() -> None:
     shown = repr(serve(opening("Authorization: Bearer secret", "Cookie: secret"))[1])
     assert "secret" not in shown

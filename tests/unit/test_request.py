@@ -205,6 +205,7 @@ SECRET_REQUESTS: dict[str, Callable[[], Request]] = {
     "bearer auth": lambda: basic_request.bearer_auth(SECRET),
     "cookie": lambda: basic_request.cookie("session", SECRET),
     "header in any case": lambda: basic_request.header("pRoXy-AuThOrIzAtIoN", SECRET),
+    "header of one's own": lambda: basic_request.header("X-Api-Key", SECRET).header("X-Auth-Token", SECRET),
 }
 
 
@@ -624,3 +625,18 @@ def test_an_opened_websockets_response_has_the_handlers_result() -> None:
     assert response.result == [1]
     assert response.subprotocol == "p"
     assert response.extensions == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "query"),
+    [
+        ("ws://localhost", "/", ""),
+        ("ws://localhost?a=1", "/", "a=1"),
+        ("ws://localhost/a/ü?b=?&c=é", "/a/%C3%BC", "b=?&c=%C3%A9"),
+    ],
+)
+def test_the_target_is_path_and_query(url: str, path: str, query: str) -> None:
+    parsed = url_of(url)
+    assert (parsed.path, parsed.query) == (path, query)
+    assert parsed.target == path + ("?" + query if query else "")
+    assert "c=" not in repr(parsed)

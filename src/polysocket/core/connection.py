@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from wsproto import ConnectionType, events
 from wsproto.connection import Connection as WSProtoConnection
@@ -19,7 +20,14 @@ from wsproto.frame_protocol import CloseReason, Opcode
 from polysocket.core import lane
 from polysocket.core.closing import Event, State, after
 from polysocket.core.deflate import PerMessageDeflate
-from polysocket.core.sendable import MAX_CONTROL_PAYLOAD, checked_close, control_payload, encoded_text, payload_bytes
+from polysocket.core.sendable import (
+    MAX_CONTROL_PAYLOAD,
+    checked_close,
+    control_payload,
+    encoded_text,
+    no_frame,
+    payload_bytes,
+)
 from polysocket.errors import (
     BufferFull,
     CloseCause,
@@ -70,6 +78,7 @@ class Connection:
         self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
         # Bytes that wait: for the rest of a plain binary frame (then some are missing), or for room in ``frames``.
         self._chunks: list[bytes] = []
+        self._taken = 0  # bytes of the first of them
         self._missing = 0
         self._discards = False
         self._queued = 0
@@ -127,14 +136,20 @@ class Connection:
         self._queued += (frame_cost - self._frame_cost) * len(self.frames)
         self._frame_cost = frame_cost
 
-    def drop_control_frames(self) -> None:
-        """Drop the Pings and Pongs that are in ``frames``: somebody has seen to them."""
-        kept = [frame for frame in self.frames if not isinstance(frame, Ping | Pong)]
-        if len(kept) < len(self.frames):
-            self.frames.clear()
-            self._queued = 0
-            self.give_back([frame for frame in kept if not isinstance(frame, Close)])
-            self.frames.extend(frame for frame in kept if isinstance(frame, Close))
+    def frames_behind(self, known: int) -> list[Frame | Close]:
+        """What is in ``frames`` behind so many of them; takes time by its own number only."""
+        newest = list(islice(reversed(self.frames), len(self.frames) - known))
+        newest.reverse()
+        return newest
+
+    def drop_control_frames(self, known: int) -> None:
+        """Drop the Pings and Pongs behind so many of ``frames``: somebody has seen to them."""
+        newest = self.frames_behind(known)
+        for frame in newest:
+            self.frames.pop()
+            if isinstance(frame, Ping | Pong):
+                self._queued -= len(frame.payload) + self._frame_cost
+        self.frames.extend(frame for frame in newest if not isinstance(frame, Ping | Pong))
 
     def overflow(self, frames: int | None, size: int | None = None) -> None:
         """Fail, since nobody takes what is in ``frames``: of them so many stay, and so many bytes."""
@@ -162,19 +177,21 @@ class Connection:
         """Take bytes from the other side; what they mean is in ``frames``, ``state`` and :meth:`data_to_send`."""
         if not self._is_receiving:
             return
+        position = 0
         if self._chunks:
             self._chunks.append(data)
             self._missing -= len(data)
             if self._missing > 0:
                 return
-            data = b"".join(self._chunks)
+            data = b"".join(self._chunks) if data or len(self._chunks) > 2 else self._chunks[0]
             self._chunks.clear()
-        position = 0
+            position, self._taken = self._taken, 0
         end = len(data)
         while position < end and self._is_receiving:
             if self.is_full:
                 # A few bytes may inflate to many: what is inflated is bounded too.
-                self._chunks.append(data[position:])
+                self._chunks.append(data)
+                self._taken = position
                 break
             if self._header or self._left or self._in_message:
                 position = self._receive_by_wsproto(data, position)
@@ -466,7 +483,7 @@ class Connection:
         elif isinstance(frame, Close):
             self._send_close(checked_close(frame))
         else:
-            raise InvalidFrame(f"{type(frame).__name__} is no frame: send a Text, Binary, Ping, Pong or Close")
+            raise no_frame(frame)
         if self.on_sent is not None and not isinstance(frame, Close):
             self.on_sent(frame)
 

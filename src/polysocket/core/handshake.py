@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -31,6 +31,7 @@ from polysocket.core.headers import (
     shown,
     single,
 )
+from polysocket.core.http import MAX_BODY, MAX_HEADER, Exchange, Reader, Switch, headers_of, is_http_1_1, redacted
 from polysocket.errors import InvalidRequest, InvalidUpgrade
 from polysocket.request import Deflate, Headers, Request, Response, WebSocketURL, basic_request
 
@@ -43,19 +44,11 @@ __all__ = [
     "Upgraded",
 ]
 
-MAX_HEADER = 64 * 1024  # of a request, or of an answer with all 1xx answers before it
-MAX_BODY = 64 * 1024  # of a rejection
-
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")  # RFC 3986 §3.2.2
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
-_SHOWN = 40  # bytes of what is no HTTP
-_TLS = (b"\x15", b"\x16")  # an alert or a handshake record (RFC 8446 §5.1)
-# the same thing to users, which h11 names by how far it read
-_FIRST_LINE = frozenset(
-    {"illegal request line", "illegal status line", "no request line received", "no response line received"}
-)
 _BODILESS = frozenset({204, 304})  # RFC 9110 §6.4.1
+_IF_TLS = "the URL may have to begin with wss://"
 _SET_BY_ANSWER = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
@@ -78,6 +71,10 @@ class UpgradeRequest:
     subprotocols: tuple[str, ...]
     origin: str | None
 
+    def first_of(self, subprotocols: Container[str]) -> str | None:
+        """The client's first choice among subprotocols that a server knows."""
+        return next((name for name in self.subprotocols if name in subprotocols), None)
+
     def __repr__(self) -> str:
         path, query, _ = self.target.partition("?")
         target = f"{path}?…" if query else path
@@ -96,22 +93,17 @@ class ClientHandshake:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
-        self._reader = _Reader(h11.CLIENT)
-        opening = _opening_request(request, self._key)
-        self._outgoing = self._reader.http.send(opening) + self._reader.http.send(h11.EndOfMessage())
-        self._rejection: Response | None = None
-        self._body = bytearray()
+        self._exchange = Exchange(_opening_request(request, self._key), "the server", _IF_TLS, InvalidUpgrade)
         self._over = False
 
     @property
     def rejection(self) -> Response | None:
         """What is known of an answer other than 101, with the body so far; None before its header is complete."""
-        return None if self._rejection is None else replace(self._rejection, body=bytes(self._body[:MAX_BODY]))
+        return self._exchange.rejection
 
     def data_to_send(self) -> bytes:
         """The bytes of the request; after that, none."""
-        data, self._outgoing = self._outgoing, b""
-        return data
+        return self._exchange.data_to_send()
 
     def receive(self, data: bytes) -> Upgraded | Response | None:
         """Take bytes of the answer, or ``b""`` for the end of the stream; None means that more are needed.
@@ -121,61 +113,17 @@ class ClientHandshake:
         if self._over:
             raise RuntimeError("the opening handshake is over: what arrives now belongs to the connection")
         self._over = True  # after an error, too
-        answer = self._read(data) if data else self._end_of_stream()
+        answer = self._exchange.receive(data)
+        if isinstance(answer, Switch):
+            return self._check(answer)
         self._over = answer is not None
         return answer
 
-    def _read(self, data: bytes) -> Upgraded | Response | None:
-        self._reader.feed(data)
-        if self._reader.first[:5] != b"HTTP/"[: len(self._reader.first)]:
-            # at the first wrong byte: a server that speaks first may wait for us after its first line
-            raise InvalidUpgrade(f"the server answered with something that is no HTTP: {self._reader.beginning}")
-        while True:
-            match self._next_event():
-                case h11.InformationalResponse(status_code=101) as event:
-                    return self._check(event)
-                case h11.InformationalResponse():
-                    pass  # RFC 9110 §15.2: any number of 1xx answers may come first
-                case h11.Response() as event:
-                    self._rejection = _response(event)
-                    self._reader.allow(2 * MAX_BODY)  # with the framing of chunks
-                case h11.Data(data=piece):
-                    self._body += piece
-                    if len(self._body) >= MAX_BODY:
-                        return self.rejection
-                case h11.EndOfMessage():
-                    return self.rejection
-                case _:
-                    return self._need_data()
-
-    def _next_event(self) -> object:
-        try:
-            return self._reader.http.next_event()
-        except h11.RemoteProtocolError as error:
-            if self._rejection is not None:
-                return h11.EndOfMessage()  # the status says enough: a broken body only ends it
-            why = _redact(error)
-            raise InvalidUpgrade(f"the server's answer is no valid HTTP ({why}): {self._reader.beginning}") from error
-
-    def _need_data(self) -> Response | None:
-        if self._rejection is None and self._reader.exhausted:
-            raise InvalidUpgrade(f"the header of the server's answer is over {MAX_HEADER} bytes")
-        return self.rejection if self._reader.exhausted else None
-
-    def _end_of_stream(self) -> Response:
-        if self.rejection is not None:
-            return self.rejection
-        if not self._reader.first:
-            raise InvalidUpgrade("the server closed the connection without an answer")
-        raise InvalidUpgrade(
-            f"the server closed the connection before its answer was complete; it began with {self._reader.beginning}"
-        )
-
-    def _check(self, event: h11.InformationalResponse) -> Upgraded:
-        response = _response(event)
-        if not _is_http_1_1(event.http_version):
+    def _check(self, switch: Switch) -> Upgraded:
+        response = switch.response
+        if not is_http_1_1(switch.http_version):
             raise InvalidUpgrade(
-                f"the server answered 101 in HTTP/{event.http_version.decode()}, but only HTTP/1.1 can upgrade"
+                f"the server answered 101 in HTTP/{switch.http_version.decode()}, but only HTTP/1.1 can upgrade"
             )
         try:
             _check_switch(response.headers)
@@ -185,7 +133,7 @@ class ClientHandshake:
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error
         response = replace(response, subprotocol=subprotocol, extensions=extensions)
-        return Upgraded(response, agreed, self._reader.trailing)
+        return Upgraded(response, agreed, switch.trailing)
 
     def _check_accept(self, headers: Headers) -> None:
         value, due = single(headers, "Sec-WebSocket-Accept"), accept_value(self._key)
@@ -231,8 +179,9 @@ class ServerHandshake:
     def __init__(self, compression: Deflate | None, max_message_size: int | None) -> None:
         self._compression = compression
         self._max_message_size = max_message_size
-        self._reader = _Reader(h11.SERVER)
+        self._reader = Reader(h11.SERVER, _IF_TLS)
         self._outgoing = b""
+        self._begun: bytes | None = b""  # what may be an empty line before the request; None once that is decided
         self._method = b""
         self._opening: _Opening | None = None
         self._over = False
@@ -301,11 +250,11 @@ class ServerHandshake:
         if not data:
             begun = "before its request was complete" if self._reader.first else "without a request"
             raise _Refusal(400, f"the client closed the connection {begun}")
-        self._reader.feed(data)
+        self._reader.feed(self._without_empty_line(data))
         try:
             event = self._reader.http.next_event()
         except h11.RemoteProtocolError as error:
-            why = _redact(error)
+            why = redacted(error)
             message = f"the request is no valid HTTP ({why}): {self._reader.beginning}"
             raise _Refusal(error.error_status_hint, message) from error
         if isinstance(event, h11.Request):
@@ -316,6 +265,16 @@ class ServerHandshake:
         if self._reader.exhausted:
             raise _Refusal(431, f"the request's header is over {MAX_HEADER} bytes")
         return None
+
+    def _without_empty_line(self, data: bytes) -> bytes:
+        """Take off one empty line before the request, which is to be ignored (RFC 9112 §2.2)."""
+        if self._begun is None:
+            return data
+        self._begun += data
+        if self._begun == b"\r":
+            return b""
+        data, self._begun = self._begun.removeprefix(b"\r\n"), None
+        return data
 
     def _unanswered(self) -> _Opening:
         if self._opening is None or self._over:
@@ -344,46 +303,6 @@ class ServerHandshake:
             answer += http.send(h11.Data(data=body))
         self._outgoing += answer + http.send(h11.EndOfMessage())
         self._over = True
-
-
-class _Reader:
-    """h11, fed no more than an allowance: so what is accepted does not depend on how the bytes were cut."""
-
-    def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
-        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
-        self.first = b""
-        self._held = bytearray()
-        self._allowance = MAX_HEADER
-
-    def feed(self, data: bytes) -> None:
-        self.first = (self.first + data[: _SHOWN + 1])[: _SHOWN + 1]
-        self._held += data
-        self.allow(0)
-
-    def allow(self, more: int) -> None:
-        self._allowance += more
-        piece = bytes(self._held[: self._allowance])
-        if piece:  # to h11, b"" would be the end of the stream
-            del self._held[: len(piece)]
-            self._allowance -= len(piece)
-            self.http.receive_data(piece)
-
-    @property
-    def exhausted(self) -> bool:
-        return self._allowance == 0
-
-    @property
-    def trailing(self) -> bytes:
-        return self.http.trailing_data[0] + bytes(self._held)
-
-    @property
-    def beginning(self) -> str:
-        """What came first, for a message: of the first line only, and of that no query (an echo server sends ours)."""
-        line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_SHOWN]
-        text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
-        return (
-            f"{text} (which looks like TLS: the URL may have to begin with wss://)" if self.first[:1] in _TLS else text
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +360,8 @@ def _check_switch(headers: Headers) -> None:
 
 def _check_request(event: h11.Request) -> _Opening:
     """Check a client's opening handshake (RFC 6455 §4.2.1)."""
-    headers = _headers(event)
-    if not _is_http_1_1(event.http_version):
+    headers = headers_of(event)
+    if not is_http_1_1(event.http_version):
         version = event.http_version.decode()
         raise _Refusal(505, f"the request is in HTTP/{version}, but only HTTP/1.1 can upgrade")
     if event.method != b"GET":
@@ -497,34 +416,8 @@ def _offered_subprotocols(headers: Headers) -> tuple[str, ...]:
     return tuple(offered)
 
 
-def _response(event: h11.InformationalResponse | h11.Response) -> Response:
-    # h11 lets control characters through, and the reason stands unescaped in messages
-    reason = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", event.reason.decode("latin-1"))
-    return Response(event.status_code, _headers(event), reason)
-
-
-def _headers(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
-    return Headers((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items())
-
-
-def _is_http_1_1(version: bytes) -> bool:
-    return b"1.1" <= version < b"2"  # a higher minor version is read as 1.1 (RFC 9110 §2.5)
-
-
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _redact(error: h11.RemoteProtocolError) -> str:
-    """What h11 found wrong, without the line it quotes: that may be an Authorization. So its traceback gets it, too."""
-    reason, _, line = str(error).partition(": bytearray(b")
-    header = re.match(r"['\"]([\w-]+) *:", line)
-    if reason == "illegal header line" and header:
-        reason += f", {header[1]}"
-    elif reason in _FIRST_LINE:
-        reason = "illegal first line"
-    error.args = (reason,)
-    return reason

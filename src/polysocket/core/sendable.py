@@ -5,11 +5,18 @@ from __future__ import annotations
 from polysocket.errors import InvalidFrame
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 
-__all__ = ["MAX_CONTROL_PAYLOAD", "checked_close", "control_payload", "encoded_text", "payload_bytes"]
+__all__ = ["MAX_CONTROL_PAYLOAD", "checked_close", "control_payload", "encoded_text", "no_frame", "payload_bytes"]
 
 MAX_CONTROL_PAYLOAD = 125  # bytes (RFC 6455 §5.5)
 # RFC 6455 §7.4.1: 1006 and 1015 are never on the wire; 1005 stands for a Close without a code.
 SENDABLE = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
+
+
+def no_frame(given: object) -> InvalidFrame:
+    """The error of what is no frame at all."""
+    name = type(given).__name__
+    hint = {"str": "; send_text() takes a str", "bytes": "; send_binary() takes bytes"}.get(name, "")
+    return InvalidFrame(f"{name} is no frame: send a Text, Binary, Ping, Pong or Close{hint}")
 
 
 def encoded_text(frame: Text) -> bytes:

@@ -7,18 +7,16 @@ redirects, rejections and handlers are judged as in life.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request, check_handler, respond
 from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
-from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
-from polysocket.handlers import Handler
+from polysocket.handlers import Handler, _settled
 from polysocket.observing import Observer
 from polysocket.opening import Route, follow
 from polysocket.request import Headers, Request, Response, WebSocketResponse, basic_request
@@ -103,6 +101,11 @@ class BackendStub(Backend[F]):
     def trio() -> BackendStub[Trio]:
         """A stub of a ``TrioBackend``."""
         return BackendStub.of(Trio)
+
+    @staticmethod
+    def anyio() -> BackendStub[Async]:
+        """A stub of an ``AnyioBackend``."""
+        return BackendStub.of(Async)
 
     def when_request_matches(self, predicate: Callable[[Request], bool]) -> When[F]:
         """Begin a rule for those requests for which the predicate is true (sttp's ``whenRequestMatches``)."""
@@ -196,7 +199,7 @@ class StubFactory:
         self._openers: list[SocketOpener] = []
 
     def __call__(self, flavour: type[G]) -> BackendStub[G]:
-        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``."""
+        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or ``Async``."""
         stub = BackendStub.of(flavour)
         self._openers.append(stub._opener)
         return stub
@@ -284,12 +287,7 @@ class _Handled(Handler):
     async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
         session.abort()
-        result = self._function(self._handler)
-        return await effect.unlift(result) if _is_in_f(result, effect) else result
-
-
-def _is_in_f(value: object, effect: Effect) -> bool:
-    return isinstance(value, Future) or (effect.is_async and inspect.isawaitable(value))
+        return await _settled(effect, self._function(self._handler))
 
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:

@@ -7,7 +7,6 @@ events, as the links in memory do; a socket knows nothing of this clock.
 from __future__ import annotations
 
 import contextlib
-import functools
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
@@ -16,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effect import Effect, Event, Link
-from polysocket.threads import DeadlinePassed, TimeLimit
+from polysocket.threads import DeadlinePassed, TimeLimit, unlimited
 
 __all__ = ["VirtualClock", "VirtualEffect"]
 
@@ -113,13 +112,7 @@ class VirtualEffect:
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run a program in the background; it begins without a time limit."""
-
-        @functools.wraps(program)
-        async def unlimited() -> None:
-            _deadline.set(None)
-            await program()
-
-        self._effect.spawn(unlimited)
+        self._effect.spawn(unlimited(program, _deadline))
 
     async def connect_tcp(self, host: str, port: int, /) -> Link:
         """Connect as the flavour does."""

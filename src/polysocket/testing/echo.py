@@ -11,7 +11,6 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,11 +18,14 @@ from polysocket.blocking import BlockingEffect
 from polysocket.effect import Link, run
 from polysocket.errors import OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
+from polysocket.observing import logger
 from polysocket.opening import accept_websocket
 from polysocket.request import Request, basic_request
 from polysocket.tls import TLSLink
 
 __all__ = ["EchoServer"]
+
+SECONDS_BEFORE_NEXT_TRY = 0.1
 
 
 class EchoServer:
@@ -46,11 +48,14 @@ class EchoServer:
         self._effect = BlockingEffect()
         self._lock = threading.Lock()
         self._links: set[Link] = set()
+        self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
 
     @property
     def url(self) -> str:
-        """Where to connect to."""
+        """Where to connect to. Raises RuntimeError before the ``with``."""
+        if self._listener is None:
+            raise RuntimeError("an EchoServer has its url from the beginning of its with on: it listens on a free port")
         scheme = "ws" if self._ssl is None else "wss"
         if self._unix_path is not None:
             return f"{scheme}://localhost/"
@@ -62,37 +67,38 @@ class EchoServer:
         else:
             self._listener = _unix_listener(self._unix_path)
         self._stopping, self._stop = socket.socketpair()
-        self._begin(self._listen)
+        self._listening = threading.Thread(target=self._listen, args=(self._listener,), daemon=True)
+        self._listening.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop.close()
-        self._threads[0].join()
+        self._listening.join()
         with self._lock:
             for link in self._links:
                 link.abort()
-        for thread in self._threads[1:]:
+        for thread in self._threads:
             thread.join()
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
         self._stopping.close()
         if self._unix_path is not None:
             pathlib.Path(self._unix_path).unlink(missing_ok=True)
 
-    def _begin(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _listen(self) -> None:
-        while True:
-            ready, _, _ = select.select([self._listener, self._stopping], [], [])
-            if self._stopping in ready:
-                return
-            sock, _ = self._listener.accept()
+    def _listen(self, listener: socket.socket) -> None:
+        while self._stopping not in select.select([listener, self._stopping], [], [])[0]:
+            try:
+                sock, _ = listener.accept()
+            except OSError as error:  # such as too many open files; a client that has gone
+                logger.warning("the echo server could not accept a connection: %s", error)
+                select.select([self._stopping], [], [], SECONDS_BEFORE_NEXT_TRY)
+                continue
             link: Link = run(self._effect.adopt(sock))
             with self._lock:
                 self._links.add(link)
-            self._begin(self._serve, link)
+            thread = threading.Thread(target=self._serve, args=(link,), daemon=True)
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+            thread.start()
 
     def _serve(self, link: Link) -> None:
         try:

@@ -1,6 +1,6 @@
-"""The flavours by their tags, for those who take one: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``.
+"""The flavours by their tags, for those who take one: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``, ``Async``.
 
-A flavour is imported where it is asked for, so that nobody needs trio who does not test with it.
+``Async`` is anyio's. A flavour is imported where it is asked for: who does not test with trio need not have it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pkgutil
 from typing import Any
 
-from polysocket.effect import Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
 
 __all__ = ["effect_of"]
 
@@ -17,6 +17,7 @@ _EFFECTS: dict[type[Any], str] = {
     Threaded: "polysocket.threaded:ThreadedEffect",
     Asyncio: "polysocket.asyncio:AsyncioEffect",
     Trio: "polysocket.trio:TrioEffect",
+    Async: "polysocket.anyio:AnyioEffect",
 }
 
 

@@ -18,10 +18,9 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from wsproto import ConnectionType
 
-from polysocket.core.connection import Connection
-from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
 from polysocket.effect import Async, Blocking, Effect, Event, Link, Threaded, settled
 from polysocket.errors import UpgradeRejected
+from polysocket.opening import session_of
 from polysocket.request import Request, Response, basic_request
 from polysocket.session import Session
 from polysocket.testing.clock import VirtualClock, VirtualEffect
@@ -310,7 +309,8 @@ def memory_pair(
 ) -> MemoryPair[F]:
     """Join a client and a server in memory, behind their opening handshake, which suffers no faults.
 
-    ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio`` or ``Trio``; for one of your own give its ``effect`` too.
+    ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or, for anyio, ``Async``; for one of your own give
+    its ``effect`` too.
     With a ``clock``, delays and all time limits go by it. ``request`` is the client's, ``limits`` are the server's, as
     for :class:`EchoServer`. The two are open at once, also in an asynchronous flavour. In the blocking one a side that
     waits for the other (to receive, to close) needs that in another thread.
@@ -320,21 +320,12 @@ def memory_pair(
     waiting = effect or effect_of(flavour)
     if clock is not None:
         waiting = VirtualEffect(waiting, clock)
-    agreed = shake_hands(request, lambda asked, handshake: _accept(asked, handshake, limits), limits)
+    agreed = shake_hands(request, lambda asked, server: server.accept(asked.first_of(limits.subprotocols)), limits)
     if isinstance(agreed, Response):
         raise UpgradeRejected(agreed)
     client, server = memory_links(waiting, to_server, to_client)
     return MemoryPair(
         waiting,
-        _session(waiting, client, ConnectionType.CLIENT, agreed.client, request),
-        _session(waiting, server, ConnectionType.SERVER, agreed.server, limits),
+        session_of(waiting, client, ConnectionType.CLIENT, agreed.client, request),
+        session_of(waiting, server, ConnectionType.SERVER, agreed.server, limits),
     )
-
-
-def _accept(asked: UpgradeRequest, handshake: ServerHandshake, limits: Request) -> Upgraded:
-    return handshake.accept(next((name for name in asked.subprotocols if name in limits.subprotocols), None))
-
-
-def _session(effect: Effect, link: Link, role: ConnectionType, upgraded: Upgraded, limits: Request) -> Session:
-    connection = Connection(role, upgraded.deflate, limits.max_message_size)
-    return Session(effect, link, connection, upgraded.response, limits.close_timeout)

@@ -26,8 +26,8 @@ __all__ = ["Incoming", "Peer", "Responder", "StubSession"]
 
 T = TypeVar("T")
 
-Incoming = Frame | Close | Exception
-"""What a peer says: a frame, or an exception that the client's ``receive`` raises in its place."""
+Incoming = Frame | Close | str | bytes | Exception
+"""What a peer says: a frame, a whole message, or an exception that the client's ``receive`` raises in its place."""
 
 
 class Responder(Protocol):
@@ -110,8 +110,9 @@ class Peer:
             self._voice.receive_end(answer)
             self._wire.end(answer)
             return
-        is_continuation = self._voice.open_message and isinstance(answer, Text | Binary)
-        self._voice.send(answer, is_continuation)
+        frame = _frame(answer)
+        is_continuation = self._voice.open_message and isinstance(frame, Text | Binary)
+        self._voice.send(frame, is_continuation)
         self._wire.write(self._voice.data_to_send())
         self._end_if_closed()
 
@@ -119,6 +120,12 @@ class Peer:
         # RFC 6455 §7.1.1: the server is the first to end the TCP connection.
         if State.OPEN not in (self._ears.state, self._voice.state):
             self._wire.end()
+
+
+def _frame(answer: Frame | Close | str | bytes) -> Frame | Close:
+    if isinstance(answer, str):
+        return Text(answer)
+    return Binary(answer) if isinstance(answer, bytes) else answer
 
 
 def _is_raised(answer: Incoming) -> bool:

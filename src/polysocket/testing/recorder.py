@@ -15,7 +15,7 @@ from polysocket.backend import Backend, ObservedBackend
 from polysocket.errors import CloseInfo, UpgradeRejected
 from polysocket.frames import Close, Frame
 from polysocket.observing import Observation
-from polysocket.request import Headers, Request, Response
+from polysocket.request import Headers, Request, Response, is_secret
 from polysocket.testing.recording import Recorded, Recording, Redact, unchanged
 
 __all__ = ["REDACTED", "RecordingBackend"]
@@ -25,7 +25,6 @@ F_co = TypeVar("F_co", covariant=True)
 REDACTED: str = "[redacted]"
 """What stands in the place of a secret."""
 
-_SECRET = re.compile("auth|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE)
 _QUERY = re.compile(r"\?[^\s#]+")
 _USER = re.compile(r"(?<=//)[^\s/?#]*@")
 
@@ -102,7 +101,7 @@ def _answered(response: Response) -> Response:
 
 
 def _without_secrets(headers: Headers) -> Headers:
-    return Headers((name, REDACTED if _SECRET.search(name) else _without_query(value)) for name, value in headers.pairs)
+    return Headers((name, REDACTED if is_secret(name) else _without_query(value)) for name, value in headers.pairs)
 
 
 def _without_query(value: str) -> str:

@@ -52,7 +52,7 @@ class Responses:
 
 def _check_list(answers: object) -> None:
     if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
-        raise TypeError(f"a stub responds with a list of frames, not {answers!r}")
+        raise TypeError(f"a stub says a list of frames or messages, not {answers!r}")
 
 
 def _silence() -> Responder:
@@ -76,7 +76,8 @@ class WebSocketStub:
 
     @staticmethod
     def with_initial_incoming(frames: Iterable[Incoming]) -> WebSocketStub:
-        """Have these frames received first (sttp's ``initialReceive``)."""
+        """Have these frames, or whole messages, received first (sttp's ``initialReceive``)."""
+        _check_list(frames)
         return WebSocketStub(tuple(frames))
 
     @staticmethod
@@ -89,7 +90,7 @@ class WebSocketStub:
         return WebSocketStub(tuple(Replay(recording, redact).initial), lambda: Replay(recording, redact))
 
     def then_respond(self, function: Callable[[DataFrame], Iterable[Incoming]]) -> WebSocketStub:
-        """Answer each data frame by the frames that the function gives for it (sttp's ``thenRespond``).
+        """Answer each data frame by the frames, or whole messages, that the function gives for it (``thenRespond``).
 
         The function is called by the ``send``, which raises what it raises. It must not use the websocket.
         """
@@ -114,7 +115,7 @@ class WebSocketStub:
     ) -> WebSocket[F]:
         """An open websocket with this other side, in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``.
 
-        For a flavour of your own give its ``effect`` too.
+        ``Async`` is anyio's. For a flavour of your own give its ``effect`` too.
         """
         agreed = shake_hands(request, lambda _, handshake: handshake.accept(), plain)
         if isinstance(agreed, Response):

@@ -250,6 +250,37 @@ async def test_one_who_receives_while_another_closes_gets_what_still_comes(flavo
 
 
 @promise
+async def test_close_does_not_wait_for_one_who_has_received_enough(flavour: Flavour, peer: Peer) -> None:
+    """The other side has more to say than is kept, and says its Close behind it."""
+    ws = await connect(flavour, peer)
+    receiving = flavour.spawn(ws.receive_message)
+    await receiving.waiting()
+    closing = flavour.spawn(ws.close)
+    assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+    sending = flavour.spawn(flavour.call, peer.send, wire.encode(wire.BINARY, bytes(100_000)) * 40 + wire.close(1000))
+    assert await receiving.result() == bytes(100_000)
+    await sending.result()
+    peer.hang_up()
+    await closing.result()
+    assert ws.close_info is not None
+    assert ws.close_info.is_normal
+
+
+@pytest.mark.parametrize("transport", ["tls"], indirect=True)
+@promise
+async def test_close_says_by_tls_that_nothing_more_will_come(flavour: Flavour, peer: Peer) -> None:
+    ws = await connect(flavour, peer)
+    closing = flavour.spawn(ws.close)
+    assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+    peer.send(wire.close(1000))
+    peer.notify_close()
+    assert await flavour.call(peer.rest) == []
+    assert peer.stream.was_told_of_the_end
+    peer.hang_up()
+    await closing.result()
+
+
+@promise
 async def test_after_sending_a_close_the_rest_can_be_received(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Close(4000, "mine"))

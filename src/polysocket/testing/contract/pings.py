@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
@@ -11,7 +13,7 @@ from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, conn
 from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
-but_sock = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
+but_sock: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
 MIB = 1024 * 1024
 
@@ -303,21 +305,37 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
     count = 6_000
     with Peer(place, receive_buffer=4096) as peer:
         async with connected(flavour, peer, sock=peer.client_socket(4096), unix_path=None) as ws:
-            payloads = [str(number).encode().rjust(125) for number in range(count)]
-            sending = flavour.spawn(flavour.call, peer.send, b"".join(map(ping, payloads)) + text("done"))
-            pings = [await ws.receive() for _ in range(count)]
-            assert pings == [Ping(payload) for payload in payloads]
-            assert await ws.receive() == Text("done")
-            assert ws._programs._link.pending < 256 * 1024
-            await sending.result()
-            receiving = flavour.spawn(ws.receive)
-            await receiving.waiting()
-            pongs = [await flavour.call(peer.frame)]
-            while pongs[-1] != Wire(wire.PONG, payloads[-1]):
-                pongs.append(await flavour.call(peer.frame))
-            assert [frame.payload for frame in pongs] == sorted(frame.payload for frame in pongs)
-            peer.send(text("end"))
-            assert await receiving.result() == Text("end")
+            for flood in range(2):
+                payloads = [f"{flood} {number}".encode().rjust(125) for number in range(count)]
+                sending = flavour.spawn(flavour.call, peer.send, b"".join(map(ping, payloads)) + text("done"))
+                pings = [await ws.receive() for _ in range(count)]
+                assert pings == [Ping(payload) for payload in payloads]
+                assert await ws.receive() == Text("done")
+                assert ws._programs._link.pending < 256 * 1024
+                await sending.result()
+                receiving = flavour.spawn(ws.receive)
+                await receiving.waiting()
+                pongs = [await flavour.call(peer.frame)]
+                while pongs[-1] != Wire(wire.PONG, payloads[-1]):
+                    pongs.append(await flavour.call(peer.frame))
+                assert [frame.payload for frame in pongs] == sorted(frame.payload for frame in pongs)
+                peer.send(text("end"))
+                assert await receiving.result() == Text("end")
+
+
+@but_sock
+@promise
+async def test_a_pong_that_waits_for_room_is_sent_though_the_receive_that_took_the_ping_timed_out(
+    flavour: Flavour, place: Place
+) -> None:
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, compression=None, sock=peer.client_socket(4096), unix_path=None) as ws:
+            assert await flavour.interrupt(lambda: ws.send_binary(bytes(8 * MIB))) is INTERRUPTED
+            peer.send(ping(b"x"))
+            with pytest.raises(ReceiveTimeout):
+                await ws.receive_text(timeout=0.1)
+            assert (await flavour.call(peer.frame)).opcode == wire.BINARY
+            assert await flavour.call(peer.frame) == Wire(wire.PONG, b"x")
 
 
 @but_sock

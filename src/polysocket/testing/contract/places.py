@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import trustme
 
@@ -53,7 +53,7 @@ class Target(Protocol):
 
 
 @functools.cache
-def _authority() -> trustme.CA:
+def _authority() -> Any:  # Its types name pyOpenSSL, which need not be installed.
     return trustme.CA(key_type=trustme.KeyType.ECDSA)
 
 
@@ -134,7 +134,7 @@ class Listener:
 
     def __init__(self, place: Place, backlog: int = 5) -> None:
         self._place = place
-        self.path = place.new_path()
+        self.path: str | None = place.new_path()
         self._socket = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
         self._socket.bind(("127.0.0.1", 0) if self.path is None else self.path)
         self._socket.listen(backlog)
@@ -166,6 +166,7 @@ class Stream:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         self.socket = sock
+        self.was_told_of_the_end: bool = False  # by TLS (close_notify)
         self._tls: ssl.SSLObject | None = None
         self._lock = threading.Lock()  # OpenSSL's object is not safe for a thread that sends while another receives
         if context is not None:
@@ -188,6 +189,9 @@ class Stream:
             return self.socket.recv(1 << 20)
         try:
             return self._read_until_done(functools.partial(self._tls.read, 1 << 20))
+        except ssl.SSLZeroReturnError:
+            self.was_told_of_the_end = True
+            return b""
         except ssl.SSLEOFError:
             return b""
 

@@ -337,3 +337,17 @@ async def test_frames_behind_the_handshake_in_the_same_piece_are_received(flavou
     with Peer(place, upgrading(behind=b"".join(sent))) as peer:
         async with connected(flavour, peer) as ws:
             assert [await ws.receive() for _ in expected] == expected
+
+
+@promise
+async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        pinging = flavour.spawn(ws.ping, b"x")
+        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+        peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.PONG, b"x"))
+        await pinging.result()
+        ws._programs.begin_receiving()  # as one does who has not come to take it
+        with pytest.raises(ConcurrentReceive):
+            await ws.receive_text()
+        ws._programs._end_receiving()
+        assert await ws.receive_text() == "a"

@@ -300,6 +300,19 @@ async def test_what_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flav
         assert [frame.payload for frame in await flavour.call(peer.frames, 2)] == [b"x", b"y"]
 
 
+@promise
+async def test_senders_that_are_cancelled_leave_nothing_behind(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        await ws.send(Text("one", final=False))
+
+        async def wait_in_vain() -> None:
+            for _ in range(3):
+                assert await flavour.interrupt(lambda: ws.send_text("other")) is INTERRUPTED
+
+        await flavour.spawn(wait_in_vain).result()
+        assert not ws._programs._senders
+
+
 def test_the_system_buffers_less_than_a_huge_frame() -> None:
     """What the tests of cancelled sends rely on."""
     left, right = socket.socketpair()

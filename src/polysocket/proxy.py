@@ -1,0 +1,135 @@
+"""Proxies as values: how one is named, and which one leads to a URL. Nothing is opened here.
+
+A proxy's user and password come from its URL, and stay out of every ``repr``, ``str`` and error.
+"""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from ssl import SSLContext
+from typing import TypeAlias
+
+from polysocket.errors import InvalidRequest, InvalidURL
+from polysocket.request import Headers, WebSocketURL, authority, basic_credentials, basic_request, parse_url
+
+__all__ = ["Proxy", "ProxySetting", "as_proxy", "system_proxy"]
+
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_MOST_OF_SOCKS = 255  # bytes of a user name or password (RFC 1929 §2)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Proxy:
+    """A proxy, by its URL: ``http://``, ``https://`` (TLS to the proxy) or ``socks5://``, each with ``user:password@``.
+
+    The proxy looks the server's name up, also one of SOCKS (so ``socks5h://`` is the same). ``headers`` are sent to an
+    http or https proxy with its ``CONNECT``; ``ssl`` is the context for an https one, by default the system's
+    certificate authorities are trusted. Raises :class:`InvalidURL`, :class:`InvalidRequest`.
+    """
+
+    url: str
+    headers: Headers
+    ssl: SSLContext | None
+    scheme: str = field(init=False, compare=False)
+    host: str = field(init=False, compare=False)
+    port: int = field(init=False, compare=False)
+    credentials: tuple[str, str] | None = field(init=False, compare=False)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        ssl: SSLContext | None = None,
+    ) -> None:
+        parsed = parse_url(url, "proxy URL", _PORTS)
+        if parsed.parts.path.strip("/") or parsed.parts.query:
+            raise InvalidURL(f"{parsed.shown!r} has a path or a query, but a proxy is a host with a port")
+        set_ = object.__setattr__  # the only way into what is frozen
+        set_(self, "url", url)
+        set_(self, "scheme", parsed.scheme.removesuffix("h"))
+        set_(self, "host", parsed.host)
+        set_(self, "port", parsed.port)
+        set_(self, "credentials", parsed.credentials)
+        set_(self, "headers", basic_request.with_headers(headers).headers)
+        set_(self, "ssl", ssl)
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.ssl, SSLContext | None):
+            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {self.ssl!r}")
+        if self.ssl is not None and self.scheme != "https":
+            raise InvalidRequest(f"ssl of a Proxy is for https proxies, and this is {self}")
+        if self.scheme == "socks5":
+            if self.headers:
+                raise InvalidRequest(f"a SOCKS proxy takes no headers, and this is {self}")
+            if self.credentials is not None:
+                sizes = [len(_encoded(each)) for each in self.credentials]
+                if not sizes[0] or max(sizes) > _MOST_OF_SOCKS:
+                    raise InvalidURL(f"the user of {self} has from 1 to 255 bytes, its password at most 255 (RFC 1929)")
+            return
+        if "Host" in self.headers:
+            raise InvalidRequest("the Host header of a Proxy can't be set by hand: it names the server")
+        if self.credentials is not None:
+            if "Proxy-Authorization" in self.headers:
+                raise InvalidRequest(f"{self} has a user in its URL, and a Proxy-Authorization header beside it")
+            basic_credentials(*self.credentials)
+
+    @property
+    def place(self) -> str:
+        """Host and port, in words."""
+        return f"the proxy {self.host} port {self.port}"
+
+    def __str__(self) -> str:
+        """The URL without credentials."""
+        return f"{self.scheme}://{authority(self.host, self.port)}"
+
+    def __repr__(self) -> str:
+        user = "" if self.credentials is None else "…@"
+        parts = [repr(f"{self.scheme}://{user}{authority(self.host, self.port)}")]
+        if self.headers:
+            parts.append(f"headers={self.headers!r}")
+        if self.ssl is not None:
+            parts.append(f"ssl={self.ssl!r}")
+        return f"Proxy({', '.join(parts)})"
+
+
+ProxySetting: TypeAlias = str | Proxy | Callable[[WebSocketURL], str | Proxy | None] | None
+"""What ``proxy`` takes: a URL, a :class:`Proxy`, a function that chooses one for each URL, or None for none."""
+
+
+def system_proxy(url: WebSocketURL, /) -> Proxy | None:
+    """The proxy that the system names for a URL; None for none. To be given as it is: ``proxy=system_proxy``.
+
+    It is that of the environment (``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws, else ``ALL_PROXY``; ``NO_PROXY``), or
+    else of the settings of macOS or Windows, as ``urllib.request.getproxies`` knows them. A name without a scheme
+    is that of an http proxy. Raises :class:`InvalidURL`.
+    """
+    proxies = urllib.request.getproxies()
+    kind = "https" if url.secure else "http"
+    named = proxies.get(kind) or proxies.get("all")
+    # NO_PROXY may name the host with its port, and an IPv6 address without brackets
+    if not named or any(map(urllib.request.proxy_bypass, (authority(url.host, url.port), url.host))):
+        return None
+    try:
+        return Proxy(named if "://" in named else f"http://{named}")
+    except (InvalidURL, InvalidRequest) as error:
+        raise InvalidURL(f"the system's proxy for {kind} can't be used: {error}") from error
+
+
+def as_proxy(setting: str | Proxy | None, what: str = "proxy") -> Proxy | None:
+    """A proxy of its URL; raises :class:`InvalidURL`, and :class:`InvalidRequest` for what is none."""
+    if isinstance(setting, str):
+        return Proxy(setting)
+    if not isinstance(setting, Proxy | None):
+        raise InvalidRequest(f"{what} is a URL, a Proxy or None, not {setting!r}")
+    return setting
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # It quotes the password, so it is not chained.
+        raise InvalidURL("the proxy's user or password has a character that UTF-8 does not have") from None

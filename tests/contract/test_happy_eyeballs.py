@@ -1,0 +1,121 @@
+"""A host with many addresses: the first that answers is taken, however long the others are silent (RFC 8305)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import os
+import socket
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+
+from polysocket import ConnectFailed, OpenTimeout, blocking
+from polysocket.happy_eyeballs import Address, interleaved
+from polysocket.testing.contract import INTERRUPTED, Flavour, promise
+from polysocket.testing.contract.places import Echo
+from tests.contract.test_blocking import ctrl_c, in_the_main_thread
+
+
+def address(port: int, host: str = "127.0.0.1") -> Address:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
+
+
+@contextlib.contextmanager
+def resolved(*addresses: Address) -> Iterator[None]:
+    """Let every host have these addresses."""
+
+    async def looked_up(loop: object, host: str, port: int, **_: object) -> list[Address]:
+        return list(addresses) if host.endswith(".example") else [address(port, host)]  # uvloop resolves addresses too
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(socket, "getaddrinfo", return_value=list(addresses)))
+        if importlib.util.find_spec("uvloop") is not None:
+            import uvloop
+
+            stack.enter_context(mock.patch.object(uvloop.Loop, "getaddrinfo", looked_up))
+        yield
+
+
+@pytest.fixture
+def hole(nothing_left_behind: None) -> Iterator[int]:
+    """A port of loopback that answers nothing, as its backlog is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def refused() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def port_of(echo: Echo) -> int:
+    return int(echo.url.split(":")[2].strip("/"))
+
+
+@promise
+async def test_a_second_address_wins_while_the_first_is_silent(flavour: Flavour, echo: Echo, hole: int) -> None:
+    with resolved(address(hole), address(port_of(echo))):
+        ws = await flavour.open("ws://many.example/", open_timeout=5)
+    await ws.send_text("a")
+    assert await ws.receive_text() == "a"
+    await ws.close()
+
+
+@promise
+async def test_a_second_address_is_tried_where_the_first_fails(flavour: Flavour, echo: Echo, refused: int) -> None:
+    with resolved(address(refused), address(port_of(echo))):
+        ws = await flavour.open("ws://many.example/", open_timeout=5)
+    await ws.close()
+
+
+@promise
+async def test_the_error_tells_how_each_address_failed(flavour: Flavour, refused: int) -> None:
+    broadcast = address(refused, "255.255.255.255")  # no TCP goes there
+    refusal = rf"\[Errno {errno.ECONNREFUSED}\] {os.strerror(errno.ECONNREFUSED)}"
+    with (
+        resolved(address(refused), broadcast, address(refused)),
+        pytest.raises(
+            ConnectFailed, match=rf"^could not connect to many\.example port 80: {refusal}; \[Errno \d+\] [^;]+$"
+        ),
+    ):
+        await flavour.open("ws://many.example/")
+
+
+@promise
+async def test_addresses_that_are_all_silent_are_given_up_after_open_timeout(flavour: Flavour, hole: int) -> None:
+    with resolved(address(hole), address(hole)), pytest.raises(OpenTimeout):
+        await flavour.open("ws://many.example/", open_timeout=0.3)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 30])
+@promise
+async def test_connecting_may_be_cancelled_while_addresses_are_silent(flavour: Flavour, hole: int, turns: int) -> None:
+    with resolved(address(hole), address(hole)):
+        opening = await flavour.interrupt(lambda: flavour.open("ws://many.example/", open_timeout=0.5), turns)
+    assert opening is INTERRUPTED
+
+
+@in_the_main_thread
+def test_ctrl_c_while_addresses_are_silent_leaves_nothing(hole: int) -> None:
+    with resolved(address(hole), address(hole)), ctrl_c("wait_until_connected"):
+        blocking.connect("ws://many.example/")
+
+
+def test_families_take_turns() -> None:
+    four = [address(port) for port in (1, 2)]
+    six = [address(port, "::1") for port in (1, 2, 3)]
+    assert interleaved([*six, *four]) == [six[0], four[0], six[1], four[1], six[2]]
+    assert interleaved([*four, *six]) == [four[0], six[0], four[1], six[1], six[2]]
+    assert interleaved([]) == []

@@ -1,0 +1,117 @@
+"""Runs each ``async def`` test with a ``flavour`` once in every flavour; the proxies run as long as the tests do."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
+from tests.backends.servers import Door, Server
+from tests.interop.leaks import nothing_left_behind
+from tests.proxy.proxies import RealProxy, http_proxy, server_context, socks_proxy
+
+
+@pytest.fixture(scope="session")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealProxy]:
+    """An http proxy that wants a user and password."""
+    with http_proxy(tmp_path_factory.mktemp("http")) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealProxy]:
+    """The same by TLS."""
+    with http_proxy(tmp_path_factory.mktemp("https"), tls=True) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def socks5() -> Iterator[RealProxy]:
+    """A SOCKS proxy that wants a user and password."""
+    with socks_proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def open_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealProxy]:
+    """An http proxy for everybody."""
+    with http_proxy(tmp_path_factory.mktemp("http"), auth=False) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def open_socks5() -> Iterator[RealProxy]:
+    """A SOCKS proxy for everybody."""
+    with socks_proxy(auth=False) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["http", "https", "socks5"])
+def proxy(request: pytest.FixtureRequest) -> RealProxy:
+    """Every kind of proxy in turn."""
+    real: RealProxy = request.getfixturevalue(request.param)
+    return real
+
+
+@pytest.fixture(params=["open_http", "open_socks5"])
+def open_proxy(request: pytest.FixtureRequest) -> RealProxy:
+    """Those that want no user."""
+    real: RealProxy = request.getfixturevalue(request.param)
+    return real
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
+    for name in ("proxy", "open_proxy", "http", "https", "socks5"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)  # it is there before, and stays
+    threads = set(threading.enumerate())
+    with nothing_left_behind():
+        yield
+        for thread in set(threading.enumerate()) - threads:
+            if thread.name.startswith("polysocket"):
+                thread.join(PATIENCE)  # a background thread may take its last step behind the closing
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    """Every flavour in turn."""
+    name: str = request.param
+    return FLAVOURS[name]()
+
+
+@pytest.fixture(params=["ws", "wss"])
+def server(request: pytest.FixtureRequest, leave_nothing: None) -> Iterator[Server]:
+    """A server made of ``websockets``, without and with TLS."""
+    with Server(server_context() if request.param == "wss" else None) as server:
+        yield server
+
+
+@pytest.fixture
+def plain_server(leave_nothing: None) -> Iterator[Server]:
+    """One without TLS."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def door(leave_nothing: None) -> Iterator[Door]:
+    """Where nobody must come."""
+    with Door() as door:
+        yield door
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test's body in its flavour."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or "flavour" not in pyfuncitem.funcargs:
+        return None
+    flavour: Any = pyfuncitem.funcargs["flavour"]
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    flavour.run(lambda: pyfuncitem.obj(**arguments))
+    return True

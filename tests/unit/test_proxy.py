@@ -1,0 +1,197 @@
+"""A proxy as a value: what its URL may be, that it shows no secrets; and which one the system names."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import ssl
+import sys
+from typing import Any
+
+import pytest
+
+from polysocket import Headers, InvalidRequest, InvalidURL, Proxy, WebSocketURL, system_proxy
+from polysocket.route import Route
+
+LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
+CONTEXT = ssl.create_default_context()
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("http://proxy.example", ("http", "proxy.example", 80, None)),
+        ("http://proxy.example:3128/", ("http", "proxy.example", 3128, None)),
+        ("https://proxy.example", ("https", "proxy.example", 443, None)),
+        ("socks5://proxy.example", ("socks5", "proxy.example", 1080, None)),
+        ("socks5h://proxy.example:9050", ("socks5", "proxy.example", 9050, None)),
+        ("HTTP://PROXY.example:3128", ("http", "proxy.example", 3128, None)),
+        ("http://[::1]:3128", ("http", "::1", 3128, None)),
+        ("http://bücher.example", ("http", "xn--bcher-kva.example", 80, None)),
+        ("http://me:p%40ss@proxy.example", ("http", "proxy.example", 80, ("me", "p@ss"))),
+        ("socks5://m%C3%A9@proxy.example", ("socks5", "proxy.example", 1080, ("mé", ""))),
+        ("socks5://me:a:b@proxy.example", ("socks5", "proxy.example", 1080, ("me", "a:b"))),
+    ],
+)
+def test_a_url_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:
+    proxy = Proxy(url)
+    assert (proxy.scheme, proxy.host, proxy.port, proxy.credentials) == parts
+    assert proxy.url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("ftp://proxy", "'ftp://proxy' is no proxy URL: it must begin with http://, https://, socks5:// or socks5h://"),
+        ("socks4://proxy", "'socks4://proxy' is no proxy URL: it must begin with"),
+        ("proxy.example:3128", "'proxy.example:3128' is no proxy URL: it must begin with"),
+        ("", "'' is no proxy URL: it must begin with"),
+        ("http://", "'http://' names no host"),
+        ("http://me@:3128", "'http://…@:3128' names no host"),
+        ("http://proxy:0", "'http://proxy:0' names port 0, to which nothing can connect"),
+        ("http://proxy:abc", "'http://proxy:abc' names the port 'abc', but a port is a number from 1 to 65535"),
+        ("http://pro xy", "'http://pro xy' has a space or control character in it"),
+        ("http://proxy/path", "'http://proxy/path' has a path or a query, but a proxy is a host with a port"),
+        ("http://proxy?a=s3cret", "'http://proxy?…' has a path or a query, but a proxy is a host with a port"),
+        ("http://proxy#a", "'http://proxy#a' has a fragment ('#…'), which a proxy URL may not have"),
+        ("http://me:s3cret@[::1", "'http://…@[::1' is no URL: its host is none"),
+        ("ftp://me:s3cret@proxy", "'//…@proxy' is no proxy URL: it must begin with"),
+        ("socks5://:s3cret@proxy", "the user of socks5://proxy:1080 has from 1 to 255 bytes"),
+        (f"socks5://me:{'s3cret' * 43}@proxy", "the user of socks5://proxy:1080 has from 1 to 255 bytes"),
+        (f"socks5://me{LONE}:s3cret@proxy", "the proxy's user or password has a character that UTF-8 does not have"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_its_secrets(url: str, text: str) -> None:
+    with pytest.raises(InvalidURL) as caught:
+        Proxy(url)
+    assert str(caught.value).startswith(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_url_of_another_type_is_named_by_its_type() -> None:
+    wrong: Any = 3128
+    with pytest.raises(InvalidURL, match=r"^a proxy URL is a str, not int$"):
+        Proxy(wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "text"),
+    [
+        ("http://proxy", {"ssl": CONTEXT}, "ssl of a Proxy is for https proxies, and this is http://proxy:80"),
+        ("https://proxy", {"ssl": True}, "ssl is an ssl.SSLContext, not True"),
+        ("socks5://proxy", {"headers": {"A": "b"}}, "a SOCKS proxy takes no headers"),
+        ("http://proxy", {"headers": {"Host": "b"}}, "the Host header of a Proxy can't be set by hand"),
+        ("http://proxy", {"headers": {"Upgrade": "b"}}, "the Upgrade header can't be set by hand"),
+        ("http://proxy", {"headers": {"A b": "c"}}, "'A b' is no header name"),
+        ("http://proxy", {"headers": {"A": "b\r\nC: d"}}, "the value given for header A has a character"),
+        ("http://me:s3cret@proxy", {"headers": {"Proxy-Authorization": "s3cret"}}, "http://proxy:80 has a user in its"),
+        ("http://m%3Ae:s3cret@proxy", {}, "a user name with ':' in it can't be sent by Basic auth"),
+        (f"http://me:s3cret{LONE}@proxy", {}, "the user or the password has a character that UTF-8 does not have"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(url: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Proxy(url, **options)
+    assert str(caught.value).startswith(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_it_is_shown_without_its_secrets() -> None:
+    proxy = Proxy("http://me:s3cret@proxy.example:3128", headers=[("X-Tenant", "blue")])
+    assert str(proxy) == "http://proxy.example:3128"
+    assert repr(proxy) == "Proxy('http://…@proxy.example:3128', headers=Headers([('X-Tenant', 'blue')]))"
+    token = Proxy("https://proxy.example", headers={"Proxy-Authorization": "Bearer s3cret"}, ssl=CONTEXT)
+    assert "s3cret" not in repr(token)
+    assert "ssl=<ssl.SSLContext" in repr(token)
+    assert "s3cret" not in repr(Route(proxy="http://me:s3cret@proxy.example:3128"))
+
+
+def test_it_is_a_value() -> None:
+    proxy = Proxy("http://me:s3cret@proxy.example", headers={"A": "b"})
+    assert proxy == Proxy("http://me:s3cret@proxy.example", headers=Headers([("A", "b")]))
+    assert proxy != Proxy("http://me:another@proxy.example", headers={"A": "b"})
+    assert len({proxy, copy.copy(proxy), pickle.loads(pickle.dumps(proxy))}) == 1
+    assert pickle.loads(pickle.dumps(proxy)).credentials == ("me", "s3cret")
+    assert dataclasses.replace(proxy, headers=Headers()) == Proxy("http://me:s3cret@proxy.example")
+    wrong: Any = proxy
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        wrong.url = "http://another.example"
+    assert not hasattr(proxy, "__dict__")
+
+
+# What the system names
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without proxies."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def asked(url: str) -> str | None:
+    proxy = system_proxy(WebSocketURL.parse(url))
+    return None if proxy is None else proxy.url
+
+
+def test_a_wss_url_goes_by_https_proxy_and_a_ws_url_by_http_proxy(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTP_PROXY", "http://one.example:3128")
+    environment.setenv("HTTPS_PROXY", "http://two.example:3128")
+    environment.setenv("ALL_PROXY", "socks5://three.example")
+    assert asked("ws://server.example/") == "http://one.example:3128"
+    assert asked("wss://server.example/") == "http://two.example:3128"
+
+
+def test_all_proxy_is_for_what_has_none_of_its_own(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTPS_PROXY", "http://two.example:3128")
+    environment.setenv("ALL_PROXY", "socks5h://three.example")
+    assert asked("ws://server.example/") == "socks5h://three.example"
+    assert asked("wss://server.example/") == "http://two.example:3128"
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="the system's own settings may name one")
+def test_where_nothing_is_named_there_is_none(environment: pytest.MonkeyPatch) -> None:
+    assert asked("ws://server.example/") is None
+    assert asked("wss://server.example/") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "is_direct"),
+    [
+        ("ws://server.example/", "*", True),
+        ("ws://server.example/", "server.example", True),
+        ("ws://a.server.example/", ".server.example", True),
+        ("ws://a.server.example/", "other.example, server.example", True),
+        ("ws://server.example:8000/", "server.example:8000", True),
+        ("ws://server.example:8000/", "server.example:9000", False),
+        ("ws://server.example/", "server.example:80", True),
+        ("ws://server.example.org/", "server.example", False),
+        ("ws://[::1]:8000/", "::1", True),
+        ("ws://[::1]:8000/", "[::1]", True),
+        ("ws://127.0.0.1/", "127.0.0.1", True),
+    ],
+)
+def test_no_proxy_names_hosts_domains_and_ports(
+    environment: pytest.MonkeyPatch, url: str, no_proxy: str, is_direct: bool
+) -> None:
+    environment.setenv("HTTP_PROXY", "http://proxy.example")
+    environment.setenv("NO_PROXY", no_proxy)
+    assert (asked(url) is None) is is_direct
+
+
+def test_a_name_without_a_scheme_is_that_of_an_http_proxy(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTP_PROXY", "me:s3cret@proxy.example:3128")
+    proxy = system_proxy(WebSocketURL.parse("ws://server.example/"))
+    assert proxy == Proxy("http://me:s3cret@proxy.example:3128")
+
+
+def test_a_name_that_can_t_be_used_says_whose_it_is(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTPS_PROXY", "socks4://me:s3cret@proxy.example")
+    with pytest.raises(InvalidURL) as caught:
+        asked("wss://server.example/")
+    assert str(caught.value).startswith(
+        "the system's proxy for https can't be used: '//…@proxy.example' is no proxy URL"
+    )
