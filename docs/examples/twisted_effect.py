@@ -108,6 +108,24 @@ class TwistedEffect:
             if timer is not None and timer.active():
                 timer.cancel()
 
+    @contextlib.asynccontextmanager
+    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
+        call, is_interrupted = _call.get(), False
+
+        def interrupt() -> None:
+            nonlocal is_interrupted
+            is_interrupted = True
+            reactor.callLater(0, lambda: None if has_ended else call.deferred.cancel())  # whoever calls may hold a lock
+
+        has_ended = False
+        try:
+            yield interrupt
+        except CancelledError:
+            if not is_interrupted:
+                raise
+        finally:
+            has_ended = True
+
     def current_task(self) -> object:
         return _task.get()
 

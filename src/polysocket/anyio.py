@@ -69,9 +69,17 @@ class AnyioEffect(Direct):
         """Bound what is awaited inside."""
         return running_effect().time_limit(seconds)
 
+    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """A block that can be ended from outside."""
+        return running_effect().interruptible()
+
     def current_task(self) -> object:
         """The task that calls."""
         return running_effect().current_task()
+
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """What ends the task from outside; so does the collection of one that was left behind, where nothing runs."""
+        return isinstance(error, GeneratorExit) or running_effect().is_cancellation(error)
 
     def now(self) -> float:
         """The clock."""

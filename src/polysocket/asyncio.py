@@ -6,9 +6,10 @@ Only waiting lives here, nothing about WebSockets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from ssl import SSLContext
 from typing import Any, Unpack, cast
 
@@ -49,9 +50,27 @@ class AsyncioEffect(Direct):
         """The runtime's own."""
         return asyncio.timeout(seconds)
 
+    @contextlib.asynccontextmanager
+    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
+        """A time limit that is over when the function is called."""
+        timeout = asyncio.timeout(None)
+        try:
+            async with timeout:
+                yield lambda: timeout.reschedule(0)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+
     def current_task(self) -> object:
         """The runtime's own."""
         return asyncio.current_task()
+
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """Whether the task was cancelled: who awaits another one, or a future, that was, gets the same exception."""
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            return task is None or task.cancelling() > 0
+        return super().is_cancellation(error)
 
     def now(self) -> float:
         """The system's clock: uvloop's own has milliseconds only."""

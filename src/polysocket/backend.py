@@ -17,7 +17,8 @@ from typing import Any, Final, Protocol, Self, TypeVar, overload
 from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
 from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
-from polysocket.handlers import Handler, Listener, WebSocketHandler, current_listener
+from polysocket.handlers import Handler, Listener, WebSocketHandler
+from polysocket.listening import calling_listener
 from polysocket.observing import LoggingObserver, Observer, guarded, logger, observations
 from polysocket.opening import open_session
 from polysocket.pipes import PipeHandler
@@ -123,15 +124,17 @@ class SocketOpener:
         try:
             for session in sessions:
                 await session.close()
-            if current_listener.get() is None:  # Or two would wait for each other.
-                await self._wait_for_listeners()
+            await self._wait_for_listeners()
         finally:
             self.abort()  # Where the closing was cancelled, the rest ends as it is.
 
     async def _wait_for_listeners(self) -> None:
         since = self.effect.now()
+        asking = calling_listener()
+        if asking is not None:
+            asking.wait_for_others()
         for session in list(self._opened.sessions):
-            if session in self._opened.sessions and not await session.has_listened(since):
+            if session in self._opened.sessions and not await session.has_listened(since, asking):
                 logger.warning("a listener is not at its end yet, and the backend is left without it")
 
     def abort(self) -> None:

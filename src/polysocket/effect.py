@@ -148,6 +148,14 @@ class Effect(Lifting, Protocol):
         """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
         ...
 
+    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """A block that can be ended from outside: gives a function that interrupts whatever is awaited inside.
+
+        Then the block ends, and raises nothing. The function is called at most once, and not behind the block's end.
+        Where ``is_async`` is False it may do nothing: nobody can interrupt a thread.
+        """
+        ...
+
     def current_task(self) -> object:
         """Who is calling: the task, or the thread; to be compared only. Raises RuntimeError where no library runs."""
         ...

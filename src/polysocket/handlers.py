@@ -6,18 +6,19 @@ that makes the result of an open session.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
 from polysocket.buffer import Buffer
-from polysocket.effect import Effect, Event
+from polysocket.effect import Effect
 from polysocket.errors import CloseCause, CloseInfo, InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
+from polysocket.listening import Listening
 from polysocket.session import Session
 from polysocket.websocket import WebSocket
 
@@ -26,10 +27,6 @@ __all__ = ["Handler", "Listener", "WebSocketHandler"]
 F = TypeVar("F")
 
 logger: Final = logging.getLogger("polysocket")
-
-
-current_listener: ContextVar[Event | None] = ContextVar("current_listener", default=None)
-"""The listener in which the calling task is: it can't wait for its own end."""
 
 
 class Handler(ABC):
@@ -70,7 +67,8 @@ class Listener(Handler, Generic[F]):
 
     The methods are called one at a time, in the order of the frames; in an asynchronous flavour they may be coroutine
     functions. The result of ``open_websocket`` is the websocket, for sending and closing; receiving is the listener's.
-    An exception in a method goes to :meth:`on_error` and closes with 1011; frames behind it are handed over no more.
+    An exception in a method goes to :meth:`on_error` and closes with 1011; frames behind it are dropped. But where a
+    method sends behind a Close, its :class:`WebSocketClosed` is only told, and the rest still handed over.
     Where the program closes, frames that come before the other side's Close are still handed over; where a method does,
     or closes while one runs, only those that were received before. Pings are answered before ``on_ping``.
     """
@@ -111,10 +109,9 @@ class Listener(Handler, Generic[F]):
         await self._call(effect, session, self.on_open, websocket)
 
         session.begin_receiving()
-        session.listening = listening = effect.event()
+        session.listening = Listening(effect)
 
         async def listen() -> None:
-            current_listener.set(listening)
             try:
                 await self._listen(effect, session)
             finally:
@@ -142,27 +139,49 @@ class Listener(Handler, Generic[F]):
         except WebSocketClosed as error:
             if error.close_info.cause is not CloseCause.CLOSE:
                 await self._call(effect, session, self.on_error, error)
-        except BaseException:  # a method awaited what was cancelled, or the loop ends
-            session.abort()
+        except BaseException as error:  # the loop ends, a method exits, or there is a bug
+            session.give_up(error)
+            if not effect.is_cancellation(error):
+                await self._call(effect, session, self.on_error, error)
             await self._call(effect, session, self.on_close, session.close_info)
             raise
         await session.close()
         await self._call(effect, session, self.on_close, session.close_info)
 
     async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> bool:
-        """Call a method; tells whether it went well."""
+        """Call a method; tells whether the next one may be called."""
         try:
-            await _settled(effect, method(argument))
-        except Exception as error:
+            with session.listening.calling() if session.listening else contextlib.nullcontext():
+                await _settled(effect, method(argument))
+        except BaseException as error:
             if effect.is_cancellation(error):
                 raise
             if method == self.on_error:
                 logger.exception("%s.on_error failed", type(self).__name__)
             else:
-                await self._call(effect, session, self.on_error, error)
+                await self._call(effect, session, self.on_error, self._told(method, error))
+            if _is_end_of(session, error):
+                return True
             await session.close(CloseCode.INTERNAL_ERROR)
             return False
         return True
+
+    def _told(self, method: Callable[[Any], object], error: BaseException) -> Exception:
+        """What ``on_error`` is told."""
+        if isinstance(error, Exception):
+            return error
+        name = f"{type(self).__name__}.{getattr(method, '__name__', repr(method))}"
+        told = RuntimeError(f"{name} raised {error!r}, though nobody has cancelled the listener")
+        told.__cause__ = error
+        return told
+
+
+def _is_end_of(session: Session, error: BaseException) -> bool:
+    """Whether this is what is raised to whoever sends on this very websocket behind a Close, of either side."""
+    if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
+        return False
+    info = session.close_info
+    return info is not None and error.close_info.sent is info.sent  # the same frame, not one like it
 
 
 class _Failed(Exception):

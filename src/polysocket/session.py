@@ -27,6 +27,7 @@ from polysocket.errors import (
     WebSocketClosed,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.listening import Listening
 from polysocket.observing import Observation, each, guarded
 from polysocket.pings import Pings
 from polysocket.reading import Reading, wake
@@ -65,7 +66,7 @@ class Session:
         self._due_pong: Pong | None = None
         self._is_pong_waiting = False
         self._closing_since: float | None = None  # by the effect's clock
-        self.listening: Event | None = None  # set when a listener has been told of the end
+        self.listening: Listening | None = None
         self._when_over: Callable[[], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self._answer()  # A Close may have come in one piece with the opening handshake.
@@ -79,6 +80,15 @@ class Session:
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended, or None while it has not."""
         return self._connection.close_info
+
+    def error(self) -> WebSocketClosed:
+        """The error of whoever goes on using the websocket, which has ended."""
+        return self._connection.error()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether data frames wait that nobody has taken."""
+        return any(isinstance(frame, DATA) for frame in self._connection.frames)
 
     def observe(self, observation: Observation) -> None:
         """Tell an observation of each frame, and of the end."""
@@ -117,17 +127,20 @@ class Session:
     def end_listening(self) -> None:
         """Tell that the listener was told of the end."""
         assert self.listening is not None, "only a listener ends listening"
-        self.listening.set()
+        self.listening.end()
         if self._when_over is not None:
             self._when_over()
 
-    async def has_listened(self, since: float) -> bool:
-        """Wait for the end of a listener, within the close timeout that runs since then; tells whether it came."""
+    async def has_listened(self, since: float, asking: Listening | None) -> bool:
+        """Wait for the end of a listener, within the close timeout that runs since then; tells whether it came.
+
+        ``asking`` is the listener that waits, if it is one.
+        """
         if self.listening is None:
             return True
         try:
             async with self._effect.time_limit(self._seconds_left(since)):
-                await self.listening.wait()
+                await self.listening.ended(asking)
         except TimeoutError:
             return False
         return True
@@ -462,6 +475,9 @@ class Session:
         async def run() -> None:
             try:
                 await program()
+            except BaseException as error:
+                self.give_up(error)
+                raise
             finally:
                 has_ended.set()
 
@@ -582,13 +598,17 @@ class Session:
         """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""
         await leave(self._effect, error, self.close, self.abort)
 
-    def abort(self) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """Abort, since what reads in the background has met this, and can't go on: an error, or the loop's end."""
+        self.abort(f"reading in the background was ended by {error!r}")
+
+    def abort(self, detail: str = "this side did not wait for the other side's Close") -> None:
         """End the connection without waiting: a Close is sent if it can be (RFC 6455 §7.1.7 allows no answer)."""
         with self._lock:
             if self.is_open:
                 self._connection.send(Close(CloseCode.GOING_AWAY))
                 self._answer()
-            self._abandon(CloseCause.CANCELLATION, "this side did not wait for the other side's Close")
+            self._abandon(CloseCause.CANCELLATION, detail)
         self._link.abort()
 
     def _abandon(self, cause: CloseCause, detail: str) -> None:

@@ -92,7 +92,9 @@ class ThreadedEffect(SocketEffect):
 
         def drive() -> None:
             _caller.set(threading.get_ident())
-            _finish(unlimited(program)(), Future())
+            ended: Future[None] = Future()
+            _finish(unlimited(program)(), ended)
+            ended.result()  # An error is the thread's, as in the blocking flavour.
 
         name = f"polysocket {program.__name__}"
         threading.Thread(target=copy_context().run, args=(drive,), name=name, daemon=True).start()

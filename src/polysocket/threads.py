@@ -117,6 +117,10 @@ class SocketEffect:
         """A deadline for all that the program waits for."""
         return TimeLimit(seconds, time.monotonic, _deadline)
 
+    def interruptible(self) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
+        """Nothing: a thread can't be interrupted."""
+        return contextlib.nullcontext(lambda: None)
+
     def make_link(self, sock: socket.socket) -> SocketLink:
         """What the links of this effect are."""
         return SocketLink(sock)

@@ -6,10 +6,11 @@ Only waiting lives here, nothing about WebSockets.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from ssl import SSLContext
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import trio
 
@@ -22,6 +23,8 @@ from polysocket.sockets import Outgoing
 from polysocket.websocket import Opening
 
 __all__ = ["TrioBackend", "TrioEffect", "connect"]
+
+logger: Final = logging.getLogger("polysocket")
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
 
@@ -60,9 +63,19 @@ class TrioEffect(Direct):
         if scope.cancelled_caught:
             raise TimeoutError(f"{seconds} seconds have passed")
 
+    @contextlib.asynccontextmanager
+    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
+        """A cancel scope."""
+        with trio.CancelScope() as scope:
+            yield scope.cancel
+
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run the program in a system task: it ends with its link, and no nursery of the user's is at hand for it."""
-        trio.lowlevel.spawn_system_task(program)
+        """Run the program in a system task: it ends with its link, and no nursery of the user's is at hand for it.
+
+        What it raises, SystemExit and KeyboardInterrupt too, is logged: in a system task it would be trio's own end, by
+        a TrioInternalError. (A real Ctrl-C is the main task's.)
+        """
+        trio.lowlevel.spawn_system_task(_logged, program, name=program)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
         """Connect by happy eyeballs (RFC 8305)."""
@@ -82,6 +95,20 @@ class TrioEffect(Direct):
     async def adopt(self, sock: socket.socket, /) -> SocketLink:
         """Use a connected socket."""
         return SocketLink(trio.socket.from_stdlib_socket(sock))
+
+
+async def _logged(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    message = "a program in the background failed: %s"
+    try:
+        await program()
+    except (trio.Cancelled, GeneratorExit):
+        raise
+    except BaseExceptionGroup as errors:
+        if errors.split(trio.Cancelled)[1] is None:  # a nursery's cancellation
+            raise
+        logger.exception(message, program.__qualname__)
+    except BaseException:
+        logger.exception(message, program.__qualname__)
 
 
 class SocketLink:

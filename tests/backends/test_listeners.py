@@ -15,8 +15,12 @@ from polysocket import (
     CloseInfo,
     ConcurrentReceive,
     ConnectionLost,
+    Observation,
+    ObservedBackend,
+    Observer,
     Ping,
     Pong,
+    Request,
     Side,
     Text,
     WebSocket,
@@ -291,6 +295,148 @@ async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_othe
             while not isinstance(heard := await listener.heard.get(), CloseInfo):
                 pass
             assert heard.sent == Close(1000)
+
+
+@in_async_flavours
+async def test_a_call_may_wait_for_a_task_that_closes_the_backend(
+    flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Closing(Recorder):
+        async def on_text(self, frame: Text) -> None:
+            await flavour.spawn(seen(flavour, backend).close).result()
+
+    backend = flavour.backend(request=basic_request.timeouts(open=5, close=0.2))
+    listener = Closing(flavour.inbox())
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peer.url, listener)
+        peer.send(text("a"))
+        assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xe8")]
+    assert await listener.heard.get() == "open"
+    assert (await listener.heard.get()).received == Close(1000)
+    assert not [record for record in caplog.records if record.name == "polysocket"], "the listener was waited for"
+
+
+async def test_what_a_call_has_started_waits_for_the_listener_once_the_call_is_over(
+    flavour: Flavour, peer: Peer
+) -> None:
+    go_on, tasks = flavour.inbox(), flavour.inbox()
+
+    async def close_later() -> None:
+        await go_on.get()
+        await seen(flavour, backend).close()
+        listener.heard.put("left")
+
+    class Starting(Recorder):
+        def on_text(self, frame: Text) -> object:
+            return tasks.put(flavour.spawn(close_later))
+
+        def on_close(self, info: CloseInfo) -> object:
+            return self.hear_late(info) if flavour.is_async else self.hear(info)
+
+        async def hear_late(self, info: CloseInfo) -> None:
+            await flavour.nothing_left_to_do()
+            self.hear(info)
+
+    backend = flavour.backend()
+    listener = Starting(flavour.inbox())
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peer.url, listener)
+        peer.send(text("a"))
+        task = await tasks.get()
+        peer.send(wire.encode(wire.PING))
+        assert [await listener.heard.get() for _ in range(2)] == ["open", Ping()]
+        go_on.put(None)
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        await task.result()
+        await finishing.result()
+        assert isinstance(await listener.heard.get(), CloseInfo)
+        assert await listener.heard.get() == "left"
+
+
+async def test_a_call_that_closes_the_backend_waits_for_the_other_listeners(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    class Closing(Recorder):
+        def on_text(self, frame: Text) -> object:
+            return self.close() if flavour.is_async else backend_is_closed(backend.close())
+
+        async def close(self) -> None:
+            await backend.close()
+            order.append("closed")
+
+    def told(what: str) -> object:
+        order.append(what)
+        return None
+
+    def backend_is_closed(given: Any) -> object:
+        flavour.finished(given)
+        return told("closed")
+
+    class Last(Recorder):
+        def on_close(self, info: CloseInfo) -> object:
+            return self.late() if flavour.is_async else told("on_close")
+
+        async def late(self) -> None:
+            await go_on.get()
+            order.append("on_close")
+
+    order: list[str] = []
+    go_on = flavour.inbox()
+    peers = [new_peer(), new_peer()]
+    backend = flavour.backend()
+    closing = Closing(flavour.inbox())
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peers[0].url, closing)
+        await opened(flavour, seen(flavour, backend), peers[1].url, Last(flavour.inbox()))
+        finishing = [flavour.spawn(flavour.call, peer.finish) for peer in peers]
+        peers[0].send(text("a"))
+        for task in finishing:
+            await task.result()
+        await flavour.nothing_left_to_do()
+        go_on.put(None)
+        while not isinstance(await closing.heard.get(), CloseInfo):
+            pass
+    assert order == ["on_close", "closed"]
+
+
+async def test_on_close_is_called_when_the_connection_has_ended(flavour: Flavour, peer: Peer) -> None:
+    """As an observer is told, which is when it has; the server waits with it for the answer to its Close."""
+    listener = Recorder(flavour.inbox())
+
+    class Ended(Observation):
+        def closed(self, info: CloseInfo) -> None:
+            listener.heard.put("ended")
+
+    class Ends(Observer):
+        def opening(self, request: Request) -> Observation:
+            return Ended()
+
+    backend = ObservedBackend(flavour.backend(), Ends())
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peer.url, listener)
+        peer.send(wire.close())
+        assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+        await flavour.nothing_left_to_do()
+        peer.hang_up()
+        assert [await listener.heard.get() for _ in range(2)] == ["open", "ended"]
+        assert isinstance(await listener.heard.get(), CloseInfo)
+
+
+async def test_a_backend_forgets_a_websocket_whose_listener_was_told_of_the_end(flavour: Flavour, peer: Peer) -> None:
+    listener = Recorder(flavour.inbox())
+    over = flavour.inbox()
+    backend: Any = flavour.backend()
+    async with flavour.entered(backend):
+        await opened(flavour, seen(flavour, backend), peer.url, listener)
+        (session,) = backend._programs._opened.sessions
+        forget = session._when_over
+        session.when_over(lambda: (forget(), over.put(None)))
+        peer.send(wire.close())
+        peer.hang_up()
+        while not isinstance(await listener.heard.get(), CloseInfo):
+            pass
+        await over.get()
+        assert not backend._programs._opened.sessions
 
 
 async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:

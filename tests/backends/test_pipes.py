@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -28,8 +30,9 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket.pipes import MessageStage
+from polysocket.testing import BackendStub, WebSocketStub
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, Flavour, Task, a_backend, opened, seen
 from tests.backends.servers import Server
@@ -51,17 +54,26 @@ def upper(frame: DataFrame) -> Iterable[Frame]:
     return [Text(frame.payload.upper(), frame.final)]
 
 
-async def piped(flavour: Flavour, peer: Peer, stage: Any) -> Any:
+async def piped(flavour: Flavour, peer: Peer, stage: Any, close: float = 5) -> Any:
     """Open a websocket for a pipe; gives its result, or raises its error."""
-    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=5)) as backend:
+    async with a_backend(flavour, request=basic_request.timeouts(open=5, close=close)) as backend:
         return (await backend.open_websocket(peer.url, PipeHandler(stage))).result
 
 
-async def piping(flavour: Flavour, peer: Peer, stage: Any) -> Task:
+async def piping(flavour: Flavour, peer: Peer, stage: Any, close: float = 5) -> Task:
     """The same, beside the body, once it is open."""
-    task = flavour.spawn(piped, flavour, peer, stage)
+    task = flavour.spawn(piped, flavour, peer, stage, close)
     await flavour.call(lambda: peer.stream)
     return task
+
+
+def ended_by(peer: Peer) -> list[Wire]:
+    """What the client sends up to its answer to the Close, behind which the server ends the connection."""
+    frames = [peer.frame()]
+    while frames[-1].opcode != wire.CLOSE:
+        frames.append(peer.frame())
+    peer.hang_up()
+    return frames
 
 
 # Raw stages
@@ -190,13 +202,91 @@ async def test_the_end_of_the_server_ends_the_incoming_stream(flavour: Flavour, 
 
 
 async def test_what_a_stage_gives_behind_the_end_is_dropped(flavour: Flavour, peer: Peer) -> None:
+    """And it is heard to its own end."""
     ended: list[BaseException | None] = []
-    pipe = await piping(flavour, peer, raw_stage(flavour, upper, last=[Text("too late")], ended=ended.append))
+    given: list[str] = []
+
+    def last() -> Iterable[Frame]:
+        for payload in ("late", "later"):
+            given.append(payload)
+            yield Text(payload)
+
+    pipe = await piping(flavour, peer, raw_stage(flavour, upper, last=last(), ended=ended.append))
     peer.send(wire.close())
-    assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x03\xe8")
-    peer.hang_up()
+    assert await flavour.call(ended_by, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
     assert (await pipe.result()).received == Close()
-    assert len(ended) == 1
+    assert given == ["late", "later"]
+    assert ended == [None]
+
+
+@pytest.mark.parametrize("code", [1000, 1012])
+async def test_a_stage_that_answers_sees_all_that_came_before_the_close(
+    flavour: Flavour, new_peer: Callable[..., Peer], code: int
+) -> None:
+    """The Close was taken in before the stage has begun, and what it answers goes nowhere."""
+    incoming: list[DataFrame] = []
+    ended: list[BaseException | None] = []
+
+    def function(frame: DataFrame) -> Iterable[Frame]:
+        yield Text("an answer")
+        yield Text("another", final=False)
+        incoming.append(frame)
+
+    peer = new_peer(upgrading(behind=text("a") + text("b") + text("c") + wire.close(code)))
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, ended=ended.append))
+    assert [frame.opcode for frame in await flavour.call(ended_by, peer)] == [wire.CLOSE]
+    if code == 1000:
+        info = await pipe.result()
+        assert ended == [None]
+    else:
+        with pytest.raises(WebSocketClosed) as caught:
+            await pipe.result()
+        info = caught.value.close_info
+        assert ended == [caught.value]
+    assert info.received == Close(code)
+    assert incoming == [Text("a"), Text("b"), Text("c")]
+
+
+@lifts
+async def test_a_function_that_answers_sees_all_that_came_before_the_close(
+    flavour: Flavour, new_peer: Callable[..., Peer], lift: Lift
+) -> None:
+    messages: list[str] = []
+
+    def function(message: str) -> str:
+        messages.append(message)
+        return message
+
+    peer = new_peer(upgrading(behind=text("a") + text("b") + text("c") + wire.close()))
+    pipe = await piping(flavour, peer, lift(function))
+    assert await flavour.call(ended_by, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
+    assert (await pipe.result()).received == Close()
+    assert messages == ["a", "b", "c"]
+
+
+@in_async_flavours
+@pytest.mark.parametrize("began", [False, True], ids=["before it began to take", "while it works on one"])
+async def test_a_stage_that_is_late_sees_all_that_came_before_the_end(
+    flavour: Flavour, peer: Peer, began: bool
+) -> None:
+    incoming: list[DataFrame] = []
+    go_on = flavour.inbox()
+
+    async def stage(received: AsyncIterator[DataFrame]) -> Any:
+        yield Text("begun")
+        if began:
+            incoming.append(await anext(received))
+        await go_on.get()
+        incoming.extend([frame async for frame in received])
+
+    pipe = await piping(flavour, peer, stage)
+    assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
+    peer.send(text("a") + text("b") + text("c") + wire.close())
+    await flavour.call(ended_by, peer)
+    await flavour.nothing_left_to_do()
+    go_on.put(None)
+    assert (await pipe.result()).received == Close()
+    assert incoming == [Text("a"), Text("b"), Text("c")]
 
 
 ENDS: dict[str, tuple[Callable[[Peer], object], Any, CloseCause]] = {
@@ -249,6 +339,127 @@ async def test_a_stage_that_takes_nothing_ends_when_the_server_does(flavour: Fla
         except WebSocketClosed as error:
             info = error.close_info
     assert info.received == Close()
+
+
+async def test_a_stage_that_leaves_frames_ends_in_the_time_of_a_closing(
+    flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[BaseException | None] = []
+
+    def forever() -> Iterable[Frame]:
+        while True:
+            yield Text("tick")
+
+    stage = raw_stage(flavour, upper, first=forever(), ended=ended.append)
+    pipe = await piping(flavour, peer, stage, close=0.2)
+    peer.send(text("a") + wire.close())
+    await flavour.call(ended_by, peer)
+    assert (await pipe.result()).received == Close()
+    assert [type(error) for error in ended] == [GeneratorExit]
+    assert [record.levelname for record in caplog.records if record.name == "polysocket"] == ["WARNING"]
+
+
+@in_async_flavours
+@pytest.mark.parametrize("takes", ["nothing", "the first", "all"])
+@pytest.mark.parametrize("is_lost", [False, True], ids=["closed", "lost"])
+async def test_a_stage_that_waits_for_something_else_ends_when_the_server_does(
+    flavour: Flavour, peer: Peer, takes: str, is_lost: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once where it has shown no interest in what comes; else it has the time of a closing to go on."""
+    idle = flavour.inbox()
+    closed: list[str] = []
+
+    async def stage(incoming: AsyncIterator[DataFrame]) -> Any:
+        try:
+            yield Text("begun")
+            if takes == "the first":
+                await anext(incoming)
+            elif takes == "all":
+                with contextlib.suppress(WebSocketClosed):
+                    async for _ in incoming:
+                        pass
+            yield await idle.get()
+        finally:
+            closed.append("closed")
+
+    pipe = await piping(flavour, peer, stage, close=5 if takes == "nothing" else 0.2)
+    assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
+    if takes != "nothing":
+        peer.send(text("a"))
+    if is_lost:
+        peer.hang_up()
+        with pytest.raises(ConnectionLost):
+            await pipe.result()
+    else:
+        peer.send(wire.close())
+        await flavour.call(ended_by, peer)
+        assert (await pipe.result()).received == Close()
+    assert closed == ["closed"]
+    count = sum(record.name == "polysocket" for record in caplog.records)
+    assert count == (0 if takes == "nothing" else 1)
+
+
+@in_async_flavours
+async def test_an_error_of_a_stage_that_was_ended_is_raised(flavour: Flavour, peer: Peer) -> None:
+    async def stage(_: AsyncIterator[DataFrame]) -> Any:
+        try:
+            yield Text("begun")
+            await flavour.inbox().get()
+        finally:
+            raise ZeroDivisionError("mine")
+
+    pipe = await piping(flavour, peer, stage)
+    await flavour.call(peer.frame)
+    peer.send(wire.close())
+    await flavour.call(ended_by, peer)
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        await pipe.result()
+
+
+@in_async_flavours
+async def test_a_backend_that_is_closed_ends_a_stage_that_waits_for_something_else(
+    flavour: Flavour, peer: Peer
+) -> None:
+    async def stage(_: AsyncIterator[DataFrame]) -> Any:
+        yield Text("begun")
+        await flavour.inbox().get()
+
+    backend = seen(flavour, flavour.backend())
+    pipe = flavour.spawn(backend.open_websocket, peer.url, PipeHandler(stage))
+    await flavour.call(peer.frame)
+    finishing = flavour.spawn(flavour.call, peer.finish)
+    await backend.close()
+    await finishing.result()
+    assert (await pipe.result()).result.sent == Close(1000)
+
+
+async def test_a_stage_that_ends_within_a_message_closes_with_1011(flavour: Flavour, peer: Peer) -> None:
+    def function(_: DataFrame) -> None:
+        return None
+
+    pipe = await piping(flavour, peer, raw_stage(flavour, function, first=[Text("a", final=False), Ping()]))
+    peer.send(text("b"))
+    assert await flavour.call(peer.finish) == [
+        Wire(wire.TEXT, b"a", final=False),
+        Wire(wire.PING),
+        Wire(wire.CLOSE, b"\x03\xf3"),
+    ]
+    with pytest.raises(InvalidFrame, match="the stage has ended within a message"):
+        await pipe.result()
+
+
+@pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
+async def test_a_stage_over_a_stub_does_not_block_who_opens(flavour: Flavour) -> None:
+    threads: list[int] = []
+
+    def stage(_: Iterator[DataFrame]) -> Iterator[Frame]:
+        threads.append(threading.get_ident())
+        yield Text("a")
+
+    stub = BackendStub.threaded().when_any_request().then_respond_web_socket(WebSocketStub().then_wait())
+    info = await flavour.value(stub.open_websocket("ws://example.com/", PipeHandler(stage)))
+    assert info.result.sent == Close(1000)
+    assert threads != [threading.get_ident()]
 
 
 async def test_pings_are_answered_while_the_stage_takes_nothing(flavour: Flavour, peer: Peer) -> None:

@@ -139,10 +139,12 @@ def test_a_send_that_completed_is_on_its_way_even_where_the_block_is_cancelled(r
         async def block() -> None:
             async with polysocket_asyncio.connect(peer.url) as ws:
                 await ws.send_text("sent")
-                raise asyncio.CancelledError
+                task.cancel()
+                await asyncio.sleep(0)
 
+        task = asyncio.create_task(block())
         with pytest.raises(asyncio.CancelledError):
-            await block()
+            await task
 
     run(main())
     assert peer.rest() == [Wire(wire.TEXT, b"sent"), Wire(wire.CLOSE, b"\x03\xe9")]

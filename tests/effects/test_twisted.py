@@ -56,3 +56,15 @@ def test_a_pipe(tmp_path: pathlib.Path) -> None:
             peer.hang_up()
 
         converse("pipe", peer.url, meanwhile=play)
+
+
+def test_a_pipe_whose_stage_waits_for_something_else(tmp_path: pathlib.Path) -> None:
+    with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
+
+        def play() -> None:
+            assert peer.frame().payload == b"A"
+            peer.send(wire.close())
+            assert peer.frame().opcode == wire.CLOSE
+            peer.hang_up()
+
+        converse("idle_pipe", peer.url, meanwhile=play)

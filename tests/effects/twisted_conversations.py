@@ -6,7 +6,7 @@ Run as ``python -m tests.effects.twisted_conversations NAMES URL``; what fails e
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
@@ -20,6 +20,8 @@ from polysocket import (
     Buffer,
     Close,
     CloseInfo,
+    DataFrame,
+    Frame,
     Listener,
     PipeHandler,
     Text,
@@ -132,6 +134,21 @@ async def pipe(url: str) -> None:
     assert (await piping).result.is_normal
 
 
+async def idle_pipe(url: str) -> None:
+    """The stage waits for something that never comes, until the server closes."""
+    ended: list[str] = []
+
+    async def stage(_: AsyncIterator[DataFrame]) -> AsyncIterator[Frame]:
+        try:
+            yield Text("A")
+            await Deferred()
+        finally:
+            ended.append("ended")
+
+    assert (await TwistedBackend().open_websocket(url, PipeHandler(stage))).result.is_normal
+    assert ended == ["ended"]
+
+
 async def programs(url: str) -> None:
     websockets = await gatherResults([connect(url) for _ in range(4)])
     answers = [ensureDeferred(Pupil(ws).answer_all("a", "b")) for ws in websockets]
@@ -152,6 +169,7 @@ CONVERSATIONS: dict[str, Conversation] = {
         concurrent_sends,
         backend,
         pipe,
+        idle_pipe,
         programs,
     )
 }

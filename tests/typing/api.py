@@ -350,6 +350,13 @@ def stages_may_close() -> list[PipeHandler]:
             yield frame
         yield Close(4000, "enough")
 
+    def iterator(incoming: Iterator[DataFrame]) -> Iterator[Frame | Close]:
+        yield from incoming
+
+    async def async_iterator(incoming: AsyncIterator[DataFrame]) -> AsyncIterator[Frame]:
+        async for frame in incoming:
+            yield frame
+
     def frames_only(incoming: Iterator[DataFrame]) -> Generator[DataFrame, None, None]:
         yield from incoming
 
@@ -360,6 +367,7 @@ def stages_may_close() -> list[PipeHandler]:
         return None if message else Close()
 
     stages = [PipeHandler(stage), PipeHandler(async_stage), PipeHandler(frames_only)]
+    stages += [PipeHandler(iterator), PipeHandler(async_iterator)]
     return [*stages, PipeHandler(from_text_pipe(answer)), PipeHandler(from_message_pipe(async_answer))]
 
 

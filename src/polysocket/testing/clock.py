@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -104,6 +105,10 @@ class VirtualEffect:
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """Bound what is awaited inside, by the clock."""
         return TimeLimit(seconds, self._clock.now, _deadline)
+
+    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """As the flavour does it."""
+        return self._effect.interruptible()
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run a program in the background; it begins without a time limit."""
