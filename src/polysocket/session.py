@@ -462,8 +462,8 @@ class Session:
         self._answer()
         if not self.is_open:
             wake(self._senders)
-        is_anybodys = self._is_ending or self._closing_since is not None
-        if self._when_over is not None and self._has_ended() and not is_anybodys:
+        somebody_ends_it = self._is_ending or self._closing_since is not None or self.listening is not None
+        if self._when_over is not None and self._has_ended() and not somebody_ends_it:
             self._is_ending = True
             self._begin(self._finish)
 
