@@ -8,7 +8,7 @@ from polysocket import basic_request
 from polysocket.buffer import DEFAULT_MAX_BYTES
 from polysocket.core.connection import MAX_CONTROL_PAYLOAD, MAX_FRAGMENTS, QUEUE_CAPACITY
 from polysocket.core.handshake import MAX_BODY, MAX_HEADER
-from polysocket.session import SEND_CAPACITY
+from polysocket.sending import SEND_CAPACITY
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))

@@ -20,9 +20,7 @@ from polysocket.errors import (
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
-    ConnectionLost,
     ReceiveTimeout,
-    Side,
     UnexpectedFrame,
     WebSocketClosed,
 )
@@ -30,15 +28,14 @@ from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, 
 from polysocket.listening import Listening
 from polysocket.observing import Observation, each, guarded
 from polysocket.pings import Pings
-from polysocket.reading import Reading, wake
+from polysocket.reading import Reading
 from polysocket.request import Response, check_timeout
+from polysocket.sending import Sending
 
 __all__ = ["Session", "leave"]
 
 T = TypeVar("T")
 D = TypeVar("D", Text, Binary, DataFrame)
-
-SEND_CAPACITY = 64 * 1024  # bytes pending in the link from which on the next frame waits
 
 
 class Session:
@@ -54,22 +51,18 @@ class Session:
         self._close_timeout = close_timeout
         self._lock = threading.Lock()
         self._reading = Reading(effect, link, connection, self._lock, self._after_reading)
+        self._sending = Sending(effect, link, connection, self._lock)
         self._receiving = False
         self._is_handing_over = False
         self._buffer: Buffer | None = None
         self._background: list[Event] = []  # set when what goes on in the background has ended
         self._is_ending = False
-        self._senders: list[Event] = []  # who wait until a fragmented message is ended
-        self._message_owner: object = None
-        self._broken: OSError | None = None  # the link, for sending
         self._pings = Pings(effect.now)
-        self._due_pong: Pong | None = None
-        self._is_pong_waiting = False
         self._closing_since: float | None = None  # by the effect's clock
         self.listening: Listening | None = None
         self._when_over: Callable[[], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
-        self._answer()  # A Close may have come in one piece with the opening handshake.
+        self._sending.settle()  # A Close may have come in one piece with the opening handshake.
 
     @property
     def is_open(self) -> bool:
@@ -273,8 +266,7 @@ class Session:
                 self._settle()
                 raise self._connection.error()
             if type(frame) is Ping and pong_on_ping:
-                self._due_pong = Pong(frame.payload)
-                self._send_due_pong()
+                self._sending.answer_ping(frame.payload)
             return frame
 
     def _pop(self) -> Frame | Close | None:
@@ -335,9 +327,9 @@ class Session:
         A cancelled send has sent the whole frame or nothing. Raises :class:`WebSocketClosed` where the websocket has
         ended, :class:`InvalidFrame` for a frame that may not be sent.
         """
-        while (turn := self._send_or_wait(frame, is_continuation)) is not None:
+        while (turn := self._sending.send_or_wait(frame, is_continuation)) is not None:
             await turn()
-        await self._drain()
+        await self._sending.drain()
 
     async def send_text(self, text: str) -> None:
         """Send a text message in one frame; raises as :meth:`send`."""
@@ -375,93 +367,9 @@ class Session:
             raise self._connection.error()
         return ping.seconds
 
-    def _send_or_wait(self, frame: Frame | Close, is_continuation: bool) -> Callable[[], Awaitable[object]] | None:
-        """Send the frame, or give what is to be awaited before the next try."""
-        is_data = isinstance(frame, DATA)
-        with self._lock:
-            if self._connection.state is State.OPEN:
-                if self._broken is not None:
-                    raise self._lost(self._broken)
-                if self._link.pending >= SEND_CAPACITY:
-                    return self._drain
-                if is_data and not is_continuation and self._must_wait_for_turn():
-                    return self._wait_for_turn
-            self._connection.send(frame, is_continuation)
-            if is_data:
-                self._message_owner = self._effect.current_task() if self._connection.open_message else None
-            self._write()
-            if not self._connection.open_message or not self.is_open:
-                wake(self._senders)
-            return None
-
-    async def _wait_for_turn(self) -> None:
-        with self._lock:
-            if not self.is_open or self._broken is not None or not self._must_wait_for_turn():
-                return
-            turn = self._effect.event()
-            self._senders.append(turn)
-        try:
-            await turn.wait()
-        finally:
-            with self._lock:
-                if turn in self._senders:
-                    self._senders.remove(turn)
-
-    def _must_wait_for_turn(self) -> bool:
-        return self._connection.open_message and self._message_owner != self._effect.current_task()
-
-    def _write(self) -> None:
-        try:
-            self._link.write(self._connection.data_to_send())
-        except OSError as error:
-            raise self._lost(error) from error
-
-    async def _drain(self) -> None:
-        try:
-            await self._link.drain()
-        except OSError as error:
-            with self._lock:
-                lost = self._lost(error)
-            raise lost from error
-        with self._lock:
-            self._send_due_pong()
-
-    def _lost(self, error: OSError) -> WebSocketClosed:
-        """What a broken link means: the end that is known, or one that will be met when the rest is received."""
-        self._broken = error
-        wake(self._senders)
-        if self._has_ended():
-            return self._connection.error()
-        return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
-
-    def _send_due_pong(self) -> None:
-        # A receiver never waits to send: two sides that both did would wait for each other for ever. While the network
-        # takes nothing, only the Pong to the latest Ping is kept (RFC 6455 §5.5.3).
-        if self._due_pong is None or not self.is_open:
-            return
-        if self._link.pending < SEND_CAPACITY:
-            self._connection.send(self._due_pong)
-            self._due_pong = None
-            self._answer()
-        elif not self._is_pong_waiting:
-            self._is_pong_waiting = True
-            self._effect.spawn(self._send_pong_later)
-
-    async def _send_pong_later(self) -> None:
-        try:
-            await self._link.drain()
-        except OSError:
-            return
-        finally:
-            self._is_pong_waiting = False
-        with self._lock:
-            self._send_due_pong()
-
     def _settle(self) -> None:
         """Act on what the connection has decided by itself."""
-        self._answer()
-        if not self.is_open:
-            wake(self._senders)
+        self._sending.settle()
         somebody_ends_it = self._is_ending or self._closing_since is not None or self.listening is not None
         if self._when_over is not None and self._has_ended() and not somebody_ends_it:
             self._is_ending = True
@@ -482,15 +390,6 @@ class Session:
                 has_ended.set()
 
         self._effect.spawn(run)
-
-    def _answer(self) -> None:
-        """Send what the connection has to say; the error of a broken link is left to whoever reads its end."""
-        data = self._connection.data_to_send()
-        if data:
-            try:
-                self._link.write(data)
-            except OSError:
-                return
 
     # Reading
 
@@ -517,17 +416,16 @@ class Session:
                 if isinstance(frame, Pong):
                     self._pings.answer(frame.payload)
                 elif isinstance(frame, Ping) and self._buffer is not None:
-                    self._due_pong = Pong(frame.payload)
-                    self._send_due_pong()
+                    self._sending.answer_ping(frame.payload)
         if self._buffer is not None:
             self._connection.drop_control_frames(known)
             if self._buffer.overflow == "fail" and self._connection.is_full:
                 self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._settle()
-        self._send_due_pong()
+        self._sending.send_due_pong()
 
     def _has_ended(self) -> bool:
-        return self._connection.state not in (State.OPEN, State.CLOSE_SENT)
+        return self._connection.has_ended
 
     def _has_news(self) -> bool:
         return bool(self._connection.frames) or self._has_ended()
@@ -555,8 +453,7 @@ class Session:
                 self._closing_since = self._effect.now()
             if self.is_open:
                 self._connection.send(Close(code, reason))
-                self._answer()
-                wake(self._senders)
+                self._sending.settle()
             if not self._receiving or self._is_handing_over:
                 self._connection.discard()
 
@@ -566,8 +463,8 @@ class Session:
         try:
             async with self._effect.time_limit(self._seconds_left(self._closing_since)):
                 while not self._connection.is_over:
-                    await self._reading.until(lambda: self._connection.is_over or self._is_stuck())
-                    if self._is_stuck():
+                    await self._reading.until(lambda: self._connection.is_over or self._is_held_up())
+                    if self._is_held_up():
                         self._discard()
                 await self._link.close()
         except TimeoutError:
@@ -579,7 +476,7 @@ class Session:
                 self._abandon(cause, detail)  # before the link tells its reader of an end
             self._link.abort()
 
-    def _is_stuck(self) -> bool:
+    def _is_held_up(self) -> bool:
         """Whether what was received keeps the Close from being read, and nobody takes it."""
         return self._connection.is_full and not self._receiving and self._closing_since is not None
 
@@ -607,7 +504,7 @@ class Session:
         with self._lock:
             if self.is_open:
                 self._connection.send(Close(CloseCode.GOING_AWAY))
-                self._answer()
+                self._sending.settle()
             self._abandon(CloseCause.CANCELLATION, detail)
         self._link.abort()
 
@@ -615,7 +512,7 @@ class Session:
         """The connection is no more, whatever the other side would say; its lock is held."""
         self._connection.abandon(cause, detail)
         self._reading.wake()
-        wake(self._senders)
+        self._sending.settle()
         info = self._connection.close_info
         assert info is not None, "a closed connection explains itself"
         for call in self._when_ended:

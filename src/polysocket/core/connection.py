@@ -429,6 +429,11 @@ class Connection:
         self._detail = detail
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can be received: a Close came, or the connection has failed or was lost."""
+        return self.state not in (State.OPEN, State.CLOSE_SENT)
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is to be awaited any more: the connection ended, or a server may end it (RFC 6455 §7.1.1)."""
         return self.state is State.CLOSED or (self.state is State.CLOSE_EXCHANGED and not self._masks)
