@@ -12,7 +12,7 @@ import pytest
 
 from polysocket.testing import EchoServer
 from polysocket.testing.contract.places import Peer, Place
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 
 PATIENCE = 10  # seconds after which what should have happened will not
 

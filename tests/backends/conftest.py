@@ -11,14 +11,7 @@ import pytest
 from polysocket.testing.contract.places import Peer, Place
 from tests.backends.flavours import FLAVOURS, Flavour
 from tests.backends.servers import Door, Server
-from tests.interop.leaks import nothing_left_behind
-
-
-@pytest.fixture(autouse=True)
-def leave_nothing() -> Iterator[None]:
-    """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
-    with nothing_left_behind():
-        yield
+from tests.leaks import *  # noqa: F403 - its fixture
 
 
 @pytest.fixture(params=FLAVOURS)

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 
 import pytest
 import trustme
 
 from tests.interop.flavours import FLAVOURS, Flavour
-from tests.interop.leaks import nothing_left_behind
-
-
-@pytest.fixture(autouse=True)
-def leave_nothing() -> Iterator[None]:
-    """Fail a test that leaves a socket or a thread."""
-    with nothing_left_behind():
-        yield
+from tests.leaks import *  # noqa: F403 - its fixture
 
 
 @pytest.fixture(params=FLAVOURS)

@@ -8,8 +8,8 @@ import pytest
 
 from polysocket.testing.contract import Flavour
 from polysocket.testing.contract.fixtures import *  # noqa: F403
+from tests import leaks
 from tests.contract.flavours import FLAVOURS
-from tests.interop import leaks
 
 
 @pytest.fixture(params=FLAVOURS)

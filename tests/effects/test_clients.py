@@ -13,7 +13,7 @@ from polysocket import Async, WebSocket, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.client import PolymorphicClient
 from polysocket.testing import EchoServer
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 
 F = TypeVar("F")
 

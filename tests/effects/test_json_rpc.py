@@ -14,7 +14,7 @@ from websockets.sync.server import ServerConnection, serve
 from docs.examples.json_rpc import JsonRpcClient, JsonRpcError
 from polysocket import ReceiveTimeout, WebSocketClosed, WebSocketHandler
 from tests.backends.flavours import FLAVOURS, PATIENCE, seen
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 
 Message = dict[str, Any]
 Body = Callable[[Any], Coroutine[Any, Any, None]]

@@ -17,7 +17,7 @@ import pytest
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, Place
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 from tests.proxy.proxies import http_proxy
 
 ROOT = pathlib.Path(__file__).parents[2]

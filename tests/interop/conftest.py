@@ -19,7 +19,7 @@ import trustme
 from polysocket import Deflate, Request, basic_request
 from polysocket.opening import ConnectOptions
 from tests.interop.flavours import FLAVOURS, Flavour
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVERS = ["websockets_threads", "websockets_asyncio", "aiohttp", "hypercorn"]

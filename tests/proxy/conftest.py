@@ -8,7 +8,7 @@ import pytest
 
 from tests.backends.flavours import FLAVOURS, Flavour
 from tests.backends.servers import Door, Server
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import nothing_left_behind
 from tests.proxy.proxies import RealProxy, http_proxy, server_context, socks_proxy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from polysocket import Asyncio, Blocking, Threaded, Trio
 from polysocket.testing import VirtualClock
 from tests.backends import flavours
 from tests.backends.flavours import FLAVOURS, Flavour
-from tests.interop.leaks import nothing_left_behind
+from tests.leaks import *  # noqa: F403 - its fixture
 
 TAGS: dict[type[Flavour], type[Any]] = {
     flavours.BlockingFlavour: Blocking,
@@ -20,13 +19,6 @@ TAGS: dict[type[Flavour], type[Any]] = {
     flavours.UvloopFlavour: Asyncio,
     flavours.TrioFlavour: Trio,
 }
-
-
-@pytest.fixture(autouse=True)
-def leave_nothing() -> Iterator[None]:
-    """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
-    with nothing_left_behind():
-        yield
 
 
 @pytest.fixture(params=FLAVOURS)

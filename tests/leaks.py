@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+
+import pytest
 
 from polysocket.testing.contract import leaks
 
+__all__ = ["leave_nothing", "no_thread_left_behind", "nothing_left_behind"]
+
 PATIENCE = 2  # seconds
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing() -> Iterator[None]:
+    """Fail a test that leaves a socket, a thread, or what is collected with a ResourceWarning."""
+    with nothing_left_behind():
+        yield
 
 
 @contextlib.contextmanager
