@@ -19,14 +19,13 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
-import pytest
-
 from polysocket import Async, Backend, ProxySetting, Request, WebSocket, WebSocketHandler
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
 from polysocket.effect import run
 from polysocket.handlers import Handler
 from polysocket.threaded import ThreadedBackend
+from tests.contract import flavours
 
 has_trio = importlib.util.find_spec("trio") is not None
 has_uvloop = importlib.util.find_spec("uvloop") is not None
@@ -38,7 +37,7 @@ if has_trio:
 
     from polysocket.trio import TrioBackend
 if has_uvloop:
-    import uvloop
+    pass
 
 T = TypeVar("T")
 
@@ -264,34 +263,14 @@ class _AsyncFlavour:
             yield
 
 
-class AsyncioFlavour(_AsyncFlavour):
+class AsyncioFlavour(_AsyncFlavour, flavours.AsyncioFlavour):
     def backend(self, **settings: Unpack[Settings]) -> Backend[Any]:
         return AsyncioBackend(**settings)
-
-    def _new_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.new_event_loop()
-
-    def run(self, body: Body) -> None:
-        complaints: list[dict[str, Any]] = []
-
-        async def main() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-            async with asyncio.timeout(PATIENCE):
-                await body()
-            left_behind = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not left_behind, f"tasks are left behind: {left_behind}"
-
-        with asyncio.Runner(loop_factory=self._new_loop) as runner:
-            runner.run(main())
-        assert not complaints, f"the loop was told of errors: {complaints}"
-
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.to_thread(function, *args)
 
     def inbox(self) -> Inbox[Any]:
         return _AsyncioQueue()
 
-    def spawn(self, program: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Task:
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> _AsyncioTask:
         return _AsyncioTask(asyncio.create_task(program(*args)))
 
     async def nothing_left_to_do(self) -> None:
@@ -306,50 +285,23 @@ class _AsyncioQueue:
         self.get = self._queue.get
 
 
-class _AsyncioTask:
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self._task = task
-
+class _AsyncioTask(flavours._AsyncioTask[Any]):
     def cancel(self) -> None:
         self._task.cancel()
 
-    async def result(self) -> Any:
-        return await self._task
+
+class UvloopFlavour(AsyncioFlavour, flavours.UvloopFlavour):
+    pass
 
 
-class UvloopFlavour(AsyncioFlavour):
-    def _new_loop(self) -> asyncio.AbstractEventLoop:
-        return uvloop.new_event_loop()
-
-
-class TrioFlavour(_AsyncFlavour):
+class TrioFlavour(_AsyncFlavour, flavours.TrioFlavour):
     def backend(self, **settings: Unpack[Settings]) -> Backend[Any]:
         return TrioBackend(**settings)
-
-    def run(self, body: Body) -> None:
-        trio.run(self._main, body)
-
-    async def _main(self, body: Body) -> None:
-        living = trio.lowlevel.current_statistics().tasks_living
-        failure: BaseException | None = None
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as self._nursery:
-                try:
-                    await body()
-                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - raised again, but in no group
-                    failure = error
-                    self._nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        assert trio.lowlevel.current_statistics().tasks_living == living, "tasks are left behind"
-
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
 
     def inbox(self) -> Inbox[Any]:
         return _TrioQueue()
 
-    def spawn(self, program: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Task:
+    def spawn(self, program: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> _TrioTask:
         task = _TrioTask(lambda: program(*args))
         self._nursery.start_soon(task.drive)
         return task
@@ -365,28 +317,17 @@ class _TrioQueue:
         self.get = self._out.receive
 
 
-class _TrioTask:
+class _TrioTask(flavours._TrioTask[Any]):
     def __init__(self, program: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        self._program = program
+        super().__init__(program)
         self._scope = trio.CancelScope()
-        self._ended = trio.Event()
-        self._future: Future[Any] = Future()
 
     async def drive(self) -> None:
-        try:
-            with self._scope:
-                self._future.set_result(await self._program())
-        except Exception as error:  # noqa: BLE001 - raised by result()
-            self._future.set_exception(error)
-        finally:
-            self._ended.set()
+        with self._scope:
+            await super().drive()
 
     def cancel(self) -> None:
         self._scope.cancel()
-
-    async def result(self) -> Any:
-        await self._ended.wait()
-        return self._future.result(0)
 
 
 FLAVOURS: dict[str, type[Flavour]] = {

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, Unpack
 from unittest import mock
 
+import pytest
+
 from polysocket import Request, WebSocket, blocking, threaded, threads
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.effect import Event, run
@@ -276,7 +278,7 @@ class TrioFlavour(Flavour):
             async with trio.open_nursery() as self._nursery:
                 try:
                     await body()
-                except Exception as error:  # noqa: BLE001 - raised again, but in no group
+                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - raised again, but in no group
                     failure = error
                     self._nursery.cancel_scope.cancel()
             await trio.testing.wait_all_tasks_blocked()
