@@ -92,7 +92,12 @@ class Listener(Handler, Generic[F]):
         """The websocket has ended, however that was; called once, last."""
 
     def on_error(self, error: Exception) -> object:
-        """A method has raised this, or the websocket has ended by it: a protocol error, a lost connection."""
+        """A method has raised this, or the websocket has ended by it: a protocol error, a lost connection.
+
+        Where it is not overridden, what a method has raised is logged.
+        """
+        if not isinstance(error, WebSocketClosed):
+            logger.error("a method of %s failed", type(self).__name__, exc_info=error)
 
     def check(self, effect: Effect) -> None:
         """Refuse methods that are none, and coroutine functions where nothing can await them."""
@@ -190,5 +195,8 @@ class _Failed(Exception):
 
 async def _settled(effect: Effect, value: object) -> Any:
     """The value; where it is in the flavour's wrapper, what is in there."""
+    if inspect.iscoroutine(value) and not effect.is_async:
+        value.close()
+        raise InvalidHandler(f"{value.__qualname__} is async, which this flavour can't await")
     is_wrapped = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
     return await effect.unlift(value) if is_wrapped else value

@@ -17,6 +17,7 @@ from polysocket import (
     CloseCause,
     CloseInfo,
     ConnectionLost,
+    InvalidHandler,
     Listener,
     MessageTooBig,
     ProtocolError,
@@ -514,3 +515,42 @@ async def test_a_close_with_an_error_code_is_an_end_and_no_error(flavour: Flavou
         peer.hang_up()
         assert await listener.heard.get() == "open"
         assert (await listener.heard.get()).received == Close(1011, "mine")
+
+
+async def test_an_exception_is_logged_where_nobody_is_told_of_it(
+    flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Careless(Listener[Any]):
+        def on_text(self, frame: Text) -> None:
+            raise ZeroDivisionError("on purpose")
+
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Careless())
+        peer.send(text("a"))
+        assert (await flavour.call(ended_by, peer))[-1].payload[:2] == (1011).to_bytes(2, "big")
+    (record,) = caplog.records
+    assert record.getMessage() == "a method of Careless failed"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+@in_threads
+async def test_a_method_that_gives_a_coroutine_where_nothing_awaits_it_has_failed(flavour: Flavour, peer: Peer) -> None:
+    async def answer() -> None:
+        raise AssertionError("it does not run")
+
+    class Misled(Listener[Any]):
+        def on_text(self, frame: Text) -> Any:
+            return answer()
+
+        def on_error(self, error: Exception) -> None:
+            errors.put(error)
+
+    errors = flavour.inbox()
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Misled())
+        peer.send(text("a"))
+        assert (await flavour.call(ended_by, peer))[-1].payload[:2] == (1011).to_bytes(2, "big")
+        error = await errors.get()
+    assert isinstance(error, InvalidHandler)
+    assert "answer is async, which this flavour can't await" in str(error)

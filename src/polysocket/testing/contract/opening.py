@@ -266,7 +266,6 @@ async def test_redirects_share_one_open_timeout(flavour: Flavour, place: Place) 
 
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
-@pytest.mark.timeout(10)
 @promise
 async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, place: Place) -> None:
     listener = Listener(place, backlog=0)

@@ -162,7 +162,6 @@ async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer
         assert await ws.receive() == Text("a")
 
 
-@pytest.mark.timeout(20)
 @promise
 async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour: Flavour, peer: Peer) -> None:
     """More came in one piece than is kept decoded: whoever pings must leave it to the one who receives."""
@@ -183,7 +182,6 @@ async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour
         assert await pinging.result() > 0
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("size", [MIB, 3 * MIB])
 @promise
 async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, peer: Peer, size: int) -> None:
