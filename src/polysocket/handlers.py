@@ -96,8 +96,6 @@ class Listener(Handler, Generic[F]):
 
         Where it is not overridden, what a method has raised is logged.
         """
-        if not isinstance(error, WebSocketClosed):
-            logger.error("a method of %s failed", type(self).__name__, exc_info=error)
 
     def check(self, effect: Effect) -> None:
         """Refuse methods that are none, and coroutine functions where nothing can await them."""
@@ -164,6 +162,8 @@ class Listener(Handler, Generic[F]):
             if method == self.on_error:
                 logger.exception("%s.on_error failed", type(self).__name__)
             else:
+                if type(self).on_error is Listener.on_error and not _is_end_of(session, error):
+                    logger.exception("a method of %s failed", type(self).__name__)
                 await self._call(effect, session, self.on_error, self._told(method, error))
             if _is_end_of(session, error):
                 return True
