@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from ssl import SSLContext
 from typing import Any, Unpack, cast
 
@@ -78,7 +78,9 @@ class AsyncioEffect(Direct):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""
-        task = asyncio.Task(program(), loop=asyncio.get_running_loop())  # The loop's factory may begin it at once.
+        task = asyncio.Task(
+            Begun(program()), loop=asyncio.get_running_loop()
+        )  # The loop's factory may begin it at once.
         _background.add(task)  # The loop itself keeps only a weak reference.
         task.add_done_callback(_background.discard)
 
@@ -98,6 +100,32 @@ class AsyncioEffect(Direct):
         """Use a connected socket."""
         _, link = await asyncio.get_running_loop().create_connection(TransportLink, sock=sock)
         return link
+
+
+class Begun(Coroutine[Any, Any, None]):
+    """A program that begins in any case, so that its ``finally`` runs: a task may be cancelled before it has begun."""
+
+    def __init__(self, program: Coroutine[Any, Any, None]) -> None:
+        self._program = program
+        self._has_begun = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._program.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Go on."""
+        self._has_begun = True
+        return self._program.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside."""
+        if not self._has_begun:
+            self.send(None)
+        return self._program.throw(*error)
+
+    def close(self) -> None:
+        """End."""
+        self._program.close()
 
 
 class ConnectingTasks:

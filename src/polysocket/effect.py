@@ -175,7 +175,7 @@ class Effect(Lifting, Protocol):
         """Run a program in the background; it handles its own errors, and ends when its link does.
 
         It begins once this has returned, since the caller may hold a lock that it takes, and without the caller's time
-        limits.
+        limits; and it begins in any case, even where it is cancelled at once.
         """
         ...
 

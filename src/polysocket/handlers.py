@@ -109,9 +109,6 @@ class Listener(Handler, Generic[F]):
     async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
         """Call ``on_open``, and listen in the background."""
         websocket = WebSocket[Any](session, effect)
-        await self._call(effect, session, self.on_open, websocket)
-
-        session.begin_receiving()
         session.listening = Listening(effect)
 
         async def listen() -> None:
@@ -120,7 +117,13 @@ class Listener(Handler, Generic[F]):
             finally:
                 session.end_listening()
 
-        effect.spawn(listen)
+        try:
+            await self._call(effect, session, self.on_open, websocket)
+            session.begin_receiving()
+            effect.spawn(listen)
+        except BaseException:
+            session.end_listening()
+            raise
         return websocket
 
     async def _listen(self, effect: Effect, session: Session) -> None:
@@ -136,19 +139,20 @@ class Listener(Handler, Generic[F]):
                 raise _Failed
 
         try:
-            await session.receive_each(hand_over)
-        except _Failed:
-            pass  # What came behind the frame that a method failed on is nobody's.
-        except WebSocketClosed as error:
-            if error.close_info.cause is not CloseCause.CLOSE:
-                await self._call(effect, session, self.on_error, error)
+            try:
+                await session.receive_each(hand_over)
+            except _Failed:
+                pass  # What came behind the frame that a method failed on is nobody's.
+            except WebSocketClosed as error:
+                if error.close_info.cause is not CloseCause.CLOSE:
+                    await self._call(effect, session, self.on_error, error)
+            await session.close()
         except BaseException as error:  # the loop ends, a method exits, or there is a bug
             session.give_up(error)
             if not effect.is_cancellation(error):
                 await self._call(effect, session, self.on_error, error)
             await self._call(effect, session, self.on_close, session.close_info)
             raise
-        await session.close()
         await self._call(effect, session, self.on_close, session.close_info)
 
     async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> bool:
@@ -162,10 +166,10 @@ class Listener(Handler, Generic[F]):
             if method == self.on_error:
                 logger.exception("%s.on_error failed", type(self).__name__)
             else:
-                if type(self).on_error is Listener.on_error and not _is_end_of(session, error):
+                if type(self).on_error is Listener.on_error and not session.is_ended_by(error):
                     logger.exception("a method of %s failed", type(self).__name__)
                 await self._call(effect, session, self.on_error, self._told(method, error))
-            if _is_end_of(session, error):
+            if session.is_ended_by(error):
                 return True
             await session.close(CloseCode.INTERNAL_ERROR)
             return False
@@ -179,14 +183,6 @@ class Listener(Handler, Generic[F]):
         told = RuntimeError(f"{name} raised {error!r}, though nobody has cancelled the listener")
         told.__cause__ = error
         return told
-
-
-def _is_end_of(session: Session, error: BaseException) -> bool:
-    """Whether this is what is raised to whoever sends on this very websocket behind a Close, of either side."""
-    if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
-        return False
-    info = session.close_info
-    return info is not None and error.close_info.sent is info.sent  # the same frame, not one like it
 
 
 class _Failed(Exception):

@@ -35,6 +35,7 @@ logger: Final = logging.getLogger("polysocket")
 
 BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
 AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncIterator[Frame | Close]]
+MOST_DROPPED = 1000  # frames that a stage gives behind the Close without taking one: it will never ask again
 READ_AHEAD = Buffer.bounded(256, overflow="wait")  # so that Pings are answered while the stage takes nothing
 Answer = str | bytes | Frame | Close | None
 
@@ -75,7 +76,7 @@ class PipeHandler(Handler):
         try:
             await (flow.run_async if effect.is_async else flow.run_blocking)(self.stage)
         except WebSocketClosed as error:
-            if session.is_open:  # It is the end of another websocket.
+            if not session.is_ended_by(error):
                 await session.leave(error)
                 raise
             await session.close()
@@ -106,6 +107,7 @@ class _Flow:
         self._in_message = False  # of fragments, that the stage gives
         self._has_asked = False
         self._knows_end = False
+        self._dropped = 0  # frames, since it took one
         self._since = 0.0  # when the websocket has ended, or the stage was given something behind that
         self._is_over = False
         self._is_interrupted = False
@@ -148,7 +150,7 @@ class _Flow:
         """Run a stage of a blocking flavour, in a thread that it may block."""
         own_thread = self._effect.event()
         own_thread.set()
-        await own_thread.wait()
+        await own_thread.wait()  # In the threaded flavour, whoever waits does so in a thread of its own.
         over = stage.over if isinstance(stage, MessageStage) else stage
         receive = self._effect.lift(self._receive)
         with closing(over(until_closed(lambda: settled(receive())))) as outgoing:
@@ -162,6 +164,7 @@ class _Flow:
             return await self._session.receive_data_frame()
         finally:
             self._since = self._effect.now()
+            self._dropped = 0
 
     async def _send(self, frame: Frame | Close) -> None:
         """Send; which frames are continuations is known by those before."""
@@ -178,6 +181,7 @@ class _Flow:
 
     async def _drop(self) -> None:
         self._note_end()
+        self._dropped += 1
         if self._is_interrupted or self._seconds_left() == 0:
             raise self._session.error()
         if self._effect.is_async:
@@ -196,7 +200,7 @@ class _Flow:
         """How long the stage may go on, now that the websocket has ended."""
         if not self._has_asked and not self._session.has_data:
             return 0
-        seconds = self._session._seconds_left(self._since)
+        seconds = 0 if self._dropped > MOST_DROPPED else self._session.seconds_left(self._since)
         if seconds == 0:
             logger.warning("a pipe's stage was not at its end when its websocket was, and was ended")
         return seconds

@@ -7,6 +7,7 @@ side reads for all: one caller at a time has that role, the others are woken whe
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -95,6 +96,13 @@ class Session:
             self._connection.on_sent = each(self._connection.on_sent, sent)
         self.when_ended(guarded(observation.closed))
 
+    def is_ended_by(self, error: BaseException) -> bool:
+        """Whether an error is what is raised to whoever uses this very websocket behind a Close, of either side."""
+        if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
+            return False
+        info = self.close_info
+        return info is not None and error.close_info.sent is info.sent  # the same frame, not one like it
+
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
         """Call back once the websocket and its connection have ended; at once where they have."""
         with self._lock:
@@ -132,7 +140,7 @@ class Session:
         if self.listening is None:
             return True
         try:
-            async with self._effect.time_limit(self._seconds_left(since)):
+            async with self._effect.time_limit(self.seconds_left(since)):
                 await self.listening.ended(asking)
         except TimeoutError:
             return False
@@ -372,14 +380,14 @@ class Session:
         self._sending.settle()
         somebody_ends_it = self._is_ending or self._closing_since is not None or self.listening is not None
         if self._when_over is not None and self._has_ended() and not somebody_ends_it:
+            self._run_in_background(self._finish)
             self._is_ending = True
-            self._begin(self._finish)
 
-    def _begin(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a program in the background, for whose end :meth:`close` waits."""
         has_ended = self._effect.event()
-        self._background.append(has_ended)
 
+        @functools.wraps(program)
         async def run() -> None:
             try:
                 await program()
@@ -390,6 +398,7 @@ class Session:
                 has_ended.set()
 
         self._effect.spawn(run)
+        self._background.append(has_ended)
 
     # Reading
 
@@ -403,8 +412,8 @@ class Session:
             self._connection.limit_queue(frames, size, **({} if frames is None else {"frame_cost": 0}))
             self._buffer = buffer
             self._after_reading(0)  # Frames may have come in one piece with the opening handshake.
+            self._run_in_background(self._read_ahead)
             self._is_ending = True
-            self._begin(self._read_ahead)
 
     async def _read_ahead(self) -> None:
         await self._reading.until(self._has_ended)
@@ -461,7 +470,7 @@ class Session:
         """Wait for what ends the websocket, as long as may be, and end the connection."""
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
         try:
-            async with self._effect.time_limit(self._seconds_left(self._closing_since)):
+            async with self._effect.time_limit(self.seconds_left(self._closing_since)):
                 while not self._connection.is_over:
                     await self._reading.until(lambda: self._connection.is_over or self._is_held_up())
                     if self._is_held_up():
@@ -478,14 +487,14 @@ class Session:
 
     def _is_held_up(self) -> bool:
         """Whether what was received keeps the Close from being read, and nobody takes it."""
-        return self._connection.is_full and not self._receiving and self._closing_since is not None
+        return self._connection.is_full and not self._receiving
 
     def _discard(self) -> None:
         with self._lock:
             self._connection.discard()
             self._reading.wake()
 
-    def _seconds_left(self, since: float | None) -> float | None:
+    def seconds_left(self, since: float | None) -> float | None:
         """What is left of the close timeout that runs since then; all of it where it does not run yet."""
         if since is None or self._close_timeout is None:
             return self._close_timeout
@@ -515,9 +524,9 @@ class Session:
         self._sending.settle()
         info = self._connection.close_info
         assert info is not None, "a closed connection explains itself"
-        for call in self._when_ended:
+        calls, self._when_ended = self._when_ended, []
+        for call in calls:
             call(info)
-        self._when_ended.clear()
         if self.listening is None and self._when_over is not None:
             self._when_over()
 

@@ -446,6 +446,20 @@ async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavo
         assert not backend._programs._opened.sessions
 
 
+async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
+    flavour: Flavour, new_peer: Callable[..., Peer]
+) -> None:
+    """The Close comes in one piece with the 101, and nobody receives it."""
+    peer = new_peer(upgrading(behind=wire.close(1000)))
+    async with a_backend(flavour) as backend:
+        forgotten = flavour.inbox()
+        backend._programs._opened.sessions = Told(forgotten.put)
+        await opened(flavour, backend, peer.url)
+        assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+        peer.hang_up()
+        await forgotten.get()
+
+
 def test_what_is_opened_while_the_backend_closes_is_not_kept() -> None:
     session: Any = object()
     opened = Opened()

@@ -265,7 +265,7 @@ async def test_a_call_may_close_the_backend(flavour: Flavour, peer: Peer) -> Non
 
 
 async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_other(
-    flavour: Flavour, new_peer: Callable[..., Peer]
+    flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
 ) -> None:
     both = threading.Barrier(2)
     waiting: list[None] = []
@@ -295,6 +295,7 @@ async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_othe
             while not isinstance(heard := await listener.heard.get(), CloseInfo):
                 pass
             assert heard.sent == Close(1000)
+    assert "is not at its end yet" not in caplog.text
 
 
 @in_async_flavours

@@ -320,18 +320,16 @@ async def test_a_stage_that_takes_nothing_ends_when_the_server_does(flavour: Fla
         while True:
             yield Text("tick")
 
-    def read_to_the_answer() -> int:
-        for count in range(100_000):
-            if peer.frame().opcode == wire.CLOSE:
-                return count
-        return 0
+    def read_to_the_answer() -> None:
+        while peer.frame().opcode != wire.CLOSE:
+            pass
 
     pipe = await piping(flavour, peer, raw_stage(flavour, upper, first=forever()))
     await flavour.call(peer.frames, 3)
     peer.send(wire.close())
     reading = flavour.spawn(flavour.call, read_to_the_answer)
     try:
-        assert await reading.result()
+        await reading.result()
     finally:
         peer.hang_up()
         try:

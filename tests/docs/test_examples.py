@@ -307,7 +307,7 @@ def test_an_example_prints_what_the_documentation_says(
     assert re.fullmatch(CASES[name].prints, capsys.readouterr().out)
 
 
-RUN_ELSEWHERE = {path.stem for path in EXAMPLES.glob("*.py")} & {"json_rpc", "twisted_effect"}  # in tests/effects
+RUN_ELSEWHERE = {path.stem for path in EXAMPLES.glob("*.py")} & {"json_rpc", "twisted_effect", "contract_in_threads"}
 USERS_TESTS = sorted(EXAMPLES.glob("testing_*.py"))
 
 

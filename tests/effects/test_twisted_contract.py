@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
-from docs.examples.twisted_effect import TwistedEffect, TwistedEvent, connect
+from docs.examples.twisted_effect import TwistedEffect, connect
 from polysocket import Request, WebSocket
 from polysocket.opening import ConnectOptions
 from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted
@@ -81,8 +81,8 @@ class TwistedFlavour(Flavour):
         except CancelledError:
             return INTERRUPTED
 
-    def event(self) -> TwistedEvent:
-        return TwistedEvent()
+    def effect(self) -> TwistedEffect:
+        return TwistedEffect()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         return await deferToThread(function, *args)

@@ -5,5 +5,6 @@ A test module of the author's has a fixture ``flavour``, which gives a new :clas
 """
 
 from polysocket.testing.contract.flavour import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task, promise
+from polysocket.testing.contract.threads import ThreadFlavour
 
-__all__ = ["INTERRUPTED", "TURNS", "Body", "Flavour", "Interrupted", "Task", "promise"]
+__all__ = ["INTERRUPTED", "TURNS", "Body", "Flavour", "Interrupted", "Task", "ThreadFlavour", "promise"]

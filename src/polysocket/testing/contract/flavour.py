@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, Unpack
 
-from polysocket.effect import Async, Event
+from polysocket.effect import Async, Effect, Event
 from polysocket.opening import ConnectOptions
 from polysocket.request import Request
 from polysocket.testing.contract.places import Target
@@ -76,12 +76,16 @@ class Flavour(ABC):
         """
 
     @abstractmethod
-    def event(self) -> Event:
-        """A new event of the flavour, not set."""
+    def effect(self) -> Effect:
+        """The flavour's effect."""
 
     @abstractmethod
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that blocks, such as a peer's, beside what is going on."""
+
+    def event(self) -> Event:
+        """A new event, not set."""
+        return self.effect().event()
 
     async def open(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
         """A websocket by :meth:`connect`, as programs see it."""

@@ -1,10 +1,10 @@
 """All promises with their fixtures, to be taken by ``import *`` into a test module that has a fixture ``flavour``."""
 
-from polysocket.testing.contract import closing, fixtures, opening, pings, programs, receiving, sending
+from polysocket.testing.contract import closing, fixtures, handlers, opening, pings, programs, receiving, sending
 
 _tests = {
     name: test
-    for module in (opening, receiving, sending, pings, closing, programs)
+    for module in (opening, receiving, sending, pings, closing, programs, handlers)
     for name, test in vars(module).items()
     if name.startswith("test_")
 }

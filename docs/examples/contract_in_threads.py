@@ -1,0 +1,22 @@
+from typing import Any, Unpack
+
+import pytest
+
+from polysocket import Request, WebSocket, blocking
+from polysocket.effect import Effect
+from polysocket.opening import ConnectOptions
+from polysocket.testing.contract import Flavour, ThreadFlavour
+from polysocket.testing.contract.promises import *  # noqa: F403
+
+
+class BlockingFlavour(ThreadFlavour):
+    async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        return blocking.connect(url_or_request, **options)
+
+    def effect(self) -> Effect:
+        return blocking.BlockingEffect()
+
+
+@pytest.fixture
+def flavour() -> Flavour:
+    return BlockingFlavour()
