@@ -559,3 +559,23 @@ async def test_what_a_plain_method_gives_is_awaited(flavour: Flavour, peer: Peer
         peer.send(text("a"))
         assert [await listener.heard.get() for _ in range(2)] == ["open", "a"]
         peer.hang_up()
+
+
+@pytest.mark.parametrize("way", ["closes", "fails"])
+async def test_on_close_is_over_when_the_backend_is_left_though_on_open_was_the_end(
+    flavour: Flavour, peer: Peer, way: str
+) -> None:
+    class Ends(Recorder):
+        def on_open(self, ws: WebSocket[Any]) -> object:
+            if way == "fails":
+                raise LookupError("on purpose")
+            return flavour.finished(ws.close())
+
+    heard: list[object] = []
+    listener = Ends(flavour.inbox())
+    listener.heard.put = heard.append  # type: ignore[method-assign]
+    peering = flavour.spawn(flavour.call, peer.finish)
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, listener)
+    await peering.result()
+    assert isinstance(heard[-1], CloseInfo)

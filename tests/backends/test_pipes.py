@@ -29,6 +29,7 @@ from polysocket import (
     from_message_pipe,
     from_text_pipe,
 )
+from polysocket.effect import settled
 from polysocket.pipes import MessageStage
 from polysocket.testing import BackendStub, WebSocketStub
 from polysocket.testing.contract import wire
@@ -632,3 +633,33 @@ async def test_a_pipe_may_be_made_by_an_effect(flavour: Flavour, server: Server)
         url = server.url("/ws/send_and_expect_echo")
         response = await seen(flavour, backend).open_websocket_f(url, lambda: flavour.lifted(handler))
     assert response.result.received == Close()
+
+
+async def test_the_error_of_another_websocket_is_not_lost_behind_the_end_of_this_one(
+    flavour: Flavour, peer: Peer, new_peer: Callable[..., Peer]
+) -> None:
+    another_peer = new_peer()
+
+    async with a_backend(flavour) as backend:
+        another = (await backend.open_websocket(another_peer.url, WebSocketHandler())).result
+        await flavour.call(lambda: another_peer.stream)
+        another_peer.hang_up()
+
+        def stage(incoming: Iterator[Any]) -> Iterator[Frame]:
+            yield from ()
+            for _ in incoming:
+                pass
+            settled(another.receive_text())
+
+        async def async_stage(incoming: AsyncIterator[Any]) -> AsyncIterator[Frame]:
+            async for _ in incoming:
+                pass
+            await another.receive_text()
+            yield Text("never")
+
+        pipe = await piping(flavour, peer, async_stage if flavour.is_async else stage)
+        peer.send(wire.close())
+        assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+        peer.hang_up()
+        with pytest.raises(ConnectionLost):
+            await pipe.result()

@@ -163,3 +163,24 @@ def test_a_sender_notices_a_lost_connection_though_it_never_waits(run: Runner, p
         await ws.close()
 
     run(main())
+
+
+def test_what_goes_on_in_the_background_begins_even_where_it_is_cancelled_at_once(run: Runner) -> None:
+    """Whoever waits for its end waits for its ``finally``."""
+    ended: list[str] = []
+
+    async def program() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def main() -> None:
+        polysocket_asyncio.AsyncioEffect().spawn(program)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    run(main())
+    assert ended == ["ended"]
