@@ -15,7 +15,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False  # tests run on those versions that are found, in CI too
-nox.options.sessions = ["lint", "types", "docs", "tests", "tests_without_trio", "coverage"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "tests_without_trio", "contract", "coverage"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
@@ -54,6 +54,17 @@ def tests_without_trio(session: nox.Session) -> None:
     install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('trio') is None")
     session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Run the shipped contract as the author of a flavour does: with its extra, and nothing else, elsewhere."""
+    install_wheel(session, "polysocket[contract]")
+    example = pathlib.Path("docs/examples/contract_in_threads.py").read_text(encoding="utf-8")
+    session.chdir(session.create_tmp())
+    pathlib.Path("pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # or that of the project would be found
+    pathlib.Path("test_flavour.py").write_text(example, encoding="utf-8")
+    session.run("pytest", "--quiet", "-W", "error", "--strict-markers", "test_flavour.py", env=TEMPORARY)
 
 
 @nox.session
