@@ -26,7 +26,7 @@ from polysocket import Binary, Blocking, Close, Ping, Pong, Text, WebSocket, Web
 from polysocket.testing import EchoServer
 from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
 from tests.effects import json_rpc_server
-from tests.proxy.proxies import http_proxy
+from tests.proxy.proxies import http_proxy, socks_proxy
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -82,6 +82,12 @@ def echo_by_tls(folder: Path) -> Iterator[Place]:
 def echo_by_proxy(folder: Path) -> Iterator[Place]:
     with http_proxy(folder) as proxy, EchoServer() as server:
         yield server.url, {"http://me:secret@proxy.example.com:3128": proxy.url()}
+
+
+@contextmanager
+def echo_by_each_proxy(folder: Path) -> Iterator[Place]:
+    with http_proxy(folder, auth=False) as http, socks_proxy(auth=False) as socks, echo(folder) as (url, _):
+        yield url, {"http://localhost:3128": http.url(), "socks5://localhost:1080": socks.url()}
 
 
 @contextmanager
@@ -274,9 +280,11 @@ CASES = {
         r"max_message_size=… raises the limit of 1000 bytes\n",
     ),
     "from_sttp": Case(
-        echo,
-        "404\ncould not connect to localhost port 1: .*\n1000 \\(normal closure\\)\nall of it works\n",
+        echo_by_each_proxy,
+        r"404\ncould not connect to localhost port 1: .*\n.*0\.01.*\n302\n.*reset by peer.*\n1000 \(normal closure\)\n"
+        r".*a full buffer.*\nnot today\nall of it works\n",
         every_flavour=False,
+        needs="prometheus_client",
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
