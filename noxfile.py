@@ -85,11 +85,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of everything with mypy, and what users see with pyright."""
+    """Check the types of everything with mypy, and what users see, the documentation too, with both."""
     install_wheel(session, "polysocket[test,bench,types]", "nox")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "polysocket")
+    session.run("pytest", "tests/typing")
 
 
 @nox.session

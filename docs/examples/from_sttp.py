@@ -1,6 +1,9 @@
 import asyncio
+import socket
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
+
+from prometheus_client import CollectorRegistry, generate_latest
 
 from polysocket import (
     Binary,
@@ -9,16 +12,20 @@ from polysocket import (
     BufferFull,
     Close,
     ConnectFailed,
+    ConnectionLost,
     DataFrame,
     Frame,
+    Handler,
     Listener,
     LoggingBackend,
     LoggingObserver,
     ObservedBackend,
+    OpenTimeout,
     Ping,
     PipeHandler,
     Pong,
     Proxy,
+    RedirectRefused,
     Text,
     UpgradeRejected,
     WebSocketClosed,
@@ -28,6 +35,8 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend, connect
+from polysocket.observers.opentelemetry import OpenTelemetryObserver
+from polysocket.observers.prometheus import PrometheusObserver
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.threaded import ThreadedBackend
 
@@ -58,7 +67,7 @@ request = request.subprotocol(
     "chat.v2", "chat.v1"
 )
 
-#: ``.readTimeout(…)`` | polysocket.Request.timeouts
+#: ``.readTimeout(…)``, ``SttpBackendOptions.connectionTimeout(…)`` | polysocket.Request.timeouts
 request = request.timeouts(open=5, close=2)
 
 #: ``.maxRedirects(3)`` | polysocket.Request.follow_redirects
@@ -96,6 +105,19 @@ assert asyncio.run(greet()) == "Hello!"
 behind_a_proxy = BlockingBackend(
     proxy=Proxy("http://localhost:3128")
 )
+with behind_a_proxy:
+    behind_a_proxy.open_websocket(
+        request, WebSocketHandler()
+    )
+
+#: ``SttpBackendOptions.socksProxy(…)`` | polysocket.Proxy
+behind_socks = BlockingBackend(
+    proxy=Proxy("socks5://localhost:1080")
+)
+with behind_socks:
+    behind_socks.open_websocket(
+        request, WebSocketHandler()
+    )
 
 #: ``request.openWebsocket(handler)`` | polysocket.Backend.open_websocket
 response = backend.open_websocket(
@@ -113,10 +135,30 @@ def make_handler() -> WebSocketHandler:
 
 other = backend.open_websocket_f(request, make_handler)
 
-#: ``asWebSocket(ws => …)`` | polysocket.blocking.connect
+#: ``ResponseAs`` | polysocket.Handler
+handler = WebSocketHandler()
+assert isinstance(handler, Handler)
+other = backend.open_websocket(request, handler)
+
+#: ``asWebSocketAlways(ws => …)``, ``asWebSocketOrFail(ws => …)`` | polysocket.blocking.connect
 with connect(request) as one:
     one.send_text("Hello!")
     assert one.receive_text() == "Hello!"
+
+#: ``asWebSocket(ws => …)``, which may be a ``Left`` | polysocket.UpgradeRejected
+try:
+    with connect(request) as one:
+        one.send_text("Hello!")
+except UpgradeRejected as error:
+    print(error.response.body)
+
+#: ``asWebSocketWithMetadata((ws, metadata) => …)`` | polysocket.WebSocket.response
+with connect(request) as one:
+    assert one.response.status == 101
+
+#: ``asWebSocketUnsafe``, ``asWebSocketAlwaysUnsafe`` | polysocket.blocking.connect
+open_until_closed = connect(request)
+open_until_closed.close()
 
 #: ``backend.close()`` | polysocket.Backend.close
 with BlockingBackend() as closed_at_the_end:
@@ -141,6 +183,62 @@ try:
     connect("ws://localhost:1/")
 except ConnectFailed as error:
     print(error)
+
+#: ``SttpClientException.TimeoutException`` | polysocket.OpenTimeout
+with socket.create_server(("localhost", 0)) as mute:
+    port = mute.getsockname()[1]
+    url = f"ws://localhost:{port}/"
+    try:
+        connect(url, open_timeout=0.01)
+    except OpenTimeout as error:
+        print(error)
+
+#: ``SttpClientException.TooManyRedirectsException`` | polysocket.RedirectRefused
+in_a_circle = (
+    BackendStub.blocking()
+    .when_any_request()
+    .then_reject(302, {"Location": "/"})
+)
+try:
+    in_a_circle.open_websocket(
+        request.follow_redirects(3), handler
+    )
+except RedirectRefused as error:
+    print(error.response.status)
+
+#: ``SttpClientException.ReadException`` | polysocket.ConnectionLost
+dropped = WebSocketStub.with_initial_incoming(
+    [ConnectionResetError("reset by peer")]
+).build(Blocking)
+try:
+    dropped.receive()
+except ConnectionLost as error:
+    print(error)
+
+#: Frames
+
+#: ``WebSocketFrame.Text``, ``WebSocketFrame.Binary`` | polysocket.Text, polysocket.Binary
+frames: list[Frame] = [Text("a"), Binary(b"b")]
+
+#: ``WebSocketFrame.Ping``, ``WebSocketFrame.Pong`` | polysocket.Ping, polysocket.Pong
+frames += [Ping(b"c"), Pong(b"c")]
+
+#: ``WebSocketFrame.Close``, its ``statusCode`` and ``reasonText`` | polysocket.Close
+bye = Close(1001, "restart")
+assert bye.code == 1001
+assert bye.reason == "restart"
+
+#: ``WebSocketFrame.Data``; ``.Control`` is every other one | polysocket.DataFrame
+data = [
+    frame
+    for frame in frames
+    if isinstance(frame, DataFrame)
+]
+assert data == [Text("a"), Binary(b"b")]
+
+#: ``finalFragment`` | polysocket.Text, polysocket.Binary
+assert Text("a").final
+assert not Binary(b"b", final=False).final
 
 #: The websocket
 
@@ -179,6 +277,8 @@ match ws.receive():
         assert payload == b"?"
     case Close(code, reason):
         print("closed:", code, reason)
+    case other_frame:
+        print("unexpected:", other_frame)
 
 #: ``isOpen`` | polysocket.WebSocket.is_open
 assert ws.is_open
@@ -208,12 +308,22 @@ handler = WebSocketHandler(Buffer.bounded(1000))
 ws = backend.open_websocket(request, handler).result
 
 #: ``WebSocketBufferFull`` | polysocket.BufferFull
+too_many = WebSocketStub.with_initial_incoming(
+    [Text("one"), Text("two")]
+)
+flooding = (
+    BackendStub.blocking()
+    .when_any_request()
+    .then_respond_web_socket(too_many)
+)
+ws = flooding.open_websocket(
+    request, WebSocketHandler(Buffer.bounded(1))
+).result
+assert ws.receive_text() == "one"
 try:
-    ws.receive_text(timeout=0.01)
+    ws.receive_text()
 except BufferFull as error:
-    print(error.close_info)
-except TimeoutError:
-    assert ws.is_open
+    print(error)
 
 #: a low-level listener | polysocket.Listener
 class Printer(Listener[Blocking]):
@@ -222,7 +332,7 @@ class Printer(Listener[Blocking]):
 
 ws = backend.open_websocket(request, Printer()).result
 
-#: a ``Flow`` or ``Pipe`` of frames; ``asWebSocketStream`` | polysocket.PipeHandler
+#: a ``Flow`` or ``Pipe`` of frames; ``asWebSocketStream``, ``asWebSocketStreamAlways`` | polysocket.PipeHandler
 def answer_one(
     incoming: Iterator[DataFrame],
 ) -> Generator[Frame, None, None]:
@@ -247,18 +357,55 @@ stubbed = (
 info = stubbed.open_websocket(request, shouting).result
 assert info.received == Close(1000)
 
+#: ``fromTextPipeF(f)`` | polysocket.from_text_pipe
+async def shout(text: str) -> str:
+    return text.upper()
+
+async def shout_back() -> None:
+    stubbed = (
+        BackendStub.asyncio()
+        .when_any_request()
+        .then_respond_web_socket(news)
+    )
+    shouting = PipeHandler(from_text_pipe(shout))
+    response = await stubbed.open_websocket(
+        request, shouting
+    )
+    assert response.result.received == Close(1000)
+
+asyncio.run(shout_back())
+
 #: Wrapping backends
 
 #: a logging backend | polysocket.LoggingBackend
-logged = LoggingBackend(BlockingBackend())
+with LoggingBackend(BlockingBackend()) as logged:
+    logged.open_websocket(request, handler)
 
 #: ``ListenerBackend`` | polysocket.ObservedBackend
-observed = ObservedBackend(
+with ObservedBackend(
     BlockingBackend(), LoggingObserver()
-)
+) as observed:
+    observed.open_websocket(request, handler)
+
+#: ``PrometheusBackend`` | polysocket.observers.prometheus.PrometheusObserver
+registry = CollectorRegistry()
+with ObservedBackend(
+    BlockingBackend(), PrometheusObserver(registry)
+) as measured:
+    measured.open_websocket(request, handler)
+assert b"polysocket_" in generate_latest(registry)
+
+#: the OpenTelemetry backends | polysocket.observers.opentelemetry.OpenTelemetryObserver
+with ObservedBackend(
+    BlockingBackend(), OpenTelemetryObserver()
+) as traced:
+    traced.open_websocket(request, handler)
 
 #: ``RecordingSttpBackend`` | polysocket.testing.RecordingBackend
-recording = RecordingBackend(BlockingBackend())
+with RecordingBackend(BlockingBackend()) as recording:
+    recording.open_websocket(request, handler)
+(recorded,) = recording.recordings
+assert recorded.frames[0].sender == "client"
 
 #: Stubs
 
@@ -267,8 +414,28 @@ stub = WebSocketStub.with_initial_incoming(
     [Text("Hi!")]
 )
 
+#: ``initialReceiveWith(…)``, with failures | polysocket.testing.WebSocketStub.with_initial_incoming
+failing = WebSocketStub.with_initial_incoming(
+    [ValueError("not today")]
+).build(Blocking)
+try:
+    failing.receive_text()
+except ValueError as error:
+    print(error)
+
+#: ``noInitialReceive`` | polysocket.testing.WebSocketStub
+polite = WebSocketStub().then_respond(
+    lambda frame: ["thank you"]
+).build(Blocking)
+polite.send_text("Hello!")
+assert polite.receive_text() == "thank you"
+
 #: ``.thenRespond(f)`` | polysocket.testing.WebSocketStub.then_respond
 echoing = stub.then_respond(lambda frame: [frame])
+echo = echoing.build(Blocking)
+assert echo.receive_text() == "Hi!"
+echo.send_text("and again")
+assert echo.receive_text() == "and again"
 
 #: ``.thenRespondS(initial)(f)`` | polysocket.testing.WebSocketStub.then_respond_with_state
 counting = stub.then_respond_with_state(
@@ -283,6 +450,20 @@ assert built.receive_text() == "1"
 
 #: ``SttpBackendStub(monad)`` | polysocket.testing.BackendStub
 stubbed = BackendStub.blocking()
+
+#: ``whenRequestMatchesPartial {…}``, case by case | polysocket.testing.BackendStub.when_request_matches
+by_case = (
+    stubbed.when_request_matches(
+        lambda request: "Cookie" in request.headers
+    )
+    .then_respond_web_socket(stub)
+    .when_request_matches(
+        lambda request: "X-Client" in request.headers
+    )
+    .then_reject(403)
+)
+ws = by_case.open_websocket(request, handler).result
+assert ws.receive_text() == "Hi!"
 
 #: ``whenRequestMatches(p)`` | polysocket.testing.BackendStub.when_request_matches
 rule = stubbed.when_request_matches(
@@ -306,6 +487,10 @@ assert ws.receive_text() == "Hi!"
 handling = any_other.then_handle_open_web_socket(
     lambda handler: "no websocket"
 )
+given: object = handling.open_websocket(
+    request, handler
+).result
+assert given == "no websocket"
 
 #: ``SttpBackendStub.withFallback(backend)`` | polysocket.testing.BackendStub.with_fallback
 stubbed = BackendStub.blocking().with_fallback(backend)

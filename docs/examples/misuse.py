@@ -16,7 +16,7 @@ async def misuse(plain: WebSocket[Blocking], ws: WebSocket[Asyncio]) -> None:
     ws.send_text("Hello!")  # type: ignore[unused-coroutine]
     print(ws.receive_text().upper())  # type: ignore[attr-defined]
 
-    # "for" and "with" are for the blocking flavour, "async for" and "async with" for the others.
+    # In asyncio and trio it is "async for" and "async with".
     for message in ws:  # type: ignore[misc]
         print(message)
     with connect("wss://echo.example.com/") as other:  # type: ignore[attr-defined]

@@ -15,6 +15,8 @@ async def main() -> None:
                     print(text)
                 case Close():
                     break
+                case other:
+                    print("not expected:", other)
 
 
 asyncio.run(main())

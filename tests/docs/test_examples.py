@@ -15,15 +15,18 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 import trustme
 
 import polysocket
+from docs.examples import json_rpc
 from polysocket import Binary, Blocking, Close, Ping, Pong, Text, WebSocket, WebSocketClosed, basic_request
 from polysocket.testing import EchoServer
 from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
-from tests.proxy.proxies import http_proxy
+from tests.effects import json_rpc_server
+from tests.proxy.proxies import http_proxy, socks_proxy
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -79,6 +82,19 @@ def echo_by_tls(folder: Path) -> Iterator[Place]:
 def echo_by_proxy(folder: Path) -> Iterator[Place]:
     with http_proxy(folder) as proxy, EchoServer() as server:
         yield server.url, {"http://me:secret@proxy.example.com:3128": proxy.url()}
+
+
+@contextmanager
+def echo_by_each_proxy(folder: Path) -> Iterator[Place]:
+    with http_proxy(folder, auth=False) as http, socks_proxy(auth=False) as socks, echo(folder) as (url, _):
+        yield url, {"http://localhost:3128": http.url(), "socks5://localhost:1080": socks.url()}
+
+
+@contextmanager
+def json_rpc_served(folder: Path) -> Iterator[Place]:
+    # A program finds its neighbour by itself; one that is executed here has none.
+    with json_rpc_server.serving(json_rpc_server.Server()) as url, patch.dict(sys.modules, json_rpc=json_rpc):
+        yield url, {}
 
 
 @contextmanager
@@ -264,12 +280,19 @@ CASES = {
         r"max_message_size=… raises the limit of 1000 bytes\n",
     ),
     "from_sttp": Case(
-        echo,
-        "404\ncould not connect to localhost port 1: .*\n1000 \\(normal closure\\)\nall of it works\n",
+        echo_by_each_proxy,
+        r"404\ncould not connect to localhost port 1: .*\n.*0\.01.*\n302\n.*reset by peer.*\n1000 \(normal closure\)\n"
+        r".*a full buffer.*\nnot today\nall of it works\n",
         every_flavour=False,
+        needs="prometheus_client",
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
+    "polymorphic_fields": Case(echo, '{"name": "Ada", "ws": "any name may be used"}\n', every_flavour=False),
+    "json_rpc_blocking": Case(json_rpc_served, r"19\nMethod not found \(-32601\)\n", every_flavour=False),
+    "json_rpc_threaded": Case(json_rpc_served, "meanwhile\n19\n", every_flavour=False),
+    "json_rpc_asyncio": Case(json_rpc_served, r"19\n\[2, 1\]\n", every_flavour=False),
+    "json_rpc_trio": Case(json_rpc_served, "-19 19\n", every_flavour=False),
     "typed": Case(nowhere, "", every_flavour=False),
     "misuse": Case(nowhere, "", every_flavour=False),
     "tracing": Case(

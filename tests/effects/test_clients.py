@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from polysocket import Async, WebSocket, blocking, polymorphic, threaded
+from polysocket import Async, Blocking, Threaded, WebSocket, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.client import PolymorphicClient
-from polysocket.testing import EchoServer
+from polysocket.effect import settled
+from polysocket.testing import EchoServer, WebSocketStub
 from tests.leaks import nothing_left_behind
 
 F = TypeVar("F")
@@ -90,6 +91,21 @@ def test_its_methods_are_awaited_where_those_of_the_websocket_are(url: str) -> N
             assert (chat.said, chat.last) == (3, "Hello")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("flavour", [Blocking, Threaded])
+def test_a_second_websocket_can_not_be_awaited_where_calls_give_no_coroutines(flavour: type[Any]) -> None:
+    @polymorphic
+    async def hand_on(ws: WebSocket[Async], other: WebSocket[Async]) -> None:
+        await other.send_text(await ws.receive_text())
+
+    stub = WebSocketStub.with_initial_incoming(["a text"])
+    with (
+        stub.build(flavour) as ws,
+        stub.build(flavour) as other,
+        pytest.raises(TypeError, match="await"),
+    ):
+        settled(hand_on(ws, other))
 
 
 def test_mistakes_have_clear_errors(url: str) -> None:

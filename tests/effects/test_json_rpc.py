@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
 
 from docs.examples.json_rpc import JsonRpcClient, JsonRpcError
 from polysocket import ReceiveTimeout, WebSocketClosed, WebSocketHandler
-from tests.backends.flavours import FLAVOURS, PATIENCE, seen
+from tests.backends.flavours import FLAVOURS, seen
+from tests.effects.json_rpc_server import Server, serving
 from tests.leaks import nothing_left_behind
 
-Message = dict[str, Any]
 Body = Callable[[Any], Coroutine[Any, Any, None]]
-
-
-class Server:
-    """Serves ``subtract``, and ``hold``, which is answered behind the next call; hangs up at ``leave``."""
-
-    def __init__(self) -> None:
-        self.notified: list[Message] = []
-
-    def __call__(self, connection: ServerConnection) -> None:
-        held: list[Message] = []
-        for text in connection:
-            try:
-                message = json.loads(text)
-            except ValueError:
-                connection.send(json.dumps(self.error(None, -32700, "Parse error")))
-                continue
-            if isinstance(message, list):
-                connection.send(json.dumps([self.answer(request) for request in reversed(message)]))
-            elif "id" not in message:
-                self.notified.append(message)
-            elif message["method"] == "hold":
-                held.append(message)
-            elif message["method"] == "leave":
-                connection.close(4000, "as asked for")
-            else:
-                connection.send(json.dumps({"jsonrpc": "2.0", "method": "news", "params": []}))
-                for request in (message, *held):
-                    connection.send(json.dumps(self.answer(request)))
-                held.clear()
-
-    def answer(self, request: Message) -> Message:
-        match request:
-            case {"method": "subtract", "params": [minuend, subtrahend], "id": number}:
-                return {"jsonrpc": "2.0", "result": minuend - subtrahend, "id": number}
-            case {"method": "subtract", "params": {"minuend": minuend, "subtrahend": subtrahend}, "id": number}:
-                return {"jsonrpc": "2.0", "result": minuend - subtrahend, "id": number}
-            case {"method": "hold", "id": number}:
-                return {"jsonrpc": "2.0", "result": "held", "id": number}
-        return self.error(request["id"], -32601, "Method not found", request["method"])
-
-    def error(self, number: int | None, code: int, message: str, data: str = "") -> Message:
-        return {"jsonrpc": "2.0", "error": {"code": code, "message": message, "data": data}, "id": number}
 
 
 @pytest.fixture
@@ -69,14 +24,8 @@ def rpc_server() -> Server:
 
 @pytest.fixture
 def url(rpc_server: Server) -> Iterator[str]:
-    threads = set(threading.enumerate())
-    with nothing_left_behind(), serve(rpc_server, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, name="a server").start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        server.shutdown()
-        for thread in set(threading.enumerate()) - threads:
-            if not thread.name.startswith("Trio thread"):
-                thread.join(PATIENCE)  # the server's for each connection, and what takes its last step behind a closing
+    with nothing_left_behind(), serving(rpc_server) as url:
+        yield url
 
 
 @pytest.fixture(params=FLAVOURS)

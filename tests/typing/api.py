@@ -420,7 +420,19 @@ async def refuse(ws: WebSocket[Async], reason: str) -> None:
     raise PermissionError(reason)
 
 
+@polymorphic
+async def submit(ws: WebSocket[Async], /, form: str, **fields: str) -> int:
+    await ws.send_text(form + str(fields))
+    return len(fields)
+
+
+@polymorphic
+async def hand_on(ws: WebSocket[Async], other: WebSocket[Async]) -> None:
+    await other.send_text(await ws.receive_text())
+
+
 def polymorphic_in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
+    assert_type(submit(ws, "form", ws="any name", name="me"), int)
     assert_type(login(ws, "me"), int)
     assert_type(login(ws, user="me", token="secret"), int)
     assert_type(receive_all(ws), dict[str, list[Frame | Close]])
@@ -432,12 +444,15 @@ async def polymorphic_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: W
     await assert_type(login(asyncio, "me"), Coroutine[Any, Any, int])
     assert_type(await login(asyncio, "me", token="secret"), int)
     assert_type(await login(trio, user="me"), int)
+    assert_type(await submit(trio, "form", name="me"), int)
+    assert_type(await hand_on(asyncio, asyncio), None)  # only here may there be a second websocket
     assert_type(await receive_all(trio, 2), dict[str, list[Frame | Close]])
     assert_type(await refuse(trio, reason="no"), None)
 
 
 def polymorphic_in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
     assert_type(login(ws, "me"), Future[int])
+    assert_type(submit(ws, "form", name="me"), Future[int])
     assert_type(receive_all(ws).result(), dict[str, list[Frame | Close]])
 
 

@@ -188,6 +188,16 @@ def no_websocket_for_a_program(ws: WebSocket[Blocking], backend: Backend[Blockin
     Account.balance(ws)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+@polymorphic
+async def hand_on(ws: WebSocket[Async], other: WebSocket[Async]) -> None:
+    await other.send_text(await ws.receive_text())
+
+
+async def a_second_websocket_for_a_program(blocking: WebSocket[Blocking], threaded: WebSocket[Threaded]) -> None:
+    hand_on(blocking, blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    hand_on(threaded, threaded)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 async def wrong_results_of_a_program(blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio]) -> None:
     await login(blocking, "me")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     login(asyncio, "me")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]

@@ -1,7 +1,8 @@
 """Type checkers see the flavours as they are: ``api.py`` has no error, and each misuse in ``misuse.py`` has one.
 
-Both files are checked by mypy and by pyright in their strict modes, without this project's own settings. A wrong line
-names the rule that finds it; since a comment that finds nothing is an error, too, so is each misuse that passes.
+Both files, and the documentation's programs, are checked by mypy and by pyright in their strict modes, without this
+project's own settings. A wrong line names the rule that finds it; since a comment that finds nothing is an error, too,
+so is each misuse that passes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 import polysocket
 
 HERE = pathlib.Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "docs" / "examples"
 SOURCE = pathlib.Path(polysocket.__file__).parent.parent
 MARK = re.compile(r"# (type|pyright): ignore\[")
 
@@ -38,33 +40,67 @@ def check(*command: str | os.PathLike[str], env: dict[str, str] | None = None) -
     return process.stdout or process.stderr, process.returncode
 
 
+needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+needs_pyright = pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
+needs_their_libraries = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("opentelemetry", "prometheus_client", "trio", "twisted")),
+    reason="what the documentation's programs use is not installed",
+)
+
+
+@needs_mypy
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 @pytest.mark.parametrize("name", ["api.py", "misuse.py"])
 def test_mypy_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+    mypy(tmp_path, HERE / name)
+
+
+@needs_mypy
+@needs_their_libraries
+@pytest.mark.timeout(300)
+def test_mypy_sees_no_error_in_the_documentation_but_those_that_it_names(tmp_path: pathlib.Path) -> None:
+    mypy(tmp_path, *sorted(EXAMPLES.glob("*.py")))
+
+
+def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
     # mypy looks for packages in site-packages by itself, and refuses to be told to look there
     path = {} if SOURCE.name == "site-packages" else {"MYPYPATH": os.fspath(SOURCE)}
-    report, status = check(
-        "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", os.fspath(HERE / name), env=path
-    )
+    report, status = check("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *files, env=path)
     assert status == 0, report
 
 
+@needs_pyright
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 @pytest.mark.parametrize("name", ["api.py", "misuse.py"])
 def test_pyright_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
-    shutil.copy(HERE / name, tmp_path)  # it reads no file outside of a project
+    assert pyright(tmp_path, HERE / name) == {}
+
+
+@needs_pyright
+@needs_their_libraries
+@pytest.mark.timeout(300)
+def test_pyright_sees_no_error_in_the_documentation_but_those_that_mypy_sees(tmp_path: pathlib.Path) -> None:
+    wrong = EXAMPLES / "misuse.py"
+    untyped = EXAMPLES / "twisted_effect.py"  # Twisted's own types are not complete
+    seen = pyright(tmp_path, *(path for path in EXAMPLES.glob("*.py") if path != untyped))
+    lines = wrong.read_text(encoding="utf-8").splitlines()
+    assert set(seen.pop(wrong.name)) >= {number for number, line in enumerate(lines, 1) if MARK.search(line)}
+    assert seen == {}
+
+
+def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int, str]]:
+    """What it finds, by file and line."""
+    for file in files:
+        shutil.copy(file, tmp_path)  # it reads no file outside of a project
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**PYRIGHT, "extraPaths": [os.fspath(SOURCE)]}))
-    output, status = check("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", tmp_path)
-    report = json.loads(output)
-    assert report["summary"]["filesAnalyzed"] == 1, output
-    assert status == 0, "\n".join(f"{each['range']['start']['line'] + 1}: {each['message']}" for each in found(report))
-
-
-def found(report: dict[str, Any]) -> list[dict[str, Any]]:
-    diagnostics: list[dict[str, Any]] = report["generalDiagnostics"]
-    return diagnostics
+    output, _ = check("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", tmp_path)
+    report: dict[str, Any] = json.loads(output)
+    assert report["summary"]["filesAnalyzed"] == len(files), output
+    found: dict[str, dict[int, str]] = {}
+    for each in report["generalDiagnostics"]:
+        line = each.get("range", {"start": {"line": -1}})["start"]["line"] + 1
+        found.setdefault(pathlib.Path(each["file"]).name, {})[line] = each["message"]
+    return found
 
 
 def test_each_misuse_is_for_both_checkers_and_what_is_right_for_none() -> None:

@@ -1,0 +1,15 @@
+import asyncio
+
+from json_rpc import JsonRpcClient
+
+from polysocket.asyncio import connect
+
+
+async def main() -> None:
+    async with connect("wss://rpc.example.com/") as ws:
+        rpc = JsonRpcClient(ws)
+        print(await rpc.call("subtract", {"minuend": 42, "subtrahend": 23}))
+        print(await rpc.batch(("subtract", [3, 1]), ("subtract", [3, 2])))
+
+
+asyncio.run(main())
