@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from polysocket import Async, Backend, ProxySetting, Request, WebSocket, WebSocketHandler
+from polysocket.anyio import AnyioBackend
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
 from polysocket.effect import run
@@ -330,15 +331,34 @@ class _TrioTask(flavours._TrioTask[Any]):
         self._scope.cancel()
 
 
+# anyio's backend, on each library that it finds
+
+
+class AnyioFlavour:
+    def backend(self, **settings: Unpack[Settings]) -> Backend[Any]:
+        return AnyioBackend(**settings)
+
+
+class AnyioAsyncioFlavour(AnyioFlavour, AsyncioFlavour):
+    pass
+
+
+class AnyioTrioFlavour(AnyioFlavour, TrioFlavour):
+    pass
+
+
 FLAVOURS: dict[str, type[Flavour]] = {
     "blocking": BlockingFlavour,
     "threaded": ThreadedFlavour,
     "asyncio": AsyncioFlavour,
+    "anyio-asyncio": AnyioAsyncioFlavour,
 }
 if has_uvloop:
     FLAVOURS["uvloop"] = UvloopFlavour
 if has_trio:
     FLAVOURS["trio"] = TrioFlavour
+    FLAVOURS["anyio-trio"] = AnyioTrioFlavour
 
 ASYNC = [name for name, flavour in FLAVOURS.items() if flavour.is_async]
+ASYNCIO = [name for name, flavour in FLAVOURS.items() if issubclass(flavour, AsyncioFlavour)]
 THREADS = [name for name, flavour in FLAVOURS.items() if not flavour.is_async]

@@ -30,12 +30,22 @@ from polysocket import (
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
-from tests.backends.flavours import ASYNC, THREADS, AsyncioFlavour, Flavour, a_backend, opened, seen
+from tests.backends.flavours import (
+    ASYNC,
+    ASYNCIO,
+    THREADS,
+    AsyncioFlavour,
+    Flavour,
+    TrioFlavour,
+    a_backend,
+    opened,
+    seen,
+)
 from tests.backends.listening import AsyncRecorder, Recorder, with_plain_and_async_methods
 from tests.backends.servers import Server
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
-in_asyncio = pytest.mark.parametrize("flavour", [name for name in ASYNC if name != "trio"], indirect=True)
+in_asyncio = pytest.mark.parametrize("flavour", ASYNCIO, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
 
@@ -398,7 +408,7 @@ def test_a_method_that_exits_ends_its_websocket_first(
     assert info.cause is CloseCause.CANCELLATION
     assert "SystemExit(3)" in info.detail
     logged = [record.getMessage() for record in caplog.records if record.name == "polysocket"]
-    assert len(logged) == (type(flavour).__name__ == "TrioFlavour")
+    assert len(logged) == isinstance(flavour, TrioFlavour)
 
 
 def break_connection(ws: Any, error: Exception) -> None:

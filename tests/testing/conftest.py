@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from polysocket import Asyncio, Blocking, Threaded, Trio
+from polysocket import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.testing import VirtualClock
 from tests.backends import flavours
 from tests.backends.flavours import FLAVOURS, Flavour
@@ -18,6 +18,8 @@ TAGS: dict[type[Flavour], type[Any]] = {
     flavours.AsyncioFlavour: Asyncio,
     flavours.UvloopFlavour: Asyncio,
     flavours.TrioFlavour: Trio,
+    flavours.AnyioAsyncioFlavour: Async,
+    flavours.AnyioTrioFlavour: Async,
 }
 
 

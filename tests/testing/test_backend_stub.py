@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from polysocket import (
+    Async,
     Backend,
     BackendClosed,
     Binary,
@@ -66,7 +67,8 @@ def saying(text: str) -> WebSocketStub:
 
 
 def test_each_flavour_has_a_maker_of_its_own(flavour: Flavour, tag: type[Any]) -> None:
-    stub: BackendStub[Any] = getattr(BackendStub, tag.__name__.lower())()
+    name = "anyio" if tag is Async else tag.__name__.lower()
+    stub: BackendStub[Any] = getattr(BackendStub, name)()
     assert type(stub._effect) is type(flavour.backend()._effect)
 
 

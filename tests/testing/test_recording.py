@@ -6,6 +6,7 @@ import json
 import pathlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any, cast
 
 import pytest
@@ -120,7 +121,11 @@ async def test_a_recording_is_saved_loaded_and_replayed(
         ws = await opened(flavour, backend, "ws://replayed/", WebSocketHandler(buffer))
         assert await converse(ws) == received
     (again,) = backend.recordings
-    assert sent_and_received(again) == sent_and_received(recording)
+    conversations = [sent_and_received(each) for each in (recording, again)]
+    if buffer:
+        for conversation in conversations:
+            conversation.sort(key=itemgetter(0))  # What is read ahead comes between what is sent where it likes.
+    assert conversations[0] == conversations[1]
     assert again.closed == recording.closed
 
 
