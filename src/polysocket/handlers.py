@@ -166,7 +166,8 @@ class Listener(Handler, Generic[F]):
             if method == self.on_error:
                 logger.exception("%s.on_error failed", type(self).__name__)
             else:
-                if type(self).on_error is Listener.on_error and not session.is_ended_by(error):
+                is_told = type(self).on_error is not Listener[Any].on_error
+                if not is_told and not session.is_ended_by(error):
                     logger.exception("a method of %s failed", type(self).__name__)
                 await self._call(effect, session, self.on_error, self._told(method, error))
             if session.is_ended_by(error):

@@ -148,12 +148,12 @@ async def test_a_log_has_one_line_where_nobody_answers(
     caplog.set_level(logging.DEBUG)
     backend = LoggingBackend(flavour.backend())
     async with flavour.entered(backend):
-        request = secret_request(door.url).timeouts(open=0.05, close=None)
+        request = secret_request(door.url).timeouts(open=0.3, close=None)
         with pytest.raises(OpenTimeout):
             await seen(flavour, backend).open_websocket(request, WebSocketHandler())
     assert own_lines(caplog) == [
         (
-            f"{door.url}: not opened: OpenTimeout: {door.url} was not open within 0.05 seconds: "
+            f"{door.url}: not opened: OpenTimeout: {door.url} was not open within 0.3 seconds: "
             "still in the opening handshake"
         ),
     ]

@@ -136,7 +136,7 @@ class _Thread(Generic[T]):
 
 
 def _is_ready(result: object) -> bool:
-    return any(result) if isinstance(result, tuple) else bool(result)
+    return bool(result) and result != (False, False)
 
 
 _current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
