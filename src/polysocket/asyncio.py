@@ -78,9 +78,8 @@ class AsyncioEffect(Direct):
 
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         """Run the program in a task."""
-        task = asyncio.Task(
-            Begun(program()), loop=asyncio.get_running_loop()
-        )  # The loop's factory may begin it at once.
+        # Not by the loop's own factory, which may begin it at once.
+        task = asyncio.Task(Begun(program()), loop=asyncio.get_running_loop())
         _background.add(task)  # The loop itself keeps only a weak reference.
         task.add_done_callback(_background.discard)
 

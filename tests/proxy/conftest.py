@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from polysocket.testing.contract.places import server_context
 from tests.backends.flavours import FLAVOURS, AnyioFlavour, Flavour
 from tests.backends.servers import Door, Server
 from tests.leaks import nothing_left_behind
-from tests.proxy.proxies import RealProxy, http_proxy, server_context, socks_proxy
+from tests.proxy.proxies import RealProxy, http_proxy, socks_proxy
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,9 @@ Before each stands a tap: it hands the bytes on as they are, and keeps those of 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import pathlib
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -20,34 +18,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import trustme
+from polysocket.testing.contract import places
 
 TOO_LONG = 10  # seconds after which what should have happened will not
 USER, PASSWORD = "me", "s@cret:/"
 CREDENTIALS = "me:s%40cret%3A%2F"  # in a URL
 SECRETS = [PASSWORD.encode(), b"s%40cret"]
-
-
-@functools.cache
-def authority() -> trustme.CA:
-    """An authority that nobody trusts, unless told to."""
-    return trustme.CA(key_type=trustme.KeyType.ECDSA)
-
-
-@functools.cache
-def server_context() -> ssl.SSLContext:
-    """TLS settings of a server that is called localhost."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority().issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
-    return context
-
-
-@functools.cache
-def client_context() -> ssl.SSLContext:
-    """TLS settings that trust the servers."""
-    context = ssl.create_default_context()
-    authority().configure_trust(context)
-    return context
 
 
 @dataclass(frozen=True)
@@ -91,7 +67,7 @@ def http_proxy(folder: pathlib.Path, *, tls: bool = False, auth: bool = True) ->
     if auth:
         options += ["--basic-auth", f"{USER}:{PASSWORD}"]
     if tls:
-        certificate = authority().issue_cert("localhost")
+        certificate = places._authority().issue_cert("localhost")
         certificate.private_key_pem.write_to_path(folder / "key.pem")
         for pem in certificate.cert_chain_pems:
             pem.write_to_path(folder / "certificate.pem", append=True)

@@ -29,11 +29,12 @@ from polysocket import (
 )
 from polysocket import anyio as polysocket_anyio
 from polysocket.blocking import BlockingBackend
+from polysocket.testing.contract.places import client_context, server_context
 from tests.backends.flavours import Flavour, a_backend, opened, seen
 from tests.backends.servers import Door, Server
 from tests.bad_input.judgement import says
 from tests.interop import flavours as interop
-from tests.proxy.proxies import PASSWORD, SECRETS, USER, RealProxy, Tap, client_context, server_context
+from tests.proxy.proxies import PASSWORD, SECRETS, USER, RealProxy, Tap
 
 has_trio = importlib.util.find_spec("trio") is not None
 
