@@ -5,10 +5,10 @@ import tomllib
 from pathlib import Path
 
 from polysocket import basic_request
+from polysocket._core.client_handshake import MAX_BODY, MAX_HEADER
+from polysocket._core.connection import MAX_CONTROL_PAYLOAD, MAX_FRAGMENTS, QUEUE_CAPACITY
+from polysocket._session.sending import SEND_CAPACITY
 from polysocket.buffer import DEFAULT_MAX_BYTES
-from polysocket.core.connection import MAX_CONTROL_PAYLOAD, MAX_FRAGMENTS, QUEUE_CAPACITY
-from polysocket.core.handshake import MAX_BODY, MAX_HEADER
-from polysocket.sending import SEND_CAPACITY
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))

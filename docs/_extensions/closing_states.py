@@ -7,7 +7,7 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from polysocket.core import closing
+from polysocket._core import states as closing
 
 
 class ClosingStates(SphinxDirective):

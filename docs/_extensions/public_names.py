@@ -18,7 +18,7 @@ from sphinx.environment import BuildEnvironment
 
 import polysocket
 import polysocket.testing
-from polysocket.effect import lifted
+from polysocket.effects import lifted
 
 
 def method(owner: type, name: str, doc: str | None, signature: inspect.Signature) -> Callable[..., Any]:

@@ -32,8 +32,8 @@ class SttpNames(SphinxDirective):
                 lines += ["   :class: sttp-names", "   :widths: 26 24 50", ""]
                 lines += ["   * - sttp", "     - polysocket", "     - Example"]
                 continue
-            links = ", ".join(f":py:obj:`~{name}`" for name in ours.split(", "))
-            lines += [f"   * - {sttp}", f"     - {links}", "     - .. code-block:: python", ""]
+            streams = ", ".join(f":py:obj:`~{name}`" for name in ours.split(", "))
+            lines += [f"   * - {sttp}", f"     - {streams}", "     - .. code-block:: python", ""]
             lines += [f"          {line}" for line in code.splitlines()]
         return self.parse_text_to_nodes("\n".join(lines))
 

@@ -1,7 +1,6 @@
 import trio
 
-from polysocket.channels import WebSocketChannel
-from polysocket.trio import connect
+from polysocket.trio import WebSocketChannel, connect
 
 
 async def main() -> None:

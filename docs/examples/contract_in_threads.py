@@ -3,8 +3,9 @@ from typing import Any, Unpack
 import pytest
 
 from polysocket import Request, WebSocket, blocking
-from polysocket.effect import Effect
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
+from polysocket.effects import Effect
+from polysocket.effects.blocking import BlockingEffect
 from polysocket.testing.contract import Flavour, ThreadFlavour
 from polysocket.testing.contract.promises import *  # noqa: F403
 
@@ -14,7 +15,7 @@ class BlockingFlavour(ThreadFlavour):
         return blocking.connect(url_or_request, **options)
 
     def effect(self) -> Effect:
-        return blocking.BlockingEffect()
+        return BlockingEffect()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from polysocket import Async, WebSocket, polymorphic
-from polysocket.client import PolymorphicClient
+from polysocket.polymorphic import PolymorphicClient
 
 F = TypeVar("F")
 

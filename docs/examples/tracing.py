@@ -1,37 +1,37 @@
 from typing import Any
 
 from polysocket import Blocking, WebSocket
-from polysocket.blocking import BlockingEffect
-from polysocket.effect import Link, run
-from polysocket.opening import open_websocket
+from polysocket._opening.opening_handshake import open_websocket
+from polysocket.effects import ByteStream, run
+from polysocket.effects.blocking import BlockingEffect
 
 
-class TracingLink:
-    """Tells of the bytes that another link reads and writes."""
+class TracingStream:
+    """Tells of the bytes that another stream reads and writes."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self.drain = link.drain
-        self.close = link.close
-        self.abort = link.abort
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.drain = stream.drain
+        self.close = stream.close
+        self.abort = stream.abort
 
     @property
     def pending(self) -> int:
-        return self._link.pending
+        return self._stream.pending
 
     async def read(self) -> bytes:
-        data = await self._link.read()
+        data = await self._stream.read()
         print("<", data)
         return data
 
     def write(self, data: bytes) -> None:
         print(">", data)
-        self._link.write(data)
+        self._stream.write(data)
 
 
 class TracingEffect(BlockingEffect):
     async def connect_tcp(self, host: str, port: int, /) -> Any:
-        return TracingLink(await super().connect_tcp(host, port))
+        return TracingStream(await super().connect_tcp(host, port))
 
 
 def connect(url: str) -> WebSocket[Blocking]:

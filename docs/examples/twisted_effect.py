@@ -25,8 +25,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from polysocket import Async, Backend, ProxySetting, Request, WebSocket, basic_request
+from polysocket._opening.opening_handshake import open_websocket
+from polysocket._opening.options import ConnectOptions
+from polysocket._opening.transport import Route
 from polysocket.backend import SocketOpener
-from polysocket.opening import ConnectOptions, Route, open_websocket
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -139,27 +141,27 @@ class TwistedEffect:
     def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
         reactor.callLater(0, Context().run, self.lift(program))  # a task of its own; what it may raise, Twisted logs
 
-    async def connect_tcp(self, host: str, port: int, /) -> TwistedLink:
-        link = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))
-        link.transport.setTcpNoDelay(True)
-        return link
+    async def connect_tcp(self, host: str, port: int, /) -> TwistedStream:
+        stream = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))
+        stream.transport.setTcpNoDelay(True)
+        return stream
 
-    async def connect_unix(self, path: str, /) -> TwistedLink:
+    async def connect_unix(self, path: str, /) -> TwistedStream:
         return await self._connect(endpoints.UNIXClientEndpoint(reactor, path))
 
-    async def _connect(self, endpoint: Any) -> TwistedLink:
+    async def _connect(self, endpoint: Any) -> TwistedStream:
         try:
-            link: TwistedLink = await plainly_cancelled(endpoints.connectProtocol(endpoint, TwistedLink()))
+            stream: TwistedStream = await plainly_cancelled(endpoints.connectProtocol(endpoint, TwistedStream()))
         except ConnectError as error:
             raise ConnectionError(str(error)) from error
-        return link
+        return stream
 
-    async def adopt(self, sock: socket.socket, /) -> TwistedLink:
-        link = TwistedLink()
+    async def adopt(self, sock: socket.socket, /) -> TwistedStream:
+        stream = TwistedStream()
         with sock:  # The reactor makes its own of it.
             sock.setblocking(False)
-            reactor.adoptStreamConnection(sock.fileno(), sock.family, Factory.forProtocol(lambda: link))
-        return link
+            reactor.adoptStreamConnection(sock.fileno(), sock.family, Factory.forProtocol(lambda: stream))
+        return stream
 
 
 def plainly_cancelled(deferred: Deferred[T]) -> Deferred[T]:
@@ -197,8 +199,8 @@ class TwistedEvent:
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class TwistedLink(Protocol):
-    """A Link over a transport of Twisted's, of which it is the protocol."""
+class TwistedStream(Protocol):
+    """A ByteStream over a transport of Twisted's, of which it is the protocol."""
 
     transport: Any
 

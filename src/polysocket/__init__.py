@@ -3,15 +3,14 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.buffer import Buffer
-from polysocket.client import PolymorphicClient, polymorphic
-from polysocket.effect import Async, Asyncio, Blocking, Threaded, Trio
+from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.effects import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.errors import (
     BackendClosed,
     BufferFull,
-    CloseCause,
-    CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
@@ -29,19 +28,23 @@ from polysocket.errors import (
     ProxyRejected,
     ReceiveTimeout,
     RedirectRefused,
-    Side,
     UnexpectedFrame,
     UpgradeRejected,
     WebSocketClosed,
     WebSocketError,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
-from polysocket.handlers import Handler, Listener, WebSocketHandler
-from polysocket.observing import LoggingObserver, Observation, Observer, payload_size
-from polysocket.opening import ConnectOptions
-from polysocket.pipes import PipeHandler, from_message_pipe, from_text_pipe
+from polysocket.handlers.handler import Handler, WebSocketHandler
+from polysocket.handlers.listener import Listener
+from polysocket.handlers.pipe import PipeHandler, from_message_pipe, from_text_pipe
+from polysocket.headers import Headers
+from polysocket.observers.logging import LoggingObserver
+from polysocket.observers.observation import Observation, Observer, payload_size
+from polysocket.polymorphic import PolymorphicClient, polymorphic
 from polysocket.proxy import Proxy, ProxySetting, system_proxy
-from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
+from polysocket.request import Deflate, Request, basic_request
+from polysocket.response import Response, WebSocketResponse
+from polysocket.url import WebSocketURL
 from polysocket.websocket import Opening, WebSocket
 
 __all__ = [

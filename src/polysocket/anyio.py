@@ -7,33 +7,31 @@ wait is not known here.
 from __future__ import annotations
 
 import contextlib
-import socket
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from ssl import SSLContext
 from typing import Any, Unpack
 
 import anyio.abc
 import anyio.lowlevel
-import sniffio
 
-from polysocket.asyncio import AsyncioEffect
+from polysocket._opening.opening_handshake import open_websocket
+from polysocket._opening.options import ConnectOptions
+from polysocket._opening.transport import Route
 from polysocket.backend import Backend, SocketOpener
-from polysocket.effect import Async, Direct, Effect, Event, Link
-from polysocket.errors import ConcurrentReceive, NoAsyncLibrary, WebSocketClosed
+from polysocket.effects import Async
+from polysocket.effects.anyio import AnyioEffect, running_effect
+from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
-from polysocket.opening import ConnectOptions, Route, open_websocket
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.websocket import Opening, WebSocket
 
-__all__ = ["AnyioBackend", "AnyioEffect", "NoAsyncLibrary", "ObjectStream", "connect", "running_effect"]
+__all__ = ["AnyioBackend", "ObjectStream", "connect"]
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Async]:
     """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
 
-    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
+    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
     say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
 
@@ -41,65 +39,6 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         return await open_websocket(running_effect(), url_or_request, options)
 
     return Opening(program())
-
-
-def running_effect() -> Effect:
-    """The effect of the library that runs; raises :class:`NoAsyncLibrary`."""
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError as error:
-        raise NoAsyncLibrary("no asynchronous library runs here: call this from a task of asyncio or trio") from error
-    if library == "asyncio":
-        return AsyncioEffect()
-    if library == "trio":
-        from polysocket.trio import TrioEffect  # noqa: PLC0415 - it is there, since it runs
-
-        return TrioEffect()
-    raise NoAsyncLibrary(f"asyncio and trio are known here, and what runs is {library}")
-
-
-class AnyioEffect(Direct):
-    """The :class:`~polysocket.effect.Effect` that is asyncio's or trio's, call by call."""
-
-    def event(self) -> Event:
-        """That of the library that runs; so are all others."""
-        return running_effect().event()
-
-    def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
-        """Bound what is awaited inside."""
-        return running_effect().time_limit(seconds)
-
-    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """A block that can be ended from outside."""
-        return running_effect().interruptible()
-
-    def current_task(self) -> object:
-        """The task that calls."""
-        return running_effect().current_task()
-
-    def is_cancellation(self, error: BaseException, /) -> bool:
-        """What ends the task from outside; so does the collection of one that was left behind, where nothing runs."""
-        return isinstance(error, GeneratorExit) or running_effect().is_cancellation(error)
-
-    def now(self) -> float:
-        """The clock."""
-        return running_effect().now()
-
-    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run the program in the background."""
-        running_effect().spawn(program)
-
-    async def connect_tcp(self, host: str, port: int, /) -> Link:
-        """Connect to a host."""
-        return await running_effect().connect_tcp(host, port)
-
-    async def connect_unix(self, path: str, /) -> Link:
-        """Connect to a Unix socket."""
-        return await running_effect().connect_unix(path)
-
-    async def adopt(self, sock: socket.socket, /) -> Link:
-        """Use a connected socket."""
-        return await running_effect().adopt(sock)
 
 
 class AnyioBackend(Backend[Async]):

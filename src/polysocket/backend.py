@@ -14,17 +14,21 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
-from polysocket.effect import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
-from polysocket.errors import BackendClosed, CloseInfo, InvalidHandler, InvalidRequest
+from polysocket._opening.opening_handshake import open_session
+from polysocket._opening.transport import Route
+from polysocket._session.listening import calling_listener
+from polysocket._session.session import Session, leave
+from polysocket.close_info import CloseInfo
+from polysocket.effects import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
+from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
-from polysocket.handlers import Handler, Listener, WebSocketHandler
-from polysocket.listening import calling_listener
-from polysocket.observing import LoggingObserver, Observer, guarded, logger, observations
-from polysocket.opening import open_session
-from polysocket.pipes import PipeHandler
-from polysocket.request import Request, WebSocketResponse
-from polysocket.route import Route
-from polysocket.session import Session, leave
+from polysocket.handlers.handler import Handler, WebSocketHandler
+from polysocket.handlers.listener import Listener
+from polysocket.handlers.pipe import PipeHandler
+from polysocket.observers.logging import LoggingObserver
+from polysocket.observers.observation import Observer, guarded, logger, observations
+from polysocket.request import Request
+from polysocket.response import WebSocketResponse
 from polysocket.websocket import WebSocket
 
 __all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
@@ -342,7 +346,7 @@ class ObservedBackend(Backend[F_co]):
 
 
 class LoggingBackend(ObservedBackend[F_co]):
-    """A backend that wraps another one, and logs by a :class:`~polysocket.observing.LoggingObserver`."""
+    """A backend that wraps another one, and logs by a :class:`~polysocket.LoggingObserver`."""
 
     def __init__(self, backend: Backend[F_co], logger: logging.Logger = logger) -> None:
         super().__init__(backend, LoggingObserver(logger))

@@ -12,7 +12,9 @@ from ssl import SSLContext
 from typing import TypeAlias
 
 from polysocket.errors import InvalidRequest, InvalidURL
-from polysocket.request import Headers, WebSocketURL, authority, basic_credentials, basic_request, parse_url
+from polysocket.headers import Headers
+from polysocket.request import basic_credentials, basic_request
+from polysocket.url import WebSocketURL, authority, parse_url
 
 __all__ = ["Proxy", "ProxySetting", "as_proxy", "system_proxy"]
 

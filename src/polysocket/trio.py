@@ -5,184 +5,33 @@ Only waiting lives here, nothing about WebSockets.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine
 from ssl import SSLContext
-from typing import Any, Final, Unpack
+from typing import Unpack
 
 import trio
 
+from polysocket._opening.opening_handshake import open_websocket
+from polysocket._opening.options import ConnectOptions
+from polysocket._opening.transport import Route
 from polysocket.backend import Backend, SocketOpener
-from polysocket.effect import Direct, Trio
-from polysocket.opening import ConnectOptions, Route, open_websocket
+from polysocket.effects import Trio
+from polysocket.effects.trio import TrioEffect
+from polysocket.errors import ConcurrentReceive, WebSocketClosed
+from polysocket.frames import Binary, Text
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
-from polysocket.sockets import Outgoing
-from polysocket.websocket import Opening
+from polysocket.websocket import Opening, WebSocket
 
-__all__ = ["TrioBackend", "TrioEffect", "connect"]
-
-logger: Final = logging.getLogger("polysocket")
-
-READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
+__all__ = ["TrioBackend", "WebSocketChannel", "connect"]
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Trio]:
     """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
 
-    The options are those of :class:`~polysocket.opening.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
+    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
     say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
     return Opening(open_websocket(TrioEffect(), url_or_request, options))
-
-
-class TrioEffect(Direct):
-    """The :class:`~polysocket.effect.Effect` of trio."""
-
-    def event(self) -> trio.Event:
-        """The runtime's own."""
-        return trio.Event()
-
-    def current_task(self) -> object:
-        """The runtime's own."""
-        return trio.lowlevel.current_task()
-
-    def now(self) -> float:
-        """The runtime's own."""
-        return trio.current_time()
-
-    @contextlib.asynccontextmanager
-    async def time_limit(self, seconds: float | None, /) -> AsyncGenerator[None]:
-        """A cancel scope with a deadline."""
-        with trio.CancelScope() as scope:
-            if seconds is not None:
-                scope.deadline = trio.current_time() + seconds
-            yield
-        if scope.cancelled_caught:
-            raise TimeoutError(f"{seconds} seconds have passed")
-
-    @contextlib.asynccontextmanager
-    async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
-        """A cancel scope."""
-        with trio.CancelScope() as scope:
-            yield scope.cancel
-
-    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run the program in a system task: it ends with its link, and no nursery of the user's is at hand for it.
-
-        What it raises, SystemExit and KeyboardInterrupt too, is logged: in a system task it would be trio's own end, by
-        a TrioInternalError. (A real Ctrl-C is the main task's.)
-        """
-        trio.lowlevel.spawn_system_task(_logged, program, name=program)
-
-    async def connect_tcp(self, host: str, port: int, /) -> SocketLink:
-        """Connect by happy eyeballs (RFC 8305)."""
-        stream = await trio.open_tcp_stream(host, port)
-        return SocketLink(stream.socket)
-
-    async def connect_unix(self, path: str, /) -> SocketLink:
-        """Connect to a Unix socket."""
-        sock = trio.socket.socket(trio.socket.AF_UNIX)
-        try:
-            await sock.connect(path)
-        except BaseException:
-            sock.close()
-            raise
-        return SocketLink(sock)
-
-    async def adopt(self, sock: socket.socket, /) -> SocketLink:
-        """Use a connected socket."""
-        return SocketLink(trio.socket.from_stdlib_socket(sock))
-
-
-async def _logged(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    message = "a program in the background failed: %s"
-    try:
-        await program()
-    except (trio.Cancelled, GeneratorExit):
-        raise
-    except BaseExceptionGroup as errors:
-        if errors.split(trio.Cancelled)[1] is None:  # a nursery's cancellation
-            raise
-        logger.exception(message, program.__qualname__)
-    except BaseException:
-        logger.exception(message, program.__qualname__)
-
-
-class SocketLink:
-    """A :class:`~polysocket.effect.Link` over a socket."""
-
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        # trio's own socket object can't send without waiting.
-        self._socket = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._socket.setblocking(False)
-        self._outgoing = Outgoing(self._socket)
-        self._sent: trio.Event | None = None
-        self._aborted = False
-
-    @property
-    def pending(self) -> int:
-        """Bytes that the system has not taken."""
-        return len(self._outgoing)
-
-    async def read(self) -> bytes:
-        """Wait for bytes."""
-        while not self._aborted:
-            try:
-                await trio.lowlevel.wait_readable(self._socket)
-                return self._socket.recv(READ_SIZE)
-            except (BlockingIOError, trio.ClosedResourceError):
-                continue
-        await trio.lowlevel.checkpoint()
-        return b""
-
-    def write(self, data: bytes) -> None:
-        """Send at once what the system takes; the rest is pending."""
-        self._check()
-        self._outgoing.write(data)
-        if self._outgoing and self._sent is None:
-            self._sent = trio.Event()
-            trio.lowlevel.spawn_system_task(self._send_pending)
-
-    async def drain(self) -> None:
-        """Wait until nothing is pending; a checkpoint in any case."""
-        if self._sent is None:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._sent.wait()
-        if self._outgoing:
-            self._check()
-
-    async def close(self) -> None:
-        """Send what is pending, then close the socket."""
-        await self.drain()
-        self.abort()
-
-    def abort(self) -> None:
-        """Close the socket; who waits for it is woken."""
-        if not self._aborted:
-            self._aborted = True
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
-
-    def _check(self) -> None:
-        if self._aborted:
-            raise ConnectionAbortedError("the connection was ended by this side")
-        self._outgoing.check()
-
-    async def _send_pending(self) -> None:
-        assert self._sent is not None
-        try:
-            while self._outgoing.is_waiting and not self._aborted:
-                await trio.lowlevel.wait_writable(self._socket)
-                self._outgoing.send()
-        except trio.ClosedResourceError:
-            return
-        finally:
-            self._sent.set()
-            self._sent = None
 
 
 class TrioBackend(Backend[Trio]):
@@ -195,3 +44,55 @@ class TrioBackend(Backend[Trio]):
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
         super().__init__(SocketOpener(TrioEffect(), Route(ssl, proxy=proxy), request))
+
+
+class WebSocketChannel(trio.abc.Channel[str | bytes]):
+    """A websocket as trio's channel of messages, which owns it: ``str`` is a text message, ``bytes`` a binary one.
+
+    Each error is trio's, with polysocket's as its ``__cause__``. ``websocket`` is the websocket itself.
+    """
+
+    def __init__(self, websocket: WebSocket[Trio]) -> None:
+        self.websocket = websocket
+        self._is_closed = False
+
+    async def receive(self) -> str | bytes:
+        """Receive a whole message; a cancellation loses none.
+
+        Raises ``EndOfChannel`` once the other side has closed normally (1000, 1001, no code), ``BrokenResourceError``
+        where the websocket has ended otherwise, ``ClosedResourceError`` after :meth:`aclose`, and
+        ``BusyResourceError`` while another task receives.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check()
+        try:
+            return await self.websocket.receive_message()
+        except ConcurrentReceive as error:
+            raise trio.BusyResourceError(str(error)) from error
+        except WebSocketClosed as error:
+            self._check(error)
+            if error.close_info.is_normal:
+                raise trio.EndOfChannel from error
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def send(self, value: str | bytes) -> None:
+        """Send a message; a cancelled send has sent the whole of it or nothing. Many tasks may send.
+
+        Raises ``BrokenResourceError`` where the websocket has ended, ``ClosedResourceError`` after :meth:`aclose`.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check()
+        try:
+            await self.websocket.send(Text(value) if isinstance(value, str) else Binary(value))
+        except WebSocketClosed as error:
+            self._check(error)
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Close the websocket; where that is cancelled, its connection is ended as it is."""
+        self._is_closed = True
+        await self.websocket.close()
+
+    def _check(self, cause: WebSocketClosed | None = None) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError from cause

@@ -1,6 +1,6 @@
 """``WebSocket[F]``: the public face of a session, the same in every flavour.
 
-Each method is one line: a program of :class:`~polysocket.session.Session`, lifted to ``F``. What that mechanism can't
+Each method is one line: a program of the session, lifted to ``F``. What that mechanism can't
 say stands here too: the two kinds of ``with`` and of iteration, and ``either``, whose argument is in ``F`` itself.
 """
 
@@ -11,11 +11,12 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
 
-from polysocket.effect import Async, Blocking, Direct, HasEffect, HasWith, Lifting, Threaded, lifted
-from polysocket.errors import CloseInfo, WebSocketClosed
+from polysocket._session.session import Session
+from polysocket.close_info import CloseInfo
+from polysocket.effects import Async, Blocking, CoroutineEffect, HasEffect, HasWith, Lifter, Threaded, lifted
+from polysocket.errors import WebSocketClosed
 from polysocket.frames import Close
-from polysocket.request import Response
-from polysocket.session import Session
+from polysocket.response import Response
 
 __all__ = ["Opening", "UntilClosed", "WebSocket", "until_closed"]
 
@@ -82,7 +83,7 @@ class WebSocket(HasWith[F_co]):
     threaded flavour has no iteration.
     """
 
-    def __init__(self, session: Session, effect: Lifting) -> None:
+    def __init__(self, session: Session, effect: Lifter) -> None:
         self._programs: Session = session
         self._effect = effect
 
@@ -143,7 +144,7 @@ class WebSocket(HasWith[F_co]):
         """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
-        return WebSocket(self._programs, Direct())
+        return WebSocket(self._programs, CoroutineEffect())
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
         self._refuse_futures()

@@ -19,8 +19,7 @@ if importlib.util.find_spec("trio") is None:
 import trio
 import trio.testing
 
-from polysocket.channels import WebSocketChannel
-from polysocket.trio import connect
+from polysocket.trio import WebSocketChannel, connect
 
 PATIENCE = 10  # seconds after which what should have happened will not
 

@@ -12,10 +12,12 @@ import anyio
 import pytest
 import sniffio
 
-from polysocket import Async, Listener, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
-from polysocket.anyio import AnyioBackend, AnyioEffect, NoAsyncLibrary, connect
+from polysocket import Async, Listener, NoAsyncLibrary, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
+from polysocket._opening.opening_handshake import open_websocket
+from polysocket._opening.options import ConnectOptions
+from polysocket.anyio import AnyioBackend, connect
+from polysocket.effects.anyio import AnyioEffect
 from polysocket.errors import ConnectFailed, ReceiveTimeout
-from polysocket.opening import ConnectOptions, open_websocket
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer

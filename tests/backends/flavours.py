@@ -23,8 +23,8 @@ from polysocket import Async, Backend, ProxySetting, Request, WebSocket, WebSock
 from polysocket.anyio import AnyioBackend
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
-from polysocket.effect import run
-from polysocket.handlers import Handler
+from polysocket.effects import run
+from polysocket.handlers.handler import Handler
 from polysocket.threaded import ThreadedBackend
 from tests.contract import flavours
 

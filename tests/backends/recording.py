@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from polysocket import Close, CloseInfo, Frame, Observation, Request, Response
-from polysocket.observing import payload_size
+from polysocket.observers.observation import payload_size
 
 
 class Recording(Observation):

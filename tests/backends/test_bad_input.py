@@ -26,7 +26,7 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
-from polysocket.observing import LoggingObserver
+from polysocket.observers.logging import LoggingObserver
 from polysocket.threaded import ThreadedBackend
 from tests.backends.flavours import ASYNC, FLAVOURS, THREADS, Flavour, a_backend
 from tests.backends.servers import Door
@@ -87,8 +87,8 @@ async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> N
     [
         (None, "None"),
         ("listener", "'listener'"),
-        (Listener, "<class 'polysocket.handlers.Listener'>"),
-        (WebSocketHandler, "<class 'polysocket.handlers.WebSocketHandler'>"),
+        (Listener, "<class 'polysocket.handlers.listener.Listener'>"),
+        (WebSocketHandler, "<class 'polysocket.handlers.handler.WebSocketHandler'>"),
         (stage, "<function stage"),
         (Buffer.unbounded(), r"Buffer\(frames=None"),
     ],

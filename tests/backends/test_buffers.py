@@ -178,7 +178,7 @@ async def has_overflowed(ws: WebSocket[Async], *frames: Text | Binary) -> None:
     with pytest.raises(BufferFull) as caught:
         await ws.receive()
     info = caught.value.close_info
-    assert (info.began, info.cause) == (Side.LOCAL, CloseCause.BUFFER_FULL)
+    assert (info.initiator, info.cause) == (Side.LOCAL, CloseCause.BUFFER_FULL)
     assert info.sent is not None
     assert info.sent.code == 1008
     with pytest.raises(BufferFull):

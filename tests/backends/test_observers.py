@@ -32,7 +32,7 @@ from polysocket import (
     WebSocketHandler,
     basic_request,
 )
-from polysocket.observing import payload_size
+from polysocket.observers.observation import payload_size
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, answering, upgrading
 from polysocket.testing.contract.wire import Wire

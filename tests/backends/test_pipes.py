@@ -29,8 +29,8 @@ from polysocket import (
     from_message_pipe,
     from_text_pipe,
 )
-from polysocket.effect import settled
-from polysocket.pipes import MessageStage
+from polysocket.effects import settled
+from polysocket.handlers.pipe import MessageStage
 from polysocket.testing import BackendStub, WebSocketStub
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, upgrading

@@ -29,7 +29,7 @@ from polysocket import (
     from_message_pipe,
     from_text_pipe,
 )
-from polysocket.pipes import MessageStage
+from polysocket.handlers.pipe import MessageStage
 from tests.backends.flavours import Flavour, a_backend, opened
 from tests.backends.servers import Server
 from tests.backends.stages import raw_stage

@@ -138,7 +138,7 @@ def test_a_message_that_is_too_big_names_the_limit_and_how_to_raise_it(
     error = caught.value
     assert error.limit == 1000
     assert error.close is None
-    assert error.close_info.began is Side.LOCAL
+    assert error.close_info.initiator is Side.LOCAL
     assert error.close_info.cause is CloseCause.LIMIT
     close = peer.conversation.close_received
     assert close is not None

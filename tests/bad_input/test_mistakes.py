@@ -36,10 +36,10 @@ from polysocket import (
     WebSocketHandler,
     basic_request,
     blocking,
-    hints,
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
+from polysocket._opening import hints
 from polysocket.blocking import BlockingBackend
 from polysocket.testing import EchoServer, WebSocketStub
 from tests.bad_input.judgement import says

@@ -21,7 +21,7 @@ from polysocket import (
     UpgradeRejected,
     basic_request,
 )
-from polysocket.core.headers import MalformedHeader
+from polysocket._core.header_fields import MalformedHeader
 from tests.bad_input.judgement import says
 from tests.bad_input.peer import SWITCHING, Conversation, Peer, Script, answering, upgrading
 from tests.bad_input.programs import nothing

@@ -12,8 +12,11 @@ import pytest
 
 from polysocket import Request, WebSocket, blocking, threaded
 from polysocket import asyncio as polysocket_asyncio
-from polysocket.effect import Effect
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
+from polysocket.effects import Effect
+from polysocket.effects.asyncio import AsyncioEffect
+from polysocket.effects.blocking import BlockingEffect
+from polysocket.effects.threaded import ThreadedEffect
 from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 from polysocket.testing.contract.threads import ThreadFlavour
 
@@ -22,6 +25,7 @@ if importlib.util.find_spec("trio") is not None:
     import trio.testing
 
     from polysocket import trio as polysocket_trio
+    from polysocket.effects.trio import TrioEffect
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,7 +41,7 @@ class BlockingFlavour(ThreadFlavour):
         return blocking.connect(url_or_request, **options)
 
     def effect(self) -> Effect:
-        return blocking.BlockingEffect()
+        return BlockingEffect()
 
 
 class ThreadedFlavour(ThreadFlavour):
@@ -47,7 +51,7 @@ class ThreadedFlavour(ThreadFlavour):
         return threaded.connect(url_or_request, **options).result()
 
     def effect(self) -> Effect:
-        return threaded.ThreadedEffect()
+        return ThreadedEffect()
 
 
 class AsyncioFlavour(Flavour):
@@ -87,7 +91,7 @@ class AsyncioFlavour(Flavour):
             return INTERRUPTED
 
     def effect(self) -> Effect:
-        return polysocket_asyncio.AsyncioEffect()
+        return AsyncioEffect()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.to_thread(function, *args)
@@ -156,7 +160,7 @@ class TrioFlavour(Flavour):
             return INTERRUPTED
 
     def effect(self) -> Effect:
-        return polysocket_trio.TrioEffect()
+        return TrioEffect()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

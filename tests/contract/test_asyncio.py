@@ -11,6 +11,7 @@ import pytest
 
 from polysocket import Asyncio, ReceiveTimeout, WebSocket
 from polysocket import asyncio as polysocket_asyncio
+from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Listener, Peer
@@ -176,7 +177,7 @@ def test_what_goes_on_in_the_background_begins_even_where_it_is_cancelled_at_onc
             ended.append("ended")
 
     async def main() -> None:
-        polysocket_asyncio.AsyncioEffect().spawn(program)
+        AsyncioEffect().spawn(program)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
             await asyncio.wait([task])

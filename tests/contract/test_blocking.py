@@ -33,17 +33,16 @@ from polysocket import (
     WebSocketClosed,
     blocking,
     polymorphic,
-    threads,
 )
-from polysocket.blocking import BlockingEffect
-from polysocket.effect import run
-from polysocket.session import Session
-from polysocket.sockets import wait_until_ready
+from polysocket._session.session import Session
+from polysocket.effects import run, sockets
+from polysocket.effects.blocking import BlockingEffect
+from polysocket.effects.polling import wait_until_ready
+from polysocket.effects.sockets import SocketStream
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Peer, client_context
 from polysocket.testing.contract.wire import Wire
-from polysocket.threads import SocketLink
 
 
 @contextlib.contextmanager
@@ -114,7 +113,7 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
     """The thread that reads sends what is pending, too; it may do so just before the sender begins to wait."""
     left, right = socket.socketpair()
 
-    class Raced(SocketLink):
+    class Raced(SocketStream):
         def _wait(self, *, readable: bool) -> bytes | None:
             while not readable and self.pending:
                 super()._wait(readable=True)  # as the thread that reads would
@@ -125,16 +124,16 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
         return wait_until_ready(fd, readable, writable, seconds)
 
     with left, right:
-        link = Raced(left)
+        stream = Raced(left)
         reading = threading.Thread(target=lambda: [None for _ in iter(lambda: right.recv(1 << 20), b"")])
-        link.write(bytes(4_000_000))
-        assert link.pending, "the system has taken all"
+        stream.write(bytes(4_000_000))
+        assert stream.pending, "the system has taken all"
         reading.start()
         try:
-            with mock.patch.object(threads, "wait_until_ready", wait_for_something):
-                run(link.drain())
+            with mock.patch.object(sockets, "wait_until_ready", wait_for_something):
+                run(stream.drain())
         finally:
-            link.abort()
+            stream.abort()
             reading.join()
 
 
@@ -148,19 +147,19 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
         waits.set()
         return wait_until_ready(fd, readable, writable, seconds)
 
-    with left, right, mock.patch.object(threads, "wait_until_ready", wait):
-        link = SocketLink(left)
-        reader = threading.Thread(target=lambda: run(link.read()))
+    with left, right, mock.patch.object(sockets, "wait_until_ready", wait):
+        stream = SocketStream(left)
+        reader = threading.Thread(target=lambda: run(stream.read()))
         reader.start()
         assert waits.wait(5)
         try:
-            link.write(bytes(4_000_000))
-            assert link.pending, "the system has taken all"
+            stream.write(bytes(4_000_000))
+            assert stream.pending, "the system has taken all"
             received = 0
             while received < 4_000_000:
                 received += len(right.recv(1 << 20))
         finally:
-            link.abort()
+            stream.abort()
             reader.join()
 
 
@@ -198,17 +197,17 @@ def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> No
 def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None:
     left, right = socket.socketpair()
     with left, right:
-        link = SocketLink(left)
-        link.write(bytes(4_000_000))
+        stream = SocketStream(left)
+        stream.write(bytes(4_000_000))
         with mock.patch.object(threading, "Thread", _Inheriting):
-            run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+            run(_until_a_limit_has_passed(BlockingEffect(), stream.drain))
         try:
             right.settimeout(5)
             received = 0
             while received < 4_000_000:
                 received += len(right.recv(1 << 20))
         finally:
-            link.abort()
+            stream.abort()
 
 
 def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then() -> None:
@@ -216,7 +215,7 @@ def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then(
 
     class Aborted(socket.socket):
         def recv(self, *args: Any) -> bytes:
-            aborting = threading.Thread(target=link.abort)
+            aborting = threading.Thread(target=stream.abort)
             aborting.start()
             aborting.join()
             still_open.append(self.fileno() != -1)
@@ -225,9 +224,9 @@ def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then(
     still_open: list[bool] = []
     left, right = socket.socketpair()
     with right, Aborted(fileno=left.detach()) as aborted:
-        link = SocketLink(aborted)
+        stream = SocketStream(aborted)
         right.send(b"a")
-        run(link.read())
+        run(stream.read())
         assert still_open == [True]
         assert aborted.fileno() == -1
 
@@ -240,12 +239,12 @@ def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
         return ready
 
     left, right = socket.socketpair()
-    with left, right, mock.patch.object(threads, "wait_until_ready", wait_and_be_slow):
-        link = SocketLink(left)
-        link.write(bytes(4_000_000))
-        run(_until_a_limit_has_passed(BlockingEffect(), link.drain))
+    with left, right, mock.patch.object(sockets, "wait_until_ready", wait_and_be_slow):
+        stream = SocketStream(left)
+        stream.write(bytes(4_000_000))
+        run(_until_a_limit_has_passed(BlockingEffect(), stream.drain))
         assert "polysocket send" in [thread.name for thread in threading.enumerate()]
-        link.abort()
+        stream.abort()
         assert "polysocket send" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -328,8 +327,8 @@ def test_threads_take_turns_with_openssl(echo: Echo) -> None:
             ws.send_text(f"{number} " * 10_000)
 
     with blocking.connect(echo.url, compression=None, ssl=client_context()) as ws:
-        link: Any = ws._programs._link
-        link._tls = _OneAtATime(link._tls)
+        stream: Any = ws._programs._stream
+        stream._tls = _OneAtATime(stream._tls)
         with ThreadPoolExecutor(2) as pool:
             sending = [pool.submit(send, number) for number in range(2)]
             for _ in range(2 * 30):
@@ -349,7 +348,7 @@ def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_too
             except WebSocketClosed as error:
                 caught.append(error)
 
-        abort = ws._programs._link.abort
+        abort = ws._programs._stream.abort
 
         def abort_and_be_slow() -> None:
             abort()
@@ -357,7 +356,7 @@ def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_too
 
         thread = threading.Thread(target=receive)
         thread.start()
-        with mock.patch.object(ws._programs._link, "abort", abort_and_be_slow):
+        with mock.patch.object(ws._programs._stream, "abort", abort_and_be_slow):
             ws.close()
         thread.join()
         assert ws.close_info is not None
@@ -375,7 +374,7 @@ in_the_main_thread = pytest.mark.skipif(
 @contextlib.contextmanager
 def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
     """A Ctrl-C that comes once the main thread waits for the network."""
-    wait = getattr(threads, waits_by)
+    wait = getattr(sockets, waits_by)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
@@ -384,7 +383,7 @@ def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(threads, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(sockets, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from polysocket import ConnectFailed, OpenTimeout, blocking
-from polysocket.happy_eyeballs import Address, interleaved
+from polysocket.effects.happy_eyeballs import Address, interleaved
 from polysocket.testing.contract import INTERRUPTED, Flavour, promise
 from polysocket.testing.contract.places import Echo
 from tests.contract.test_blocking import ctrl_c, in_the_main_thread

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from polysocket import Blocking, Request, WebSocket, basic_request
-from polysocket.blocking import BlockingEffect
-from polysocket.effect import run
-from polysocket.opening import accept_websocket
+from polysocket._opening.accept import accept_websocket
+from polysocket.effects import run
+from polysocket.effects.blocking import BlockingEffect
 
 HAS_TRIO = importlib.util.find_spec("trio") is not None
 
@@ -136,8 +136,8 @@ def scripted(script: Callable[[WebSocket[Blocking]], None], limits: Request = ba
     effect = BlockingEffect()
 
     def handle(sock: socket.socket) -> None:
-        link = run(effect.adopt(sock.dup()))
-        ws: WebSocket[Blocking] = run(accept_websocket(effect, link, limits))
+        stream = run(effect.adopt(sock.dup()))
+        ws: WebSocket[Blocking] = run(accept_websocket(effect, stream, limits))
         with ws:
             script(ws)
 

@@ -23,7 +23,7 @@ PUBLIC = [
     "polysocket.observers.prometheus",
     "polysocket.testing",
     "polysocket.testing.contract",
-    *(["polysocket.trio", "polysocket.channels"] if HAS_TRIO else []),
+    *(["polysocket.trio", "polysocket.trio"] if HAS_TRIO else []),
 ]
 
 

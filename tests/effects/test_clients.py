@@ -11,8 +11,8 @@ import pytest
 
 from polysocket import Async, Blocking, Threaded, WebSocket, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
-from polysocket.client import PolymorphicClient
-from polysocket.effect import settled
+from polysocket.effects import settled
+from polysocket.polymorphic import PolymorphicClient
 from polysocket.testing import EchoServer, WebSocketStub
 from tests.leaks import nothing_left_behind
 

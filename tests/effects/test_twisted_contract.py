@@ -18,7 +18,7 @@ from twisted.internet.threads import blockingCallFromThread, deferToThread
 
 from docs.examples.twisted_effect import TwistedEffect, connect
 from polysocket import Request, WebSocket
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
 from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted
 from polysocket.testing.contract.promises import *  # noqa: F403
 

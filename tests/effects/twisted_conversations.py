@@ -31,7 +31,7 @@ from polysocket import (
     from_text_pipe,
     polymorphic,
 )
-from polysocket.client import PolymorphicClient
+from polysocket.polymorphic import PolymorphicClient
 
 F = TypeVar("F")
 

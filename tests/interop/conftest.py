@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from polysocket import Deflate, Request, basic_request
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
 from tests.interop.flavours import FLAVOURS, Flavour
 from tests.leaks import nothing_left_behind
 

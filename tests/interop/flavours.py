@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 
 from polysocket import Request, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
 
 if importlib.util.find_spec("trio") is not None:
     import trio

@@ -17,10 +17,11 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
-from polysocket.core.closing import State
-from polysocket.core.connection import Connection
-from polysocket.core.deflate import DeflateParameters, PerMessageDeflate
-from polysocket.errors import CloseCause, MessageTooBig, ProtocolError, Side
+from polysocket._core.connection import Connection
+from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
+from polysocket._core.states import State
+from polysocket.close_info import CloseCause, Side
+from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 from polysocket.request import Deflate
 
@@ -201,7 +202,7 @@ class Watched:
         info = self.connection.close_info
         if info is None or info.cause is CloseCause.CLOSE:
             return None
-        assert info.began is Side.LOCAL
+        assert info.initiator is Side.LOCAL
         assert info.received is None
         assert info.sent is not None
         return info.sent.code

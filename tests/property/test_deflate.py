@@ -26,7 +26,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.extensions import PerMessageDeflate as WsprotoDeflate
 from wsproto.frame_protocol import FrameProtocol
 
-from polysocket.core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
 from polysocket.errors import InvalidUpgrade
 from polysocket.request import Deflate
 

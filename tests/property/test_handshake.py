@@ -27,10 +27,14 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from polysocket.core.handshake import MAX_BODY, ClientHandshake, ServerHandshake, Upgraded, UpgradeRequest
-from polysocket.core.headers import Extension, MalformedHeader, accept_value, parse_extensions
+from polysocket._core.client_handshake import ClientHandshake, Upgraded
+from polysocket._core.header_fields import Extension, MalformedHeader, accept_value, parse_extensions
+from polysocket._core.http1 import MAX_BODY
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Deflate, Headers, Request, Response, basic_request
+from polysocket.headers import Headers
+from polysocket.request import Deflate, Request, basic_request
+from polysocket.response import Response
 
 T = TypeVar("T")
 

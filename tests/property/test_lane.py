@@ -14,8 +14,8 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, TextMessage
 
-from polysocket.core import lane
-from polysocket.core.lane import BINARY, TEXT
+from polysocket._core import fast_path as lane
+from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
 
 LIMIT = 2**63 - 1

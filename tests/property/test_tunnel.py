@@ -11,11 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polysocket.core.http import MAX_BODY, MAX_HEADER
-from polysocket.core.tunnel import Tunnel, tunnel_to
+from polysocket._core.http1 import MAX_BODY, MAX_HEADER
+from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket.errors import ProxyFailed, ProxyRejected
+from polysocket.headers import Headers
 from polysocket.proxy import Proxy
-from polysocket.request import Headers, Response, WebSocketURL
+from polysocket.response import Response
+from polysocket.url import WebSocketURL
 
 URL = WebSocketURL.parse("wss://server.example/chat?token=s3cret")
 HTTP, HTTP_USER = Proxy("http://proxy.example:3128"), Proxy("http://me:p%40ss@proxy.example:3128")

@@ -24,10 +24,10 @@ from polysocket import (
     WebSocketClosed,
     basic_request,
 )
+from polysocket._opening.tls import TLSStream
 from polysocket.testing import Faults, memory_links, memory_pair
 from polysocket.testing.contract.places import client_context, server_context
 from polysocket.testing.flavours import effect_of
-from polysocket.tls import TLSLink
 from tests.backends.flavours import Flavour
 from tests.testing.joined import joined
 
@@ -160,7 +160,7 @@ async def test_without_room_a_sender_waits_until_somebody_receives(flavour: Flav
         order.append("received")
         await sending.result()
         assert "sent" in order
-        assert pair.client._programs._link.pending == 0
+        assert pair.client._programs._stream.pending == 0
 
 
 async def test_whoever_waits_for_room_is_woken_by_the_end(flavour: Flavour, tag: type[Any]) -> None:
@@ -187,12 +187,12 @@ async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> No
         client, server = memory_links(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
 
         async def serve() -> None:
-            tls = await TLSLink.start(server, server_context(), server_side=True)
+            tls = await TLSStream.start(server, server_context(), server_side=True)
             tls.write(await tls.read())
             await tls.drain()
 
         effect.spawn(serve)
-        tls = await TLSLink.start(client, client_context(), server_hostname="localhost")
+        tls = await TLSStream.start(client, client_context(), server_hostname="localhost")
         tls.write(b"hello")
         await tls.drain()
         assert await tls.read() == b"hello"

@@ -303,7 +303,7 @@ async def test_a_close_of_the_server_is_answered_as_recorded(flavour: Flavour, t
     assert await ws.receive() == Close(1001, "restart")
     await ws.close()
     assert ws.close_info is not None
-    assert ws.close_info.began is Side.REMOTE
+    assert ws.close_info.initiator is Side.REMOTE
 
 
 # Lines
@@ -356,7 +356,7 @@ FIRST = next(recording_of().lines())
         ([FIRST, '{"seconds": 0.1, "server": {"binary": "no base64!"}}'], 2),
         ([FIRST, '{"seconds": "soon", "server": {"text": "a"}}'], 2),
         ([FIRST, '{"client": {"text": "a"}}'], 2),
-        ([FIRST, '{"closed": {"began": "nobody"}}'], 2),
+        ([FIRST, '{"closed": {"initiator": "nobody"}}'], 2),
     ],
 )
 def test_what_is_no_recording_is_refused(tmp_path: pathlib.Path, lines: list[str], number: int) -> None:

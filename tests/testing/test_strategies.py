@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from wsproto import ConnectionType
 
 from polysocket import Binary, Blocking, Close, CloseCode, Frame, Ping, Pong, Text
-from polysocket.core.connection import Connection
+from polysocket._core.connection import Connection
 from polysocket.frames import joined
 from polysocket.testing import Faults, WebSocketStub, memory_pair
 from polysocket.testing.strategies import (

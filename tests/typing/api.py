@@ -55,7 +55,7 @@ from polysocket import (
     polymorphic,
     system_proxy,
 )
-from polysocket.client import PolymorphicClient
+from polysocket.polymorphic import PolymorphicClient
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.websocket import Opening
 
@@ -581,7 +581,7 @@ def errors(ws: WebSocket[Blocking]) -> None:
     except WebSocketClosed as error:
         assert_type(error.close, Close | None)
         assert_type(error.close_info, CloseInfo)
-        assert_type(error.close_info.began, Side)
+        assert_type(error.close_info.initiator, Side)
         assert_type(error.close_info.cause, CloseCause)
         assert_type(error.close_info.received, Close | None)
     except UpgradeRejected as error:

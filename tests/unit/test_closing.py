@@ -15,18 +15,11 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection as WSProtoConnection
 from wsproto.events import CloseConnection, Event, TextMessage
 
-from polysocket.core.closing import TRANSITIONS, State, after
-from polysocket.core.closing import Event as ClosingEvent
-from polysocket.core.connection import Connection
-from polysocket.errors import (
-    CloseCause,
-    CloseInfo,
-    ConnectionLost,
-    MessageTooBig,
-    ProtocolError,
-    Side,
-    WebSocketClosed,
-)
+from polysocket._core.connection import Connection
+from polysocket._core.states import TRANSITIONS, State, after
+from polysocket._core.states import Event as ClosingEvent
+from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.errors import ConnectionLost, MessageTooBig, ProtocolError, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 
 # The same table, written as RFC 6455 tells it: for each state, what each event leads to.
@@ -210,7 +203,7 @@ def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
     assert client.state is server.state is State.CLOSE_EXCHANGED
     for connection, mine, yours in ((client, "client", "server"), (server, "server", "client")):
         assert connection.close_info is not None
-        assert connection.close_info.began is Side.LOCAL
+        assert connection.close_info.initiator is Side.LOCAL
         assert connection.close_info.sent is not None
         assert connection.close_info.received is not None
         assert (connection.close_info.sent.reason, connection.close_info.received.reason) == (mine, yours)

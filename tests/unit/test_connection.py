@@ -19,18 +19,11 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Message, TextMe
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
-from polysocket.core.closing import State
-from polysocket.core.connection import MAX_FRAGMENTS, Connection
-from polysocket.core.deflate import DeflateParameters, PerMessageDeflate
-from polysocket.errors import (
-    BufferFull,
-    CloseCause,
-    CloseInfo,
-    InvalidFrame,
-    MessageTooBig,
-    ProtocolError,
-    Side,
-)
+from polysocket._core.connection import MAX_FRAGMENTS, Connection
+from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
+from polysocket._core.states import State
+from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.errors import BufferFull, InvalidFrame, MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 from polysocket.request import Deflate
 
@@ -105,7 +98,7 @@ def failure(connection: Connection) -> tuple[int, str]:
     info = connection.close_info
     assert connection.state is State.FAILED
     assert info is not None
-    assert info.began is Side.LOCAL
+    assert info.initiator is Side.LOCAL
     assert info.received is None
     assert info.sent is not None
     assert info.cause in (CloseCause.PROTOCOL_ERROR, CloseCause.LIMIT)

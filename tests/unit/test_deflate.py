@@ -19,7 +19,7 @@ from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.frame_protocol import Opcode
 
-from polysocket.core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
 from polysocket.errors import InvalidUpgrade
 from polysocket.request import Deflate
 
@@ -162,7 +162,7 @@ class _Watched:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> WatchedZlib:
     watched = WatchedZlib()
-    monkeypatch.setattr("polysocket.core.deflate.zlib", watched)
+    monkeypatch.setattr("polysocket._core.deflate.zlib", watched)
     return watched
 
 
@@ -669,7 +669,7 @@ def test_where_a_flush_gives_nothing_an_empty_stored_block_is_appended(monkeypat
         def flush(self, mode: int) -> bytes:
             return b""
 
-    monkeypatch.setattr("polysocket.core.deflate.zlib.compressobj", Silent)
+    monkeypatch.setattr("polysocket._core.deflate.zlib.compressobj", Silent)
     assert sent(extension(role=SERVER), b"") == [b"\x00"]
     assert sent(extension(role=SERVER), b"", b"") == [b"", b"\x00"]
 

@@ -12,11 +12,10 @@ from collections.abc import Callable
 import pytest
 
 from polysocket import errors
+from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import (
     BackendClosed,
     BufferFull,
-    CloseCause,
-    CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
@@ -34,14 +33,14 @@ from polysocket.errors import (
     ProxyRejected,
     ReceiveTimeout,
     RedirectRefused,
-    Side,
     UnexpectedFrame,
     UpgradeRejected,
     WebSocketClosed,
     WebSocketError,
 )
 from polysocket.frames import Close, CloseCode
-from polysocket.request import Headers, Response
+from polysocket.headers import Headers
+from polysocket.response import Response
 
 INFO = CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1001, "bye"), Close(1001))
 REJECTION = Response(403, Headers([("X-Reason", "policy")]), "Forbidden", body=b"no entry")

@@ -15,15 +15,8 @@ from dataclasses import replace
 import h11
 import pytest
 
-from polysocket.core.handshake import (
-    MAX_BODY,
-    MAX_HEADER,
-    ClientHandshake,
-    ServerHandshake,
-    Upgraded,
-    UpgradeRequest,
-)
-from polysocket.core.headers import (
+from polysocket._core.client_handshake import ClientHandshake, Upgraded
+from polysocket._core.header_fields import (
     Extension,
     MalformedHeader,
     accept_value,
@@ -32,9 +25,14 @@ from polysocket.core.headers import (
     parse_tokens,
     single,
 )
-from polysocket.core.redirect import is_redirect, redirected
+from polysocket._core.http1 import MAX_BODY, MAX_HEADER
+from polysocket._core.redirect import is_redirect, redirected
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidRequest, InvalidUpgrade, InvalidURL, RedirectRefused, UpgradeRejected
-from polysocket.request import Deflate, Headers, Request, Response, WebSocketURL, basic_request
+from polysocket.headers import Headers
+from polysocket.request import Deflate, Request, basic_request
+from polysocket.response import Response
+from polysocket.url import WebSocketURL
 
 REQUEST = basic_request.get("ws://example.com/chat?token=secret").subprotocol("a", "b")
 PLAIN = REQUEST.compress(None)
@@ -203,7 +201,7 @@ def test_a_101_upgrades_with_its_headers_and_the_bytes_behind_it(chunk: int | No
         pytest.param(switching("X: \xff\x80"), id="value not in ASCII"),
         pytest.param(switching("Content-Length: 5", behind=b"12345"), id="Content-Length in a 101"),
         pytest.param(http("HTTP/1.1 100 Continue") + switching(), id="100 before it"),
-        pytest.param(http("HTTP/1.1 103 Early Hints", "Link: x") * 3 + switching(), id="three 103 before it"),
+        pytest.param(http("HTTP/1.1 103 Early Hints", "ByteStream: x") * 3 + switching(), id="three 103 before it"),
         pytest.param(switching(first="HTTP/1.2 101 Switching Protocols"), id="HTTP/1.2"),
         pytest.param(switching().replace(b"\r\n", b"\n"), id="bare line feeds"),
     ],

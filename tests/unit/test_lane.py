@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from polysocket.core import lane
-from polysocket.core.lane import BINARY, TEXT
+from polysocket._core import fast_path as lane
+from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
 
 KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 §5.7

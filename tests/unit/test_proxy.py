@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from polysocket import Headers, InvalidRequest, InvalidURL, Proxy, WebSocketURL, system_proxy
-from polysocket.route import Route
+from polysocket._opening.transport import Route
 
 LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
 CONTEXT = ssl.create_default_context()

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from polysocket.errors import InvalidRequest, InvalidURL, UpgradeRejected
-from polysocket.request import Deflate, Headers, Request, Response, WebSocketResponse, WebSocketURL, basic_request
+from polysocket.headers import Headers
+from polysocket.request import Deflate, Request, basic_request
+from polysocket.response import Response, WebSocketResponse
+from polysocket.url import WebSocketURL
 
 URL = "ws://example.com/"
 LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have

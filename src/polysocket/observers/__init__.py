@@ -1,1 +1,9 @@
-"""Ready observers for metrics and tracing. Each is an extra of its own, and imported only by who asks for it."""
+"""Observers: the protocol that logging, metrics and tracing implement, and the ready ones.
+
+``observers.prometheus`` and ``observers.opentelemetry`` need an extra each, and are imported only on request.
+"""
+
+from polysocket.observers.logging import LoggingObserver
+from polysocket.observers.observation import Observation, Observer
+
+__all__ = ["LoggingObserver", "Observation", "Observer"]

@@ -9,16 +9,18 @@ from __future__ import annotations
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
 from opentelemetry.util.types import AttributeValue
 
-from polysocket.errors import CloseInfo, UpgradeRejected
+from polysocket.close_info import CloseInfo
+from polysocket.errors import UpgradeRejected
 from polysocket.frames import Close, Frame
-from polysocket.observing import Observation, payload_size
-from polysocket.request import Request, Response
+from polysocket.observers.observation import Observation, payload_size
+from polysocket.request import Request
+from polysocket.response import Response
 
 __all__ = ["OpenTelemetryObserver"]
 
 
 class OpenTelemetryObserver:
-    """An :class:`~polysocket.observing.Observer` that makes a span of each websocket, from its request to its end.
+    """An :class:`~polysocket.Observer` that makes a span of each websocket, from its request to its end.
 
     Its parent is the caller's current span. It has an event ``opened``, and at the end the counts of frames and of
     bytes of payload; its status is an error where the websocket was rejected, or has ended abnormally.

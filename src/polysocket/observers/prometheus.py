@@ -9,10 +9,11 @@ import time
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from polysocket.errors import CloseInfo
+from polysocket.close_info import CloseInfo
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from polysocket.observing import Observation, payload_size
-from polysocket.request import Request, Response
+from polysocket.observers.observation import Observation, payload_size
+from polysocket.request import Request
+from polysocket.response import Response
 
 __all__ = ["PrometheusObserver"]
 
@@ -20,7 +21,7 @@ KINDS: tuple[type[Frame | Close], ...] = (Text, Binary, Ping, Pong, Close)
 
 
 class PrometheusObserver:
-    """An :class:`~polysocket.observing.Observer` that counts; give one to every backend that has the same registry.
+    """An :class:`~polysocket.Observer` that counts; give one to every backend that has the same registry.
 
     ====================================================  =====================================================
     ``polysocket_websockets_open``                        those that are open now

@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from polysocket._core.client_handshake import Upgraded
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
+from polysocket._opening.opening_handshake import follow
+from polysocket._opening.transport import Route
+from polysocket._session.session import Session
 from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request, check_handler, respond
-from polysocket.core.handshake import ServerHandshake, Upgraded, UpgradeRequest
-from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
-from polysocket.handlers import Handler, _settled
-from polysocket.observing import Observer
-from polysocket.opening import Route, follow
-from polysocket.request import Headers, Request, Response, WebSocketResponse, basic_request
-from polysocket.session import Session
+from polysocket.handlers.handler import Handler
+from polysocket.handlers.listener import _settled
+from polysocket.headers import Headers
+from polysocket.observers.observation import Observer
+from polysocket.request import Request, basic_request
+from polysocket.response import Response, WebSocketResponse
 from polysocket.testing.errors import UnmatchedRequest
 from polysocket.testing.flavours import effect_of
 from polysocket.testing.handshake import Agreed, Answer, plain, shake_hands

@@ -1,7 +1,7 @@
 """Time that tests advance: a clock, and an effect whose time limits and ``now`` go by it, whatever the flavour.
 
 Whoever waits under a time limit is woken when the clock passes it. That works for all that waits by the effect's own
-events, as the links in memory do; a socket knows nothing of this clock.
+events, as the streams in memory do; a socket knows nothing of this clock.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from polysocket.effect import Effect, Event, Link
-from polysocket.threads import DeadlinePassed, TimeLimit, unlimited
+from polysocket.effects import ByteStream, Effect, Event
+from polysocket.effects.sockets import DeadlinePassed, TimeLimit, unlimited
 
 __all__ = ["VirtualClock", "VirtualEffect"]
 
@@ -71,7 +71,7 @@ class VirtualClock:
 
 
 class VirtualEffect:
-    """An :class:`~polysocket.effect.Effect` like the one that it is made of, whose time is a clock's."""
+    """An :class:`~polysocket.effects.Effect` like the one that it is made of, whose time is a clock's."""
 
     def __init__(self, effect: Effect, clock: VirtualClock) -> None:
         self._effect = effect
@@ -114,15 +114,15 @@ class VirtualEffect:
         """Run a program in the background; it begins without a time limit."""
         self._effect.spawn(unlimited(program, _deadline))
 
-    async def connect_tcp(self, host: str, port: int, /) -> Link:
+    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
         """Connect as the flavour does."""
         return await self._effect.connect_tcp(host, port)
 
-    async def connect_unix(self, path: str, /) -> Link:
+    async def connect_unix(self, path: str, /) -> ByteStream:
         """Connect as the flavour does."""
         return await self._effect.connect_unix(path)
 
-    async def adopt(self, sock: socket.socket, /) -> Link:
+    async def adopt(self, sock: socket.socket, /) -> ByteStream:
         """Use a connected socket as the flavour does."""
         return await self._effect.adopt(sock)
 
@@ -132,7 +132,7 @@ _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
 
 
 class VirtualEvent:
-    """An :class:`~polysocket.effect.Event` whose waiting ends by the time limit on the clock, too."""
+    """An :class:`~polysocket.effects.Event` whose waiting ends by the time limit on the clock, too."""
 
     def __init__(self, make_event: Callable[[], Event], clock: VirtualClock) -> None:
         self._make_event = make_event

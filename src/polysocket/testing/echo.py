@@ -14,14 +14,14 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from polysocket.blocking import BlockingEffect
-from polysocket.effect import Link, run
+from polysocket._opening.accept import accept_websocket
+from polysocket._opening.tls import TLSStream
+from polysocket.effects import ByteStream, run
+from polysocket.effects.blocking import BlockingEffect
 from polysocket.errors import OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
-from polysocket.observing import logger
-from polysocket.opening import accept_websocket
+from polysocket.observers.observation import logger
 from polysocket.request import Request, basic_request
-from polysocket.tls import TLSLink
 
 __all__ = ["EchoServer"]
 
@@ -47,7 +47,7 @@ class EchoServer:
         self._limits = limits
         self._effect = BlockingEffect()
         self._lock = threading.Lock()
-        self._links: set[Link] = set()
+        self._links: set[ByteStream] = set()
         self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
 
@@ -75,8 +75,8 @@ class EchoServer:
         self._stop.close()
         self._listening.join()
         with self._lock:
-            for link in self._links:
-                link.abort()
+            for stream in self._links:
+                stream.abort()
         for thread in self._threads:
             thread.join()
         if self._listener is not None:
@@ -93,28 +93,28 @@ class EchoServer:
                 logger.warning("the echo server could not accept a connection: %s", error)
                 select.select([self._stopping], [], [], SECONDS_BEFORE_NEXT_TRY)
                 continue
-            link: Link = run(self._effect.adopt(sock))
+            stream: ByteStream = run(self._effect.adopt(sock))
             with self._lock:
-                self._links.add(link)
-            thread = threading.Thread(target=self._serve, args=(link,), daemon=True)
+                self._links.add(stream)
+            thread = threading.Thread(target=self._serve, args=(stream,), daemon=True)
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             thread.start()
 
-    def _serve(self, link: Link) -> None:
+    def _serve(self, stream: ByteStream) -> None:
         try:
-            run(self._echo(link))
+            run(self._echo(stream))
         except (OpeningFailed, WebSocketClosed, OSError):
             pass  # What a client does wrong is the client's affair.
         finally:
-            link.abort()
+            stream.abort()
             with self._lock:
-                self._links.discard(link)
+                self._links.discard(stream)
 
-    async def _echo(self, link: Link) -> None:
+    async def _echo(self, stream: ByteStream) -> None:
         if self._ssl is not None:
             async with self._effect.time_limit(self._limits.open_timeout):
-                link = await TLSLink.start(link, self._ssl, server_side=True)
-        websocket = (await accept_websocket(self._effect, link, self._limits))._for_programs()
+                stream = await TLSStream.start(stream, self._ssl, server_side=True)
+        websocket = (await accept_websocket(self._effect, stream, self._limits))._for_programs()
         async with websocket:
             async for message in websocket:
                 await websocket.send(Text(message) if isinstance(message, str) else Binary(message))

@@ -8,16 +8,16 @@ from __future__ import annotations
 import pkgutil
 from typing import Any
 
-from polysocket.effect import Async, Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
 
 __all__ = ["effect_of"]
 
 _EFFECTS: dict[type[Any], str] = {
-    Blocking: "polysocket.blocking:BlockingEffect",
-    Threaded: "polysocket.threaded:ThreadedEffect",
-    Asyncio: "polysocket.asyncio:AsyncioEffect",
-    Trio: "polysocket.trio:TrioEffect",
-    Async: "polysocket.anyio:AnyioEffect",
+    Blocking: "polysocket.effects.blocking:BlockingEffect",
+    Threaded: "polysocket.effects.threaded:ThreadedEffect",
+    Asyncio: "polysocket.effects.asyncio:AsyncioEffect",
+    Trio: "polysocket.effects.trio:TrioEffect",
+    Async: "polysocket.effects.anyio:AnyioEffect",
 }
 
 

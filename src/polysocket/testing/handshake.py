@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from polysocket.core.handshake import ClientHandshake, ServerHandshake, Upgraded, UpgradeRequest
+from polysocket._core.client_handshake import ClientHandshake, Upgraded
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Request, Response, basic_request
+from polysocket.request import Request, basic_request
+from polysocket.response import Response
 
 __all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
 

@@ -1,6 +1,6 @@
-"""Two ends of a connection without a network: links in memory, and a client and a server websocket joined by them.
+"""Two ends of a connection without a network: streams in memory, and a client and a server websocket joined by them.
 
-Written over :class:`~polysocket.effect.Effect` alone, so they are the same in every flavour. What a network does wrong
+Written over :class:`~polysocket.effects.Effect` alone, so they are the same in every flavour. What a network does wrong
 is a value, :class:`Faults`, one for each direction; its delays go by the effect's clock, which may be a virtual one.
 """
 
@@ -18,17 +18,18 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from wsproto import ConnectionType
 
-from polysocket.effect import Async, Blocking, Effect, Event, Link, Threaded, settled
+from polysocket._opening.opening_handshake import session_of
+from polysocket._session.session import Session
+from polysocket.effects import Async, Blocking, ByteStream, Effect, Event, Threaded, settled
 from polysocket.errors import UpgradeRejected
-from polysocket.opening import session_of
-from polysocket.request import Request, Response, basic_request
-from polysocket.session import Session
+from polysocket.request import Request, basic_request
+from polysocket.response import Response
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.flavours import effect_of
 from polysocket.testing.handshake import plain_request, shake_hands
 from polysocket.websocket import WebSocket
 
-__all__ = ["Faults", "MemoryLink", "MemoryPair", "Wire", "memory_links", "memory_pair"]
+__all__ = ["Faults", "MemoryPair", "MemoryStream", "Wire", "memory_links", "memory_pair"]
 
 F = TypeVar("F")
 A = TypeVar("A", bound=Async)
@@ -204,8 +205,8 @@ class Wire:
         return end
 
 
-class MemoryLink:
-    """A :class:`~polysocket.effect.Link` of two wires."""
+class MemoryStream:
+    """A :class:`~polysocket.effects.ByteStream` of two wires."""
 
     def __init__(self, incoming: Wire, outgoing: Wire) -> None:
         self._incoming = incoming
@@ -241,10 +242,12 @@ class MemoryLink:
         self._incoming.abandon()
 
 
-def memory_links(effect: Effect, to_server: Faults = faultless, to_client: Faults = faultless) -> tuple[Link, Link]:
-    """Two links that are joined: the client's, and the server's."""
+def memory_links(
+    effect: Effect, to_server: Faults = faultless, to_client: Faults = faultless
+) -> tuple[ByteStream, ByteStream]:
+    """Two streams that are joined: the client's, and the server's."""
     upstream, downstream = Wire(effect, to_server), Wire(effect, to_client)
-    return MemoryLink(downstream, upstream), MemoryLink(upstream, downstream)
+    return MemoryStream(downstream, upstream), MemoryStream(upstream, downstream)
 
 
 class MemoryPair(Generic[F]):

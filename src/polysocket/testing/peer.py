@@ -12,13 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 from wsproto import ConnectionType
 
-from polysocket.core.closing import State
-from polysocket.core.connection import Connection
-from polysocket.effect import Effect
+from polysocket._core.connection import Connection
+from polysocket._core.states import State
+from polysocket._session.session import Session
+from polysocket.effects import Effect
 from polysocket.errors import ReceiveTimeout, WebSocketError
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text
-from polysocket.request import Request, Response
-from polysocket.session import Session
+from polysocket.request import Request
+from polysocket.response import Response
 from polysocket.testing.errors import NothingPrepared
 from polysocket.testing.memory import Wire
 
@@ -133,8 +134,8 @@ def _is_raised(answer: Incoming) -> bool:
     return isinstance(answer, WebSocketError) or (isinstance(answer, Exception) and not isinstance(answer, OSError))
 
 
-class PeerLink:
-    """A :class:`~polysocket.effect.Link` to a peer."""
+class PeerStream:
+    """A :class:`~polysocket.effects.ByteStream` to a peer."""
 
     pending: int = 0
 
@@ -180,7 +181,7 @@ class StubSession(Session):
         self._is_patient = patient
         self._is_listened_to = False
         connection = Connection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
-        super().__init__(effect, PeerLink(self._wire, self._peer), connection, response, limits.close_timeout)
+        super().__init__(effect, PeerStream(self._wire, self._peer), connection, response, limits.close_timeout)
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Hand over each frame; this waits, since a listener is there before anything was sent."""

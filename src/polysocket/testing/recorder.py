@@ -12,10 +12,14 @@ from dataclasses import replace
 from typing import Literal, TypeVar
 
 from polysocket.backend import Backend, ObservedBackend
-from polysocket.errors import CloseInfo, UpgradeRejected
+from polysocket.close_info import CloseInfo
+from polysocket.errors import UpgradeRejected
 from polysocket.frames import Close, Frame
-from polysocket.observing import Observation
-from polysocket.request import Headers, Request, Response, is_secret
+from polysocket.headers import Headers
+from polysocket.observers.observation import Observation
+from polysocket.redaction import is_secret
+from polysocket.request import Request
+from polysocket.response import Response
 from polysocket.testing.recording import Recorded, Recording, Redact, unchanged
 
 __all__ = ["REDACTED", "RecordingBackend"]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from polysocket.errors import CloseCause, CloseInfo, Side
+from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from polysocket.request import Headers, Response
+from polysocket.headers import Headers
+from polysocket.response import Response
 
 __all__ = ["Recorded", "Recording", "Redact", "unchanged"]
 
@@ -174,7 +175,7 @@ def _to_frame(value: Any) -> Frame | Close:
 
 def _of_close_info(info: CloseInfo) -> dict[str, object]:
     return {
-        "began": info.began.value,
+        "initiator": info.initiator.value,
         "cause": info.cause.value,
         "received": None if info.received is None else _of_frame(info.received),
         "sent": None if info.sent is None else _of_frame(info.sent),
@@ -187,4 +188,4 @@ def _to_close_info(value: Any) -> CloseInfo:
         None if close is None else Close(close["close"], close["reason"])
         for close in (value["received"], value["sent"])
     )
-    return CloseInfo(Side(value["began"]), CloseCause(value["cause"]), received, sent, value["detail"])
+    return CloseInfo(Side(value["initiator"]), CloseCause(value["cause"]), received, sent, value["detail"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from polysocket.errors import CloseCause
+from polysocket.close_info import CloseCause
 from polysocket.frames import Close, CloseCode, DataFrame, Frame, Ping, Pong
 from polysocket.testing.errors import ReplayMismatch
 from polysocket.testing.recording import Recorded, Recording, Redact

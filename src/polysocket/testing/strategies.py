@@ -12,7 +12,7 @@ from typing import TypeVar, overload
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from polysocket.core.sendable import MAX_CONTROL_PAYLOAD, SENDABLE
+from polysocket._core.validation import MAX_CONTROL_PAYLOAD, SENDABLE
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
 
 __all__ = ["chunked", "close_codes", "closes", "data_frames", "fragmented", "frames", "messages"]

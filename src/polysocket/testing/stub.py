@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from polysocket.effect import Effect
+from polysocket.effects import Effect
 from polysocket.frames import Close, DataFrame
-from polysocket.request import Request, Response
+from polysocket.request import Request
+from polysocket.response import Response
 from polysocket.testing.errors import StubError
 from polysocket.testing.flavours import effect_of
 from polysocket.testing.handshake import plain, plain_request, shake_hands

@@ -63,7 +63,7 @@ async def test_close_tells_code_and_reason_and_waits_for_the_answer(flavour: Fla
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x0f\xa1" + "¡adiós!".encode())]
     await closing.result()
     assert ws.close_info is not None
-    assert (ws.close_info.began, ws.close_info.cause, ws.close_info.code) == (Side.LOCAL, CloseCause.CLOSE, 4001)
+    assert (ws.close_info.initiator, ws.close_info.cause, ws.close_info.code) == (Side.LOCAL, CloseCause.CLOSE, 4001)
     assert ws.close_info.received == ws.close_info.sent == Close(4001, "¡adiós!")
     assert await ws.receive() == Close(4001, "¡adiós!")
     assert (await the_end(ws)).close == Close(4001, "¡adiós!")
@@ -106,7 +106,7 @@ async def test_close_takes_no_longer_than_close_timeout_where_the_other_side_is_
     for task in closing:
         await task.result()
     assert ws.close_info is not None
-    assert (ws.close_info.began, ws.close_info.cause) == (Side.LOCAL, CloseCause.TIMEOUT)
+    assert (ws.close_info.initiator, ws.close_info.cause) == (Side.LOCAL, CloseCause.TIMEOUT)
     assert "0.05 seconds" in str(ws.close_info)
     assert isinstance(await the_end(ws), ConnectionLost)
     assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe8")]
@@ -292,7 +292,7 @@ async def test_after_sending_a_close_the_rest_can_be_received(flavour: Flavour, 
         assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x0f\xa0mine")
         error = await the_end(ws)
         assert error.close == Close(4001, "yours")
-        assert (error.close_info.began, error.close_info.sent) == (Side.LOCAL, Close(4000, "mine"))
+        assert (error.close_info.initiator, error.close_info.sent) == (Side.LOCAL, Close(4000, "mine"))
 
 
 @promise
@@ -330,7 +330,7 @@ async def test_the_other_side_closes(flavour: Flavour, peer: Peer, sent: bytes, 
         error = await the_end(ws)
         assert type(error) is WebSocketClosed
         assert error.close == received
-        assert (error.close_info.began, error.close_info.cause) == (Side.REMOTE, CloseCause.CLOSE)
+        assert (error.close_info.initiator, error.close_info.cause) == (Side.REMOTE, CloseCause.CLOSE)
         assert error.close_info.code == received.code
 
 
@@ -400,7 +400,7 @@ async def test_a_connection_lost_anywhere_gives_what_came_before(
         error = await the_end(ws)
         assert isinstance(error, ConnectionLost)
         assert error.close is None
-        assert (error.close_info.code, error.close_info.began) == (1006, Side.REMOTE)
+        assert (error.close_info.code, error.close_info.initiator) == (1006, Side.REMOTE)
         assert error.close_info.cause is CloseCause.NETWORK
 
 

@@ -13,8 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, Unpack
 
-from polysocket.effect import Async, Effect, Event
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
+from polysocket.effects import Async, Effect, Event
 from polysocket.request import Request
 from polysocket.testing.contract.places import Target
 from polysocket.websocket import WebSocket

@@ -25,10 +25,10 @@ from polysocket import (
     basic_request,
     from_text_pipe,
 )
+from polysocket._opening.transport import Route
 from polysocket.backend import SocketOpener
-from polysocket.effect import Event
-from polysocket.handlers import Handler
-from polysocket.route import Route
+from polysocket.effects import Event
+from polysocket.handlers.handler import Handler
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import Flavour, promise
 from polysocket.testing.contract.places import Peer

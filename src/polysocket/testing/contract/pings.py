@@ -309,7 +309,7 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
                 pings = [await ws.receive() for _ in range(count)]
                 assert pings == [Ping(payload) for payload in payloads]
                 assert await ws.receive() == Text("done")
-                assert ws._programs._link.pending < 256 * 1024
+                assert ws._programs._stream.pending < 256 * 1024
                 await sending.result()
                 receiving = flavour.spawn(ws.receive)
                 await receiving.waiting()

@@ -23,7 +23,7 @@ from typing import Any, Protocol, Self, TypeVar
 import trustme
 
 from polysocket import Request, basic_request
-from polysocket.opening import ConnectOptions
+from polysocket._opening.options import ConnectOptions
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.wire import Wire

@@ -1,4 +1,4 @@
-"""The contract in threads: for effects over polysocket's own blocking sockets and events (``polysocket.threads``).
+"""The contract in threads: for effects over the blocking sockets of ``polysocket.effects``.
 
 What they wait in is watched: it is bounded in time, and interrupted where a test wants it, as Ctrl-C would.
 """
@@ -15,9 +15,8 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 from unittest import mock
 
-from polysocket import threads
-from polysocket.effect import settled
-from polysocket.sockets import wait_until_connected, wait_until_ready
+from polysocket.effects import settled, sockets
+from polysocket.effects.polling import wait_until_connected, wait_until_ready
 from polysocket.testing.contract.flavour import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
 __all__ = ["ThreadFlavour"]
@@ -164,7 +163,7 @@ def _watched_waits() -> Generator[None]:
         thread = _current.get()
         done = False
         while not done:
-            seconds = threads._remaining()
+            seconds = sockets._remaining()
             done = (
                 wait_for_event(self._event, seconds)
                 if thread is None
@@ -172,8 +171,8 @@ def _watched_waits() -> Generator[None]:
             )
 
     with (
-        mock.patch.object(threads, "wait_until_ready", socket_wait),
-        mock.patch.object(threads, "wait_until_connected", connect_wait),
-        mock.patch.object(threads.ThreadEvent, "wait", event_wait),
+        mock.patch.object(sockets, "wait_until_ready", socket_wait),
+        mock.patch.object(sockets, "wait_until_connected", connect_wait),
+        mock.patch.object(sockets.ThreadEvent, "wait", event_wait),
     ):
         yield

@@ -1,0 +1,1 @@
+"""The sans-IO core: bytes in, frames out; frames in, bytes out."""

@@ -1,0 +1,337 @@
+"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension itself for wsproto.
+
+Of a message no more than ``max_message_size + 1`` bytes are ever inflated, however it is packed, fragmented or chunked.
+Headers are not parsed here, and of frames only RSV1 is judged: the opening handshake brings parameters that are tokens
+already, and puts the :class:`PerMessageDeflate` that it gets into one ``wsproto.connection.Connection``.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from wsproto import ConnectionType
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+
+from polysocket.errors import InvalidUpgrade
+from polysocket.request import Deflate
+
+if TYPE_CHECKING:
+    from zlib import _Compress, _Decompress
+
+__all__ = ["NAME", "DeflateParameters", "Parameters", "PerMessageDeflate", "accept", "agree", "offer"]
+
+
+NAME: Final = "permessage-deflate"
+
+
+Parameters = Sequence[tuple[str, str | None]]
+
+
+_FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
+
+
+_LIMITS = ("server_max_window_bits", "client_max_window_bits")
+
+
+# RFC 7692 §7.1.2: a decimal integer without leading zeroes, from 8 to 15
+_WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}
+
+
+_TAIL = b"\x00\x00\xff\xff"
+
+
+_EMPTY_STORED_BLOCK = b"\x00"  # less the tail (§7.2.3.6)
+
+
+# What follows a final block is inflated in steps: zlib copies what it leaves over, so many final blocks in one long
+# piece would cost the square of its length.
+_STEP = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeflateParameters:
+    """The agreed parameters, the same for both sides; window bits that nobody limited are None, which means 15."""
+
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    server_max_window_bits: int | None = None
+    client_max_window_bits: int | None = None
+
+    def __str__(self) -> str:
+        """The text of the Sec-WebSocket-Extensions header that agrees on them."""
+        flags = [name for name in _FLAGS if getattr(self, name)]
+        limits = [f"{name}={bits}" for name in _LIMITS if (bits := getattr(self, name)) is not None]
+        return "; ".join([NAME, *flags, *limits])
+
+
+def offer(config: Deflate) -> str:
+    """The client's offer, always with ``client_max_window_bits``: the server may limit our window (§7.1.2.2)."""
+    wanted = DeflateParameters(
+        server_no_context_takeover=config.server_no_context_takeover,
+        client_no_context_takeover=config.client_no_context_takeover,
+        server_max_window_bits=config.server_max_window_bits,
+        client_max_window_bits=config.client_max_window_bits,
+    )
+    return f"{wanted}; client_max_window_bits" if config.client_max_window_bits is None else str(wanted)
+
+
+def agree(config: Deflate, params: Parameters, max_message_size: int | None) -> PerMessageDeflate:
+    """Take the server's answer to :func:`offer`; raises :class:`InvalidUpgrade` where it is none (§7.1)."""
+    answer = _read(params)
+    if config.server_no_context_takeover and "server_no_context_takeover" not in answer:
+        raise InvalidUpgrade(f"{NAME}: the answer lacks server_no_context_takeover, which was offered")
+    offered_bits, server_bits = config.server_max_window_bits, answer.get("server_max_window_bits")
+    if offered_bits is not None and server_bits is None:
+        raise InvalidUpgrade(f"{NAME}: the answer lacks server_max_window_bits, which was offered")
+    if offered_bits is not None and server_bits is not None and server_bits > offered_bits:
+        raise InvalidUpgrade(f"{NAME}: the answer has server_max_window_bits={server_bits}, above {offered_bits}")
+    client_bits = answer.get("client_max_window_bits")
+    if client_bits is None and "client_max_window_bits" in answer:
+        raise InvalidUpgrade(f"{NAME}: client_max_window_bits needs a value in an answer")
+    agreed = DeflateParameters(
+        server_no_context_takeover="server_no_context_takeover" in answer,
+        # What the offer says of our own compressor holds, whatever is answered (§7.1.1.2, §7.1.2.2).
+        client_no_context_takeover=config.client_no_context_takeover or "client_no_context_takeover" in answer,
+        server_max_window_bits=server_bits,
+        client_max_window_bits=_least(client_bits, config.client_max_window_bits),
+    )
+    return PerMessageDeflate(ConnectionType.CLIENT, agreed, config, max_message_size)
+
+
+def accept(config: Deflate, params: Parameters, max_message_size: int | None) -> tuple[str, PerMessageDeflate] | None:
+    """The server's answer to one offer, with its extension; None declines an offer that RFC 7692 does not allow.
+
+    A client that can't be told its window bits (no ``client_max_window_bits`` in the offer) is taken with 15.
+    """
+    try:
+        offered = _read(params)
+    except InvalidUpgrade:
+        return None
+    client_bits = None
+    if "client_max_window_bits" in offered:
+        client_bits = _least(offered["client_max_window_bits"], config.client_max_window_bits)
+    agreed = DeflateParameters(
+        server_no_context_takeover=config.server_no_context_takeover or "server_no_context_takeover" in offered,
+        client_no_context_takeover=config.client_no_context_takeover or "client_no_context_takeover" in offered,
+        server_max_window_bits=_least(offered.get("server_max_window_bits"), config.server_max_window_bits),
+        client_max_window_bits=client_bits,
+    )
+    return str(agreed), PerMessageDeflate(ConnectionType.SERVER, agreed, config, max_message_size)
+
+
+def _read(params: Parameters) -> dict[str, int | None]:
+    """The parameters by name, with their window bits where they have a value; raises :class:`InvalidUpgrade`."""
+    values: dict[str, int | None] = {}
+    for name, value in params:
+        if name in values:
+            raise InvalidUpgrade(f"{NAME}: {name} is there twice")
+        values[name] = _value(name, value)
+    return values
+
+
+def _value(name: str, value: str | None) -> int | None:
+    if name in _FLAGS:
+        if value is not None:
+            raise InvalidUpgrade(f"{NAME}: {name} takes no value, but has {value!r}")
+        return None
+    if name not in _LIMITS:
+        raise InvalidUpgrade(f"{NAME}: there is no parameter {name!r}")
+    if value is None and name == "client_max_window_bits":  # right in an offer (§7.1.2.2)
+        return None
+    if value not in _WINDOW_BITS:
+        raise InvalidUpgrade(f"{NAME}: {name} needs a number from 8 to 15, but has {value!r}")
+    return _WINDOW_BITS[value]
+
+
+def _least(*limits: int | None) -> int | None:
+    """The least of the limits that are set."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+class PerMessageDeflate(Extension):
+    """The extension on one connection; ``failure`` says what was wrong when it has refused a frame."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        role: ConnectionType,
+        parameters: DeflateParameters,
+        config: Deflate,
+        max_message_size: int | None,
+    ) -> None:
+        self.parameters = parameters
+        self.failure: str | None = None
+        client = _Direction(parameters.client_no_context_takeover, parameters.client_max_window_bits or 15)
+        server = _Direction(parameters.server_no_context_takeover, parameters.server_max_window_bits or 15)
+        outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
+        self._deflater = _Deflater(outbound, config.level, config.memory_level)
+        self._inflater = _Inflater(inbound, max_message_size)
+        self._message_compressed = False  # of the message under way
+        self._frame_compressed = False  # of the current frame, which may be a control frame within that message
+
+    def enabled(self) -> bool:
+        """Always: what is not agreed is not made."""
+        return True
+
+    def offer(self) -> bool:
+        """Nothing more is offered: the parameters are agreed, and wsproto's own handshake is not in use."""
+        return False
+
+    def frame_inbound_header(
+        self,
+        proto: FrameDecoder | FrameProtocol,
+        opcode: Opcode,
+        rsv: RsvBits,
+        payload_length: int,
+    ) -> CloseReason | RsvBits:
+        """Judge RSV1 (§6). wsproto calls this again for a header whose masking key comes later."""
+        if opcode.iscontrol() or opcode is Opcode.CONTINUATION:
+            if rsv.rsv1:
+                return self._fail(_Refused(CloseReason.PROTOCOL_ERROR, f"RSV1 is set on a {opcode.name} frame"))
+        else:
+            self._message_compressed = rsv.rsv1
+            self._inflater.begin()
+        self._frame_compressed = self._message_compressed and not opcode.iscontrol()
+        return RsvBits(True, False, False)
+
+    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
+        """Inflate some bytes of the frame."""
+        if not self._frame_compressed:
+            return data
+        try:
+            return self._inflater.feed(data)
+        except _Refused as refused:
+            return self._fail(refused)
+
+    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | CloseReason | None:
+        """Inflate the rest of the message behind its last frame."""
+        if not (fin and self._frame_compressed):
+            return None
+        self._message_compressed = False
+        try:
+            return self._inflater.finish()
+        except _Refused as refused:
+            return self._fail(refused)
+
+    def frame_outbound(
+        self,
+        proto: FrameDecoder | FrameProtocol,
+        opcode: Opcode,
+        rsv: RsvBits,
+        data: bytes,
+        fin: bool,
+    ) -> tuple[RsvBits, bytes]:
+        """Compress a data frame, and set RSV1 on the first of a message (§6)."""
+        if opcode.iscontrol():
+            return rsv, data
+        if opcode is not Opcode.CONTINUATION:
+            rsv = RsvBits(True, rsv.rsv2, rsv.rsv3)
+        return rsv, self._deflater.deflate(data, fin)
+
+    def _fail(self, refused: _Refused) -> CloseReason:
+        self.failure = refused.failure
+        return refused.reason
+
+
+class _Refused(Exception):
+    """A frame that fails the connection; the extension gives it to wsproto as a close reason."""
+
+    def __init__(self, reason: CloseReason, failure: str) -> None:
+        super().__init__(failure)
+        self.reason = reason
+        self.failure = failure
+
+
+class _Direction(NamedTuple):
+    """What was agreed for the messages of one side."""
+
+    no_context_takeover: bool
+    window_bits: int
+
+
+class _Deflater:
+    """Compresses the messages that this side sends (§7.2.1)."""
+
+    def __init__(self, direction: _Direction, level: int, memory_level: int) -> None:
+        self._no_context_takeover = direction.no_context_takeover
+        # zlib makes no raw stream with 8 bits. With 9 its distances reach 2**9 - 262 = 250, within a window of 2**8.
+        self._window_bits = max(direction.window_bits, 9)
+        self._level = level
+        self._memory_level = memory_level
+        self._stream: _Compress | None = None
+
+    def deflate(self, data: bytes, fin: bool) -> bytes:
+        if self._stream is None:
+            self._stream = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits, self._memory_level)
+        output = self._stream.compress(data) + self._stream.flush(zlib.Z_SYNC_FLUSH)
+        if not fin:
+            return output
+        if self._no_context_takeover:
+            self._stream = None
+        return output.removesuffix(_TAIL) or _EMPTY_STORED_BLOCK
+
+
+class _Inflater:
+    """Decompresses the messages of the other side (§7.2.2): ``begin``, ``feed`` its bytes, ``finish``."""
+
+    def __init__(self, direction: _Direction, max_message_size: int | None) -> None:
+        self._no_context_takeover = direction.no_context_takeover
+        self._window_bits = direction.window_bits
+        self._window_size = 2**direction.window_bits
+        self._max_message_size = sys.maxsize - 1 if max_message_size is None else max_message_size
+        self._stream: _Decompress | None = None
+        self._window = bytearray()  # the last output: Python's zlib does not give away its own
+        self.begin()
+
+    def begin(self) -> None:
+        self._room = self._max_message_size + 1
+        self._at_boundary = True
+
+    def feed(self, data: bytes) -> bytes:
+        """Inflate some bytes; behind a final block the message goes on in a new stream (§7.2.3.4)."""
+        pieces: list[bytes] = []
+        start, step = 0, len(data)
+        while start < len(data):
+            if self._stream is None or self._stream.eof:
+                self._stream = zlib.decompressobj(-self._window_bits, bytes(self._window))
+            piece = data[start : start + step]
+            pieces.append(self._inflate(self._stream, piece))
+            start += len(piece) - len(self._stream.unused_data)
+            step = _STEP
+            self._at_boundary = self._stream.eof
+        return b"".join(pieces)
+
+    def finish(self) -> bytes:
+        """Inflate the rest of the message: the tail, which completes the block that the last byte opened (§7.2.2).
+
+        A sender may wrongly have left that byte away, in an empty message or behind a final block. Then the tail would
+        be half a block's header, and the next message its other half.
+        """
+        output = b"" if self._at_boundary else self.feed(_TAIL)
+        if self._no_context_takeover:
+            self._stream = None
+            self._window.clear()
+        return output
+
+    def _inflate(self, stream: _Decompress, data: bytes) -> bytes:
+        try:
+            output = stream.decompress(data, self._room)
+        except zlib.error as error:
+            raise _Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"corrupt deflate data: {error}") from error
+        self._room -= len(output)
+        if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
+            failure = f"a message inflates to more than {self._max_message_size} bytes"
+            raise _Refused(CloseReason.MESSAGE_TOO_BIG, failure)
+        self._remember(output)
+        return output
+
+    def _remember(self, output: bytes) -> None:
+        last = output[-self._window_size :]
+        del self._window[: max(0, len(self._window) + len(last) - self._window_size)]
+        self._window += last

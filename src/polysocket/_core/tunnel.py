@@ -1,0 +1,211 @@
+"""The talk with a proxy, sans-IO: what is sent to have a tunnel to a server, and what its answers mean.
+
+``CONNECT`` (RFC 9110 §9.3.6) for http and https proxies, SOCKS5 (RFC 1928, with the user and password of RFC 1929).
+Whatever the proxy sends, in whatever chunks, the only error is ``ProxyFailed``, of which ``ProxyRejected`` is one. The
+programs drive it: send ``data_to_send()``, give ``receive`` what arrives, until the tunnel is open. Of the request that
+goes through the tunnel nothing is known here, so none of it can reach the proxy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator
+from typing import Protocol
+
+import h11
+
+from polysocket._core.header_fields import encode_fields
+from polysocket._core.http1 import Exchange, Switch
+from polysocket.errors import ProxyFailed, ProxyRejected
+from polysocket.proxy import Proxy
+from polysocket.request import basic_credentials
+from polysocket.response import Response
+from polysocket.url import WebSocketURL, authority
+
+__all__ = ["ConnectTunnel", "SocksTunnel", "Tunnel", "tunnel_to"]
+
+
+# RFC 1928 §6
+_REPLIES = {
+    1: "general SOCKS server failure",
+    2: "connection not allowed by ruleset",
+    3: "network unreachable",
+    4: "host unreachable",
+    5: "connection refused",
+    6: "TTL expired",
+    7: "command not supported",
+    8: "address type not supported",
+}
+
+
+_ADDRESS_SIZES = {1: 4, 4: 16}  # bytes of an IPv4 and an IPv6 address (RFC 1928 §5)
+
+
+_NO_AUTHENTICATION, _USER_AND_PASSWORD, _NO_METHOD = 0, 2, 0xFF
+
+
+_LONGEST_NAME = 255  # bytes, for the length is one
+
+
+_IF_TLS = "the proxy's URL may have to begin with https://"
+
+
+class Tunnel(Protocol):
+    """The client's side of the talk."""
+
+    @property
+    def proxy(self) -> Proxy:
+        """With whom."""
+        ...
+
+    @property
+    def rejection(self) -> ProxyRejected | None:
+        """What is known of a rejection that is not complete; None before its header is."""
+        ...
+
+    def data_to_send(self) -> bytes:
+        """The bytes to send now; each only once."""
+        ...
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Take bytes from the proxy, or ``b""`` for the end of the stream; None means that more are needed.
+
+        Once the tunnel is open, gives the bytes that came through it already. Raises :class:`ProxyFailed`.
+        """
+        ...
+
+
+def tunnel_to(url: WebSocketURL, proxy: Proxy) -> Tunnel:
+    """The talk that opens a tunnel to a URL's host; raises :class:`ProxyFailed` for one that can't be named there."""
+    if proxy.scheme == "socks5":
+        return SocksTunnel(url, proxy)
+    return ConnectTunnel(url, proxy)
+
+
+class ConnectTunnel:
+    """The :class:`Tunnel` of an http or https proxy: ``CONNECT``, and any 2xx opens it."""
+
+    def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
+        self.proxy = proxy
+        target = authority(url.host, url.port)
+        pairs = [("Host", target), *proxy.headers.pairs]
+        if proxy.credentials is not None:
+            pairs.append(("Proxy-Authorization", basic_credentials(*proxy.credentials)))
+        request = h11.Request(method="CONNECT", target=target, headers=encode_fields(pairs))
+        self._target = target
+        self._exchange = Exchange(request, proxy.place, _IF_TLS, ProxyFailed)
+
+    @property
+    def rejection(self) -> ProxyRejected | None:
+        """What is known of a rejection, with its body so far."""
+        response = self._exchange.rejection
+        return None if response is None else self._rejected(response)
+
+    def data_to_send(self) -> bytes:
+        """The bytes of the ``CONNECT``."""
+        return self._exchange.data_to_send()
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Take bytes of the answer."""
+        answer = self._exchange.receive(data)
+        if isinstance(answer, Response):
+            raise self._rejected(answer)
+        return answer.trailing if isinstance(answer, Switch) else None
+
+    def _rejected(self, response: Response) -> ProxyRejected:
+        text = f"{self.proxy.place} opened no tunnel to {self._target}: it answered {response.status_line}"
+        if response.status == 407:
+            text += f"; {_remedy(self.proxy)}"
+        if response.body:
+            text += ", with a body (.response.body)"
+        return ProxyRejected(text, response)
+
+
+class SocksTunnel:
+    """The :class:`Tunnel` of a SOCKS5 proxy, which looks the server's name up."""
+
+    rejection = None  # It is complete with its first byte.
+
+    def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._target = authority(url.host, url.port)
+        self._address = _address(url.host, proxy) + url.port.to_bytes(2, "big")
+        self._outgoing = b""
+        self._received = bytearray()
+        self._talk = self._conversation()
+        self._needed = next(self._talk)
+
+    def data_to_send(self) -> bytes:
+        """The bytes of the next request."""
+        data, self._outgoing = self._outgoing, b""
+        return data
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Take bytes of the replies."""
+        if not data:
+            raise ProxyFailed(f"{self.proxy.place} closed the connection before it had opened a tunnel")
+        self._received += data
+        try:
+            while len(self._received) >= self._needed:
+                piece = bytes(self._received[: self._needed])
+                del self._received[: self._needed]
+                self._needed = self._talk.send(piece)
+        except StopIteration:
+            return bytes(self._received)
+        return None
+
+    def _conversation(self) -> Generator[int, bytes, None]:
+        """The steps of the talk: each yields how many bytes it needs, and gets them."""
+        yield from self._authenticate()
+        self._outgoing += b"\x05\x01\x00" + self._address  # CONNECT (RFC 1928 §4)
+        yield from self._expect_version()
+        (reply,) = yield 1
+        if reply:
+            reason = _REPLIES.get(reply, f"reply {reply}, which RFC 1928 does not know")
+            raise ProxyRejected(f"{self.proxy.place} opened no tunnel to {self._target}: {reason}")
+        _, kind = yield 2
+        size = (yield 1)[0] if kind == 3 else _ADDRESS_SIZES.get(kind)
+        if size is None:
+            raise ProxyFailed(f"{self.proxy.place} gave an address of type {kind}, which RFC 1928 does not know")
+        yield size + 2  # its own address and port, which say nothing to us
+
+    def _authenticate(self) -> Generator[int, bytes, None]:
+        credentials = self.proxy.credentials
+        methods = [_NO_AUTHENTICATION] if credentials is None else [_NO_AUTHENTICATION, _USER_AND_PASSWORD]
+        self._outgoing += bytes([5, len(methods), *methods])
+        yield from self._expect_version()
+        (method,) = yield 1
+        if method == _NO_METHOD:
+            raise ProxyRejected(f"{self.proxy.place} accepts no way to authenticate; {_remedy(self.proxy)}")
+        if method not in methods:
+            raise ProxyFailed(f"{self.proxy.place} chose authentication method {method}, which was not offered")
+        if method == _USER_AND_PASSWORD and credentials is not None:
+            user, password = (text.encode() for text in credentials)
+            self._outgoing += bytes([1, len(user)]) + user + bytes([len(password)]) + password  # RFC 1929 §2
+            _, status = yield 2
+            if status:
+                raise ProxyRejected(f"{self.proxy.place} does not accept the user and password in its URL")
+
+    def _expect_version(self) -> Generator[int, bytes, None]:
+        version = yield 1
+        if version != b"\x05":
+            looks = " (which looks like HTTP: its URL may have to begin with http://)" if version == b"H" else ""
+            raise ProxyFailed(f"{self.proxy.place} speaks no SOCKS5: its answer begins with {version!r}{looks}")
+
+
+def _address(host: str, proxy: Proxy) -> bytes:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        name = host.encode("ascii")
+        if len(name) > _LONGEST_NAME:
+            raise ProxyFailed(
+                f"the name {host} is too long for {proxy.place}: SOCKS has {_LONGEST_NAME} bytes"
+            ) from None
+        return bytes([3, len(name)]) + name
+    return bytes([1 if address.version == 4 else 4]) + address.packed
+
+
+def _remedy(proxy: Proxy) -> str:
+    known = proxy.credentials is not None or "Proxy-Authorization" in proxy.headers
+    return f"it wants {'other credentials' if known else 'a user and password'}: {proxy.scheme}://user:password@…"

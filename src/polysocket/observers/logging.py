@@ -1,0 +1,58 @@
+"""Log what happens to websockets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from polysocket.close_info import CloseInfo
+from polysocket.frames import Close, Frame
+from polysocket.observers.observation import Observation, logger, payload_size
+from polysocket.request import Request
+from polysocket.response import Response
+
+__all__ = ["LoggingObserver"]
+
+
+T = TypeVar("T")
+
+
+class LoggingObserver:
+    """Logs one line when a websocket is opened, rejected or closed, at INFO, and one for each frame at DEBUG.
+
+    What is secret (credentials, cookies, query strings) is redacted; of frames only kind and size are logged.
+    """
+
+    def __init__(self, logger: logging.Logger = logger) -> None:
+        self.logger = logger
+
+    def opening(self, request: Request, /) -> Observation:
+        """Begin to log."""
+        return _Log(self.logger, request)
+
+
+class _Log(Observation):
+    def __init__(self, logger: logging.Logger, request: Request) -> None:
+        self._logger = logger
+        self._url = str(request.url)
+
+    def opened(self, response: Response, /) -> None:
+        extensions = ", ".join(response.extensions) or "no extensions"
+        subprotocol = f", subprotocol {response.subprotocol}" if response.subprotocol else ""
+        self._logger.info("%s: open, %s%s", self._url, extensions, subprotocol)
+
+    def rejected(self, error: BaseException, /) -> None:
+        self._logger.info("%s: not opened: %s: %s", self._url, type(error).__name__, error)
+
+    def received(self, frame: Frame | Close, /) -> None:
+        self._log("received", frame)
+
+    def sent(self, frame: Frame | Close, /) -> None:
+        self._log("sent", frame)
+
+    def closed(self, info: CloseInfo, /) -> None:
+        self._logger.info("%s: %s", self._url, info)
+
+    def _log(self, event: str, frame: Frame | Close) -> None:
+        if self._logger.isEnabledFor(logging.DEBUG):  # A text must be encoded for its size.
+            self._logger.debug("%s: %s %s, %d bytes", self._url, event, type(frame).__name__, payload_size(frame))

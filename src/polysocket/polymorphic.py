@@ -1,0 +1,139 @@
+"""Users' own programs, written once for every flavour: :class:`polymorphic`, and a class of such methods.
+
+:class:`PolymorphicClient` is to be subclassed for a protocol on top of WebSocket. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from polysocket.effects import Async, Blocking, CoroutineEffect, HasEffect, Lifter, Threaded
+from polysocket.websocket import WebSocket
+
+__all__ = ["PolymorphicClient", "polymorphic"]
+
+
+P = ParamSpec("P")
+
+
+T = TypeVar("T")
+
+
+F_co = TypeVar("F_co", covariant=True)
+
+
+class PolymorphicClient(HasEffect[F_co]):
+    """The base of a class whose ``@polymorphic`` methods give their results in the ``F`` of its websocket.
+
+    In such a method ``self`` is to be annotated with ``Async`` (``self: MyClient[Async]``): there ``self.websocket`` is
+    a ``WebSocket[Async]``, and calls of other polymorphic methods are awaited, whatever the flavour. All other
+    attributes are the object's own, and may be set. A subclass has no ``__slots__``.
+    """
+
+    __slots__ = ("_effect", "_websocket")  # what a program sees otherwise; the rest is in __dict__, and shared
+
+    _effect: Lifter
+    _websocket: WebSocket[F_co]
+
+    def __init__(self, websocket: WebSocket[F_co]) -> None:
+        if not isinstance(websocket, WebSocket):
+            raise TypeError(f"{type(self).__name__}() takes a WebSocket, not {type(websocket).__name__}")
+        self._websocket = websocket
+        self._effect = websocket._effect
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__slots__" in cls.__dict__:
+            raise TypeError(f"{cls.__name__} has __slots__, which a PolymorphicClient can't share with its programs")
+
+    @property
+    def websocket(self) -> WebSocket[F_co]:
+        """The websocket that it speaks by."""
+        return self._websocket
+
+    def _for_programs(self) -> PolymorphicClient[Async]:
+        """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
+        if self._effect.is_async:
+            return cast("PolymorphicClient[Async]", self)
+        view = cast("PolymorphicClient[Async]", object.__new__(type(self)))
+        view.__dict__ = self.__dict__
+        view._websocket = self._websocket._for_programs()
+        view._effect = CoroutineEffect()
+        return view
+
+
+class _Method(Generic[P, T]):
+    """To type checkers, what a class has of a polymorphic method: a function that takes the client first."""
+
+    @overload
+    def __call__(self, client: PolymorphicClient[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def __call__(
+        self, client: PolymorphicClient[Async], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(self, client: PolymorphicClient[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def __call__(self, client: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Run the program."""
+
+
+class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
+    """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
+
+    The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
+    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
+    nothing else: the blocking and the threaded flavour raise RuntimeError where they would have to wait for something
+    that they do not know.
+
+    It also makes methods: of a :class:`PolymorphicClient`, whose flavour is its websocket's. Raises TypeError for what
+    is no ``async def``.
+    """
+
+    def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        if not inspect.iscoroutinefunction(inspect.unwrap(program)):
+            name = getattr(program, "__qualname__", repr(program))
+            raise TypeError(f"a polymorphic program is an async def that returns, which {name} is not")
+        self.__wrapped__ = program
+        self._takes: type[WebSocket[Any] | PolymorphicClient[Any]] = WebSocket
+        functools.update_wrapper(cast("Any", self), program)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if issubclass(owner, PolymorphicClient):
+            self._takes = owner
+
+    @overload
+    def __call__(self, ws: WebSocket[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def __call__(self, ws: WebSocket[Async], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(self, ws: WebSocket[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def __call__(self, ws: Any = None, /, *args: Any, **kwargs: Any) -> Any:
+        """Run the program with this websocket. Raises TypeError where the first argument is none."""
+        if not isinstance(ws, self._takes):
+            hint = ", whose .websocket is one" if isinstance(ws, PolymorphicClient) else ""
+            hint = ": give it by position, not by name" if ws is None else hint
+            given = type(cast("object", ws)).__name__
+            raise TypeError(f"{self.__wrapped__.__name__}() takes a {self._takes.__name__} first, not {given}{hint}")
+        program: Callable[..., Coroutine[Any, Any, Any]] = self.__wrapped__
+        return ws._effect.lift(program)(ws._for_programs(), *args, **kwargs)
+
+    @overload
+    def __get__(self, client: None, owner: Any = None) -> _Method[P, T]: ...
+    @overload
+    def __get__(self, client: PolymorphicClient[Blocking], owner: Any = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: PolymorphicClient[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, client: PolymorphicClient[Threaded], owner: Any = None) -> Callable[P, Future[T]]: ...
+    def __get__(self, client: Any, owner: Any = None) -> Any:
+        if client is None:
+            return self
+        if not isinstance(client, PolymorphicClient):
+            name, owner = self.__wrapped__.__qualname__, type(client).__name__
+            raise TypeError(f"{name}() is polymorphic, so {owner} must be a PolymorphicClient")
+        return client._effect.lift(MethodType(self.__wrapped__, client._for_programs()))
