@@ -39,7 +39,7 @@ from polysocket import (
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
-from polysocket._opening import hints
+from polysocket._opening.options import _HINTS
 from polysocket.blocking import BlockingBackend
 from polysocket.testing import EchoServer, WebSocketStub
 from tests.bad_input.judgement import says
@@ -271,7 +271,7 @@ def test_an_option_that_others_have_is_refused_with_what_there_is_for_it(flavour
 
 
 def test_hints_name_what_there_is() -> None:
-    for option, way in hints._HINTS.items():
+    for option, way in _HINTS.items():
         assert option not in ConnectOptions.__annotations__
         named = re.match(r"basic_request\.(\w+)\(", way)
         assert named is None or hasattr(basic_request, named[1]), way

@@ -13,10 +13,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any, Final
 
+from polysocket._lifting import wait_for_result
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import Effect, Event, settled
+from polysocket.effects import Effect, Event
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers.handler import Handler
@@ -156,7 +157,7 @@ class _Flow:
         await own_thread.wait()  # In the threaded flavour, whoever waits does so in a thread of its own.
         over = stage.over if isinstance(stage, MessageStage) else stage
         receive = self._effect.lift(self._receive)
-        with closing(over(until_closed(lambda: settled(receive())))) as outgoing:
+        with closing(over(until_closed(lambda: wait_for_result(receive())))) as outgoing:
             for frame in outgoing:
                 await self._send(frame)
         self._check_end()

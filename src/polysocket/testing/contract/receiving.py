@@ -346,8 +346,8 @@ async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour:
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.PONG, b"x"))
         await pinging.result()
-        ws._programs.begin_receiving()  # as one does who has not come to take it
+        ws._session.begin_receiving()  # as one does who has not come to take it
         with pytest.raises(ConcurrentReceive):
             await ws.receive_text()
-        ws._programs._end_receiving()
+        ws._session._end_receiving()
         assert await ws.receive_text() == "a"

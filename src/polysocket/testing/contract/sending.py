@@ -310,7 +310,7 @@ async def test_senders_that_are_cancelled_leave_nothing_behind(flavour: Flavour,
                 assert await flavour.interrupt(lambda: ws.send_text("other")) is INTERRUPTED
 
         await flavour.spawn(wait_in_vain).result()
-        assert not ws._programs._sending._waiting
+        assert not ws._session._sending._waiting
 
 
 def test_the_system_buffers_less_than_a_huge_frame() -> None:
