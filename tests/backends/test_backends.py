@@ -30,7 +30,7 @@ from polysocket import (
     WebSocketResponse,
     basic_request,
 )
-from polysocket.backend import Opened
+from polysocket.backend import _OpenSessions
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, client_context, server_context, upgrading
 from tests.backends.flavours import (
@@ -334,7 +334,7 @@ async def test_a_cancellation_ends_every_connection(
     count = len(ended)
     codes = [info.sent.code for info in ended if info.sent]
     for ws in websockets:
-        ws._programs.abort()
+        ws._session.abort()
     await flavour.nothing_left_to_do()
     assert count == 3
     assert codes == [code] * 3
@@ -435,7 +435,7 @@ async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavo
     """Nobody has closed it: it was read to its end."""
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._connector._open_sessions.sessions = Told(forgotten.put)
         ws = await opened(flavour, backend, peer.url)
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1000) * (end == "close"))
         assert await ws.receive() == Text("a")
@@ -443,7 +443,7 @@ async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavo
         with pytest.raises(WebSocketClosed):
             await ws.receive_text()
         await forgotten.get()
-        assert not backend._programs._opened.sessions
+        assert not backend._connector._open_sessions.sessions
 
 
 async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
@@ -453,7 +453,7 @@ async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
     peer = new_peer(upgrading(behind=wire.close(1000)))
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._connector._open_sessions.sessions = Told(forgotten.put)
         await opened(flavour, backend, peer.url)
         assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
         peer.hang_up()
@@ -462,7 +462,7 @@ async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
 
 def test_what_is_opened_while_the_backend_closes_is_not_kept() -> None:
     session: Any = object()
-    opened = Opened()
+    opened = _OpenSessions()
     assert opened.add(session)
     assert opened.close() == [session]
     assert not opened.add(object())  # type: ignore[arg-type]

@@ -273,7 +273,7 @@ async def test_wait_holds_the_other_side_back(flavour: Flavour, peer: Peer, buff
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         rest = await flavour.call(send_until_it_stalls, peer, wire.encode(wire.BINARY, payload))
-        held = ws._programs._connection.frames
+        held = ws._session._connection.queue.frames
         assert 3 < len(held) < 10  # of bytes, what comes in one piece is taken whole
         sending = flavour.spawn(flavour.call, peer.send, rest + wire.close())
         count = 0

@@ -417,7 +417,7 @@ def break_connection(ws: Any, error: Exception) -> None:
     def receive(_: bytes) -> None:
         raise error
 
-    ws._programs._connection.receive = receive
+    ws._session._connection.receive = receive
 
 
 def tell_nobody(flavour: Flavour) -> None:
@@ -432,7 +432,7 @@ async def test_an_unexpected_error_ends_a_websocket_that_reads_ahead(flavour: Fl
     async with a_backend(flavour) as backend:
         response = await backend.open_websocket(peer.url, WebSocketHandler(Buffer.unbounded()))
         break_connection(response.result, ZeroDivisionError("a bug"))
-        response.result._programs.when_ended((ended := flavour.inbox()).put)
+        response.result._session.when_ended((ended := flavour.inbox()).put)
         peer.send(text("a"))
         assert "ZeroDivisionError('a bug')" in str(await ended.get())
         with pytest.raises(ConnectionLost):

@@ -295,7 +295,7 @@ async def test_two_listeners_may_close_the_backend_and_do_not_wait_for_each_othe
             while not isinstance(heard := await listener.heard.get(), CloseInfo):
                 pass
             assert heard.sent == Close(1000)
-    assert "is not at its end yet" not in caplog.text
+    assert "is not ended within the close timeout" not in caplog.text
 
 
 @in_async_flavours
@@ -429,7 +429,7 @@ async def test_a_backend_forgets_a_websocket_whose_listener_was_told_of_the_end(
     backend: Any = flavour.backend()
     async with flavour.entered(backend):
         await opened(flavour, seen(flavour, backend), peer.url, listener)
-        (session,) = backend._programs._opened.sessions
+        (session,) = backend._connector._open_sessions.sessions
         forget = session._when_over
         session.when_over(lambda: (forget(), over.put(None)))
         peer.send(wire.close())
@@ -437,7 +437,7 @@ async def test_a_backend_forgets_a_websocket_whose_listener_was_told_of_the_end(
         while not isinstance(await listener.heard.get(), CloseInfo):
             pass
         await over.get()
-        assert not backend._programs._opened.sessions
+        assert not backend._connector._open_sessions.sessions
 
 
 async def test_on_open_may_close(flavour: Flavour, peer: Peer) -> None:

@@ -29,7 +29,7 @@ from polysocket import (
     from_message_pipe,
     from_text_pipe,
 )
-from polysocket.effects import settled
+from polysocket._lifting import wait_for_result
 from polysocket.handlers.pipe import MessageStage
 from polysocket.testing import BackendStub, WebSocketStub
 from polysocket.testing.contract import wire
@@ -649,7 +649,7 @@ async def test_the_error_of_another_websocket_is_not_lost_behind_the_end_of_this
             yield from ()
             for _ in incoming:
                 pass
-            settled(another.receive_text())
+            wait_for_result(another.receive_text())
 
         async def async_stage(incoming: AsyncIterator[Any]) -> AsyncIterator[Frame]:
             async for _ in incoming:

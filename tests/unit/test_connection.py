@@ -1007,7 +1007,7 @@ def fail(connection: Connection) -> None:
     connection.fail()
 
 
-ENDS: dict[str, Callable[[Connection], None]] = {
+ENDS: dict[str, Callable[[Connection], object]] = {
     "a Close": lambda connection: connection.receive(close_to(CLIENT, 1000)),
     "a failure": fail,
     "an overflow": lambda connection: connection.overflow(None),

@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.connection import Connection
@@ -221,14 +221,10 @@ class Session:
         self._raise_if_ended()
         return None
 
-    @overload
-    def take_message(self, kinds: type[Text], pong_on_ping: bool) -> str | None: ...
-    @overload
-    def take_message(self, kinds: type[Binary], pong_on_ping: bool) -> bytes | None: ...
-    @overload
-    def take_message(self, kinds: tuple[type[DataFrame], ...], pong_on_ping: bool) -> str | bytes | None: ...
-    def take_message(self, kinds: Any, pong_on_ping: bool) -> str | bytes | None:
-        """Take a whole message of one of the kinds; None if its last fragment has not arrived yet.
+    def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
+        """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
+
+        Return None if its last fragment has not arrived yet.
 
         The fragments that have arrived stay in ``queue.fragments``, so that a cancelled caller loses none.
         """
@@ -244,7 +240,7 @@ class Session:
             queue.pop()
             if was_full:
                 wake(self._reader.waiting)
-            if isinstance(frame, DATA):
+            if isinstance(frame, Text | Binary):
                 if frame.final and not fragments:
                     return frame.payload
                 fragments.append(frame)
@@ -585,8 +581,7 @@ async def close_after(
 
 def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
     return UnexpectedFrame(
-        f"the next data frame is a {type(frame).__name__}, not the {_name(kinds)} frame that was to be received; "
-        "it can still be received"
+        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; it can still be received"
     )
 
 

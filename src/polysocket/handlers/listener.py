@@ -117,7 +117,7 @@ class Listener(Handler, Generic[F]):
                     await self._call(effect, session, self.on_error, error)
             await session.close()
         except BaseException as error:  # the loop ends, a method exits, or there is a bug
-            session.give_up(error)
+            session.abort(f"the listener was ended by {error!r}")
             if not effect.is_cancellation(error):
                 await self._call(effect, session, self.on_error, error)
             await self._call(effect, session, self.on_close, session.close_info)

@@ -11,12 +11,14 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, Final
 
-from polysocket._session.session import Session
+from polysocket._lifting import wait_for_result
+from polysocket._session.session import DATA, Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import Effect, Event, settled
+from polysocket.effects import Effect, Event
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers.handler import Handler
@@ -80,7 +82,7 @@ class PipeHandler(Handler):
             await (flow.run_async if effect.is_async else flow.run_blocking)(self.stage)
         except WebSocketClosed as error:
             if not session.is_ended_by(error):
-                await session.leave(error)
+                await session.close_after(error)
                 raise
             await session.close()
             if session.close_info is None or not session.close_info.is_normal:
@@ -89,7 +91,7 @@ class PipeHandler(Handler):
             await session.close(CloseCode.UNSUPPORTED_DATA)
             raise
         except BaseException as error:
-            await session.leave(error)
+            await session.close_after(error)
             raise
         await session.close()
         info = session.close_info
@@ -156,7 +158,7 @@ class _Flow:
         await own_thread.wait()  # In the threaded flavour, whoever waits does so in a thread of its own.
         over = stage.over if isinstance(stage, MessageStage) else stage
         receive = self._effect.lift(self._receive)
-        with closing(over(until_closed(lambda: settled(receive())))) as outgoing:
+        with closing(over(until_closed(lambda: wait_for_result(receive())))) as outgoing:
             for frame in outgoing:
                 await self._send(frame)
         self._check_end()
@@ -164,7 +166,7 @@ class _Flow:
     async def _receive(self) -> DataFrame:
         self._has_asked = True
         try:
-            return await self._session.receive_data_frame()
+            return await self._session.receive(partial(self._session.take_data, DATA, True), None, "data frame")
         finally:
             self._since = self._effect.now()
             self._dropped = 0

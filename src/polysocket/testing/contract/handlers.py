@@ -26,7 +26,7 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket._opening.transport import Route
-from polysocket.backend import SocketOpener
+from polysocket.backend import SocketConnector
 from polysocket.effects import Event
 from polysocket.handlers.handler import Handler
 from polysocket.testing.contract import wire
@@ -37,18 +37,18 @@ from polysocket.testing.contract.wire import Wire
 LIMITS = basic_request.timeouts(open=5, close=5)
 
 
-def new_opener(flavour: Flavour) -> SocketOpener:
+def new_opener(flavour: Flavour) -> SocketConnector:
     """What a backend is made of."""
-    return SocketOpener(flavour.effect(), Route(), LIMITS)
+    return SocketConnector(flavour.effect(), Route(), LIMITS)
 
 
-async def opened(opener: SocketOpener, peer: Peer, handler: Handler) -> WebSocket[Async]:
+async def opened(opener: SocketConnector, peer: Peer, handler: Handler) -> WebSocket[Async]:
     response = await opener.open_websocket(peer.url, handler)
     ws: WebSocket[Any] = response.result
     return ws._for_programs()
 
 
-async def close(flavour: Flavour, opener: SocketOpener, peer: Peer) -> list[Wire]:
+async def close(flavour: Flavour, opener: SocketConnector, peer: Peer) -> list[Wire]:
     """Close the backend, as the peer sees it."""
     closing = flavour.spawn(opener.close)
     frames = await flavour.call(peer.finish)
