@@ -280,7 +280,7 @@ async def test_a_call_that_awaits_what_was_cancelled_has_failed(flavour: Flavour
             assert await listener.heard.get() == "open"
         error = await listener.heard.get()
         assert isinstance(error, RuntimeError)
-        assert str(error) == "Recorder.wait raised CancelledError(), though nobody has cancelled the listener"
+        assert str(error) == "Recorder.wait raised CancelledError(), although the listener was not cancelled"
         assert isinstance(error.__cause__, asyncio.CancelledError)
         assert await finishing.result() == [Wire(wire.CLOSE, b"\x03\xf3")]
         assert (await listener.heard.get()).sent == Close(1011)
