@@ -165,7 +165,7 @@ class _StageRun:
     @contextlib.asynccontextmanager
     async def _cancelled_at_deadline(self) -> AsyncGenerator[None]:
         """Cancel the block at the deadline, and raise the websocket's end."""
-        websocket_has_ended, stage_has_ended, watch_has_ended = (self._effect.event() for _ in range(3))
+        websocket_has_ended, stage_has_ended = self._effect.event(), self._effect.event()
         is_running, is_cancelled = True, False
 
         def note_end(info: CloseInfo) -> None:
@@ -174,31 +174,24 @@ class _StageRun:
 
         async def watch() -> None:
             nonlocal is_cancelled
+            await websocket_has_ended.wait()
             try:
-                await websocket_has_ended.wait()
                 async with self._effect.time_limit(self._session.seconds_left(self._ended_at)):
                     await stage_has_ended.wait()
             except TimeoutError:
                 if is_running:
                     is_cancelled = True
                     cancel()
-            finally:
-                watch_has_ended.set()
 
-        try:
-            async with self._effect.interruptible() as cancel:
-                self._session.when_ended(note_end)
-                self._effect.spawn(watch)
-                try:
-                    yield
-                finally:
-                    is_running = False
-                    stage_has_ended.set()
-                    websocket_has_ended.set()
-        except Exception:
-            await watch_has_ended.wait()
-            raise
-        await watch_has_ended.wait()
+        async with self._effect.interruptible() as cancel:
+            self._session.when_ended(note_end)
+            self._effect.spawn(watch)
+            try:
+                yield
+            finally:
+                is_running = False
+                stage_has_ended.set()
+                websocket_has_ended.set()
         if is_cancelled:
             raise self._overdue()
 
