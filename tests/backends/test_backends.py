@@ -20,9 +20,7 @@ from polysocket import (
     CloseInfo,
     InvalidHandler,
     LoggingBackend,
-    Observation,
     ObservedBackend,
-    Request,
     Text,
     WebSocket,
     WebSocketClosed,
@@ -43,24 +41,13 @@ from tests.backends.flavours import (
     opened,
     seen,
 )
+from tests.backends.recording import EndObserver, WatchedSet
 from tests.backends.servers import Door, Server
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
 SOON = basic_request.timeouts(open=2, close=0.05)
-
-
-class Told(set[Any]):
-    """The websockets of a backend; tells of those that it forgets."""
-
-    def __init__(self, tell: Callable[[object], object]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def discard(self, element: object) -> None:
-        super().discard(element)
-        self._tell(element)
 
 
 # What is shared
@@ -236,25 +223,12 @@ async def test_a_closed_backend_opens_nothing(flavour: Flavour, door: Door) -> N
     assert door.nobody_came()
 
 
-class Watching(Observation):
-    """Sees the ends."""
-
-    def __init__(self, closed: Callable[[CloseInfo], object] = lambda _: None) -> None:
-        self._closed = closed
-
-    def opening(self, request: Request, /) -> Observation:
-        return self
-
-    def closed(self, info: CloseInfo, /) -> None:
-        self._closed(info)
-
-
 def logged(backend: Backend[Any]) -> Backend[Any]:
     return LoggingBackend(backend)
 
 
 def observed(backend: Backend[Any]) -> Backend[Any]:
-    return ObservedBackend(backend, Watching())
+    return ObservedBackend(backend, EndObserver())
 
 
 wrappings = pytest.mark.parametrize("wrapped", [logged, observed])
@@ -319,7 +293,7 @@ async def test_a_cancellation_ends_every_connection(
     ready = flavour.inbox()
 
     async def use_backend() -> None:
-        backend = ObservedBackend(flavour.backend(), Watching(ended.append))
+        backend = ObservedBackend(flavour.backend(), EndObserver(ended.append))
         async with flavour.entered(backend):
             websockets.extend([await opened(flavour, backend, new_peer().url) for _ in range(3)])
             ready.put(None)
@@ -435,7 +409,7 @@ async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavo
     """Nobody has closed it: it was read to its end."""
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._programs._opened.sessions = WatchedSet(forgotten.put)
         ws = await opened(flavour, backend, peer.url)
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1000) * (end == "close"))
         assert await ws.receive() == Text("a")
@@ -453,7 +427,7 @@ async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
     peer = new_peer(upgrading(behind=wire.close(1000)))
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._programs._opened.sessions = WatchedSet(forgotten.put)
         await opened(flavour, backend, peer.url)
         assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
         peer.hang_up()

@@ -30,6 +30,7 @@ from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, Flavour, a_backend, opened
+from tests.backends.peers import text
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -38,10 +39,6 @@ FAIL = Buffer.bounded(3)
 WAIT = Buffer.bounded(5, overflow="wait")
 every_buffer = pytest.mark.parametrize("buffer", [Buffer.unbounded(), FAIL, WAIT], ids=["unbounded", "fail", "wait"])
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
-
-
-def text(payload: str) -> bytes:
-    return wire.encode(wire.TEXT, payload)
 
 
 async def all_is_read(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> None:

@@ -12,15 +12,12 @@ import pytest
 from polysocket import (
     Close,
     CloseCause,
-    CloseInfo,
     ConnectionLost,
     DataFrame,
     Frame,
-    Observation,
     ObservedBackend,
     PipeHandler,
     ProtocolError,
-    Request,
     Text,
     WebSocketClosed,
     basic_request,
@@ -30,6 +27,7 @@ from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, THREADS, Flavour, seen
 from tests.backends.peers import read_to_close, text
+from tests.backends.recording import EndObserver
 from tests.backends.stages import raw_stage, start_pipe, ticks, upper
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
@@ -219,13 +217,6 @@ async def test_a_blocking_stage_that_asks_after_its_deadline_is_ended(
     taken: list[DataFrame] = []
     raised: list[WebSocketClosed] = []
 
-    class Ends(Observation):
-        def opening(self, request: Request, /) -> Observation:
-            return self
-
-        def closed(self, info: CloseInfo, /) -> None:
-            has_ended.set()
-
     def stage(incoming: Iterator[DataFrame]) -> Iterator[Frame]:
         taken.append(next(incoming))
         yield Text("taken")
@@ -236,7 +227,9 @@ async def test_a_blocking_stage_that_asks_after_its_deadline_is_ended(
             raised.append(error)
             raise
 
-    backend = ObservedBackend(flavour.backend(request=basic_request.timeouts(open=5, close=1e-9)), Ends())
+    backend = ObservedBackend(
+        flavour.backend(request=basic_request.timeouts(open=5, close=1e-9)), EndObserver(lambda _: has_ended.set())
+    )
     async with flavour.entered(backend):
         pipe = flavour.spawn(seen(flavour, backend).open_websocket, peer.url, PipeHandler(stage))
         peer.send(text("a"))
