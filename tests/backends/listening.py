@@ -78,7 +78,7 @@ with_plain_and_async_methods = pytest.mark.parametrize(
 )
 
 
-async def calls_to_the_end(listener: Recorder) -> list[object]:
+async def calls_to_the_end(listener: Recorder) -> list[Any]:
     """Wait for ``on_close``, and return all calls up to it."""
     calls = [await listener.calls.get()]
     while not isinstance(calls[-1], CloseInfo):

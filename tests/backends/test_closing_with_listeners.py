@@ -23,50 +23,45 @@ in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 # Closing waits for on_close
 
 
-async def on_close_has_returned(flavour: Flavour, peer: Peer, listener: Recorder, over: list[CloseInfo]) -> None:
-    async with a_backend(flavour) as backend:
-        await opened(flavour, backend, peer.url, listener)
-        finishing = flavour.spawn(flavour.call, peer.finish)
-    count = len(over)
-    await finishing.result()
-    await flavour.nothing_left_to_do()
-    assert count == 1
-
-
 async def test_on_close_has_returned_when_the_with_block_ends(flavour: Flavour, peer: Peer) -> None:
-    over: list[CloseInfo] = []
+    infos: list[CloseInfo] = []
 
     class Last(Recorder):
         def on_close(self, info: CloseInfo) -> object:
-            over.append(info)
+            infos.append(info)
             return None
 
-    await on_close_has_returned(flavour, peer, Last(flavour.inbox()), over)
+    async with a_backend(flavour) as backend:
+        await opened(flavour, backend, peer.url, Last(flavour.inbox()))
+        finishing = flavour.spawn(flavour.call, peer.finish)
+    count = len(infos)
+    await finishing.result()
+    assert count == 1
 
 
 @in_async_flavours
-@pytest.mark.parametrize("first", ["this side", "the server"])
+@pytest.mark.parametrize("closes_first", ["the client", "the peer"])
 async def test_an_async_on_close_has_returned_when_the_with_block_ends(
-    flavour: Flavour, peer: Peer, first: str
+    flavour: Flavour, peer: Peer, closes_first: str
 ) -> None:
-    over: list[CloseInfo] = []
+    infos: list[CloseInfo] = []
     begun = flavour.inbox()
 
     class Last(Recorder):
         async def on_close(self, info: CloseInfo) -> None:
             begun.put(None)
             await flavour.nothing_left_to_do()
-            over.append(info)
+            infos.append(info)
 
-    if first == "this side":
-        await on_close_has_returned(flavour, peer, Last(flavour.inbox()), over)
-        return
     async with a_backend(flavour) as backend:
         await opened(flavour, backend, peer.url, Last(flavour.inbox()))
-        peer.send(wire.close())
-        peer.hang_up()
-        await begun.get()
-    count = len(over)
+        if closes_first == "the peer":
+            peer.send(wire.close())
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        if closes_first == "the peer":
+            await begun.get()
+    count = len(infos)
+    await finishing.result()
     await flavour.nothing_left_to_do()
     assert count == 1
 
@@ -84,24 +79,24 @@ async def test_on_close_has_returned_when_the_with_block_ends_even_if_on_open_cl
     calls: list[object] = []
     listener = Ends(flavour.inbox())
     listener.calls.put = calls.append  # type: ignore[method-assign]
-    peering = flavour.spawn(flavour.call, peer.finish)
+    finishing = flavour.spawn(flavour.call, peer.finish)
     async with a_backend(flavour) as backend:
         await opened(flavour, backend, peer.url, listener)
-    await peering.result()
+    await finishing.result()
     assert isinstance(calls[-1], CloseInfo)
 
 
 async def test_a_backend_waits_for_on_close_at_most_for_the_close_timeout(
     flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
 ) -> None:
-    left = threading.Event()
+    has_left = threading.Event()
     late = flavour.inbox()
 
     class Endless(Recorder):
         def on_close(self, info: CloseInfo) -> object:
             if flavour.is_async:
                 return self.record_late(info)
-            left.wait(5)
+            has_left.wait(5)
             return self.record(info)
 
         async def record_late(self, info: CloseInfo) -> None:
@@ -113,7 +108,7 @@ async def test_a_backend_waits_for_on_close_at_most_for_the_close_timeout(
         for listener in listeners:
             await opened(flavour, backend, new_peer().url, listener)
             assert await listener.calls.get() == "open"
-    left.set()
+    has_left.set()
     for _ in listeners:
         late.put(None)
     for listener in listeners:
@@ -214,25 +209,24 @@ async def test_a_method_that_closes_the_backend_waits_for_the_other_listeners(
 ) -> None:
     class Closing(Recorder):
         def on_text(self, frame: Text) -> object:
-            return self.close() if flavour.is_async else backend_is_closed(backend.close())
+            if flavour.is_async:
+                return self.close()
+            flavour.finished(backend.close())
+            order.append("closed")
+            return None
 
         async def close(self) -> None:
             await backend.close()
             order.append("closed")
 
-    def told(what: str) -> object:
-        order.append(what)
-        return None
-
-    def backend_is_closed(given: Any) -> object:
-        flavour.finished(given)
-        return told("closed")
-
-    class Last(Recorder):
+    class Slow(Recorder):
         def on_close(self, info: CloseInfo) -> object:
-            return self.late() if flavour.is_async else told("on_close")
+            if flavour.is_async:
+                return self.record_late()
+            order.append("on_close")
+            return None
 
-        async def late(self) -> None:
+        async def record_late(self) -> None:
             await go_on.get()
             order.append("on_close")
 
@@ -243,15 +237,14 @@ async def test_a_method_that_closes_the_backend_waits_for_the_other_listeners(
     closing = Closing(flavour.inbox())
     async with flavour.entered(backend):
         await opened(flavour, seen(flavour, backend), peers[0].url, closing)
-        await opened(flavour, seen(flavour, backend), peers[1].url, Last(flavour.inbox()))
+        await opened(flavour, seen(flavour, backend), peers[1].url, Slow(flavour.inbox()))
         finishing = [flavour.spawn(flavour.call, peer.finish) for peer in peers]
         peers[0].send(text("a"))
         for task in finishing:
             await task.result()
         await flavour.nothing_left_to_do()
         go_on.put(None)
-        while not isinstance(await closing.calls.get(), CloseInfo):
-            pass
+        await calls_to_the_end(closing)
     assert order == ["on_close", "closed"]
 
 
@@ -283,7 +276,5 @@ async def test_two_listeners_that_close_the_backend_do_not_wait_for_each_other(
         for peer in peers:
             peer.send(text("a"))
         for listener in listeners:
-            while not isinstance(calls := await listener.calls.get(), CloseInfo):
-                pass
-            assert calls.sent == Close(1000)
+            assert (await calls_to_the_end(listener))[-1].sent == Close(1000)
     assert "is not at its end yet" not in caplog.text

@@ -161,7 +161,7 @@ async def test_a_cancelled_block_does_not_wait_for_the_peer(
 def test_a_method_that_exits_ends_its_websocket_first(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Then the runtime handles the exit: it ends asyncio.run or one thread, and trio logs it."""
+    # Then the runtime handles the exit: it ends asyncio.run or one thread, and trio logs it.
     ended: list[CloseInfo] = []
 
     class Exits(Recorder):

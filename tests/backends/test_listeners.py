@@ -26,7 +26,7 @@ from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, THREADS, Flavour, a_backend, opened, seen
-from tests.backends.listening import Recorder, with_plain_and_async_methods
+from tests.backends.listening import Recorder, calls_to_the_end, with_plain_and_async_methods
 from tests.backends.peers import text
 from tests.backends.recording import EndObserver
 
@@ -91,7 +91,7 @@ async def test_on_open_has_returned_before_open_websocket_returns(
 async def test_opening_does_not_wait_for_the_first_frame_to_be_handled(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
-    """The frame arrives in one piece with the server's answer."""
+    # The frame arrives in one piece with the server's answer.
     peer = new_peer(upgrading(behind=text("a")))
     go_on = flavour.inbox()
     is_open = threading.Event()
@@ -123,8 +123,7 @@ async def test_all_methods_but_on_open_are_called_in_one_thread(flavour: Flavour
         peer.send(CONVERSATION)
         peer.send(wire.close())
         peer.hang_up()
-        while not isinstance(await listener.calls.get(), CloseInfo):
-            pass
+        await calls_to_the_end(listener)
     assert len(listener.threads) == 1
 
 
@@ -270,8 +269,7 @@ async def test_a_listener_is_told_that_the_caller_has_closed(flavour: Flavour, p
 async def test_a_method_that_closes_does_not_wait_for_frames_that_only_it_could_take(
     flavour: Flavour, peer: Peer
 ) -> None:
-    """The peer may have sent more than fits in the queue before it reads the Close."""
-
+    # The peer may have sent more than fits in the queue before it reads the Close.
     class Closing(Recorder):
         def on_text(self, frame: Text) -> object:
             return flavour.finished(self.ws.close())
@@ -286,17 +284,15 @@ async def test_a_method_that_closes_does_not_wait_for_frames_that_only_it_could_
         await opened(flavour, backend, peer.url, listener)
         answering = flavour.spawn(flavour.call, answer_late)
         await flavour.call(peer.send, text("a"))
-        while not isinstance(calls := await listener.calls.get(), CloseInfo):
-            pass
+        info = (await calls_to_the_end(listener))[-1]
         await answering.result()
-    assert calls.cause is CloseCause.CLOSE
-    assert calls.received == Close(1000)
+    assert info.cause is CloseCause.CLOSE
+    assert info.received == Close(1000)
 
 
 async def test_on_close_is_called_when_the_connection_has_ended(flavour: Flavour, peer: Peer) -> None:
-    """The peer ends the connection after it has read the answer to its Close. An observer is told first."""
+    # The peer ends the connection after it has read the answer to its Close. An observer is told first.
     listener = Recorder(flavour.inbox())
-
     backend = ObservedBackend(flavour.backend(), EndObserver(lambda _: listener.calls.put("ended")))
     async with flavour.entered(backend):
         await opened(flavour, seen(flavour, backend), peer.url, listener)

@@ -87,7 +87,7 @@ async def test_an_abnormal_end_is_raised_in_the_stage_and_by_open_websocket(
 async def test_a_stage_receives_all_frames_sent_before_the_close(
     flavour: Flavour, new_peer: Callable[..., Peer], code: int
 ) -> None:
-    """The Close was read before the stage began, so the answers of the stage are dropped."""
+    # The Close was read before the stage began, so the answers of the stage are dropped.
     incoming: list[DataFrame] = []
     ended: list[BaseException | None] = []
 
@@ -137,7 +137,7 @@ async def test_a_slow_stage_receives_all_frames_sent_before_the_close(
 
 
 async def test_frames_that_a_stage_yields_after_the_end_are_dropped(flavour: Flavour, peer: Peer) -> None:
-    """The stage still runs to its own end."""
+    # The stage still runs to its own end.
     ended: list[BaseException | None] = []
     given: list[str] = []
 
@@ -212,7 +212,7 @@ async def test_an_async_stage_that_waits_for_something_else_is_cancelled_at_its_
 async def test_a_blocking_stage_that_asks_after_its_deadline_is_ended(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The deadline is not postponed by frames that are left to take."""
+    # Frames that are left to take don't postpone the deadline.
     has_ended = threading.Event()
     taken: list[DataFrame] = []
     raised: list[WebSocketClosed] = []

@@ -89,7 +89,7 @@ async def test_pings_are_answered_while_the_stage_takes_nothing(flavour: Flavour
 
 
 async def test_the_frame_after_a_fragment_is_sent_as_its_continuation(flavour: Flavour, peer: Peer) -> None:
-    """Control frames may be injected between fragments (RFC 6455 §5.4)."""
+    # Control frames may be injected between fragments (RFC 6455 §5.4).
     first: list[Frame] = [Text("a", final=False), Ping(b"p"), Text("b", final=False), Text("c")]
     first += [Binary(b"d", final=False), Binary(b"e"), Text("f")]
     pipe = await start_pipe(flavour, peer, raw_stage(flavour, upper, first=first))
@@ -197,7 +197,7 @@ async def test_a_stage_that_ends_within_a_message_closes_with_1011(flavour: Flav
         await pipe.result()
 
 
-async def test_a_stage_that_yields_something_else_than_frames_is_closed(flavour: Flavour, peer: Peer) -> None:
+async def test_a_stage_that_yields_something_other_than_a_frame_is_closed(flavour: Flavour, peer: Peer) -> None:
     ended: list[BaseException | None] = []
 
     def function(_: DataFrame) -> Iterable[Any]:
@@ -212,7 +212,7 @@ async def test_a_stage_that_yields_something_else_than_frames_is_closed(flavour:
 
 
 async def test_the_error_of_another_websocket_is_the_stages_error(flavour: Flavour, server: Server, peer: Peer) -> None:
-    """A stage may forward frames to another websocket, whose end doesn't end this websocket."""
+    # A stage may forward frames to another websocket, whose end doesn't end this websocket.
     async with a_backend(flavour) as backend:
         another = await opened(flavour, backend, server.url(), WebSocketHandler())
         await another.close()

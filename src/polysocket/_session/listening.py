@@ -49,7 +49,7 @@ class Listening:
 
 
 class _Call:
-    """A call of a listener's method; ``listening`` is None once the method has returned."""
+    """A call of a listener's method; ``listening`` is cleared when the method has returned."""
 
     def __init__(self, listening: Listening | None) -> None:
         self.listening = listening
