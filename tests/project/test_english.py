@@ -49,7 +49,9 @@ PHRASES = {
     r" where": "if, when",
     r"where (?:there (?:is|are|was|were)|no|none|nothing|many|few|possible|needed)": "if, when",
     r"(?:(?<=[.;:]\s)|\A)where (?:an?|the|it|they|this|one|two|no|nothing|many|some|both|each|threads?)": "if, when",
-    r", where (?:it|they|that|this)": "if, when; or a sentence of its own",
+    r"(?:(?<=[;,]\s)|(?<=\())where (?:an?|it|the|they|that|this|threads?)": "if, when; or a sentence of its own",
+    r"(?:and|but|once|refused first|at once|masked) where (?:an?|it|the|they|that|this|``)": "if, when",
+    r"`{0,2}\w+(?:Error|Closed|Frame|Failed|Handler|Request|Response|URL)`{0,2},? where": "if, when",
     r"gives(?! (?:up|way|rise))": "returns, yields, calls with",
     r"(?:[;,] |and )give (?:the|its|their|an?|it|them)": "return, pass",
     r"by (?:which|whom)": "with which, through which, that",
@@ -187,6 +189,8 @@ REFUSED = [
     '"""One. Where the websocket has ended, the error."""',
     '"""None where the\nconnection has ended."""',
     '"""A function that gives its result."""',
+    '"""Raises :class:`UnexpectedFrame` where it is text."""',
+    '"""Close the websocket; where that is cancelled, its connection is ended."""',
     '"""The port by\nwhich it connects."""',
 ]
 
