@@ -22,7 +22,7 @@ from polysocket.effects.blocking import BlockingEffect
 
 HAS_TRIO = importlib.util.find_spec("trio") is not None
 
-# The rule of docs/index.rst, "In every flavour".
+# The rule of docs/guide/start.rst, "In every flavour".
 REWRITES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "asyncio": (),
     "trio": (
