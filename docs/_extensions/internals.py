@@ -51,11 +51,10 @@ class Layers(SphinxDirective):
             self.env.note_dependency(str(path))
         rows = layers()
         picture = nodes.raw("", svg(rows), format="html")
-        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 18 82", "", "   * - Module", "     - Purpose"]
-        for row in rows:
-            for unit in row:
-                for module in unit.modules:
-                    lines += [f"   * - ``{module}``", f"     - {purpose(module)}"]
+        lines = [".. dropdown:: Modules and their purpose", "", "   .. list-table::", "      :header-rows: 1"]
+        lines += ["      :widths: 25 75", "", "      * - Module", "        - Purpose"]
+        for module in (module for row in rows for unit in row for module in unit.modules):
+            lines += [f"      * - ``{module}``", f"        - {purpose(module)}"]
         return [picture, *self.parse_text_to_nodes("\n".join(lines))]
 
 
@@ -92,7 +91,7 @@ def units() -> list[Unit]:
         return module if reaches(module) else VALUES
 
     def reaches(name: str) -> bool:
-        """Whether a module imports a layer above the values, directly or not."""
+        """Return whether a module imports a layer above the values, directly or not."""
         seen, todo = set(), [each for each in imports if each == name or each.startswith(f"{name}/")]
         while todo:
             module = todo.pop()
@@ -110,7 +109,11 @@ def units() -> list[Unit]:
     return [
         Unit(
             name,
-            tuple(dict.fromkeys(shown(module) for module in modules if module != f"{name}/__init__")),
+            tuple(
+                dict.fromkeys(
+                    shown(module) for module in modules if module not in {f"{each}/__init__" for each in folders}
+                )
+            ),
             frozenset(unit_of(each) for module in modules for each in imports[module] if each != "__init__") - {name},
         )
         for name, modules in members.items()

@@ -6,6 +6,7 @@ its result in ``F``. A name in a docstring leads to its entry in ``polysocket``,
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -87,6 +88,12 @@ def show_methods() -> None:
     )
 
 
+def show_connect_first() -> None:
+    """Put ``connect`` before the other names of each flavour."""
+    for name in ("blocking", "threaded", "asyncio", "trio", "anyio"):
+        importlib.import_module(f"polysocket.{name}").__all__.sort(key="connect".__ne__)
+
+
 def mend_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
@@ -120,8 +127,9 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Replace the descriptors, and connect the handlers."""
+    """Prepare the modules, and connect the handlers."""
     show_methods()
+    show_connect_first()
     app.connect("autodoc-process-signature", mend_signature)
     app.connect("autodoc-process-docstring", read_sections)
     app.connect("missing-reference", resolve)

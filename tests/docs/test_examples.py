@@ -226,9 +226,7 @@ CASES = {
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
-    "keepalive_asyncio": Case(
-        playing(send_after_ping), r"the other side is there: 0\.\d{3} s\nnews\n", every_flavour=False
-    ),
+    "keepalive_asyncio": Case(playing(send_after_ping), r"the peer is alive: 0\.\d{3} s\nnews\n", every_flavour=False),
     "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
     "futures": Case(echo, r"\['message 0', 'message 1', 'message 2'\]\n", every_flavour=False),
     "backend": Case(echo, "101 Switching Protocols\nHello!\n"),

@@ -41,7 +41,7 @@ PHRASES = {
     r"whoever|whomever": "the caller, the task or the thread that …",
     r"somebody|someone|nobody|no one": "a caller, a task, a user, no caller …",
     r"(?:the )?other side(?:'s)?": "the peer",
-    r"(?:is|are|was|be) none": "is not a …, there is no …",
+    r"(?:is|are|was|be) (?-i:none)": "is not a …, there is no …",
     r"so (?:many|much)": "that many, at most n, more than …",
     r"nothing of the kind": "name what is missing",
     r"behind(?! (?:a|an|the|your|our) (?:\w+ )?(?:proxy|proxies|firewall|NAT|balancer))": "after",
@@ -201,7 +201,7 @@ ACCEPTED = [
     'class C:\n    @property\n    def is_failing(self):\n        """Whether a protocol error is pending."""',
     'class C:\n    """The error of a closed websocket."""',
     'behind_a_proxy = "somebody_else"',
-    '"""A caller gives up after 10 seconds."""',
+    '"""A caller gives up after 10 seconds; then the value is None."""',
 ]
 
 
