@@ -5,14 +5,11 @@ import tomllib
 from pathlib import Path
 
 from polysocket import basic_request
-from polysocket._core.connection import MAX_FRAGMENTS, QUEUE_CAPACITY
-from polysocket._core.http1 import MAX_BODY, MAX_HEADER
-from polysocket._core.validation import MAX_CONTROL_PAYLOAD
-from polysocket._session.sending import SEND_CAPACITY
-from polysocket.buffer import DEFAULT_MAX_BYTES
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
+
+from source_index import constant  # noqa: E402 - found in _extensions
 
 project = "polysocket"
 author = "the polysocket authors"
@@ -35,10 +32,10 @@ default_role = "literal"
 # Every name in every docstring has an entry, or is listed here: names of other libraries, and type variables.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|enum|logging|os|socket|ssl|types|typing)\..*"),
+    (r"py:.*", r"(asyncio|collections|concurrent|contextlib|contextvars|enum|logging|os|socket|ssl|types|typing)\..*"),
     (r"py:.*", r"(anyio|hypothesis|opentelemetry|prometheus_client|trio)\..*"),
     (r"py:.*", r"TracerProvider"),
-    (r"py:.*", r"(~?\w+\.)*(P|T|A|E|E_co|F|F_co|G|R|R_co|S|T_co)"),
+    (r"py:.*", r"(~?\w+\.)*[A-Z](_co)?"),
 ]
 
 autodoc_default_options = {"members": True}
@@ -72,13 +69,13 @@ FIGURES = {
     "open_timeout": f"{basic_request.open_timeout} seconds",
     "close_timeout": f"{basic_request.close_timeout} seconds",
     "max_redirects": str(basic_request.max_redirects),
-    "max_header": in_bytes(MAX_HEADER),
-    "max_body": in_bytes(MAX_BODY),
-    "max_control_payload": in_bytes(MAX_CONTROL_PAYLOAD),
-    "max_reason": in_bytes(MAX_CONTROL_PAYLOAD - 2),
-    "max_fragments": f"{MAX_FRAGMENTS:,}",
-    "queue_capacity": in_bytes(QUEUE_CAPACITY),
-    "buffer_max_bytes": in_bytes(DEFAULT_MAX_BYTES),
-    "send_capacity": in_bytes(SEND_CAPACITY),
+    "max_header": in_bytes(constant("MAX_HEADER")),
+    "max_body": in_bytes(constant("MAX_BODY")),
+    "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
+    "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),
+    "max_fragments": f"{constant('MAX_FRAGMENTS'):,}",
+    "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
+    "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),
+    "send_capacity": in_bytes(constant("SEND_CAPACITY")),
 }
 rst_prolog = "\n".join(f".. |{name}| replace:: {figure}" for name, figure in FIGURES.items())

@@ -7,10 +7,11 @@ it. Needs nothing but Python: the tests use this index too.
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polysocket
 
@@ -36,6 +37,12 @@ def definition(word: str) -> Definition:
         places = ", ".join(f"{each.path}:{each.line}" for each in found) or "none"
         raise NotOneDefinition(f"{word!r} must have one definition in src, but has {len(found)}: {places}")
     return found[0]
+
+
+def constant(word: str) -> Any:
+    """Return the value of a module's constant, whichever module defines it."""
+    module = definition(word).path.removesuffix(".py").replace("/", ".")
+    return getattr(importlib.import_module(f"polysocket.{module}"), word)
 
 
 @cache

@@ -120,7 +120,7 @@ def docstrings_in(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
 
 def texts_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Find each string; what an f-string inserts is left out."""
-    inside = set()
+    inside: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             inside.update(id(part) for part in node.values)
