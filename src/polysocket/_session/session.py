@@ -70,7 +70,7 @@ class Session:
         self._background: list[Event] = []  # each is set when a program in the background has ended
         self._is_ending = False
         self._closing_since: float | None = None  # on the effect's clock
-        self._when_over: Callable[[], object] | None = None
+        self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
@@ -114,17 +114,18 @@ class Session:
                 self._when_ended.append(call)
         self._notifications.deliver()
 
-    def when_over(self, call: Callable[[], object]) -> None:
+    def when_over(self, call: Callable[[CloseInfo], object]) -> None:
         """Call back once the websocket has ended, and its listener, if any, was told.
 
         From now on the connection is ended in the background after the peer has closed it, if no caller does that.
         """
         with self._mutex:
             self._when_over = call
-            if self._connection.state is State.CLOSED:
-                call()
+            if self._connection.state is State.CLOSED and self.close_info is not None:
+                self._notifications.add(call, self.close_info)
             else:
                 self._flush()
+        self._notifications.deliver()
 
     # Receiving
 
@@ -153,6 +154,10 @@ class Session:
         check_timeout(timeout)
         return self._within(timeout, take, what)
 
+    def receive_data_frame(self) -> Coroutine[Any, Any, DataFrame]:
+        """Receive the next data frame, and answer Pings."""
+        return self.receive(partial(self.take_data, DATA, True), None, "data frame")
+
     async def _within(self, timeout: float, take: Callable[[], T | None], what: str) -> T:
         try:
             async with self._effect.time_limit(timeout):
@@ -164,7 +169,7 @@ class Session:
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
-        take = partial(self.take_frame, True)
+        take: Callable[[], Frame | Close | None] = partial(self.take_frame, True)
         try:
             while not isinstance(frame := await self._read_until(take), Close):
                 self._is_handing_over = True
@@ -347,12 +352,12 @@ class Session:
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
         for frame in frames:
+            for call in self._on_received:
+                self._notifications.add(call, frame)
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
                 self._sender.answer_ping(frame.payload)
-            for call in self._on_received:
-                self._notifications.add(call, frame)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._flush()
@@ -526,28 +531,16 @@ class Session:
         for call in calls:
             self._notifications.add(call, info)
         if self.listening is None and self._when_over is not None:
-            self._when_over()
+            self._notifications.add(self._when_over, info)  # after the observers were told
 
     # Handlers
-
-    @property
-    def has_data(self) -> bool:
-        """True if data frames wait that no caller has taken."""
-        return any(isinstance(frame, DATA) for frame in self._connection.queue.frames)
-
-    def is_ended_by(self, error: BaseException) -> bool:
-        """Return True if the error is raised to a caller that uses this very websocket after a Close of either side."""
-        if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
-            return False
-        info = self.close_info
-        return info is not None and error.close_info.sent is info.sent  # the same frame, not an equal one
 
     def end_listening(self) -> None:
         """Note that the listener was told about the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
-        if self._when_over is not None:
-            self._when_over()
+        if self._when_over is not None and self.close_info is not None:
+            self._when_over(self.close_info)
 
     async def has_listened(self, since: float, asking: Listening | None) -> bool:
         """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.
@@ -581,7 +574,8 @@ async def close_after(
 
 def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
     return UnexpectedFrame(
-        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; it can still be received"
+        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; "
+        "it can still be received"
     )
 
 

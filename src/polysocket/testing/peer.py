@@ -189,7 +189,8 @@ class StubSession(Session):
 
     def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take the next frame, or raise the error that is prepared in its place."""
-        return self._or_raise(super().take_frame(pong_on_ping))
+        frame: Frame | Close | None = self._or_raise(super().take_frame(pong_on_ping))
+        return frame
 
     def take_data(self, kinds: Any, pong_on_ping: bool) -> Any:
         """Take the next data frame, or raise the error that is prepared in its place."""

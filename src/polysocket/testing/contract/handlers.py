@@ -197,7 +197,7 @@ async def test_a_stage_that_ignores_the_end_is_ended_after_the_close_timeout(fla
         while True:
             yield Pong(b"")
 
-    opener = SocketOpener(flavour.effect(), Route(), basic_request.timeouts(open=5, close=0.2))
+    opener = SocketConnector(flavour.effect(), Route(), basic_request.timeouts(open=5, close=0.2))
     handler = PipeHandler(waits if flavour.effect().is_async else gives)
     piping = flavour.spawn(opener.open_websocket, peer.url, handler)
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
