@@ -1,10 +1,9 @@
 """How Sphinx builds these pages: from the docstrings and the constants of the polysocket that it can import."""
 
 import sys
-import tomllib
 from pathlib import Path
 
-from polysocket import basic_request
+from polysocket import __version__, basic_request
 from polysocket._core.client_handshake import MAX_BODY, MAX_HEADER
 from polysocket._core.connection import MAX_CONTROL_PAYLOAD, MAX_FRAGMENTS, QUEUE_CAPACITY
 from polysocket._session.sending import SEND_CAPACITY
@@ -16,7 +15,7 @@ sys.path.insert(0, str(HERE / "_extensions"))
 project = "polysocket"
 author = "the polysocket authors"
 copyright = "2026, the polysocket authors"  # noqa: A001 - Sphinx reads this name
-release = version = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+release = version = __version__
 
 extensions = ["sphinx.ext.autodoc", "closing_states", "public_names", "sttp_names"]
 exclude_patterns = ["_build"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ PUBLIC = [
     "polysocket.blocking",
     "polysocket.threaded",
     "polysocket.asyncio",
-    "polysocket.anyio",
     "polysocket.observers.opentelemetry",
     "polysocket.observers.prometheus",
     "polysocket.testing",
     "polysocket.testing.contract",
-    *(["polysocket.trio", "polysocket.trio"] if HAS_TRIO else []),
+    *(["polysocket.anyio"] if find_spec("anyio") is not None else []),
+    *(["polysocket.trio"] if HAS_TRIO else []),
 ]
 
 
