@@ -121,14 +121,17 @@ class Sending:
             self.settle()
         elif not self._is_pong_waiting:
             self._is_pong_waiting = True
-            self._effect.spawn(self._send_pong_later)
+            self._effect.spawn(self._send_pong_later, self._stop_waiting_for_pong)
 
     async def _send_pong_later(self) -> None:
         try:
             await self._stream.drain()
         except OSError:
             return
-        finally:
-            self._is_pong_waiting = False
+        self._is_pong_waiting = False
         with self._lock:
             self.send_due_pong()
+
+    def _stop_waiting_for_pong(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._is_pong_waiting = False

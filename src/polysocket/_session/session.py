@@ -18,6 +18,7 @@ from polysocket._session.listening import Listening
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reading
 from polysocket._session.sending import Sending
+from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
@@ -76,6 +77,16 @@ class Session:
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended, or None while it has not."""
         return self._connection.close_info
+
+    @property
+    def view(self) -> SessionView:
+        """The state inside, at this moment."""
+        return SessionView(
+            queued_frames=len(self._connection.frames),
+            waiting_readers=len(self._reading._waiting),
+            waiting_senders=len(self._sending._waiting),
+            pending_bytes=self._stream.pending,
+        )
 
     def error(self) -> WebSocketClosed:
         """The error of whoever goes on using the websocket, which has ended."""
@@ -388,19 +399,27 @@ class Session:
     def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a program in the background, for whose end :meth:`close` waits."""
         has_ended = self._effect.event()
+        has_begun = False
 
         @functools.wraps(program)
         async def run() -> None:
+            nonlocal has_begun
+            has_begun = True
             try:
                 await program()
             except BaseException as error:
                 self.give_up(error)
                 raise
-            finally:
-                has_ended.set()
 
-        self._effect.spawn(run)
+        def done(error: BaseException | None) -> None:
+            if error is not None and not has_begun:
+                # The caller of spawn holds the lock, or has released it long ago in a flavour that takes none.
+                self._abandon(CloseCause.CANCELLATION, f"reading in the background could not begin: {error!r}")
+                self._stream.abort()
+            has_ended.set()
+
         self._background.append(has_ended)
+        self._effect.spawn(run, done)
 
     # Reading
 

@@ -81,15 +81,17 @@ class Listener(Handler, Generic[F]):
         session.listening = Listening(effect)
 
         async def listen() -> None:
-            try:
-                await self._listen(effect, session)
-            finally:
-                session.end_listening()
+            await self._listen(effect, session)
+
+        def done(error: BaseException | None) -> None:
+            if error is not None and session.close_info is None:
+                session.give_up(error)  # The program could not even begin.
+            session.end_listening()
 
         try:
             await self._call(effect, session, self.on_open, websocket)
             session.begin_receiving()
-            effect.spawn(listen)
+            effect.spawn(listen, done)
         except BaseException:
             session.end_listening()
             raise

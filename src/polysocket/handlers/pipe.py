@@ -120,16 +120,13 @@ class _Flow:
         begin, end, is_watched = self._effect.event(), self._effect.event(), self._effect.event()
 
         async def watch() -> None:
-            try:
-                await begin.wait()
-                await self._watch(end, interrupt)
-            finally:
-                is_watched.set()
+            await begin.wait()
+            await self._watch(end, interrupt)
 
         try:
             async with self._effect.interruptible() as interrupt:
                 self._session.when_ended(lambda _: begin.set())
-                self._effect.spawn(watch)
+                self._effect.spawn(watch, lambda _: is_watched.set())
                 try:
                     await self._send_all(stage.over_async if isinstance(stage, MessageStage) else stage)
                 finally:
