@@ -22,6 +22,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
+from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
@@ -85,6 +86,16 @@ class Session:
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended; None while it has not."""
         return self._connection.close_info
+
+    @property
+    def view(self) -> SessionView:
+        """The state inside at this moment."""
+        return SessionView(
+            queued_frames=len(self._connection.queue.frames),
+            waiting_readers=len(self._reader.waiting),
+            waiting_senders=len(self._sender.waiting),
+            pending_bytes=self._stream.pending,
+        )
 
     def error(self) -> WebSocketClosed:
         """Return the error for a caller that uses the websocket after its end."""
@@ -405,21 +416,29 @@ class Session:
         return self._connection.has_ended or None
 
     def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a program in the background, for whose end :meth:`close` waits."""
+        """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
         has_ended = self._effect.event()
+        has_started = False
 
         @functools.wraps(program)
         async def run() -> None:
+            nonlocal has_started
+            has_started = True
             try:
                 await program()
             except BaseException as error:
                 self.abort(f"reading in the background was ended by {error!r}")
                 raise
-            finally:
-                has_ended.set()
 
-        self._effect.spawn(run)
+        def done(error: BaseException | None) -> None:
+            if error is not None and not has_started:
+                # The caller of spawn still holds the mutex, or the flavour takes none.
+                self._note_dropped(CloseCause.CANCELLATION, f"reading in the background could not start: {error!r}")
+                self._stream.abort()
+            has_ended.set()
+
         self._background.append(has_ended)
+        self._effect.spawn(run, done)
 
     # Sending
 
