@@ -206,7 +206,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either_close(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close]: ...
     @lifted_overloads
-    async def either_close(self, call: Callable[[], Any], /) -> Any:
+    async def either_close(self, call: Callable[[], Any], /) -> Any | Close:
         """Return the result of ``call()``, or the Close if the websocket has ended with one (sttp's ``eitherClose``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` if the
@@ -228,7 +228,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close | None]: ...
     @lifted_overloads
-    async def either(self, call: Callable[[], Any], /) -> Any:
+    async def either(self, call: Callable[[], Any], /) -> Any | Close | None:
         """Return the result of ``call()``; if the websocket has ended, the Close or None (sttp's ``either``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``.
