@@ -70,6 +70,9 @@ class TwistedEffect:
     async def unlift(self, value: Deferred[T], /) -> T:
         return await value
 
+    checkpoint = None
+    mutex = contextlib.nullcontext
+
     def event(self) -> TwistedEvent:
         return TwistedEvent()
 

@@ -19,7 +19,7 @@ from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.opening_handshake import open_session
 from polysocket._opening.transport import Route
 from polysocket._session.listening import calling_listener
-from polysocket._session.session import Session, leave
+from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, Effect, Threaded
 from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
@@ -265,7 +265,7 @@ class SocketConnector:
 
     async def close_after(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``, as a websocket does."""
-        await leave(self.effect, error, self._close, self.abort)
+        await close_after(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
         sessions = self._open_sessions.close()
@@ -315,7 +315,7 @@ class SocketConnector:
         for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
-        session.when_over(lambda: self._open_sessions.sessions.discard(session))  # after the observers were told
+        session.when_over(lambda _: self._open_sessions.sessions.discard(session))  # after the observers were told
         return session
 
 

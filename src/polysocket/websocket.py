@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.opening_handshake import open_session
 from polysocket._opening.options import ConnectOptions, prepare
-from polysocket._session.session import Session
+from polysocket._session.session import DATA, Session
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
 from polysocket.request import Request
 from polysocket.response import Response
 
@@ -69,7 +70,8 @@ class WebSocket(HasWith[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        return await self._session.receive(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        return await session.receive(partial(session.take_frame, pong_on_ping), timeout, "frame")
 
     @lifted
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
@@ -78,7 +80,8 @@ class WebSocket(HasWith[F_co]):
         Pings are answered unless ``pong_on_ping`` is False; Pongs are skipped. Raises :class:`WebSocketClosed` at the
         Close, and otherwise as :meth:`receive`.
         """
-        return await self._session.receive_data_frame(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        return await session.receive(partial(session.take_data, DATA, pong_on_ping), timeout, "data frame")
 
     @lifted
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
@@ -87,7 +90,8 @@ class WebSocket(HasWith[F_co]):
         Raises :class:`UnexpectedFrame` if it is binary; it can still be received. Raises otherwise as
         :meth:`receive_data_frame`.
         """
-        return await self._session.receive_text_frame(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        return await session.receive(partial(session.take_data, Text, pong_on_ping), timeout, "text frame")
 
     @lifted
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
@@ -96,7 +100,8 @@ class WebSocket(HasWith[F_co]):
         Raises :class:`UnexpectedFrame` if it is text; it can still be received. Raises otherwise as
         :meth:`receive_data_frame`.
         """
-        return await self._session.receive_binary_frame(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        return await session.receive(partial(session.take_data, Binary, pong_on_ping), timeout, "binary frame")
 
     @lifted
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
@@ -104,7 +109,10 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_text_frame`.
         """
-        return await self._session.receive_text(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        if timeout is None and (frame := session.take_whole(Text)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, Text, pong_on_ping), timeout, "text message")
 
     @lifted
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
@@ -112,7 +120,10 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_binary_frame`.
         """
-        return await self._session.receive_binary(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        if timeout is None and (frame := session.take_whole(Binary)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, Binary, pong_on_ping), timeout, "binary message")
 
     @lifted
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
@@ -120,7 +131,10 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_data_frame`.
         """
-        return await self._session.receive_message(pong_on_ping=pong_on_ping, timeout=timeout)
+        session = self._session
+        if timeout is None and (frame := session.take_whole(DATA)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, DATA, pong_on_ping), timeout, "message")
 
     @lifted
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
@@ -141,17 +155,20 @@ class WebSocket(HasWith[F_co]):
         Cancellation:
             A cancelled send has sent the whole frame or nothing.
         """
-        await self._session.send(frame, is_continuation)
+        if (rest := self._session.send_frame(frame, is_continuation)) is not None:
+            await rest
 
     @lifted
     async def send_text(self, text: str) -> None:
         """Send a text message in one frame. Raises as :meth:`send`."""
-        await self._session.send_text(text)
+        if (rest := self._session.send_frame(Text(text))) is not None:
+            await rest
 
     @lifted
     async def send_binary(self, data: bytes) -> None:
         """Send a binary message in one frame. Raises as :meth:`send`."""
-        await self._session.send_binary(data)
+        if (rest := self._session.send_frame(Binary(data))) is not None:
+            await rest
 
     @lifted
     async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
@@ -169,12 +186,13 @@ class WebSocket(HasWith[F_co]):
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The payload is too long.
         """
-        return await self._session.ping(payload, timeout=timeout)
+        return await self._session.ping(payload, timeout)
 
     @lifted
     async def pong(self, payload: bytes = b"") -> None:
         """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes. Raises as :meth:`send`."""
-        await self._session.pong(payload)
+        if (rest := self._session.send_frame(Pong(payload))) is not None:
+            await rest
 
     @lifted
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -197,7 +215,7 @@ class WebSocket(HasWith[F_co]):
 
     @lifted
     async def _close_after(self, error: BaseException | None, /) -> None:
-        await self._session.leave(error)
+        await self._session.close_after(error)
 
     @overload
     def either_close(self: WebSocket[Blocking], call: Callable[[], T], /) -> T | Close: ...
@@ -267,17 +285,15 @@ class WebSocket(HasWith[F_co]):
             return cast("WebSocket[Async]", self)
         return CoroutineWebSocket(self._session, CoroutineWebSocket._effect)
 
-    # Iteration calls the session's method, not this class's: it is on the way of each message.
-
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
         self._refuse_futures()
         self._refuse("for", if_async=True)
-        return until_closed(self._effect.lift(self._session.receive_message))
+        return until_closed(self.receive_message)
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
         self._refuse("async for", if_async=False)
-        return UntilClosed(self._session.receive_message)
+        return UntilClosed(self.receive_message)
 
     def _refuse_futures(self) -> None:
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):

@@ -119,7 +119,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     ),
     "a message within another": (
         lambda ws: send_in_a_message(ws, Text("b")),
-        "a fragmented message is not ended yet: continue it with is_continuation=True",
+        "a fragmented message is not finished yet: continue it with is_continuation=True",
     ),
     "text that goes on as binary": (
         lambda ws: send_in_a_message(ws, Binary(b"b"), True),

@@ -255,15 +255,15 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
         flag = False
 
         @property
-        def _receiving(self) -> bool:
+        def _is_receiving(self) -> bool:
             flag = self.flag
             if threading.current_thread() is not first:
                 looked.set()
                 first.join(0.2)
             return flag
 
-        @_receiving.setter
-        def _receiving(self, flag: bool) -> None:
+        @_is_receiving.setter
+        def _is_receiving(self, flag: bool) -> None:
             if threading.current_thread() is first and not flag:
                 ending.set()
                 looked.wait(0.2)
@@ -272,7 +272,7 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
     ending, looked = threading.Event(), threading.Event()
     with connected(peer) as ws:
         first = threading.Thread(target=ws.receive)
-        del ws._session.__dict__["_receiving"]
+        del ws._session.__dict__["_is_receiving"]
         ws._session.__class__ = Raced
         first.start()
         peer.send(wire.encode(wire.TEXT, "for the first") + wire.encode(wire.TEXT, "for the second"))

@@ -31,16 +31,16 @@ from tests.proxy.proxies import http_proxy, socks_proxy
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 Place = tuple[str, Mapping[str, str]]
-"""The server's URL, and what else is replaced in the program."""
+"""The server's URL, and other replacements in the program."""
 
 
 class Case(NamedTuple):
-    """What an example needs, and the pattern of what it prints."""
+    """An example: the server that it needs, and a pattern of its output."""
 
     server: Callable[[Path], AbstractContextManager[Place]]
     prints: str
     every_flavour: bool = True
-    needs: str = "polysocket"
+    needs: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def echo_by_each_proxy(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def json_rpc_served(folder: Path) -> Iterator[Place]:
-    # A program finds its neighbour by itself; one that is executed here has none.
+    # A program imports its neighbour. A program that is executed here has none.
     with json_rpc_server.serving(json_rpc_server.Server()) as url, patch.dict(sys.modules, json_rpc=json_rpc):
         yield url, {}
 
@@ -196,8 +196,8 @@ CASES = {
     "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
     "quickstart_asyncio": Case(echo, "Hello!\n"),
     "quickstart_threaded": Case(echo, "Hello!\n", every_flavour=False),
-    "quickstart_anyio": Case(echo, "Hello!\n", every_flavour=False),
-    "object_stream": Case(echo, "a text message\nb'a binary message'\n", every_flavour=False),
+    "quickstart_anyio": Case(echo, "Hello!\n", every_flavour=False, needs=("anyio",)),
+    "object_stream": Case(echo, "a text message\nb'a binary message'\n", every_flavour=False, needs=("anyio",)),
     "channel_trio": Case(echo, "a text message\n", every_flavour=False),
     "quickstart_trio": Case(echo, "Hello!\n", every_flavour=False),
     "request": Case(echo, "101 Switching Protocols\nchat.v2\n"),
@@ -226,9 +226,7 @@ CASES = {
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
-    "keepalive_asyncio": Case(
-        playing(send_after_ping), r"the other side is there: 0\.\d{3} s\nnews\n", every_flavour=False
-    ),
+    "keepalive_asyncio": Case(playing(send_after_ping), r"the peer is alive: 0\.\d{3} s\nnews\n", every_flavour=False),
     "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
     "futures": Case(echo, r"\['message 0', 'message 1', 'message 2'\]\n", every_flavour=False),
     "backend": Case(echo, "101 Switching Protocols\nHello!\n"),
@@ -262,9 +260,9 @@ CASES = {
         echo,
         r'polysocket_payload_bytes_total\{direction="received"\} 8\.0\n'
         r'polysocket_payload_bytes_total\{direction="sent"\} 8\.0\n',
-        needs="prometheus_client",
+        needs=("prometheus_client",),
     ),
-    "opentelemetry_observer": Case(echo, "websocket 1000\n", needs="opentelemetry"),
+    "opentelemetry_observer": Case(echo, "websocket 1000\n", needs=("opentelemetry",)),
     "close": Case(
         echo, r"closed by this side; received 1000 \(normal closure\), sent 1000 \(normal closure\) 'done'\n"
     ),
@@ -284,7 +282,7 @@ CASES = {
         r"404\ncould not connect to localhost port 1: .*\n.*0\.01.*\n302\n.*reset by peer.*\n1000 \(normal closure\)\n"
         r".*a full buffer.*\nnot today\nall of it works\n",
         every_flavour=False,
-        needs="prometheus_client",
+        needs=("prometheus_client", "tiny_proxy"),
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
@@ -303,7 +301,7 @@ CASES = {
 
 def runs() -> Iterator[tuple[str, str]]:
     for name, case in CASES.items():
-        if find_spec(case.needs) is None:
+        if any(find_spec(module) is None for module in case.needs):
             continue
         if case.every_flavour:
             yield from ((name, flavour) for flavour in FLAVOURS if flavour != "threaded" or can_be_threaded(name))
@@ -312,7 +310,7 @@ def runs() -> Iterator[tuple[str, str]]:
 
 
 def can_be_threaded(name: str) -> bool:
-    """Whether it does nothing that the documentation says this flavour has not."""
+    """Return whether an example uses only what the threaded flavour has, according to the documentation."""
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     return not re.search(r"async for \w+ in ws:|open_websocket_f\(", source)
 

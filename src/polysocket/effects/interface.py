@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
@@ -135,6 +135,15 @@ class Effect(Lifter, Protocol):
         """A new event, not set."""
         ...
 
+    def mutex(self) -> AbstractContextManager[Any]:
+        """Return a lock for stretches that never wait; one that locks nothing if only one thread calls."""
+        ...
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+        """A coroutine function that a call awaits if it need not wait; None if the flavour wants no checkpoints."""
+        ...
+
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
         """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
         ...
@@ -187,6 +196,11 @@ class CoroutineEffect:
     """The two ways where ``F`` is coroutines: the user calls the program itself. So programs see every flavour."""
 
     is_async: bool = True
+    checkpoint: Callable[[], Awaitable[object]] | None = None
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        """Return a context manager that locks nothing: tasks are not switched between awaits."""
+        return nullcontext()
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
         """The program itself."""

@@ -29,7 +29,7 @@ from polysocket.backend import (
 from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
 from polysocket.handlers.handler import Handler
-from polysocket.handlers.listener import _settled
+from polysocket.handlers.listener import await_result
 from polysocket.headers import Headers
 from polysocket.observers.observation import Observer
 from polysocket.request import Request, basic_request
@@ -300,7 +300,7 @@ class _Handled(Handler):
     async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
         session.abort()
-        return await _settled(effect, self._function(self._handler))
+        return await await_result(effect, self._function(self._handler))
 
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:

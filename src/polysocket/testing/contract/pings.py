@@ -209,7 +209,7 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
             await flavour.call(peer.send, bomb * 40 + pong(b"x"))
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
-            assert len(ws._session._connection.frames) <= 2
+            assert len(ws._session._connection.queue.frames) <= 2
             for _ in range(40):
                 assert await ws.receive() == Binary(bytes(MIB))
             assert await ws.receive() == Pong(b"x")
@@ -226,8 +226,8 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
         sending = flavour.spawn(flavour.call, peer.send, pong(b"") * count + pong(b"x"))
         await pinging.waiting()
         kept = -1
-        while len(ws._session._connection.frames) > kept:
-            kept = len(ws._session._connection.frames)
+        while len(ws._session._connection.queue.frames) > kept:
+            kept = len(ws._session._connection.queue.frames)
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
         assert kept <= count // 2
@@ -247,7 +247,7 @@ async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: 
         for _ in range(50):
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(timeout=0.0001)
-        assert len(ws._session._reading._waiting) < 10
+        assert len(ws._session._reader.waiting) < 10
         peer.send(text("a"))
         assert await receiving.result() == Text("a")
 
