@@ -75,7 +75,7 @@ class WebSocket(HasWith[F_co]):
             check_timeout(timeout)
         if (frame := session.take_ready_frame(pong_on_ping)) is not None:
             return frame
-        return await session.receive(partial(session.take_frame, pong_on_ping), timeout, "frame")
+        return await session.read_until(partial(session.take_frame, pong_on_ping), "frame", timeout)
 
     @lifted
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
@@ -85,7 +85,9 @@ class WebSocket(HasWith[F_co]):
         Close, and otherwise as :meth:`receive`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, DATA, pong_on_ping), timeout, "data frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, DATA, pong_on_ping), "data frame", timeout)
 
     @lifted
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
@@ -95,7 +97,9 @@ class WebSocket(HasWith[F_co]):
         :meth:`receive_data_frame`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, Text, pong_on_ping), timeout, "text frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, Text, pong_on_ping), "text frame", timeout)
 
     @lifted
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
@@ -105,7 +109,9 @@ class WebSocket(HasWith[F_co]):
         :meth:`receive_data_frame`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, Binary, pong_on_ping), timeout, "binary frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
@@ -118,7 +124,7 @@ class WebSocket(HasWith[F_co]):
             check_timeout(timeout)
         if (frame := session.take_whole(Text)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, Text, pong_on_ping), timeout, "text message")
+        return await session.read_until(partial(session.take_message, Text, pong_on_ping), "text message", timeout)
 
     @lifted
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
@@ -131,7 +137,7 @@ class WebSocket(HasWith[F_co]):
             check_timeout(timeout)
         if (frame := session.take_whole(Binary)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, Binary, pong_on_ping), timeout, "binary message")
+        return await session.read_until(partial(session.take_message, Binary, pong_on_ping), "binary message", timeout)
 
     @lifted
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
@@ -144,7 +150,7 @@ class WebSocket(HasWith[F_co]):
             check_timeout(timeout)
         if (frame := session.take_whole(DATA)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, DATA, pong_on_ping), timeout, "message")
+        return await session.read_until(partial(session.take_message, DATA, pong_on_ping), "message", timeout)
 
     @lifted
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
@@ -234,7 +240,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either_close(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close]: ...
     @lifted_overloads
-    async def either_close(self, call: Callable[[], Any], /) -> Any:
+    async def either_close(self, call: Callable[[], Any], /) -> Any | Close:
         """Return the result of ``call()``, or the Close if the websocket has ended with one (sttp's ``eitherClose``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` if the
@@ -256,7 +262,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close | None]: ...
     @lifted_overloads
-    async def either(self, call: Callable[[], Any], /) -> Any:
+    async def either(self, call: Callable[[], Any], /) -> Any | Close | None:
         """Return the result of ``call()``; if the websocket has ended, the Close or None (sttp's ``either``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``.
@@ -366,7 +372,7 @@ class Messages(AsyncIterator[str | bytes]):
         try:
             if (frame := self._session.take_whole(DATA)) is not None:
                 return frame.payload
-            return await self._session.receive(self._take, None, "message")
+            return await self._session.read_until(self._take, "message")
         except WebSocketClosed as error:
             if error.close_info.is_normal:
                 raise StopAsyncIteration from None

@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.connection import Connection
@@ -163,34 +163,14 @@ class Session:
                 return None
             return self.take_frame(pong_on_ping)
 
-    def receive(self, take: Callable[[], T | None], timeout: float | None, what: str) -> Coroutine[Any, Any, T]:
-        """Receive via one of the ``take_…`` methods, for one caller at a time and within a time limit.
-
-        ``what`` names what is awaited in the text of :class:`ReceiveTimeout`.
-        """
-        if timeout is None:
-            return self._read_until(take, is_receive=True)
-        check_timeout(timeout)
-        return self._within(timeout, take, what)
-
     def receive_data_frame(self) -> Coroutine[Any, Any, DataFrame]:
         """Receive the next data frame, and answer Pings."""
-        return self.receive(partial(self.take_data, DATA, True), None, "data frame")
-
-    async def _within(self, timeout: float, take: Callable[[], T | None], what: str) -> T:
-        try:
-            async with self._effect.time_limit(timeout):
-                return await self._read_until(take, is_receive=True)
-        except TimeoutError as error:
-            if isinstance(error, ReceiveTimeout):
-                raise
-            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
+        return self.read_until(partial(self.take_data, DATA, True), "data frame")
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
-        take: Callable[[], Frame | Close | None] = partial(self.take_frame, True)
         try:
-            while not isinstance(frame := await self._read_until(take), Close):
+            while not isinstance(frame := await self.read_until(partial(self.take_frame, True)), Close):
                 self._is_handing_over = True
                 try:
                     await handle(frame)
@@ -220,7 +200,8 @@ class Session:
         if queue.fragments:
             return queue.fragments.popleft()
         if not queue.frames:
-            self._raise_if_ended()
+            if self._connection.has_ended or self._connection.failure is not None:
+                self._raise_end()
             return None
         was_full = queue.is_full
         frame = queue.pop()
@@ -242,7 +223,8 @@ class Session:
                 raise self._connection.error()
             if isinstance(frame, kinds):
                 return frame
-        self._raise_if_ended()
+        if self._connection.has_ended or self._connection.failure is not None:
+            self._raise_end()
         return None
 
     def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
@@ -277,31 +259,35 @@ class Session:
             elif isinstance(frame, Ping) and pong_on_ping:
                 self._sender.answer_ping(frame.payload)
         if self._connection.has_ended or self._connection.failure is not None:
-            self._raise_if_ended()
+            self._raise_end()
         return None
 
-    def _raise_if_ended(self) -> None:
-        """Raise the error of an ended websocket, once every frame before its end is taken."""
-        connection = self._connection
-        connection.fail()
-        if connection.has_ended:
-            self._flush()
-            raise connection.error()
+    def _raise_end(self) -> NoReturn:
+        """Raise the error of an ended or failing websocket, once every frame before its end is taken."""
+        self._connection.fail()
+        self._flush()
+        raise self._connection.error()
 
     # Reading
 
-    async def _read_until(  # noqa: C901, PLR0912 - one loop, so that a receive nests no further coroutine
-        self, take: Callable[[], T | None], *, is_receive: bool = False
+    async def read_until(  # noqa: C901, PLR0912, PLR0915 - one loop, so that a receive nests no further coroutine
+        self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
     ) -> T:
         """Read, or wait while another caller does, until ``take()`` returns something.
 
-        ``take`` is called with the mutex held. Nothing is read while the queue is full. A cancellation, or a passed
-        time limit, loses nothing.
+        Nothing is read while the queue is full. A cancellation, or a passed time limit, loses nothing.
+
+        Args:
+            take: One of the ``take_…`` methods, or another condition; called with the mutex held.
+            what: The name of what is to be received, if the caller receives: one at a time may.
+            timeout: Seconds to wait; None for no limit.
         """
+        if timeout is not None:
+            return await self._read_within(timeout, take, what)
         connection, reader, mutex = self._connection, self._reader, self._mutex
         is_receiver = False
         try:
-            if is_receive:
+            if what is not None:
                 with mutex:
                     if self._is_receiving:
                         raise _concurrent_receive()
@@ -347,6 +333,15 @@ class Session:
                     self._let_closing_go_on()
             if self._notifications.due:
                 self._notifications.deliver()
+
+    async def _read_within(self, timeout: float, take: Callable[[], T | None], what: str | None) -> T:
+        try:
+            async with self._effect.time_limit(timeout):
+                return await self.read_until(take, what)
+        except TimeoutError as error:
+            if isinstance(error, ReceiveTimeout):
+                raise
+            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
 
     async def _wait_turn(self, waiter: Event) -> None:
         try:
@@ -409,7 +404,7 @@ class Session:
         self._notifications.deliver()
 
     async def _read_ahead(self) -> None:
-        await self._read_until(self._has_ended)
+        await self.read_until(self._has_ended)
         await self._finish()
 
     def _has_ended(self) -> bool | None:
@@ -460,7 +455,7 @@ class Session:
         try:
             async with self._effect.time_limit(timeout):
                 await self.send(Ping(ping.payload))
-                await self._read_until(is_answered_or_ended)
+                await self.read_until(is_answered_or_ended)
         except TimeoutError as error:
             raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
         finally:
@@ -504,7 +499,7 @@ class Session:
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the peer's Close"
         try:
             async with self._effect.time_limit(self.seconds_left(self._closing_since)):
-                await self._read_until(self._is_over)
+                await self.read_until(self._is_over)
                 await self._stream.close()
         except TimeoutError:
             cause, detail = CloseCause.TIMEOUT, f"the peer did not close within {self._close_timeout} seconds"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from polysocket.effects.interface import run
+from polysocket.effects.interface import foreign_await, run
 from polysocket.effects.sockets import SocketEffect, ThreadEvent
 
 __all__ = ["BlockingEffect"]
@@ -26,7 +26,15 @@ class BlockingEffect(SocketEffect):
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return run(program(*args, **kwargs))
+            coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
+            try:
+                coroutine.send(None)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            finally:
+                coroutine.close()
+            raise foreign_await(coroutine)
 
         return call
 
