@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from unittest import mock
 
 from polysocket.effects import polling
@@ -45,9 +45,8 @@ class ThreadFlavour(Flavour):
         async def driven() -> T:
             return await program()
 
-        result: Any = self.effect().lift(driven)()
-        value: T = result.result() if isinstance(result, Future) else result
-        return value
+        result: T | Future[T] = self.effect().lift(driven)()
+        return cast("Future[T]", result).result() if isinstance(result, Future) else result
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         """Drive a program in a thread."""
