@@ -45,7 +45,7 @@ from polysocket.proxy import Proxy, ProxySetting, system_proxy
 from polysocket.request import Deflate, Request, basic_request
 from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
-from polysocket.websocket import Opening, WebSocket
+from polysocket.websocket import WebSocket
 
 __version__ = "0.1.0"
 
@@ -85,7 +85,6 @@ __all__ = [
     "ObservedBackend",
     "Observer",
     "OpenTimeout",
-    "Opening",
     "OpeningFailed",
     "Ping",
     "PipeHandler",

@@ -5,15 +5,12 @@ Written once for every flavour; how one comes to the server is in :mod:`polysock
 
 from __future__ import annotations
 
-from typing import Any
-
 import sniffio
 from wsproto import ConnectionType
 
 from polysocket._core.client_handshake import ClientHandshake, Upgraded
 from polysocket._core.connection import Connection
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.options import ConnectOptions, _prepare
 from polysocket._opening.transport import Route, Way
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -29,15 +26,8 @@ from polysocket.errors import (
 from polysocket.request import Request
 from polysocket.response import Response
 from polysocket.url import WebSocketURL
-from polysocket.websocket import WebSocket
 
-__all__ = ["follow", "open_session", "open_websocket", "session_of"]
-
-
-async def open_websocket(effect: Effect, target: str | Request, options: ConnectOptions) -> WebSocket[Any]:
-    """Open a websocket for a flavour's ``connect``."""
-    request, route = _prepare(target, options)
-    return WebSocket(await open_session(effect, request, route), effect)
+__all__ = ["follow", "open_session", "session_of"]
 
 
 async def open_session(effect: Effect, request: Request, route: Route) -> Session:
