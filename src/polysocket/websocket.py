@@ -20,7 +20,7 @@ from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
-from polysocket.request import Request
+from polysocket.request import Request, check_timeout
 from polysocket.response import Response
 
 __all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
@@ -71,6 +71,10 @@ class WebSocket(HasWith[F_co]):
             Neither a cancellation nor a timeout loses a frame.
         """
         session = self._session
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_ready_frame(pong_on_ping)) is not None:
+            return frame
         return await session.receive(partial(session.take_frame, pong_on_ping), timeout, "frame")
 
     @lifted
@@ -110,7 +114,9 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_text_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(Text)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(Text)) is not None:
             return frame.payload
         return await session.receive(partial(session.take_message, Text, pong_on_ping), timeout, "text message")
 
@@ -121,7 +127,9 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_binary_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(Binary)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(Binary)) is not None:
             return frame.payload
         return await session.receive(partial(session.take_message, Binary, pong_on_ping), timeout, "binary message")
 
@@ -132,7 +140,9 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_data_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(DATA)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(DATA)) is not None:
             return frame.payload
         return await session.receive(partial(session.take_message, DATA, pong_on_ping), timeout, "message")
 
@@ -293,7 +303,7 @@ class WebSocket(HasWith[F_co]):
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
         self._refuse("async for", if_async=False)
-        return UntilClosed(self.receive_message)
+        return Messages(self._session)
 
     def _refuse_futures(self) -> None:
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
@@ -343,6 +353,24 @@ def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
                 return
             raise
         yield received
+
+
+class Messages(AsyncIterator[str | bytes]):
+    """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._take = partial(session.take_message, DATA, True)
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            if (frame := self._session.take_whole(DATA)) is not None:
+                return frame.payload
+            return await self._session.receive(self._take, None, "message")
+        except WebSocketClosed as error:
+            if error.close_info.is_normal:
+                raise StopAsyncIteration from None
+            raise
 
 
 class UntilClosed(AsyncIterator[T]):

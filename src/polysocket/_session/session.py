@@ -144,6 +144,14 @@ class Session:
                 wake(self._reader.waiting)
             return first
 
+    def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+        """Take a frame that has arrived: the short way, for streams of small frames."""
+        queue = self._connection.queue
+        with self._mutex:
+            if self._is_receiving or not (queue.frames or queue.fragments):
+                return None
+            return self.take_frame(pong_on_ping)
+
     def receive(self, take: Callable[[], T | None], timeout: float | None, what: str) -> Coroutine[Any, Any, T]:
         """Receive via one of the ``take_…`` methods, for one caller at a time and within a time limit.
 
@@ -178,7 +186,8 @@ class Session:
                 finally:
                     self._is_handing_over = False
         finally:
-            self._end_receiving()
+            self._is_receiving = False
+            self._let_closing_go_on()
 
     def begin_receiving(self) -> None:
         """Become the one caller that receives; raise :class:`ConcurrentReceive` if there is one."""
@@ -187,11 +196,10 @@ class Session:
                 raise _concurrent_receive()
             self._is_receiving = True
 
-    def _end_receiving(self) -> None:
-        self._is_receiving = False
-        if self._closing_since is not None:
-            with self._mutex:
-                wake(self._reader.waiting)  # A caller that closes may have waited for frames to be taken.
+    def _let_closing_go_on(self) -> None:
+        """Wake a caller that closes, which may have waited for this one to take the frames before the Close."""
+        with self._mutex:
+            wake(self._reader.waiting)
 
     # What a caller takes; the mutex is held.
 
@@ -310,15 +318,22 @@ class Session:
                 finally:
                     with mutex:
                         reader.is_reading = False
-                        if is_done:
-                            self._take_in(data, error)
+                        if data or connection.holds_bytes:
+                            frames = connection.receive(data)
+                            if self._is_watching or connection.has_ended:
+                                self._attend(frames)
+                        elif is_done:
+                            connection.receive_eof(error)
+                            self._attend(())
                         if reader.waiting:
                             wake(reader.waiting)
                 if self._notifications.due:
                     self._notifications.deliver()
         finally:
             if is_receiver:
-                self._end_receiving()
+                self._is_receiving = False
+                if self._closing_since is not None:
+                    self._let_closing_go_on()
             if self._notifications.due:
                 self._notifications.deliver()
 
@@ -328,17 +343,6 @@ class Session:
         finally:
             with self._mutex:
                 self._reader.forget(waiter)
-
-    def _take_in(self, data: bytes, error: OSError | None) -> None:
-        """Pass what was read to the connection; mutex held."""
-        connection = self._connection
-        if data or connection.holds_bytes:
-            frames = connection.receive(data)
-            if self._is_watching or connection.has_ended:
-                self._attend(frames)
-        else:
-            connection.receive_eof(error)
-            self._attend(())
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""
