@@ -20,6 +20,7 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import polysocket
 import polysocket.testing
+from polysocket._lifting import lifted
 
 SECTIONS = Config(napoleon_numpy_docstring=False, napoleon_custom_sections=["Cancellation"])
 
@@ -70,7 +71,7 @@ def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
     for owner in (polysocket.WebSocket, polysocket.Backend):
         for name, member in list(vars(owner).items()):
-            if hasattr(member, "__wrapped__") and not inspect.isfunction(member):
+            if isinstance(member, lifted):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
     polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[misc, assignment]
     polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[misc, assignment]

@@ -60,9 +60,7 @@ def _check_runs(effect: Effect) -> None:
     except NoAsyncLibrary:
         raise
     except RuntimeError as error:
-        raise NoAsyncLibrary(
-            f"{type(effect).__module__.replace('effects.', '')} can't wait here: {_what_runs()}"
-        ) from error
+        raise NoAsyncLibrary(f"{effect.name} can't wait here: {_what_runs()}") from error
 
 
 def _what_runs() -> str:

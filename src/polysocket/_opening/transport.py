@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import TLSStream, default_context
-from polysocket.effects import ByteStream, Effect
+from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, InvalidRequest, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, ProxySetting, as_proxy
 from polysocket.url import WebSocketURL
@@ -98,7 +98,7 @@ class Way:
         stream = await self._stream(effect, end)
         if self._url.secure:
             self.step = "in the TLS handshake"
-            stream = await _encrypted(stream, self._route.ssl, self._url.host, end)
+            stream = await _encrypted(effect, stream, self._route.ssl, self._url.host, end)
         self.step = "in the opening handshake"
         return stream
 
@@ -132,7 +132,7 @@ async def _dug(effect: Effect, tunnel: Tunnel) -> ByteStream:
     end = End(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
     stream = await _reached(effect.connect_tcp(proxy.host, proxy.port), end)
     if proxy.scheme == "https":
-        stream = await _encrypted(stream, proxy.ssl, proxy.host, end)
+        stream = await _encrypted(effect, stream, proxy.ssl, proxy.host, end)
     try:
         received = await _opened(stream, tunnel)
     except BaseException:
@@ -156,43 +156,24 @@ async def _opened(stream: ByteStream, tunnel: Tunnel) -> bytes:
     return received
 
 
-class ResumedStream:
-    """A :class:`~polysocket.effects.ByteStream` of which the first bytes were read already."""
+class ResumedStream(DelegatingStream):
+    """A :class:`~polysocket.effects.ByteStream` whose first bytes were read already."""
 
-    def __init__(self, stream: ByteStream, received: bytes) -> None:
-        self._stream = stream
+    def __init__(self, inner: ByteStream, received: bytes) -> None:
+        super().__init__(inner)
         self._received = received
 
-    @property
-    def pending(self) -> int:
-        """As of the stream below; so is all but :meth:`read`."""
-        return self._stream.pending
-
     async def read(self) -> bytes:
-        """The bytes that were read already, then those of the stream."""
+        """Return the bytes that were read already, then those of the inner stream."""
         received, self._received = self._received, b""
-        return received or await self._stream.read()
-
-    def write(self, data: bytes) -> None:
-        """Write to the stream below."""
-        self._stream.write(data)
-
-    async def drain(self) -> None:
-        """Wait as the stream below does."""
-        await self._stream.drain()
-
-    async def close(self) -> None:
-        """Close the stream below."""
-        await self._stream.close()
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        self._stream.abort()
+        return received or await self.inner.read()
 
 
-async def _encrypted(stream: ByteStream, context: ssl.SSLContext | None, host: str, end: End) -> ByteStream:
+async def _encrypted(
+    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, end: End
+) -> ByteStream:
     try:
-        return await TLSStream.start(stream, context or default_context(), server_hostname=host)
+        return await TLSStream.start(stream, context or default_context(), effect.mutex(), server_hostname=host)
     except OSError as error:
         stream.abort()
         over = end.place if host in end.place else f"{host} over {end.place}"

@@ -186,7 +186,7 @@ class _StageRun:
 
         async with self._effect.interruptible() as cancel:
             self._session.when_ended(note_end)
-            self._effect.spawn(watch)
+            self._effect.spawn(watch, lambda _: None)
             try:
                 yield
             finally:

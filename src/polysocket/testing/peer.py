@@ -189,8 +189,7 @@ class StubSession(Session):
 
     def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take the next frame, or raise the error that is prepared in its place."""
-        frame: Frame | Close | None = self._or_raise(super().take_frame(pong_on_ping))
-        return frame
+        return self._or_raise(super().take_frame(pong_on_ping))
 
     def take_data(self, kinds: Any, pong_on_ping: bool) -> Any:
         """Take the next data frame, or raise the error that is prepared in its place."""
@@ -208,7 +207,7 @@ class StubSession(Session):
             # A listener awaits no call that could raise: it is told about a lost connection only.
             self._connection.receive_eof(error)
             self._attend(())
-            self._raise_if_ended()
+            self._raise_end()
         return taken
 
     def _is_stuck(self) -> bool:
