@@ -329,12 +329,15 @@ _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}
 """The class of each flavour, by the type of its effect."""
 
 
-def _flavour_of(effect: Any) -> type[WebSocket[Any]]:
+def _flavour_of(effect: Lifter) -> type[WebSocket[Any]]:
     """Return the class of an effect's flavour; the common class for an effect that lifts in a way of its own."""
-    for kind in type(effect).__mro__:
-        if kind in _flavours and kind.lift is type(effect).lift:
+    of_effect = cast("Any", type(effect))
+    for kind in of_effect.__mro__:
+        if kind in _flavours and kind.lift is of_effect.lift:
             return _flavours[kind]
-    return _flavour_of(effect.inner) if isinstance(effect, DelegatingEffect) else WebSocket
+    if isinstance(effect, DelegatingEffect) and of_effect.lift is DelegatingEffect.lift:
+        return _flavour_of(effect.inner)
+    return WebSocket
 
 
 class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
