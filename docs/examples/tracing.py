@@ -1,7 +1,7 @@
 from typing import Any
 
 from polysocket import Blocking, WebSocket
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket.effects import ByteStream, run
 from polysocket.effects.blocking import BlockingEffect
 

@@ -25,9 +25,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from polysocket import Async, Backend, ProxySetting, Request, WebSocket, basic_request
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import SocketOpener
 
 P = ParamSpec("P")
@@ -55,7 +55,7 @@ class TwistedBackend(Backend[Twisted]):
     def __init__(
         self, *, ssl: ssl.SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(TwistedEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(TwistedEffect(), Transport(ssl, proxy=proxy), request))
 
 
 class Call:

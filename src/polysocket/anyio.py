@@ -13,9 +13,9 @@ from typing import Any, Unpack
 import anyio.abc
 import anyio.lowlevel
 
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effects import Async
 from polysocket.effects.anyio import AnyioEffect, running_effect
@@ -50,7 +50,7 @@ class AnyioBackend(Backend[Async]):
     def __init__(
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(AnyioEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(AnyioEffect(), Transport(ssl, proxy=proxy), request))
 
 
 class ObjectStream(anyio.abc.ObjectStream[str | bytes]):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from ssl import SSLContext
 from typing import Unpack
 
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effects import Asyncio
 from polysocket.effects.asyncio import AsyncioEffect
@@ -39,4 +39,4 @@ class AsyncioBackend(Backend[Asyncio]):
     def __init__(
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(AsyncioEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(AsyncioEffect(), Transport(ssl, proxy=proxy), request))

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, Self, TypeVar, overload
 
+from polysocket._logger import logger
 from polysocket._opening.opening_handshake import open_session
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, leave
 from polysocket.close_info import CloseInfo
@@ -26,7 +27,7 @@ from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
 from polysocket.observers.logging import LoggingObserver
-from polysocket.observers.observation import Observer, guarded, logger, observations
+from polysocket.observers.observation import Observer, guarded, observations
 from polysocket.request import Request
 from polysocket.response import WebSocketResponse
 from polysocket.websocket import WebSocket
@@ -74,12 +75,12 @@ class Opener(Protocol):
 class SocketOpener:
     """The :class:`Opener` of real connections; those that it opens are told to the observers."""
 
-    def __init__(self, effect: Effect, route: Route, request: Request) -> None:
+    def __init__(self, effect: Effect, transport: Transport, request: Request) -> None:
         if not isinstance(request, Request):
             raise InvalidRequest(f"request is a Request, not {request!r}")
         self.effect = effect
         self.request = request
-        self._route = route
+        self._transport = transport
         self._opened = Opened()
         self._observers: tuple[Observer, ...] = ()
 
@@ -152,7 +153,7 @@ class SocketOpener:
 
     async def _open(self, request: Request) -> Session:
         self._check_open()
-        return await self._observed(request, open_session(self.effect, request, self._route))
+        return await self._observed(request, open_session(self.effect, request, self._transport))
 
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
         """Await a session, which the backend's closing will close, and tell the observers of it."""

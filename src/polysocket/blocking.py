@@ -8,9 +8,9 @@ from __future__ import annotations
 from ssl import SSLContext
 from typing import ParamSpec, TypeVar, Unpack
 
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effects import Blocking, run
 from polysocket.effects.blocking import BlockingEffect
@@ -45,4 +45,4 @@ class BlockingBackend(Backend[Blocking]):
     def __init__(
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(BlockingEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(BlockingEffect(), Transport(ssl, proxy=proxy), request))

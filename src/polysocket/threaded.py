@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from ssl import SSLContext
 from typing import ParamSpec, TypeVar, Unpack
 
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effects import Threaded
 from polysocket.effects.threaded import ThreadedEffect
@@ -49,4 +49,4 @@ class ThreadedBackend(Backend[Threaded]):
     def __init__(
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(ThreadedEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(ThreadedEffect(), Transport(ssl, proxy=proxy), request))

@@ -10,9 +10,9 @@ from typing import Unpack
 
 import trio
 
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import Backend, SocketOpener
 from polysocket.effects import Trio
 from polysocket.effects.trio import TrioEffect
@@ -43,7 +43,7 @@ class TrioBackend(Backend[Trio]):
     def __init__(
         self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
     ) -> None:
-        super().__init__(SocketOpener(TrioEffect(), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketOpener(TrioEffect(), Transport(ssl, proxy=proxy), request))
 
 
 class WebSocketChannel(trio.abc.Channel[str | bytes]):

@@ -13,7 +13,7 @@ import pytest
 import sniffio
 
 from polysocket import Async, Listener, NoAsyncLibrary, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
 from polysocket.anyio import AnyioBackend, connect
 from polysocket.effects.anyio import AnyioEffect

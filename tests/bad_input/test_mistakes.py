@@ -280,7 +280,7 @@ def test_hints_name_what_there_is() -> None:
 # The request
 
 WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
-    "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is no header name"),
+    "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is not a header name"),
     "a header value": (
         lambda: basic_request.header("X-A", "1\r\nX-B: 2"),
         "the value given for header X-A has a character that HTTP does not allow",
@@ -293,7 +293,7 @@ WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: basic_request.header("sec-websocket-protocol", "chat"),
         "the sec-websocket-protocol header can't be set by hand: name subprotocols with .subprotocol()",
     ),
-    "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is no subprotocol name"),
+    "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is not a subprotocol name"),
     "a subprotocol twice": (lambda: basic_request.subprotocol("a", "a"), "subprotocol 'a' is offered twice"),
     "a user with a colon": (
         lambda: basic_request.basic_auth("a:b", "secret"),

@@ -21,9 +21,9 @@ from polysocket._core.connection import Connection
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
+from polysocket.compression import Deflate
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from polysocket.request import Deflate
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA

@@ -27,13 +27,15 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from polysocket._core.client_handshake import ClientHandshake, Upgraded
-from polysocket._core.header_fields import Extension, MalformedHeader, accept_value, parse_extensions
+from polysocket._core.client_handshake import ClientHandshake
+from polysocket._core.handshake import Upgraded, accept_value
+from polysocket._core.header_fields import Extension, MalformedHeader, parse_extensions
 from polysocket._core.http1 import MAX_BODY
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 from polysocket.headers import Headers
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.request import Request, basic_request
 from polysocket.response import Response
 
 T = TypeVar("T")

@@ -208,7 +208,7 @@ async def test_a_proxy_that_refuses_a_redirect_s_target_says_so(flavour: Flavour
             async with a_backend(flavour, proxy=http.url()) as backend:
                 with pytest.raises(ProxyRejected) as caught:
                     await backend.open_websocket(first.url(), WebSocketHandler())
-    says(caught.value, place, "502", f"where a redirect from {first.url()} led")
+    says(caught.value, place, "502", f"after a redirect from {first.url()}")
     assert caught.value.response is not None
     assert caught.value.response.status == 502
 
@@ -299,10 +299,10 @@ async def test_a_server_that_nobody_trusts_is_refused_through_a_proxy(flavour: F
         async with a_backend(flavour, proxy=http.url()) as backend:
             with pytest.raises(ConnectFailed) as caught:
                 await backend.open_websocket(server.url(), WebSocketHandler())
-    says(caught.value, "the server's certificate", f"by the proxy localhost port {http.port}", "; ssl=")
+    says(caught.value, "the server's certificate", f"via the proxy localhost port {http.port}", "; ssl=")
     assert not isinstance(caught.value, ProxyFailed)
 
 
 def test_a_backend_with_a_wrong_proxy_is_not_made() -> None:
-    with pytest.raises(ValueError, match="is no proxy URL"):
+    with pytest.raises(ValueError, match="is not a proxy URL"):
         BlockingBackend(proxy="ftp://localhost")

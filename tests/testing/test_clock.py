@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polysocket import Buffer, CloseCause, Pong, ReceiveTimeout, Text, WebSocketHandler
-from polysocket._opening.opening_handshake import open_websocket
+from polysocket._connect import open_websocket
 from polysocket.testing import (
     BackendStub,
     EchoServer,

@@ -23,9 +23,9 @@ from polysocket._core.connection import MAX_FRAGMENTS, Connection
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.compression import Deflate
 from polysocket.errors import BufferFull, InvalidFrame, MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
-from polysocket.request import Deflate
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 KEY = b"\x37\xfa\x21\x3d"

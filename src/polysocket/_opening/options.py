@@ -9,12 +9,13 @@ import ssl
 from typing import Any, TypedDict
 
 from polysocket._opening.hints import hint
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
+from polysocket.compression import Deflate
 from polysocket.errors import (
     InvalidRequest,
 )
 from polysocket.proxy import ProxySetting
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.request import Request, basic_request
 
 __all__ = ["ConnectOptions"]
 
@@ -40,7 +41,7 @@ class ConnectOptions(TypedDict, total=False):
     """The way to the server: a URL, a :class:`Proxy`, or a function that chooses one for each URL; None for none."""
 
 
-def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
+def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Transport]:
     for name in options:
         if name not in ConnectOptions.__annotations__:
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
@@ -49,9 +50,9 @@ def _prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, R
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
     context, sock, proxy = others
-    route = Route(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
+    transport = Transport(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
     request = dataclasses.replace(request, **given)
     if context is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
-    return request, route
+    return request, transport

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
 import trio
 
+from polysocket._logger import logger
 from polysocket.effects import CoroutineEffect
 from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["TrioEffect"]
-
-
-logger: Final = logging.getLogger("polysocket")
 
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time

@@ -25,7 +25,7 @@ from polysocket import (
     basic_request,
     from_text_pipe,
 )
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket.backend import SocketOpener
 from polysocket.effects import Event
 from polysocket.handlers.handler import Handler
@@ -39,7 +39,7 @@ LIMITS = basic_request.timeouts(open=5, close=5)
 
 def new_opener(flavour: Flavour) -> SocketOpener:
     """What a backend is made of."""
-    return SocketOpener(flavour.effect(), Route(), LIMITS)
+    return SocketOpener(flavour.effect(), Transport(), LIMITS)
 
 
 async def opened(opener: SocketOpener, peer: Peer, handler: Handler) -> WebSocket[Async]:
