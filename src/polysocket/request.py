@@ -73,8 +73,10 @@ class Request:
         if not isinstance(self.subprotocols, tuple):
             raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
         for name, seconds in (("open_timeout", self.open_timeout), ("close_timeout", self.close_timeout)):
+            if seconds is None or (type(seconds) in (int, float) and seconds > 0):
+                continue
             check_timeout(seconds, name)
-            if seconds is not None and not seconds > 0:
+            if not seconds > 0:
                 raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
         for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
             number = getattr(self, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import pickle
 import socket
 import ssl
 
@@ -112,6 +113,7 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
     reason = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
     assert str(caught.value) == f"could not connect to 127.0.0.1 port {refused_port}: {reason}"
     assert caught.value.errno == errno.ECONNREFUSED
+    assert pickle.loads(pickle.dumps(caught.value)).errno == errno.ECONNREFUSED
     assert isinstance(caught.value.__cause__, OSError)
 
 

@@ -312,7 +312,9 @@ async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeou
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, scheme), url, open=SHORT)
     assert isinstance(error, OpenTimeout)
-    says(error, f"via {name_of(peer)} was not open within 0.1 seconds: still ")
+    says(error, f"via {name_of(peer)} was not open within 0.1 seconds: still {error.step}")
+    assert error.timeout == SHORT
+    assert error.step in ("connecting", "in the TLS handshake", "in the opening handshake")
 
 
 @in_async_flavours

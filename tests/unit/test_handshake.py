@@ -525,6 +525,8 @@ def test_five_statuses_are_redirects(status: int) -> None:
         ("/caf\xe9", "ws://h:9/caf%C3%A9"),
         ("/caf\xc3\xa9", "ws://h:9/caf%C3%A9"),  # as most servers send it: UTF-8, here one character a byte
         ("/caf€", "ws://h:9/caf%E2%82%AC"),
+        ("//fa\xc3\x9f.example/", "ws://xn--fa-hia.example/"),
+        ("http://\xe2\x98\x95.example/", "ws://xn--53h.example/"),
     ],
 )
 def test_a_location_is_resolved_against_the_url_of_the_request(location: str, url: str) -> None:
@@ -769,7 +771,7 @@ SERVER_REFUSALS = {
     "chunked body": (opening("Transfer-Encoding: chunked"), 400, "the request has a body"),
     "unknown coding": (opening("Transfer-Encoding: gzip"), 501, "Only Transfer-Encoding: chunked is supported"),
     "bad length": (opening("Content-Length: x"), 400, "the request is not valid HTTP (bad Content-Length): b"),
-    "TLS": (b"\x16\x03\x01\x02\x00", 400, "the request is not valid HTTP (illegal first line): b"),
+    "TLS": (b"\x16\x03\x01\x02\x00", 400, "(which looks like TLS: the client's URL may have to begin with ws://)"),
     "blank line": (b"\r\n\r\n", 400, "the request is not valid HTTP (illegal first line): b"),
     "no HTTP": (b"GET /?secret\r\n\r\n", 400, "the request is not valid HTTP (illegal first line): b"),
     "bad header": (opening("Authorization : Bearer secret"), 400, "(illegal header line, Authorization): b"),

@@ -6,6 +6,8 @@ import base64
 import copy
 import dataclasses
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest, InvalidURL, UpgradeRejected
 from polysocket.headers import Headers
+from polysocket.proxy import Proxy
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
@@ -60,6 +63,73 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[str, str, int, str]) -> Non
     parsed = WebSocketURL.parse(url)
     assert (parsed.scheme, parsed.host, parsed.port, parsed.target) == parts
     assert parsed.credentials is None
+
+
+@pytest.mark.parametrize(
+    ("host", "encoded"),
+    [
+        ("faß.example", "xn--fa-hia.example"),
+        ("ς.example", "xn--3xa.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("日本語。jp．", "xn--wgv71a119e.jp."),
+        ("ｅｘａｍｐｌｅ.com", "example.com"),
+        ("b\u00adücher.example", "xn--bcher-kva.example"),
+        ("א.example", "xn--4db.example"),
+        ("क्\u200dष.example", "xn--11b2ezcw70k.example"),
+        ("my_service", "my_service"),
+        ("my_service.bücher.example", "my_service.xn--bcher-kva.example"),
+        ("mein_büro.example", "xn--mein_bro-c6a.example"),
+        ("r3---sn-xyz.example", "r3---sn-xyz.example"),
+        ("r3---sn-bücher.example", "xn--r3---sn-bcher-4ob.example"),
+        ("-ü.example", "xn----eha.example"),
+        ("☕.example", "xn--53h.example"),
+        ("i❤.ws", "xn--i-7iq.ws"),
+        ("xn--fa-hia.example", "xn--fa-hia.example"),
+        ("xn--a.example", "xn--a.example"),
+    ],
+)
+def test_a_host_is_encoded_as_browsers_do(host: str, encoded: str) -> None:
+    """UTS 46 §4, non-transitional: IDNA 2008, and the names in use that it refuses (``_``, ``--``, symbols)."""
+    assert WebSocketURL.parse(f"ws://{host}/").host == encoded
+    assert Proxy(f"http://{host}:3128").host == encoded
+
+
+def test_idna_and_urllib_request_are_imported_only_when_needed() -> None:
+    """Their import takes longer than that of all of polysocket's own modules."""
+    program = """
+import sys
+from polysocket import Proxy, WebSocketURL, blocking, system_proxy
+
+WebSocketURL.parse("ws://example.com/"), Proxy("http://proxy.example")
+print("idna" in sys.modules, "urllib.request" in sys.modules)
+system_proxy(WebSocketURL.parse("ws://bücher.example/"))
+print("idna" in sys.modules, "urllib.request" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-X", "utf8", "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["False", "False", "True", "True"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "\u0301a.example",  # a combining mark first
+        "א1a.example",  # right to left, and left to right
+        "👩\u200d💻.example",  # a joiner out of its context
+        "xn--ü.example",
+        "⒈com.example",
+        "a\ufffd.example",
+        "\ud800.example",
+        "[fe80::1%ü]",
+        "ü" * 300,
+    ],
+    ids=ascii,
+)
+def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
+    with pytest.raises(
+        InvalidURL, match="IDNA does not allow it|is not a URL"
+    ):
+        WebSocketURL.parse(f"ws://{host}/")
 
 
 @pytest.mark.parametrize(

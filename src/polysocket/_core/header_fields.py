@@ -37,7 +37,7 @@ _protocol = re.compile(rf"{TOKEN}(?:/{TOKEN})?")  # RFC 9110 §7.8
 
 _param = re.compile(_PARAM)
 
-_extension = re.compile(rf"({TOKEN})((?:{_PARAM})*)")
+_extension = re.compile(rf"{TOKEN}(?:{_PARAM})*")
 
 _EMPTY_ELEMENTS = " \t,"  # to be ignored before, between and after elements (RFC 9110 §5.6.1.2)
 
@@ -71,22 +71,41 @@ def single(headers: Headers, name: str) -> str | None:
     return values[0] if values else None
 
 
-def parse_tokens(headers: Headers, name: str) -> list[str]:
-    """Return the tokens of a list field, which may be repeated; an empty list if there is no such field."""
-    return [match[0] for match in _elements(headers, name, _token)]
+def parse_tokens(headers: Headers, name: str, element: re.Pattern[str] = _token) -> list[str]:
+    """Return the elements of a list field, which may be repeated; an empty list if there is no such field."""
+    values = headers.get_all(name)
+    elements: list[str] = []
+    for value in values:
+        position = len(value) - len(value.lstrip(_EMPTY_ELEMENTS))
+        while position < len(value):
+            match = element.match(value, position)
+            if match is None:
+                raise _malformed(name, value, position)
+            after = _after_element.match(value, match.end())
+            if after is None:
+                raise _malformed(name, value, match.end())
+            elements.append(match[0])
+            position = after.end()
+    if values and not elements:
+        raise MalformedHeader(f"{name} header is empty")
+    return elements
 
 
 def parse_upgrade(headers: Headers) -> list[str]:
     """Return the protocols of ``Upgrade``, which may have versions; an empty list if there is no such field."""
-    return [match[0] for match in _elements(headers, "Upgrade", _protocol)]
+    return parse_tokens(headers, "Upgrade", _protocol)
 
 
 def parse_extensions(headers: Headers) -> list[Extension]:
     """Return the extensions of ``Sec-WebSocket-Extensions``, which may be repeated."""
-    return [
-        Extension(match[1], tuple([(param[1], _unquoted(param[2])) for param in _param.finditer(match[2])]))
-        for match in _elements(headers, "Sec-WebSocket-Extensions", _extension)
-    ]
+    extensions: list[Extension] = []
+    for element in parse_tokens(headers, "Sec-WebSocket-Extensions", _extension):
+        params: list[tuple[str, str | None]] = []
+        for param in _param.finditer(element):
+            value: str | None = param[2]
+            params.append((param[1], _unquoted(value) if value and value[0] == '"' else value))
+        extensions.append(Extension(element.partition(";")[0].rstrip(" \t"), tuple(params)))
+    return extensions
 
 
 def encode_fields(pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
@@ -111,34 +130,13 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
 
 
-def _elements(headers: Headers, name: str, element: re.Pattern[str]) -> list[re.Match[str]]:
-    values = headers.get_all(name)
-    found: list[re.Match[str]] = []
-    for value in values:
-        position = len(value) - len(value.lstrip(_EMPTY_ELEMENTS))
-        while position < len(value):
-            match = element.match(value, position)
-            if match is None:
-                raise _malformed(name, value, position)
-            after = _after_element.match(value, match.end())
-            if after is None:
-                raise _malformed(name, value, match.end())
-            found.append(match)
-            position = after.end()
-    if values and not found:
-        raise MalformedHeader(f"{name} header is empty")
-    return found
-
-
 def _malformed(name: str, value: str, position: int) -> MalformedHeader:
     while value[position] in " \t":
         position += 1
     return MalformedHeader(f"{name} header is malformed: {value[position]!r} at character {position + 1}")
 
 
-def _unquoted(value: str | None) -> str | None:
-    if value is None or not value.startswith('"'):
-        return value
+def _unquoted(value: str) -> str:
     unquoted = re.sub(r"\\(.)", r"\1", value[1:-1])
     # RFC 6455 §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
     if not is_token(unquoted):

@@ -56,7 +56,8 @@ class Exchange:
         self._error = error
         self._reader = Reader(h11.CLIENT, if_tls)
         self._outgoing = self._reader.http.send(request) + self._reader.http.send(h11.EndOfMessage())
-        self._is_connect = request.method == b"CONNECT"
+        # RFC 9110 §15.2.2, §9.3.6: after these answers, the connection has left HTTP.
+        self._switches = (101, *range(200, 300)) if request.method == b"CONNECT" else (101,)
         self._rejection: Response | None = None
         self._body = bytearray()
 
@@ -83,13 +84,11 @@ class Exchange:
             raise self._error(f"{self._peer} answered with something that is not HTTP: {self._reader.beginning}")
         while True:
             match self._next_event():
-                case h11.InformationalResponse(status_code=101) as event:
-                    return self._switch(event)
+                case (h11.InformationalResponse() | h11.Response()) as event if event.status_code in self._switches:
+                    return Switch(_response(event), event.http_version, self._reader.trailing)
                 case h11.InformationalResponse():
                     pass  # RFC 9110 §15.2: any number of 1xx answers may come first.
-                case h11.Response(status_code=status) as event:
-                    if self._is_connect and 200 <= status < 300:  # RFC 9110 §9.3.6
-                        return self._switch(event)
+                case h11.Response() as event:
                     self._rejection = _response(event)
                     self._reader.allow(2 * MAX_BODY)  # twice: the framing of small chunks adds to the body
                 case h11.Data(data=piece):
@@ -109,9 +108,6 @@ class Exchange:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
             why = redacted(error)
             raise self._error(f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}") from error
-
-    def _switch(self, event: h11.InformationalResponse | h11.Response) -> Switch:
-        return Switch(_response(event), event.http_version, self._reader.trailing)
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:
