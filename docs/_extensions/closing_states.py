@@ -1,6 +1,6 @@
-"""``closing-states``: the table of a connection's states, drawn from the one that the code moves through.
+"""``closing-states``: the table of a connection's states, drawn from the table that the code moves through.
 
-Its content says what each state and each event means, a ``NAME: words`` a line; a name too many or too few is an error.
+Each line of its content is ``NAME: words`` and explains a state or an event; a missing or superfluous name is an error.
 """
 
 from docutils import nodes  # type: ignore[import-untyped]
@@ -16,7 +16,7 @@ class ClosingStates(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Make a table, a state a row."""
+        """Make a table with one row for each state."""
         self.env.note_dependency(closing.__file__)
         words = dict(line.split(": ", 1) for line in self.content if line)
         names = [each.name for each in (*closing.State, *closing.Event)]
@@ -29,7 +29,7 @@ class ClosingStates(SphinxDirective):
             "",
             "   * - State",
             "     - Meaning",
-            "     - What comes next",
+            "     - Next",
         ]
         for state in closing.State:
             following = [

@@ -1,11 +1,12 @@
-"""What autodoc can't see by itself.
+"""Signatures and names that autodoc can't find on its own.
 
-A method of ``WebSocket[F]`` is a descriptor made of a program: it is shown with the program's signature and docstring,
-its result in ``F``. And a name in a docstring is looked up where users find it: in ``polysocket``.
+A method of ``WebSocket[F]`` is a descriptor made of a program: its entry has the program's signature and docstring, and
+its result in ``F``. A name in a docstring leads to its entry in ``polysocket``, from which users import it.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -15,14 +16,16 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import polysocket
 import polysocket.testing
-from polysocket.effects import lifted
+
+SECTIONS = Config(napoleon_numpy_docstring=False, napoleon_custom_sections=["Cancellation"])
 
 
 def method(owner: type, name: str, doc: str | None, signature: inspect.Signature) -> Callable[..., Any]:
-    """A function that has a signature, and does nothing."""
+    """Make a function that has this signature and does nothing."""
 
     def documented() -> None:
         raise NotImplementedError
@@ -37,13 +40,13 @@ def method(owner: type, name: str, doc: str | None, signature: inspect.Signature
 
 
 def in_f(program: Callable[..., Any]) -> inspect.Signature:
-    """A program's signature, with its result in F."""
+    """Return a program's signature, with its result in F."""
     signature = inspect.signature(program)
     return signature.replace(return_annotation=f"F[{signature.return_annotation}]")
 
 
 def either(name: str, end: str) -> Callable[..., Any]:
-    """``either`` and ``either_close``, whose argument is in F too."""
+    """Make ``either`` or ``either_close``, whose argument is in F too."""
     parameters = [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
         inspect.Parameter("call", inspect.Parameter.POSITIONAL_ONLY, annotation="Callable[[], F[T]]"),
@@ -53,7 +56,7 @@ def either(name: str, end: str) -> Callable[..., Any]:
 
 
 def opening(name: str, argument: str, kind: str, doc: str) -> Callable[..., Any]:
-    """``open_websocket`` and ``open_websocket_f``, whose result depends on the handler."""
+    """Make ``open_websocket`` or ``open_websocket_f``, whose result depends on the handler."""
     parameters = [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
         inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str | Request"),
@@ -64,10 +67,10 @@ def opening(name: str, argument: str, kind: str, doc: str) -> Callable[..., Any]
 
 
 def show_methods() -> None:
-    """Put plain functions in the places of the descriptors; this process only writes documentation."""
+    """Replace the descriptors with plain functions; this process only writes documentation."""
     for owner in (polysocket.WebSocket, polysocket.Backend):
         for name, member in list(vars(owner).items()):
-            if isinstance(member, lifted):
+            if hasattr(member, "__wrapped__") and not inspect.isfunction(member):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
     polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[misc, assignment]
     polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[misc, assignment]
@@ -81,22 +84,37 @@ def show_methods() -> None:
         "open_websocket_f",
         "make_handler",
         "Callable[[], F[WebSocketHandler | Listener[F] | PipeHandler]]",
-        "The same with a handler that is made just before, by an effect of ``F`` (sttp's ``openWebsocketF``).",
+        "Make the handler with an effect of ``F``, then open a websocket for it (sttp's ``openWebsocketF``).",
     )
+
+
+def show_connect_first() -> None:
+    """Put ``connect`` before the other names of each flavour."""
+    for name in ("blocking", "threaded", "asyncio", "trio", "anyio"):
+        importlib.import_module(f"polysocket.{name}").__all__.sort(key="connect".__ne__)
 
 
 def mend_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Write what autodoc can't: the default of a dataclass's field as it is made, and a parameter specification."""
+    """Mend what autodoc can't write: the default of a dataclass's field, and a parameter specification."""
     if signature is not None:
         signature = signature.replace("<factory>", "Headers()").replace("Callable[[P],", "Callable[P,")
         signature = re.sub(r"= Deflate\([^)]*\)", "= Deflate()", signature)
     return signature, None if returned is None else returned.replace("Callable[[P],", "Callable[P,")
 
 
+def read_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Read the sections Args, Raises and Cancellation of a docstring.
+
+    napoleon as an extension would also take the docstring of a property, ``Status: …``, for a type and its meaning.
+    """
+    if what in ("class", "exception", "function", "method"):
+        lines[:] = GoogleDocstring(lines, SECTIONS, app, what, name, obj, options).lines()
+
+
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> nodes.Node | None:
-    """Look a name up where users find it: ``OpeningFailed`` in a docstring is ``polysocket.OpeningFailed``."""
+    """Find the entry of a name in a docstring: ``OpeningFailed`` is ``polysocket.OpeningFailed``."""
     name = str(node.get("reftarget", "")).rpartition(".")[2]
     if name in polysocket.__all__:
         name = f"polysocket.{name}"
@@ -109,8 +127,10 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Do all of it."""
+    """Prepare the modules, and connect the handlers."""
     show_methods()
+    show_connect_first()
     app.connect("autodoc-process-signature", mend_signature)
+    app.connect("autodoc-process-docstring", read_sections)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

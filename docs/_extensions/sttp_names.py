@@ -1,7 +1,7 @@
-"""``sttp-names``: the table of sttp's names and ours, made of the program that shows each of ours at work.
+"""``sttp-names``: the table of sttp's names and polysocket's, made from a program that uses each of them.
 
-A row begins with ``#: sttp's name | ours, …``, and goes to the next ``#:``; one without ``|`` heads the rows behind it,
-and what stands behind the last one is not shown. Ours are full names, from ``polysocket`` on.
+A row begins with ``#: sttp's name | polysocket's, …`` and ends before the next ``#:``. A ``#:`` without ``|`` heads the
+rows after it; the code after the last one is left out. polysocket's names are full, from ``polysocket`` on.
 """
 
 import re
@@ -39,7 +39,7 @@ class SttpNames(SphinxDirective):
 
 
 def rows(program: str) -> list[tuple[str, str]]:
-    """Each head, with the code behind it."""
+    """Return each head with the code after it."""
     heads = list(HEAD.finditer(program))
     ends = [*(head.start() for head in heads), len(program)]
     return [(head[1], program[head.end() : end].strip()) for head, (_, end) in zip(heads, pairwise(ends), strict=True)]

@@ -15,7 +15,7 @@ Params = Sequence[Any] | dict[str, Any]
 
 
 class JsonRpcError(Exception):
-    """The server answered with an error: its ``code``, ``message`` and ``data``."""
+    """An error that the server returned, with its ``code``, ``message`` and ``data``."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(f"{error['message']} ({error['code']})")
@@ -25,7 +25,7 @@ class JsonRpcError(Exception):
 
 
 class JsonRpcClient(PolymorphicClient[F]):
-    """Calls a server's methods; one task or thread at a time may wait for a result."""
+    """A client that calls a server's methods; one task or thread at a time may wait for a result."""
 
     def __init__(self, websocket: WebSocket[F], *, timeout: float | None = 10) -> None:
         super().__init__(websocket)
@@ -35,12 +35,12 @@ class JsonRpcClient(PolymorphicClient[F]):
 
     @polymorphic
     async def call(self: JsonRpcClient[Async], method: str, params: Params = ()) -> Any:
-        """Call a method, and give its result. Raises JsonRpcError, ReceiveTimeout, WebSocketClosed."""
+        """Call a method and return its result. Raises JsonRpcError, ReceiveTimeout, WebSocketClosed."""
         return await self.result(await self.begin(method, params))
 
     @polymorphic
     async def begin(self: JsonRpcClient[Async], method: str, params: Params = ()) -> int:
-        """Call a method, and give the number by which its result can be had, in any order."""
+        """Call a method and return the number of the call, for :meth:`result`."""
         request = self._request(method, params)
         await self.websocket.send_text(json.dumps(request))
         number: int = request["id"]
@@ -48,19 +48,19 @@ class JsonRpcClient(PolymorphicClient[F]):
 
     @polymorphic
     async def result(self: JsonRpcClient[Async], number: int) -> Any:
-        """Give the result of a call that was begun; answers to other calls are kept."""
+        """Return the result of a call that was begun; replies to other calls are kept."""
         return _result(await self._answer(number))
 
     @polymorphic
     async def notify(self: JsonRpcClient[Async], method: str, params: Params = ()) -> None:
-        """Call a method without an answer."""
+        """Call a method that sends no reply."""
         await self.websocket.send_text(json.dumps(_notification(method, params)))
 
     @polymorphic
     async def batch(self: JsonRpcClient[Async], *calls: tuple[str, Params]) -> list[Any]:
-        """Make calls in one message, and give their results in the same order; raises the first one's error."""
+        """Send several calls in one message and return their results in order. Raises the first error."""
         if not calls:
-            return []  # An empty batch is no request (JSON-RPC 2.0 §6).
+            return []  # An empty batch is an invalid request (JSON-RPC 2.0 §6).
         requests = [self._request(method, params) for method, params in calls]
         await self.websocket.send_text(json.dumps(requests))
         answers = [await self._answer(request["id"]) for request in requests]
@@ -78,9 +78,9 @@ class JsonRpcClient(PolymorphicClient[F]):
     def _keep(self, message: dict[str, Any] | list[dict[str, Any]]) -> None:
         for answer in message if isinstance(message, list) else [message]:
             if "method" in answer:
-                continue  # a call by the server, which this client does not serve
+                continue  # a call from the server, which this client ignores
             if answer["id"] is None:
-                raise JsonRpcError(answer["error"])  # what was sent could not be read, so no call is named
+                raise JsonRpcError(answer["error"])  # the server could not read the call, so it names none
             self._answers[answer["id"]] = answer
 
 

@@ -7,7 +7,7 @@ from polysocket.asyncio import connect
 async def keep_alive(ws: WebSocket[Asyncio]) -> None:
     while True:
         seconds = await ws.ping(timeout=10)
-        print(f"the other side is there: {seconds:.3f} s")
+        print(f"the peer is alive: {seconds:.3f} s")
         await asyncio.sleep(20)
 
 

@@ -16,12 +16,12 @@ async def misuse(plain: WebSocket[Blocking], ws: WebSocket[Asyncio]) -> None:
     ws.send_text("Hello!")  # type: ignore[unused-coroutine]
     print(ws.receive_text().upper())  # type: ignore[attr-defined]
 
-    # In asyncio and trio it is "async for" and "async with".
+    # asyncio and trio use "async for" and "async with".
     for message in ws:  # type: ignore[misc]
         print(message)
     with connect("wss://echo.example.com/") as other:  # type: ignore[attr-defined]
         print(other)
 
-    # Signatures are kept, those of your own programs too.
+    # Signatures are checked, also those of your own programs.
     await ws.receive_text(timout=5)  # type: ignore[call-arg]
     await ask(ws, 42)  # type: ignore[call-overload]

@@ -26,7 +26,7 @@ stub = (
 request = basic_request.subprotocol("news.v1").get("wss://news.example.com/")
 
 
-def test_the_news_are_for_those_who_have_a_token() -> None:
+def test_the_news_require_a_token() -> None:
     assert asyncio.run(first_news(stub, request.bearer_auth("my-token"))) == "apples are ripe"
     with pytest.raises(UpgradeRejected, match="401"):
         asyncio.run(first_news(stub, request))

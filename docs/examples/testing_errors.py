@@ -4,7 +4,7 @@ from polysocket import Blocking, ConnectionLost, ReceiveTimeout, Text
 from polysocket.testing import NothingPrepared, WebSocketStub
 
 
-def test_what_goes_wrong() -> None:
+def test_errors_are_raised_in_order() -> None:
     stub = WebSocketStub.with_initial_incoming(
         [ReceiveTimeout("nothing came"), Text("news"), ConnectionResetError("gone")],
     )
@@ -16,7 +16,7 @@ def test_what_goes_wrong() -> None:
         ws.receive_text()
 
 
-def test_a_hole_in_the_test_is_an_error() -> None:
+def test_receiving_more_than_was_prepared_is_an_error() -> None:
     ws = WebSocketStub().build(Blocking)
     with pytest.raises(NothingPrepared):
         ws.receive_text()

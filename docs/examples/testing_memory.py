@@ -22,18 +22,18 @@ async def talk() -> str:
         return answer
 
 
-def test_the_server_answers_even_where_bytes_come_one_by_one() -> None:
+def test_the_server_answers_if_bytes_arrive_one_by_one() -> None:
     assert asyncio.run(talk()) == "you said Hello!"
 
 
-def test_a_connection_that_is_cut_in_a_frame() -> None:
+def test_a_connection_that_breaks_within_a_frame() -> None:
     with memory_pair(Blocking, to_client=Faults(cut_after=5)) as (client, server):
         server.send_text("Hello!")
         with pytest.raises(ConnectionLost, match="the connection was cut after 5 bytes"):
             client.receive_text()
 
 
-def test_half_a_minute_passes_in_no_time() -> None:
+def test_half_a_minute_passes_at_once() -> None:
     clock = VirtualClock(autojump=True)
     with memory_pair(Blocking, to_client=Faults(delay=30), clock=clock) as (client, server):
         server.send_text("Hello!")

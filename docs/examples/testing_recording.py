@@ -23,7 +23,7 @@ def record(path: Path) -> None:
     recording.recordings[0].save(path)
 
 
-def test_what_was_recorded_is_replayed(tmp_path: Path) -> None:
+def test_a_recording_is_replayed(tmp_path: Path) -> None:
     path = tmp_path / "greeting.jsonl"
     record(path)
     assert "my-token" not in path.read_text(encoding="utf-8")

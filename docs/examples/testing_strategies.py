@@ -12,7 +12,7 @@ async def length(ws: WebSocket[Async]) -> int:
 
 
 @given(st.data(), messages(max_size=100))
-def test_the_length_is_that_of_the_whole_message(data: st.DataObject, message: str | bytes) -> None:
+def test_fragments_are_joined(data: st.DataObject, message: str | bytes) -> None:
     frames = data.draw(fragmented(message))
     with memory_pair(Blocking, to_client=Faults(pieces=(3, 1))) as (client, server):
         for number, frame in enumerate(frames):

@@ -1,9 +1,9 @@
 from typing import Any
 
 from polysocket import Blocking, WebSocket
-from polysocket._connect import open_websocket
 from polysocket.effects import ByteStream, run
 from polysocket.effects.blocking import BlockingEffect
+from polysocket.websocket import open_websocket
 
 
 class TracingStream:
@@ -35,7 +35,7 @@ class TracingEffect(BlockingEffect):
 
 
 def connect(url: str) -> WebSocket[Blocking]:
-    return run(open_websocket(TracingEffect(), url, {"compression": None}))
+    return run(open_websocket(WebSocket[Blocking], TracingEffect(), url, {"compression": None}))
 
 
 with connect("ws://echo.example.com/") as ws:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, ParamSpec, TypeVar, Unpack
@@ -24,11 +23,10 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from polysocket import Async, Backend, ProxySetting, Request, WebSocket, basic_request
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import SocketOpener
+from polysocket import Async, Request, WebSocket
+from polysocket._opening.options import ConnectOptions, shows_options
+from polysocket.backend import SocketBackend
+from polysocket.websocket import open_websocket
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,21 +39,6 @@ READ_AHEAD = WRITE_AHEAD = 64 * 1024  # bytes; the latter is the transport's
 
 class Twisted(Async):
     """The tag of Deferreds."""
-
-
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Deferred[WebSocket[Twisted]]:
-    """Open a websocket, whose methods give Deferreds."""
-    effect = TwistedEffect()
-    return effect.lift(open_websocket)(effect, url_or_request, options)
-
-
-class TwistedBackend(Backend[Twisted]):
-    """A backend whose methods give Deferreds."""
-
-    def __init__(
-        self, *, ssl: ssl.SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(TwistedEffect(), Transport(ssl, proxy=proxy), request))
 
 
 class Call:
@@ -86,6 +69,9 @@ class TwistedEffect:
 
     async def unlift(self, value: Deferred[T], /) -> T:
         return await value
+
+    checkpoint = None
+    mutex = contextlib.nullcontext
 
     def event(self) -> TwistedEvent:
         return TwistedEvent()
@@ -162,6 +148,21 @@ class TwistedEffect:
             sock.setblocking(False)
             reactor.adoptStreamConnection(sock.fileno(), sock.family, Factory.forProtocol(lambda: stream))
         return stream
+
+
+class TwistedWebSocket(WebSocket[Twisted], effect=TwistedEffect()):
+    """An open websocket whose methods return Deferreds."""
+
+
+@shows_options
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Deferred[TwistedWebSocket]:
+    """Open a websocket, whose methods return Deferreds."""
+    effect = TwistedEffect()
+    return effect.lift(open_websocket)(TwistedWebSocket, effect, url_or_request, options)
+
+
+class TwistedBackend(SocketBackend[Twisted], effect=TwistedEffect()):
+    """A backend whose methods return Deferreds."""
 
 
 def plainly_cancelled(deferred: Deferred[T]) -> Deferred[T]:

@@ -46,7 +46,7 @@ from polysocket.proxy import Proxy, ProxySetting, system_proxy
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
-from polysocket.websocket import Opening, WebSocket
+from polysocket.websocket import WebSocket
 
 __all__ = [
     "Async",
@@ -84,7 +84,6 @@ __all__ = [
     "ObservedBackend",
     "Observer",
     "OpenTimeout",
-    "Opening",
     "OpeningFailed",
     "Ping",
     "PipeHandler",

@@ -9,7 +9,7 @@ import importlib.util
 from polysocket import Async, Asyncio, Frame, Ping, Text, Trio, WebSocket, blocking, polymorphic
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.testing import EchoServer
-from polysocket.websocket import Opening
+from polysocket.websocket import ConnectCall
 
 
 @polymorphic
@@ -42,9 +42,9 @@ async def conversation(ws: WebSocket[Async]) -> None:
     print(f"  closed    {ws.close_info}")
 
 
-async def open_and_converse(opening: Opening[Asyncio] | Opening[Trio]) -> None:
+async def open_and_converse(call: ConnectCall[WebSocket[Asyncio]] | ConnectCall[WebSocket[Trio]]) -> None:
     """Run the conversation in an asynchronous flavour."""
-    async with opening as ws:
+    async with call as ws:
         await conversation(ws)
 
 

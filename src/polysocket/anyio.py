@@ -1,56 +1,51 @@
-"""The flavour for anyio's users: ``F[T]`` is a coroutine, on asyncio or trio, whichever runs.
+"""The flavour for users of anyio: ``F[T]`` is a coroutine, on asyncio or trio; and a websocket as a stream of anyio's.
 
-sniffio tells which; trio is imported only where it runs. A websocket as anyio's own kind of stream is here, too. How to
-wait is not known here.
+The running library is found by sniffio, and trio is imported only if it is running. How this flavour waits is in
+:mod:`polysocket.effects.anyio`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from ssl import SSLContext
-from typing import Any, Unpack
+from typing import Unpack
 
 import anyio.abc
 import anyio.lowlevel
 
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import Backend, SocketOpener
+from polysocket import backend, websocket
+from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Async
 from polysocket.effects.anyio import AnyioEffect, running_effect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
-from polysocket.proxy import ProxySetting
-from polysocket.request import Request, basic_request
-from polysocket.websocket import Opening, WebSocket
+from polysocket.request import Request
 
-__all__ = ["AnyioBackend", "ObjectStream", "connect"]
+__all__ = ["AnyioBackend", "ObjectStream", "WebSocket", "connect"]
 
 
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Async]:
-    """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
+class WebSocket(websocket.WebSocket[Async], effect=AnyioEffect()):
+    """An open websocket of asyncio or trio, whose methods are coroutine functions."""
 
-    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
-    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
+
+@shows_options
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> websocket.ConnectCall[WebSocket]:
+    """Open a websocket: await the call, or enter it with ``async with``, whose end closes the websocket.
+
+    Raises:
+        OpeningFailed: The websocket could not be opened; each subclass names a step.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+        NoAsyncLibrary: Neither asyncio nor trio is running.
     """
 
-    async def program() -> WebSocket[Any]:
-        return await open_websocket(running_effect(), url_or_request, options)
+    async def program() -> WebSocket:
+        return await websocket.open_websocket(WebSocket, running_effect(), url_or_request, options)
 
-    return Opening(program())
+    return websocket.ConnectCall(program())
 
 
-class AnyioBackend(Backend[Async]):
-    """A backend on asyncio or trio.
-
-    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
-    """
-
-    def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(AnyioEffect(), Transport(ssl, proxy=proxy), request))
+class AnyioBackend(backend.SocketBackend[Async], effect=AnyioEffect()):
+    """A backend of asyncio or trio."""
 
 
 class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
@@ -59,7 +54,7 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
     Each error is anyio's, with polysocket's as its ``__cause__``. ``websocket`` is the websocket itself.
     """
 
-    def __init__(self, websocket: WebSocket[Async]) -> None:
+    def __init__(self, websocket: websocket.WebSocket[Async]) -> None:
         self.websocket = websocket
         self._is_closed = False
         self._has_sent_end = False

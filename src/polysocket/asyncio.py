@@ -1,42 +1,37 @@
 """The asyncio flavour (uvloop too): ``F[T]`` is a coroutine.
 
-Only waiting lives here, nothing about WebSockets.
+How this flavour waits is in :mod:`polysocket.effects.asyncio`.
 """
 
 from __future__ import annotations
 
-from ssl import SSLContext
 from typing import Unpack
 
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import Backend, SocketOpener
+from polysocket import backend, websocket
+from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Asyncio
 from polysocket.effects.asyncio import AsyncioEffect
-from polysocket.proxy import ProxySetting
-from polysocket.request import Request, basic_request
-from polysocket.websocket import Opening
+from polysocket.request import Request
 
-__all__ = ["AsyncioBackend", "connect"]
+__all__ = ["AsyncioBackend", "WebSocket", "connect"]
 
 
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Asyncio]:
-    """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
+class WebSocket(websocket.WebSocket[Asyncio], effect=AsyncioEffect()):
+    """An open websocket of asyncio, whose methods are coroutine functions."""
 
-    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
-    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
+
+@shows_options
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> websocket.ConnectCall[WebSocket]:
+    """Open a websocket: await the call, or enter it with ``async with``, whose end closes the websocket.
+
+    Raises:
+        OpeningFailed: The websocket could not be opened; each subclass names a step.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+        NoAsyncLibrary: asyncio is not running.
     """
-    return Opening(open_websocket(AsyncioEffect(), url_or_request, options))
+    return websocket.ConnectCall(websocket.open_websocket(WebSocket, AsyncioEffect(), url_or_request, options))
 
 
-class AsyncioBackend(Backend[Asyncio]):
-    """A backend on asyncio.
-
-    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
-    """
-
-    def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(AsyncioEffect(), Transport(ssl, proxy=proxy), request))
+class AsyncioBackend(backend.SocketBackend[Asyncio], effect=AsyncioEffect()):
+    """A backend of asyncio."""

@@ -1,7 +1,7 @@
-"""Backends: what many connections share, and sttp's way to open one: ``backend.open_websocket(request, handler)``.
+"""Backends: settings that websockets share, and sttp's way to open one: ``backend.open_websocket(request, handler)``.
 
-A flavour's backend is in the flavour's module. Its programs are an :class:`Opener`'s; a backend that wraps another one,
-and the stub for tests, have openers of their own.
+The programs of a backend are those of its :class:`Connector`. A backend that wraps another one has a connector made
+from the other's; so has the stub for tests.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Final, Protocol, Self, TypeVar, overload
+from ssl import SSLContext
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
+from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._logger import logger
 from polysocket._opening.opening_handshake import open_session
 from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
-from polysocket._session.session import Session, leave
+from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
-from polysocket.effects import Async, Blocking, Effect, HasEffect, HasWith, Threaded, lifted
+from polysocket.effects import Async, Blocking, Effect, Threaded
 from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
 from polysocket.frames import CloseCode
 from polysocket.handlers.handler import Handler, WebSocketHandler
@@ -28,17 +30,161 @@ from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
 from polysocket.observers.logging import LoggingObserver
 from polysocket.observers.observation import Observer, guarded, observations
-from polysocket.request import Request
+from polysocket.proxy import ProxySetting
+from polysocket.request import Request, basic_request
 from polysocket.response import WebSocketResponse
 from polysocket.websocket import WebSocket
 
-__all__ = ["Backend", "LoggingBackend", "ObservedBackend", "Opened", "Opener", "SocketOpener"]
+__all__ = ["Backend", "Connector", "LoggingBackend", "ObservedBackend", "SocketBackend", "SocketConnector"]
 
-A = TypeVar("A", bound=Async)
+T = TypeVar("T")
+F = TypeVar("F")
 F_co = TypeVar("F_co", covariant=True)
+A = TypeVar("A", bound=Async)
+
+# For the overloads: a handler whose result is a websocket, one whose result is a CloseInfo, and their responses.
+ToWebSocket = WebSocketHandler | Listener[F]
+OfWebSocket = WebSocketResponse[WebSocket[F]]
+OfPipe = WebSocketResponse[CloseInfo]
+Coro = Coroutine[Any, Any, T]
 
 
-class Opener(Protocol):
+class Backend(HasWith[F_co]):
+    """Opens websockets that share their settings. The end of its ``with`` (``async with``) closes them all.
+
+    They are closed as the end of a websocket's own ``with`` does: with 1000, after an error with 1011, and after a
+    cancellation with 1001, at once. (sttp's ``SttpBackend``.)
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._effect = connector.effect
+
+    @property
+    def request(self) -> Request:
+        """The request that a URL given as a ``str`` begins with: the backend's headers and limits, and no URL."""
+        return self._connector.request
+
+    @overload
+    def open_websocket(
+        self: Backend[Blocking], request: str | Request, handler: ToWebSocket[Blocking]
+    ) -> OfWebSocket[Blocking]: ...
+    @overload
+    def open_websocket(self: Backend[Blocking], request: str | Request, handler: PipeHandler) -> OfPipe: ...
+    @overload
+    def open_websocket(self: Backend[A], request: str | Request, handler: ToWebSocket[A]) -> Coro[OfWebSocket[A]]: ...
+    @overload
+    def open_websocket(self: Backend[Async], request: str | Request, handler: PipeHandler) -> Coro[OfPipe]: ...
+    @overload
+    def open_websocket(
+        self: Backend[Threaded], request: str | Request, handler: ToWebSocket[Threaded]
+    ) -> Future[OfWebSocket[Threaded]]: ...
+    @overload
+    def open_websocket(self: Backend[Threaded], request: str | Request, handler: PipeHandler) -> Future[OfPipe]: ...
+    @lifted_overloads
+    async def open_websocket(
+        self, request: str | Request, handler: WebSocketHandler | Listener[Any] | PipeHandler
+    ) -> WebSocketResponse[Any]:
+        """Open a websocket for a handler, whose result is in the response (sttp's ``openWebsocket``).
+
+        Args:
+            request: The request to send, or a URL to send the backend's own request to.
+            handler: What to do with the websocket. The result is the :class:`WebSocket`, or a :class:`CloseInfo` for a
+                :class:`PipeHandler`.
+
+        Raises:
+            OpeningFailed: The websocket could not be opened; each subclass names a step.
+            InvalidURL: The URL can't be used.
+            InvalidRequest: A header or an option can't be used.
+            InvalidHandler: The handler can't work in this flavour.
+            BackendClosed: The backend was closed.
+        """
+        return await self._connector.open_websocket(request, handler)
+
+    @overload
+    def open_websocket_f(
+        self: Backend[Blocking], request: str | Request, make_handler: Callable[[], ToWebSocket[Blocking]]
+    ) -> OfWebSocket[Blocking]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[Blocking], request: str | Request, make_handler: Callable[[], PipeHandler]
+    ) -> OfPipe: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[A], request: str | Request, make_handler: Callable[[], Awaitable[ToWebSocket[A]]]
+    ) -> Coro[OfWebSocket[A]]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[Async], request: str | Request, make_handler: Callable[[], Awaitable[PipeHandler]]
+    ) -> Coro[OfPipe]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[Threaded],
+        request: str | Request,
+        make_handler: Callable[[], Future[WebSocketHandler] | Future[Listener[Threaded]]],
+    ) -> Future[OfWebSocket[Threaded]]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[Threaded], request: str | Request, make_handler: Callable[[], Future[PipeHandler]]
+    ) -> Future[OfPipe]: ...
+    @lifted_overloads
+    async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
+        """Make a handler with an effect of ``F``, then open a websocket for it (sttp's ``openWebsocketF``).
+
+        Args:
+            request: The request to send, or a URL to send the backend's own request to.
+            make_handler: A function that returns the handler in ``F``, called just before the websocket is opened.
+
+        Raises as :meth:`open_websocket`, and what ``make_handler`` raises.
+        """
+        return await self._connector.open_websocket_f(request, make_handler)
+
+    @lifted
+    async def close(self) -> None:
+        """Close every websocket that was opened, all at the same time, with 1000, and open no more."""
+        await self._connector.close()
+
+    @lifted
+    async def _close_after(self, error: BaseException | None, /) -> None:
+        await self._connector.close_after(error)
+
+
+class SocketBackend(Backend[F_co]):
+    """A backend of real connections; the subclass of a flavour adds its effect."""
+
+    def __init__(
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+    ) -> None:
+        """Make a backend; connections are made when websockets are opened.
+
+        Args:
+            ssl: TLS settings for wss URLs. The default context trusts the system's certificate authorities.
+            proxy: The proxy to connect via: a URL, a :class:`Proxy`, or a function that chooses one for each URL.
+            request: The request that a URL given as a ``str`` begins with.
+
+        Raises:
+            InvalidRequest: An argument can't be used.
+        """
+        super().__init__(SocketConnector(cast("Effect", self._effect), Transport(ssl, proxy=proxy), request))
+
+
+class ObservedBackend(Backend[F_co]):
+    """A backend that wraps another one, and tells an observer about the websockets that it opens."""
+
+    def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{type(self).__name__}() takes a backend to wrap, not {backend!r}")
+        super().__init__(backend._connector.observed_by(observer))
+
+
+class LoggingBackend(ObservedBackend[F_co]):
+    """A backend that wraps another one, and logs with a :class:`~polysocket.LoggingObserver`."""
+
+    def __init__(self, backend: Backend[F_co], logger: logging.Logger = logger) -> None:
+        super().__init__(backend, LoggingObserver(logger))
+
+
+class Connector(Protocol):
     """The programs of a backend."""
 
     @property
@@ -48,32 +194,32 @@ class Opener(Protocol):
 
     @property
     def request(self) -> Request:
-        """The request to begin with, for a URL that is given as a ``str``."""
+        """The request that a URL given as a ``str`` begins with."""
         ...
 
-    def observed_by(self, observer: Observer, /) -> Opener:
-        """The same opener, with one observer more."""
+    def observed_by(self, observer: Observer, /) -> Connector:
+        """Return the same connector with one more observer."""
         ...
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
-        """Open a websocket, and give it to the handler, whose result is in the response."""
+        """Open a websocket, and start the handler, whose result is in the response."""
         ...
 
     async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
-        """The same with a handler that is itself made by an effect of ``F``, just before."""
+        """Make the handler with an effect of ``F``, then open a websocket for it."""
         ...
 
     async def close(self) -> None:
-        """Close the backend, and what it has opened."""
+        """Close the backend, and the websockets that it has opened."""
         ...
 
-    async def leave(self, error: BaseException | None, /) -> None:
-        """Close at the end of a ``with``, in which there was this error."""
+    async def close_after(self, error: BaseException | None, /) -> None:
+        """Close at the end of a ``with`` whose block has raised this error, if any."""
         ...
 
 
-class SocketOpener:
-    """The :class:`Opener` of real connections; those that it opens are told to the observers."""
+class SocketConnector:
+    """The :class:`Connector` of real connections; it tells observers about each websocket that it opens."""
 
     def __init__(self, effect: Effect, transport: Transport, request: Request) -> None:
         if not isinstance(request, Request):
@@ -81,23 +227,23 @@ class SocketOpener:
         self.effect = effect
         self.request = request
         self._transport = transport
-        self._opened = Opened()
+        self._open_sessions = _OpenSessions()
         self._observers: tuple[Observer, ...] = ()
 
     def observed_by(self, observer: Observer) -> Self:
-        """The same opener with one observer more; what either opens, and the closing, is of both."""
-        opener = copy.copy(self)
-        opener._observers = (*self._observers, observer)
-        return opener
+        """Return the same connector with one more observer; the two share their websockets, and close together."""
+        connector = copy.copy(self)
+        connector._observers = (*self._observers, observer)
+        return connector
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
-        """Open a websocket for the handler, which is refused first where it can't work here."""
+        """Open a websocket for the handler, which is refused first if it can't work in this flavour."""
         check_handler(handler, self.effect)
         session = await self._open(as_request(request, self.request))
         return await respond(self.effect, session, handler)
 
     async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
-        """Have the handler made, then open the websocket."""
+        """Make the handler, then open a websocket for it."""
         request = as_request(request, self.request)
         self._check_open()
         if not callable(make_handler):
@@ -115,15 +261,15 @@ class SocketOpener:
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:
-        """Close every websocket that was opened, all at the same time, with 1000, and open nothing more."""
+        """Close every websocket that was opened, all at the same time, with 1000, and open no more."""
         await self._close(CloseCode.NORMAL_CLOSURE)
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def close_after(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``, as a websocket does."""
-        await leave(self.effect, error, self._close, self.abort)
+        await close_after(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
-        sessions = self._opened.close()
+        sessions = self._open_sessions.close()
         for session in sessions:
             session.begin_closing(code)
         try:
@@ -131,24 +277,24 @@ class SocketOpener:
                 await session.close()
             await self._wait_for_listeners()
         finally:
-            self.abort()  # Where the closing was cancelled, the rest ends as it is.
+            self.abort()  # If the closing was cancelled, the remaining connections are dropped.
 
     async def _wait_for_listeners(self) -> None:
         since = self.effect.now()
         asking = calling_listener()
         if asking is not None:
             asking.wait_for_others()
-        for session in list(self._opened.sessions):
-            if session in self._opened.sessions and not await session.has_listened(since, asking):
-                logger.warning("a listener is not at its end yet, and the backend is left without it")
+        for session in list(self._open_sessions.sessions):
+            if session in self._open_sessions.sessions and not await session.has_listened(since, asking):
+                logger.warning("a listener has not ended within the close timeout; the backend closes without it")
 
     def abort(self) -> None:
-        """End what was opened without waiting, and open nothing more."""
-        for session in self._opened.close():
+        """Drop the connections of all websockets without waiting, and open no more."""
+        for session in self._open_sessions.close():
             session.abort()
 
     def _check_open(self) -> None:
-        if self._opened.is_closed:
+        if self._open_sessions.is_closed:
             raise BackendClosed("the backend was closed, and opens nothing more")
 
     async def _open(self, request: Request) -> Session:
@@ -156,11 +302,11 @@ class SocketOpener:
         return await self._observed(request, open_session(self.effect, request, self._transport))
 
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
-        """Await a session, which the backend's closing will close, and tell the observers of it."""
+        """Await a session, add it to the open ones, and tell the observers about it."""
         begun = observations(self._observers, request)
         try:
             session = await opening
-            if not self._opened.add(session):
+            if not self._open_sessions.add(session):
                 session.abort()
                 self._check_open()
         except BaseException as error:
@@ -170,12 +316,12 @@ class SocketOpener:
         for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
-        session.when_over(lambda: self._opened.sessions.discard(session))  # not before the observers know
+        session.when_over(lambda: self._open_sessions.sessions.discard(session))  # after the observers were told
         return session
 
 
-class Opened:
-    """What was opened by an opener, and by those that observe it."""
+class _OpenSessions:
+    """The open sessions of a connector, and of those that observe it."""
 
     def __init__(self, sessions: set[Session] | None = None) -> None:
         self.sessions: set[Session] = set() if sessions is None else sessions
@@ -183,33 +329,33 @@ class Opened:
         self._lock = threading.Lock()
 
     def add(self, session: Session) -> bool:
-        """Count a websocket as opened; False where the backend was closed meanwhile."""
+        """Add a session; return False if the backend was closed meanwhile."""
         with self._lock:
             if not self.is_closed:
                 self.sessions.add(session)
             return not self.is_closed
 
     def close(self) -> list[Session]:
-        """Add nothing more; gives what was opened and has not ended."""
+        """Accept no more sessions, and return the open ones."""
         with self._lock:
             self.is_closed = True
             return list(self.sessions)
 
 
 def as_request(request: str | Request, base: Request) -> Request:
-    """The request itself, or one to a URL that begins with ``base``."""
+    """Return the request itself, or the base request with this URL."""
     return request if isinstance(request, Request) else base.get(request)
 
 
 def check_handler(handler: Handler, effect: Effect) -> None:
-    """Raise :class:`InvalidHandler` for what is no handler, or none for this flavour."""
+    """Raise :class:`InvalidHandler` if this is no handler, or one that can't work in this flavour."""
     if not isinstance(handler, Handler):
         raise InvalidHandler(f"a handler is a WebSocketHandler, Listener or PipeHandler, not {handler!r}")
     handler.check(effect)
 
 
 async def respond(effect: Effect, session: Session, handler: Handler) -> WebSocketResponse[Any]:
-    """Start the handler, and put its result beside the server's answer."""
+    """Start the handler, and return its result with the server's response."""
     answer = session.response
     try:
         result = await handler.start(effect, session)
@@ -219,135 +365,3 @@ async def respond(effect: Effect, session: Session, handler: Handler) -> WebSock
     return WebSocketResponse(
         answer.status, answer.headers, answer.reason, answer.subprotocol, answer.extensions, result=result
     )
-
-
-class _BlockingOpen(Protocol):
-    @overload
-    def __call__(
-        self, request: str | Request, handler: WebSocketHandler | Listener[Blocking]
-    ) -> WebSocketResponse[WebSocket[Blocking]]: ...
-    @overload
-    def __call__(self, request: str | Request, handler: PipeHandler) -> WebSocketResponse[CloseInfo]: ...
-
-
-class _AsyncOpen(Protocol[A]):
-    @overload
-    def __call__(
-        self, request: str | Request, handler: WebSocketHandler | Listener[A]
-    ) -> Coroutine[Any, Any, WebSocketResponse[WebSocket[A]]]: ...
-    @overload
-    def __call__(
-        self, request: str | Request, handler: PipeHandler
-    ) -> Coroutine[Any, Any, WebSocketResponse[CloseInfo]]: ...
-
-
-class _ThreadedOpen(Protocol):
-    @overload
-    def __call__(
-        self, request: str | Request, handler: WebSocketHandler | Listener[Threaded]
-    ) -> Future[WebSocketResponse[WebSocket[Threaded]]]: ...
-    @overload
-    def __call__(self, request: str | Request, handler: PipeHandler) -> Future[WebSocketResponse[CloseInfo]]: ...
-
-
-class _BlockingOpenF(Protocol):
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], WebSocketHandler | Listener[Blocking]]
-    ) -> WebSocketResponse[WebSocket[Blocking]]: ...
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], PipeHandler]
-    ) -> WebSocketResponse[CloseInfo]: ...
-
-
-class _AsyncOpenF(Protocol[A]):
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], Awaitable[WebSocketHandler | Listener[A]]]
-    ) -> Coroutine[Any, Any, WebSocketResponse[WebSocket[A]]]: ...
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], Awaitable[PipeHandler]]
-    ) -> Coroutine[Any, Any, WebSocketResponse[CloseInfo]]: ...
-
-
-class _ThreadedOpenF(Protocol):
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], Future[WebSocketHandler] | Future[Listener[Threaded]]]
-    ) -> Future[WebSocketResponse[WebSocket[Threaded]]]: ...
-    @overload
-    def __call__(
-        self, request: str | Request, make_handler: Callable[[], Future[PipeHandler]]
-    ) -> Future[WebSocketResponse[CloseInfo]]: ...
-
-
-class _Open:
-    """``open_websocket``: overloads by the handler, which :class:`lifted` can't carry."""
-
-    @overload
-    def __get__(self, backend: HasEffect[Blocking], owner: Any = None) -> _BlockingOpen: ...
-    @overload
-    def __get__(self, backend: HasEffect[A], owner: Any = None) -> _AsyncOpen[A]: ...
-    @overload
-    def __get__(self, backend: HasEffect[Threaded], owner: Any = None) -> _ThreadedOpen: ...
-    def __get__(self, backend: HasEffect[Any] | None, owner: Any = None) -> Any:
-        return self if backend is None else backend._effect.lift(backend._programs.open_websocket)
-
-
-class _OpenF:
-    """``open_websocket_f``, as :class:`_Open`."""
-
-    @overload
-    def __get__(self, backend: HasEffect[Blocking], owner: Any = None) -> _BlockingOpenF: ...
-    @overload
-    def __get__(self, backend: HasEffect[A], owner: Any = None) -> _AsyncOpenF[A]: ...
-    @overload
-    def __get__(self, backend: HasEffect[Threaded], owner: Any = None) -> _ThreadedOpenF: ...
-    def __get__(self, backend: HasEffect[Any] | None, owner: Any = None) -> Any:
-        return self if backend is None else backend._effect.lift(backend._programs.open_websocket_f)
-
-
-class Backend(HasWith[F_co]):
-    """Opens websockets that share their settings; leaving its ``with`` (``async with``) closes all that it has opened.
-
-    They are closed as a websocket is by its own ``with``: with 1000, after an error in the block with 1011, and where
-    the block was cancelled with 1001, at once. ``close()`` closes with 1000.
-
-    ``backend.open_websocket(request, handler)`` gives ``F[WebSocketResponse[R]]``, where the handler says what ``R``
-    is: a ``WebSocket[F]``, or a :class:`CloseInfo` for a pipe. ``backend.open_websocket_f(request, make_handler)``
-    takes a function that makes the handler by an effect of ``F``, called when the websocket is about to be opened. A
-    URL that is given as a ``str`` begins with the backend's own ``request``. Both raise :class:`OpeningFailed`,
-    :class:`InvalidURL`, :class:`InvalidRequest`, :class:`InvalidHandler` and :class:`BackendClosed` (sttp's
-    ``SttpBackend``).
-    """
-
-    open_websocket: Final = _Open()
-    open_websocket_f: Final = _OpenF()
-    close: Final = lifted(SocketOpener.close)
-
-    def __init__(self, opener: Opener) -> None:
-        self._programs: Opener = opener
-        self._effect = opener.effect
-
-    @property
-    def request(self) -> Request:
-        """The request to begin with: this backend's headers and limits, and no URL."""
-        return self._programs.request
-
-
-class ObservedBackend(Backend[F_co]):
-    """A backend that wraps another one, and tells an observer what happens to the websockets that it opens."""
-
-    def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
-        if not isinstance(backend, Backend):
-            raise TypeError(f"{type(self).__name__}() takes a backend to wrap, not {backend!r}")
-        super().__init__(backend._programs.observed_by(observer))
-
-
-class LoggingBackend(ObservedBackend[F_co]):
-    """A backend that wraps another one, and logs by a :class:`~polysocket.LoggingObserver`."""
-
-    def __init__(self, backend: Backend[F_co], logger: logging.Logger = logger) -> None:
-        super().__init__(backend, LoggingObserver(logger))

@@ -1,48 +1,36 @@
 """The blocking flavour: plain sockets and plain values; ``F[T]`` is ``T``.
 
-Only waiting lives here, nothing about WebSockets. Neither asyncio nor trio nor anyio is imported.
+Neither asyncio nor trio nor anyio is imported. How this flavour waits is in :mod:`polysocket.effects.blocking`.
 """
 
 from __future__ import annotations
 
-from ssl import SSLContext
-from typing import ParamSpec, TypeVar, Unpack
+from typing import Unpack
 
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import Backend, SocketOpener
+from polysocket import backend, websocket
+from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Blocking, run
 from polysocket.effects.blocking import BlockingEffect
-from polysocket.proxy import ProxySetting
-from polysocket.request import Request, basic_request
-from polysocket.websocket import WebSocket
+from polysocket.request import Request
 
-__all__ = ["BlockingBackend", "connect"]
+__all__ = ["BlockingBackend", "WebSocket", "connect"]
 
 
-P = ParamSpec("P")
+class WebSocket(websocket.WebSocket[Blocking], effect=BlockingEffect()):
+    """An open websocket of blocking sockets, whose methods return plain values."""
 
 
-T = TypeVar("T")
+@shows_options
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket:
+    """Open a websocket, which the end of a ``with`` closes.
 
-
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket[Blocking]:
-    """Open a websocket, which closes at the end of a ``with``.
-
-    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
-    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    Raises:
+        OpeningFailed: The websocket could not be opened; each subclass names a step.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
     """
-    return run(open_websocket(BlockingEffect(), url_or_request, options))
+    return run(websocket.open_websocket(WebSocket, BlockingEffect(), url_or_request, options))
 
 
-class BlockingBackend(Backend[Blocking]):
-    """A backend of blocking sockets.
-
-    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
-    """
-
-    def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(BlockingEffect(), Transport(ssl, proxy=proxy), request))
+class BlockingBackend(backend.SocketBackend[Blocking], effect=BlockingEffect()):
+    """A backend of blocking sockets."""

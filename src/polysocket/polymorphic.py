@@ -1,6 +1,6 @@
 """Users' own programs, written once for every flavour: :class:`polymorphic`, and a class of such methods.
 
-:class:`PolymorphicClient` is to be subclassed for a protocol on top of WebSocket. Nothing here waits.
+Subclass :class:`PolymorphicClient` for a protocol on top of WebSocket.
 """
 
 from __future__ import annotations
@@ -12,30 +12,26 @@ from concurrent.futures import Future
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from polysocket.effects import Async, Blocking, CoroutineEffect, HasEffect, Lifter, Threaded
+from polysocket._lifting import HasEffect
+from polysocket.effects import Async, Blocking, CoroutineEffect, Lifter, Threaded
 from polysocket.websocket import WebSocket
 
 __all__ = ["PolymorphicClient", "polymorphic"]
 
-
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
-
-
 F_co = TypeVar("F_co", covariant=True)
 
 
 class PolymorphicClient(HasEffect[F_co]):
-    """The base of a class whose ``@polymorphic`` methods give their results in the ``F`` of its websocket.
+    """The base of a class whose ``@polymorphic`` methods return their results in the ``F`` of its websocket.
 
-    In such a method ``self`` is to be annotated with ``Async`` (``self: MyClient[Async]``): there ``self.websocket`` is
+    Annotate ``self`` in such a method with ``Async`` (``self: MyClient[Async]``). In the method, ``self.websocket`` is
     a ``WebSocket[Async]``, and calls of other polymorphic methods are awaited, whatever the flavour. All other
     attributes are the object's own, and may be set. A subclass has no ``__slots__``.
     """
 
-    __slots__ = ("_effect", "_websocket")  # what a program sees otherwise; the rest is in __dict__, and shared
+    __slots__ = ("_effect", "_websocket")  # These differ in a program's view of the object; __dict__ is shared.
 
     _effect: Lifter
     _websocket: WebSocket[F_co]
@@ -53,11 +49,11 @@ class PolymorphicClient(HasEffect[F_co]):
 
     @property
     def websocket(self) -> WebSocket[F_co]:
-        """The websocket that it speaks by."""
+        """The client's websocket."""
         return self._websocket
 
     def _for_programs(self) -> PolymorphicClient[Async]:
-        """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
+        """Return the client for use in a program: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("PolymorphicClient[Async]", self)
         view = cast("PolymorphicClient[Async]", object.__new__(type(self)))
@@ -68,7 +64,7 @@ class PolymorphicClient(HasEffect[F_co]):
 
 
 class _Method(Generic[P, T]):
-    """To type checkers, what a class has of a polymorphic method: a function that takes the client first."""
+    """A polymorphic method as an attribute of its class, for type checkers: a function that takes the client first."""
 
     @overload
     def __call__(self, client: PolymorphicClient[Blocking], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
@@ -85,13 +81,12 @@ class _Method(Generic[P, T]):
 class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
 
-    The call gives ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
-    ``WebSocket[Threaded]``. Such a program may await the websocket's methods and other polymorphic programs, and
-    nothing else: the blocking and the threaded flavour raise RuntimeError where they would have to wait for something
-    that they do not know.
+    The call returns ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
+    ``WebSocket[Threaded]``. A program may await the websocket's methods and other polymorphic programs, and nothing
+    else: the blocking and the threaded flavour raise RuntimeError if it awaits anything else.
 
-    It also makes methods: of a :class:`PolymorphicClient`, whose flavour is its websocket's. Raises TypeError for what
-    is no ``async def``.
+    The decorator also makes methods of a :class:`PolymorphicClient`, whose flavour is its websocket's. Raises TypeError
+    for anything but an ``async def``.
     """
 
     def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
@@ -113,7 +108,7 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     @overload
     def __call__(self, ws: WebSocket[Threaded], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     def __call__(self, ws: Any = None, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the program with this websocket. Raises TypeError where the first argument is none."""
+        """Run the program with this websocket. Raises TypeError if the first argument is not one."""
         if not isinstance(ws, self._takes):
             hint = ", whose .websocket is one" if isinstance(ws, PolymorphicClient) else ""
             hint = ": give it by position, not by name" if ws is None else hint

@@ -1,52 +1,42 @@
 """The threaded flavour: plain sockets, and ``concurrent.futures.Future``; ``F[T]`` is ``Future[T]``.
 
-A program begins in the thread that calls, so that sends keep the order of the calls, and goes on in a thread of its own
-from where it would first have to wait. Only waiting lives here, nothing about WebSockets.
+A call runs in the caller's thread until it would have to wait, so that sends keep the order of the calls. Then it goes
+on in a thread of its own. How this flavour waits is in :mod:`polysocket.effects.threaded`.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Future
-from ssl import SSLContext
-from typing import ParamSpec, TypeVar, Unpack
+from typing import Unpack
 
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import Backend, SocketOpener
+from polysocket import backend, websocket
+from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Threaded
 from polysocket.effects.threaded import ThreadedEffect
-from polysocket.proxy import ProxySetting
-from polysocket.request import Request, basic_request
-from polysocket.websocket import WebSocket
+from polysocket.request import Request
 
-__all__ = ["ThreadedBackend", "connect"]
+__all__ = ["ThreadedBackend", "WebSocket", "connect"]
 
 
-P = ParamSpec("P")
+class WebSocket(websocket.WebSocket[Threaded], effect=ThreadedEffect()):
+    """An open websocket of threads, whose methods return futures."""
 
 
-T = TypeVar("T")
+@shows_options
+def connect(
+    url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
+) -> Future[websocket.WebSocket[Threaded]]:
+    """Open a websocket in a thread; the end of the websocket's ``with`` closes it.
 
-
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Future[WebSocket[Threaded]]:
-    """Open a websocket in a thread; leaving its ``with`` closes it.
-
-    The options are those of :class:`~polysocket.ConnectOptions`. The future raises :class:`OpeningFailed` (its
-    subclasses say at which step), :class:`InvalidURL`, :class:`InvalidRequest`.
+    Raises:
+        OpeningFailed: Via the future. The websocket could not be opened; each subclass names a step.
+        InvalidURL: Via the future. The URL can't be used.
+        InvalidRequest: Via the future. A header or an option can't be used.
     """
     effect = ThreadedEffect()
-    future: Future[WebSocket[Threaded]] = effect.lift(open_websocket)(effect, url_or_request, options)
-    return future
+    kind: type[websocket.WebSocket[Threaded]] = WebSocket  # A Future[WebSocket] is no Future[WebSocket[Threaded]].
+    return effect.lift(websocket.open_websocket)(kind, effect, url_or_request, options)
 
 
-class ThreadedBackend(Backend[Threaded]):
-    """A backend on threads.
-
-    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
-    """
-
-    def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(ThreadedEffect(), Transport(ssl, proxy=proxy), request))
+class ThreadedBackend(backend.SocketBackend[Threaded], effect=ThreadedEffect()):
+    """A backend of threads."""

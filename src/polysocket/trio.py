@@ -1,49 +1,44 @@
-"""The trio flavour: ``F[T]`` is a coroutine.
+"""The trio flavour: ``F[T]`` is a coroutine; and a websocket as a channel of trio's.
 
-Only waiting lives here, nothing about WebSockets.
+How this flavour waits is in :mod:`polysocket.effects.trio`.
 """
 
 from __future__ import annotations
 
-from ssl import SSLContext
 from typing import Unpack
 
 import trio
 
-from polysocket._connect import open_websocket
-from polysocket._opening.options import ConnectOptions
-from polysocket._opening.transport import Transport
-from polysocket.backend import Backend, SocketOpener
+from polysocket import backend, websocket
+from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Trio
 from polysocket.effects.trio import TrioEffect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Text
-from polysocket.proxy import ProxySetting
-from polysocket.request import Request, basic_request
-from polysocket.websocket import Opening, WebSocket
+from polysocket.request import Request
 
-__all__ = ["TrioBackend", "WebSocketChannel", "connect"]
+__all__ = ["TrioBackend", "WebSocket", "WebSocketChannel", "connect"]
 
 
-def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Opening[Trio]:
-    """Open a websocket: await it, or enter it by ``async with``, at whose end it closes.
+class WebSocket(websocket.WebSocket[Trio], effect=TrioEffect()):
+    """An open websocket of trio, whose methods are coroutine functions."""
 
-    The options are those of :class:`~polysocket.ConnectOptions`. Raises :class:`OpeningFailed` (its subclasses
-    say at which step), :class:`InvalidURL`, :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
+
+@shows_options
+def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> websocket.ConnectCall[WebSocket]:
+    """Open a websocket: await the call, or enter it with ``async with``, whose end closes the websocket.
+
+    Raises:
+        OpeningFailed: The websocket could not be opened; each subclass names a step.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+        NoAsyncLibrary: trio is not running.
     """
-    return Opening(open_websocket(TrioEffect(), url_or_request, options))
+    return websocket.ConnectCall(websocket.open_websocket(WebSocket, TrioEffect(), url_or_request, options))
 
 
-class TrioBackend(Backend[Trio]):
-    """A backend on trio.
-
-    ``ssl`` is for its wss URLs, ``proxy`` leads to the servers, ``request`` is what a URL begins with.
-    """
-
-    def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
-    ) -> None:
-        super().__init__(SocketOpener(TrioEffect(), Transport(ssl, proxy=proxy), request))
+class TrioBackend(backend.SocketBackend[Trio], effect=TrioEffect()):
+    """A backend of trio."""
 
 
 class WebSocketChannel(trio.abc.Channel[str | bytes]):
@@ -52,7 +47,7 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
     Each error is trio's, with polysocket's as its ``__cause__``. ``websocket`` is the websocket itself.
     """
 
-    def __init__(self, websocket: WebSocket[Trio]) -> None:
+    def __init__(self, websocket: websocket.WebSocket[Trio]) -> None:
         self.websocket = websocket
         self._is_closed = False
 

@@ -1,165 +1,304 @@
-"""``WebSocket[F]``: the public face of a session, the same in every flavour.
+"""``WebSocket[F]``: an open websocket, with the same methods in every flavour.
 
-Each method is one line: a program of the session, lifted to ``F``. What that mechanism can't
-say stands here too: the two kinds of ``with`` and of iteration, and ``either``, whose argument is in ``F`` itself.
+Each method is a program of one line, which the class of a flavour lifts to ``F``; the work is the session's. The
+awaitable that ``connect`` returns in the asynchronous flavours is here, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Final, Generic, Self, TypeVar, cast, overload
 
-from polysocket._session.session import Session
+from polysocket._lifting import HasWith, lifted, lifted_overloads
+from polysocket._opening.opening_handshake import open_session
+from polysocket._opening.options import ConnectOptions, prepare
+from polysocket._session.session import DATA, Session
 from polysocket.close_info import CloseInfo
-from polysocket.effects import Async, Blocking, CoroutineEffect, HasEffect, HasWith, Lifter, Threaded, lifted
+from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
-from polysocket.frames import Close
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
+from polysocket.request import Request
 from polysocket.response import Response
 
-__all__ = ["Opening", "UntilClosed", "WebSocket", "until_closed"]
+__all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
 
 T = TypeVar("T")
-E = TypeVar("E")
-E_co = TypeVar("E_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
-A = TypeVar("A", bound=Async)
-
-
-class _BlockingEither(Protocol[E_co]):
-    def __call__(self, call: Callable[[], T], /) -> T | E_co: ...
-
-
-class _AsyncEither(Protocol[E_co]):
-    def __call__(self, call: Callable[[], Awaitable[T]], /) -> Coroutine[Any, Any, T | E_co]: ...
-
-
-class _ThreadedEither(Protocol[E]):
-    def __call__(self, call: Callable[[], Future[T]], /) -> Future[T | E]: ...
-
-
-class _Either(Generic[E]):
-    """A method that takes a call in ``F``, and gives its result or, where the websocket has ended, what was its end."""
-
-    def __init__(self, end: Callable[[WebSocketClosed], E], doc: str) -> None:
-        self._end = end
-        self.__doc__ = doc
-
-    @overload
-    def __get__(self, ws: HasEffect[Blocking], owner: Any = None) -> _BlockingEither[E]: ...
-    @overload
-    def __get__(self, ws: HasEffect[Async], owner: Any = None) -> _AsyncEither[E]: ...
-    @overload
-    def __get__(self, ws: HasEffect[Threaded], owner: Any = None) -> _ThreadedEither[E]: ...
-    def __get__(self, ws: HasEffect[Any] | None, owner: Any = None) -> Any:
-        if ws is None:
-            return self
-
-        async def either(call: Callable[[], Any], /) -> Any:
-            try:
-                return await ws._effect.unlift(call())
-            except WebSocketClosed as error:
-                return self._end(error)
-
-        return ws._effect.lift(either)
-
-
-def _close_or_raise(error: WebSocketClosed) -> Close:
-    if error.close is None:
-        raise error
-    return error.close
-
-
-def _close_or_none(error: WebSocketClosed) -> Close | None:
-    return error.close
+W = TypeVar("W", bound="WebSocket[Any]")
+V_co = TypeVar("V_co", bound="WebSocket[Async]", covariant=True)
 
 
 class WebSocket(HasWith[F_co]):
-    """An open websocket whose methods give their results in ``F``: sttp's ``WebSocket[F]``.
+    """An open websocket whose methods return their results in ``F``: sttp's ``WebSocket[F]``.
 
-    Made by a flavour's ``connect``. Leaving its ``with`` (``async with``) closes it; iterating over it gives the
-    messages, ends at a normal closing (1000, 1001, no code) and raises :class:`WebSocketClosed` at any other. The
-    threaded flavour has no iteration.
+    A flavour's ``connect`` returns one, of the flavour's own class (``polysocket.asyncio.WebSocket``). The end of its
+    ``with`` (``async with``) closes it. Iterating over it yields the messages, stops at a normal closing (1000, 1001,
+    no code) and raises :class:`WebSocketClosed` at any other. The threaded flavour has no iteration.
     """
 
+    def __init_subclass__(cls, *, effect: Lifter | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(effect=effect, **kwargs)
+        if effect is not None:
+            _flavours.setdefault(type(effect), cls)
+
+    def __new__(cls, session: Session, effect: Lifter) -> Self:  # noqa: ARG004
+        """Make an object of the flavour's own class, if the flavour has one."""
+        return object.__new__(cast("type[Self]", _flavour_of(effect)) if cls is WebSocket else cls)
+
     def __init__(self, session: Session, effect: Lifter) -> None:
-        self._programs: Session = session
+        self._session = session
         self._effect = effect
 
-    receive: Final = lifted(Session.receive)
-    receive_data_frame: Final = lifted(Session.receive_data_frame)
-    receive_text_frame: Final = lifted(Session.receive_text_frame)
-    receive_binary_frame: Final = lifted(Session.receive_binary_frame)
-    receive_text: Final = lifted(Session.receive_text)
-    receive_binary: Final = lifted(Session.receive_binary)
-    receive_message: Final = lifted(Session.receive_message)
-    send: Final = lifted(Session.send)
-    send_text: Final = lifted(Session.send_text)
-    send_binary: Final = lifted(Session.send_binary)
-    ping: Final = lifted(Session.ping)
-    pong: Final = lifted(Session.pong)
-    close: Final = lifted(Session.close)
+    @lifted
+    async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
+        """Receive the next frame of any kind: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
 
-    either_close: Final = _Either(
-        _close_or_raise,
-        """Call ``call`` and give its result, or the Close where one was received (sttp's ``eitherClose``).
+        One caller at a time may receive.
 
-        Takes a function of no arguments, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` where the
+        Args:
+            pong_on_ping: Answer a Ping that is received.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: After the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
+        """
+        session = self._session
+        return await session.receive(partial(session.take_frame, pong_on_ping), timeout, "frame")
+
+    @lifted
+    async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
+        """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
+
+        Pings are answered unless ``pong_on_ping`` is False; Pongs are skipped. Raises :class:`WebSocketClosed` at the
+        Close, and otherwise as :meth:`receive`.
+        """
+        session = self._session
+        return await session.receive(partial(session.take_data, DATA, pong_on_ping), timeout, "data frame")
+
+    @lifted
+    async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
+        """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
+
+        Raises :class:`UnexpectedFrame` if it is binary; it can still be received. Raises otherwise as
+        :meth:`receive_data_frame`.
+        """
+        session = self._session
+        return await session.receive(partial(session.take_data, Text, pong_on_ping), timeout, "text frame")
+
+    @lifted
+    async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
+        """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
+
+        Raises :class:`UnexpectedFrame` if it is text; it can still be received. Raises otherwise as
+        :meth:`receive_data_frame`.
+        """
+        session = self._session
+        return await session.receive(partial(session.take_data, Binary, pong_on_ping), timeout, "binary frame")
+
+    @lifted
+    async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
+        """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
+
+        Raises as :meth:`receive_text_frame`.
+        """
+        session = self._session
+        if timeout is None and (frame := session.take_whole(Text)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, Text, pong_on_ping), timeout, "text message")
+
+    @lifted
+    async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
+        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
+
+        Raises as :meth:`receive_binary_frame`.
+        """
+        session = self._session
+        if timeout is None and (frame := session.take_whole(Binary)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, Binary, pong_on_ping), timeout, "binary message")
+
+    @lifted
+    async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
+        """Receive a whole message: ``str`` for text, ``bytes`` for binary.
+
+        Raises as :meth:`receive_data_frame`.
+        """
+        session = self._session
+        if timeout is None and (frame := session.take_whole(DATA)) is not None:
+            return frame.payload
+        return await session.receive(partial(session.take_message, DATA, pong_on_ping), timeout, "message")
+
+    @lifted
+    async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
+        """Send a frame (sttp's ``send``), and wait while too much is pending in the network.
+
+        ``Text("…", final=False)`` begins a message in fragments. Send each further fragment with ``is_continuation``;
+        the last one is final. Data frames of other tasks and threads wait until then; control frames do not. A Close
+        begins the closing handshake; then the peer's Close can be received.
+
+        Args:
+            frame: The frame to send.
+            is_continuation: Whether the frame continues a message in fragments.
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The frame may not be sent.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
+        if (rest := self._session.send_frame(frame, is_continuation)) is not None:
+            await rest
+
+    @lifted
+    async def send_text(self, text: str) -> None:
+        """Send a text message in one frame. Raises as :meth:`send`."""
+        if (rest := self._session.send_frame(Text(text))) is not None:
+            await rest
+
+    @lifted
+    async def send_binary(self, data: bytes) -> None:
+        """Send a binary message in one frame. Raises as :meth:`send`."""
+        if (rest := self._session.send_frame(Binary(data))) is not None:
+            await rest
+
+    @lifted
+    async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
+        """Send a Ping, wait for its Pong, and return the round-trip time in seconds.
+
+        Frames that arrive before the Pong are kept for ``receive``. If they fill 1 MiB, the ping waits until some are
+        received.
+
+        Args:
+            payload: At most 125 bytes; None for random ones.
+            timeout: Seconds to wait for the Pong; None for no limit.
+
+        Raises:
+            ReceiveTimeout: No Pong was received in time.
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The payload is too long.
+        """
+        return await self._session.ping(payload, timeout)
+
+    @lifted
+    async def pong(self, payload: bytes = b"") -> None:
+        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes. Raises as :meth:`send`."""
+        if (rest := self._session.send_frame(Pong(payload))) is not None:
+            await rest
+
+    @lifted
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection; sttp's ``close``.
+
+        May be called more than once. ``close_info`` says how the websocket ended. Frames that were received before can
+        still be received; data frames that arrive later are dropped, unless another task or thread is receiving.
+
+        Args:
+            code: The code of the Close (RFC 6455 §7.4).
+            reason: The reason of the Close, at most 123 bytes in UTF-8.
+
+        Raises:
+            InvalidFrame: The code or the reason may not be sent.
+
+        Cancellation:
+            The connection is dropped if the call is cancelled, or if closing takes more than ``close_timeout`` seconds.
+        """
+        await self._session.close(code, reason)
+
+    @lifted
+    async def _close_after(self, error: BaseException | None, /) -> None:
+        await self._session.close_after(error)
+
+    @overload
+    def either_close(self: WebSocket[Blocking], call: Callable[[], T], /) -> T | Close: ...
+    @overload
+    def either_close(self: WebSocket[Async], call: Callable[[], Awaitable[T]], /) -> Coroutine[Any, Any, T | Close]: ...
+    @overload
+    def either_close(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close]: ...
+    @lifted_overloads
+    async def either_close(self, call: Callable[[], Any], /) -> Any:
+        """Return the result of ``call()``, or the Close if the websocket has ended with one (sttp's ``eitherClose``).
+
+        ``call`` is a function without parameters, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` if the
         websocket has ended without a Close.
-        """,
-    )
-    either: Final = _Either(
-        _close_or_none,
-        """Call ``call`` and give its result; where the websocket has ended, the Close or None (sttp's ``either``).
+        """
+        try:
+            return await self._effect.unlift(call())
+        except WebSocketClosed as error:
+            if error.close is None:
+                raise
+            return error.close
 
-        Takes a function of no arguments, such as ``ws.receive_text``.
-        """,
-    )
+    @overload
+    def either(self: WebSocket[Blocking], call: Callable[[], T], /) -> T | Close | None: ...
+    @overload
+    def either(
+        self: WebSocket[Async], call: Callable[[], Awaitable[T]], /
+    ) -> Coroutine[Any, Any, T | Close | None]: ...
+    @overload
+    def either(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close | None]: ...
+    @lifted_overloads
+    async def either(self, call: Callable[[], Any], /) -> Any:
+        """Return the result of ``call()``; if the websocket has ended, the Close or None (sttp's ``either``).
+
+        ``call`` is a function without parameters, such as ``ws.receive_text``.
+        """
+        try:
+            return await self._effect.unlift(call())
+        except WebSocketClosed as error:
+            return error.close
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may still be sent: no Close was sent or received, and the connection's end was not met.
+        """Whether frames may still be sent: no Close was sent or received, and the end of the connection was not read.
 
-        The other side's Close is met by whoever receives or pings; without a :class:`Buffer` nobody else reads.
+        The peer's Close is read while a caller receives or pings, or in the background with a :class:`Buffer`.
         """
-        return self._programs.is_open
+        return self._session.is_open
 
     @property
     def response(self) -> Response:
-        """The HTTP answer that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
-        return self._programs.response
+        """The HTTP response that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
+        return self._session.response
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that the two sides agreed on, or None (RFC 6455 §1.9)."""
-        return self._programs.response.subprotocol
+        """The subprotocol that was agreed on, or None (RFC 6455 §1.9)."""
+        return self._session.response.subprotocol
 
     @property
     def close_info(self) -> CloseInfo | None:
-        """How the websocket ended: who began it, both Closes, what imposed it; None while it has not."""
-        return self._programs.close_info
+        """How the websocket ended: the initiator, both Closes, and the cause; None while it has not ended."""
+        return self._session.close_info
 
     def _for_programs(self) -> WebSocket[Async]:
-        """The same as a program sees it: its methods are coroutine functions, whatever the flavour."""
+        """Return the websocket for use in a program: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
-        return WebSocket(self._programs, CoroutineEffect())
+        return CoroutineWebSocket(self._session, CoroutineWebSocket._effect)
 
     def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
         self._refuse_futures()
-        self._refuse("for", where_async=True)
+        self._refuse("for", if_async=True)
         return until_closed(self.receive_message)
 
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
-        self._refuse("async for", where_async=False)
+        self._refuse("async for", if_async=False)
         return UntilClosed(self.receive_message)
 
     def _refuse_futures(self) -> None:
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
             raise TypeError(
-                "a WebSocket whose calls give futures has no iteration: call receive_message() again and again"
+                "a WebSocket whose calls return futures has no iteration: call receive_message() repeatedly"
             )
 
     def __repr__(self) -> str:
@@ -170,8 +309,32 @@ class WebSocket(HasWith[F_co]):
 async def _nothing() -> None: ...
 
 
+_flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}
+"""The class of each flavour, by the type of its effect."""
+
+
+def _flavour_of(effect: Any) -> type[WebSocket[Any]]:
+    """Return the class of an effect's flavour; the common class for an effect that lifts in a way of its own."""
+    while hasattr(effect, "inner"):  # a DelegatingEffect, which lifts as the inner effect does
+        effect = effect.inner
+    for kind in type(effect).__mro__:
+        if kind in _flavours and kind.lift is type(effect).lift:
+            return _flavours[kind]
+    return WebSocket
+
+
+class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
+    """A websocket as programs use it, whatever its flavour."""
+
+
+async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
+    """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
+    request, transport = prepare(target, options)
+    return kind(await open_session(effect, request, transport), effect)
+
+
 def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
-    """Iteration over what is received, which ends at a normal closing and raises at any other."""
+    """Yield what is received until a normal closing; raise at any other."""
     while True:
         try:
             received = receive()
@@ -183,9 +346,9 @@ def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
 
 
 class UntilClosed(AsyncIterator[T]):
-    """The same for asynchronous flavours.
+    """The iterator over what is received until a normal closing, for asynchronous flavours.
 
-    It is no async generator, so that a cancellation ends nothing but the one step.
+    It is no async generator, so that a cancellation ends only the current step.
     """
 
     def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
@@ -200,37 +363,37 @@ class UntilClosed(AsyncIterator[T]):
             raise
 
 
-class Opening(Coroutine[Any, Any, WebSocket[A]], Generic[A]):
-    """A websocket about to be opened, in an asynchronous flavour: to be awaited, or entered by ``async with``, once.
+class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
+    """A call of ``connect`` in an asynchronous flavour, to be awaited, or entered with ``async with``, once.
 
-    It is a coroutine, so it may be a task, too; and where it is forgotten, Python warns.
+    It is a coroutine, so it may be run in a task, and Python warns if it is never awaited.
     """
 
-    def __init__(self, program: Coroutine[Any, Any, WebSocket[A]]) -> None:
+    def __init__(self, program: Coroutine[Any, Any, V_co]) -> None:
         self._program = program
         self._is_begun = False
         cast("Any", program).__qualname__ = "connect"  # in that warning
 
-    def __await__(self) -> Generator[Any, Any, WebSocket[A]]:
+    def __await__(self) -> Generator[Any, Any, V_co]:
         if self._is_begun:
             raise RuntimeError("this connect() was awaited or entered already: call it again for another websocket")
         self._is_begun = True
         return self._program.__await__()
 
     def send(self, value: Any, /) -> Any:
-        """As of any coroutine; for event loops."""
+        """Resume the coroutine; for event loops."""
         self._is_begun = True
         return self._program.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """As of any coroutine; for event loops."""
+        """Raise inside the coroutine; for event loops."""
         return self._program.throw(*error)
 
     def close(self) -> None:
-        """As of any coroutine: open nothing. What was opened is closed by its own ``close``."""
+        """Close the coroutine, so that nothing is opened. An open websocket is closed by its own ``close``."""
         self._program.close()
 
-    async def __aenter__(self) -> WebSocket[A]:
+    async def __aenter__(self) -> V_co:
         self._websocket = await self
         return self._websocket
 

@@ -12,8 +12,8 @@ import anyio
 import pytest
 import sniffio
 
+import polysocket.anyio
 from polysocket import Async, Listener, NoAsyncLibrary, PipeHandler, Text, WebSocket, WebSocketHandler, from_text_pipe
-from polysocket._connect import open_websocket
 from polysocket._opening.options import ConnectOptions
 from polysocket.anyio import AnyioBackend, connect
 from polysocket.effects.anyio import AnyioEffect
@@ -21,13 +21,13 @@ from polysocket.errors import ConnectFailed, ReceiveTimeout
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
-from polysocket.websocket import Opening
+from polysocket.websocket import ConnectCall, open_websocket
 
 
 @pytest.mark.anyio
 async def test_connect(url: str) -> None:
-    async with assert_type(connect(url), Opening[Async]) as ws:
-        assert_type(ws, WebSocket[Async])
+    async with assert_type(connect(url), ConnectCall[polysocket.anyio.WebSocket]) as ws:
+        assert_type(ws, polysocket.anyio.WebSocket)
         await ws.send_text("Hello!")
         assert await ws.receive_text() == "Hello!"
         with pytest.raises(ReceiveTimeout):
@@ -101,7 +101,7 @@ async def test_the_effect_opens_by_each_way(url: str, tmp_path: pathlib.Path) ->
     with EchoServer(unix_path=path):
         ways: list[ConnectOptions] = [{}, {"unix_path": path}, {"sock": socket.create_connection(("127.0.0.1", port))}]
         for way in ways:
-            async with await open_websocket(effect, url, way) as ws:
+            async with await open_websocket(WebSocket[Async], effect, url, way) as ws:
                 assert await ws.ping() < 5
                 await ws.send(Text("a", final=False))
                 await ws.send(Text("b"), is_continuation=True)

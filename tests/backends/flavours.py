@@ -1,8 +1,8 @@
-"""The flavours, as the tests of backends see them: a backend, a way to run a test's body, and what goes on beside it.
+"""The flavours of the backends' tests: a backend, a way to run a test's body, and tasks beside the body.
 
-A body is an ``async def`` that is written once; asyncio and trio run it in their loop, in the other flavours it is
-driven to its end in the test's thread. It opens by the real backend, whose results come in the flavour's own ``F``;
-:meth:`Flavour.seen` gives an object whose methods are awaited in every flavour. No test waits by sleeping.
+A body is one ``async def`` for all flavours. asyncio and trio run it in their event loop. The other flavours drive it
+in the test's thread. Backends return results in the flavour's own ``F``; :func:`seen` wraps an object so that its
+methods are awaited in every flavour. No test sleeps to wait for something.
 """
 
 from __future__ import annotations
@@ -37,18 +37,15 @@ if has_trio:
     import trio.testing
 
     from polysocket.trio import TrioBackend
-if has_uvloop:
-    pass
-
 T = TypeVar("T")
 
 Body = Callable[[], Coroutine[Any, Any, None]]
 
-PATIENCE = 10  # seconds after which what should have happened will not
+PATIENCE = 10  # seconds to wait before a test fails
 
 
 class Settings(TypedDict, total=False):
-    """What a backend takes."""
+    """The arguments of a backend."""
 
     ssl: ssl.SSLContext | None
     proxy: ProxySetting
@@ -56,7 +53,7 @@ class Settings(TypedDict, total=False):
 
 
 class Inbox(Protocol[T]):
-    """Where callbacks put what they were given, and a body takes it from."""
+    """A queue from callbacks to the body."""
 
     def put(self, item: T, /) -> object: ...
     async def get(self) -> T: ...
@@ -70,32 +67,32 @@ class Task(Protocol):
 
 
 class Flavour(Protocol):
-    """One way to wait; made anew for each test."""
+    """One flavour; made anew for each test."""
 
     is_async: bool
 
     def run(self, body: Body) -> None:
-        """Run a body to its end, bounded in time, and look that it leaves no task."""
+        """Run a body within a time limit, and check that it leaves no task."""
         ...
 
     def backend(self, **settings: Unpack[Settings]) -> Backend[Any]:
-        """The flavour's backend."""
+        """Make the flavour's backend."""
         ...
 
     async def value(self, given: Any) -> Any:
-        """What is in ``F``."""
+        """Wait for a result in ``F`` and return its value."""
         ...
 
     def lifted(self, value: T) -> Any:
-        """A value as an effect of ``F``."""
+        """Wrap a value in ``F``."""
         ...
 
     def finished(self, given: Any) -> Any:
-        """What a plain callback returns, so that it is over when what is in ``F`` is."""
+        """Return the value that a plain callback must return to end no sooner than a result in ``F``."""
         ...
 
     def entered(self, backend: Backend[Any]) -> AbstractAsyncContextManager[None]:
-        """The backend's own ``with`` or ``async with``."""
+        """Enter the backend's own ``with`` or ``async with``."""
         ...
 
     def inbox(self) -> Inbox[Any]: ...
@@ -105,16 +102,16 @@ class Flavour(Protocol):
         ...
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that blocks beside what is going on."""
+        """Call a function that blocks, without blocking other tasks."""
         ...
 
     async def nothing_left_to_do(self) -> None:
-        """Go on when every task waits for the outside, where that can be told."""
+        """Wait until all tasks wait, if the flavour can tell."""
         ...
 
 
 def seen(flavour: Flavour, thing: Any) -> Any:
-    """The same websocket or backend, whose methods are awaited in every flavour."""
+    """Wrap a websocket or backend so that its methods are awaited in every flavour."""
     return thing if flavour.is_async else _Seen(flavour, thing)
 
 
@@ -136,7 +133,7 @@ class _Seen:
 
 @contextlib.asynccontextmanager
 async def a_backend(flavour: Flavour, **settings: Unpack[Settings]) -> AsyncIterator[Any]:
-    """The flavour's backend in its ``with``, as it is seen by a body."""
+    """Enter the flavour's backend, wrapped by :func:`seen`."""
     backend = flavour.backend(**settings)
     async with flavour.entered(backend):
         yield seen(flavour, backend)
@@ -145,7 +142,7 @@ async def a_backend(flavour: Flavour, **settings: Unpack[Settings]) -> AsyncIter
 async def opened(
     flavour: Flavour, backend: Any, request: str | Request, handler: Handler | None = None
 ) -> WebSocket[Async]:
-    """The websocket that a backend opens for a handler, as it is seen by a body."""
+    """Open a websocket for a handler, and return the websocket wrapped by :func:`seen`."""
     response = await backend.open_websocket(request, handler or WebSocketHandler())
     return cast("WebSocket[Async]", seen(flavour, response.result))
 
@@ -169,7 +166,7 @@ class _ThreadFlavour:
         return _Thread(lambda: run(program(*args)))
 
     async def nothing_left_to_do(self) -> None:
-        """Nothing: of threads it can't be told."""
+        """Return at once: threads can't be watched."""
 
     @contextlib.asynccontextmanager
     async def entered(self, backend: Backend[Any]) -> AsyncIterator[None]:
@@ -331,7 +328,7 @@ class _TrioTask(flavours._TrioTask[Any]):
         self._scope.cancel()
 
 
-# anyio's backend, on each library that it finds
+# The anyio backend on asyncio and on trio
 
 
 class AnyioFlavour:

@@ -1,4 +1,4 @@
-"""Listeners that put what they hear into an inbox, by plain methods and by coroutine functions."""
+"""Listeners that record their calls in an inbox, with plain methods and with coroutine functions."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from tests.backends.flavours import ASYNC, FLAVOURS, Inbox
 
 
 class Recorder(Listener[Any]):
-    """Puts what it hears into an inbox."""
+    """A listener that records its calls: ``"open"``, frames, errors, and the CloseInfo last."""
 
-    def __init__(self, heard: Inbox[Any]) -> None:
-        self.heard = heard
+    def __init__(self, calls: Inbox[Any]) -> None:
+        self.calls = calls
         self.threads: set[int] = set()
 
     def on_open(self, ws: WebSocket[Any]) -> object:
         self.ws = ws
-        return self.hear("open")
+        return self.record("open")
 
     def on_text(self, frame: Text) -> object:
-        return self.hear(frame)
+        return self.record(frame)
 
     def on_binary(self, frame: Binary) -> object:
-        return self.hear(frame)
+        return self.record(frame)
 
     def on_ping(self, frame: Ping) -> object:
-        return self.hear(frame)
+        return self.record(frame)
 
     def on_pong(self, frame: Pong) -> object:
-        return self.hear(frame)
+        return self.record(frame)
 
     def on_close(self, info: CloseInfo) -> object:
-        return self.hear(info)
+        return self.record(info)
 
     def on_error(self, error: Exception) -> object:
-        return self.hear(error)
+        return self.record(error)
 
-    def hear(self, what: object) -> object:
+    def record(self, call: object) -> object:
         self.threads.add(threading.get_ident())
-        return self.heard.put(what)
+        return self.calls.put(call)
 
 
 class AsyncRecorder(Recorder):
-    """The same by coroutine functions."""
+    """A Recorder whose methods are coroutine functions."""
 
     async def on_open(self, ws: WebSocket[Any]) -> None:
         super().on_open(ws)
@@ -76,3 +76,23 @@ with_plain_and_async_methods = pytest.mark.parametrize(
     + [pytest.param(name, AsyncRecorder, id=f"{name}-async") for name in ASYNC],
     indirect=["flavour"],
 )
+
+
+async def calls_to_the_end(listener: Recorder) -> list[Any]:
+    """Wait for ``on_close``, and return all calls up to it."""
+    calls = [await listener.calls.get()]
+    while not isinstance(calls[-1], CloseInfo):
+        calls.append(await listener.calls.get())
+    return calls
+
+
+def failing(listener: Recorder, name: str, error: Exception) -> None:
+    """Make one method raise: a plain function, or a coroutine function like the listener's others."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    async def fail_async(_: object) -> None:
+        raise error
+
+    setattr(listener, name, fail_async if isinstance(listener, AsyncRecorder) else fail)

@@ -1,4 +1,4 @@
-"""The server of sttp's own tests, made of the ``websockets`` library, and a door at which nobody must knock."""
+"""The server of sttp's tests, made with the ``websockets`` library, and a port that must stay unused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Program = Callable[[ServerConnection], Awaitable[None]]
 
 silent = logging.getLogger("tests.backends.servers")
 silent.addHandler(logging.NullHandler())
-silent.propagate = False  # what websockets logs is not what is tested
+silent.propagate = False  # The log of websockets is not under test.
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -72,7 +72,7 @@ def _choose(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Sub
 
 
 class Server:
-    """Serves the programs by their paths from the beginning of a ``with`` to its end; else it answers with 404."""
+    """A server in a thread, for a ``with`` block. It runs the program of each path, and answers 404 to other paths."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context
@@ -123,7 +123,7 @@ class Server:
 
 
 class Door:
-    """A listening socket that tells whether somebody has connected."""
+    """A listening socket that never accepts, but knows whether a connection was made."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -135,7 +135,7 @@ class Door:
         self._listener.close()
 
     def nobody_came(self) -> bool:
-        """Whether no connection was made; the system makes them before they are accepted."""
+        """Return whether no connection was made. The system completes connections before they are accepted."""
         try:
             self._listener.accept()[0].close()
         except BlockingIOError:

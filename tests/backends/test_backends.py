@@ -1,4 +1,4 @@
-"""Backends: what they hold is shared, closing one closes what it has opened, and results come in ``F``."""
+"""Backends share settings among their websockets, close all that they have opened, and return results in ``F``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from polysocket import (
     CloseInfo,
     InvalidHandler,
     LoggingBackend,
-    Observation,
     ObservedBackend,
-    Request,
     Text,
     WebSocket,
     WebSocketClosed,
@@ -43,6 +41,7 @@ from tests.backends.flavours import (
     opened,
     seen,
 )
+from tests.backends.recording import EndObserver, WatchedSet
 from tests.backends.servers import Door, Server
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
@@ -51,22 +50,10 @@ in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 SOON = basic_request.timeouts(open=2, close=0.05)
 
 
-class Told(set[Any]):
-    """The websockets of a backend; tells of those that it forgets."""
-
-    def __init__(self, tell: Callable[[object], object]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def discard(self, element: object) -> None:
-        super().discard(element)
-        self._tell(element)
+# Shared settings
 
 
-# What is shared
-
-
-async def test_a_url_begins_with_the_request_that_the_backend_holds(flavour: Flavour, server: Server) -> None:
+async def test_a_url_is_opened_with_the_backends_request(flavour: Flavour, server: Server) -> None:
     base = basic_request.bearer_auth("token").subprotocol("chat").header("X-From", "backend")
     async with a_backend(flavour, request=base) as backend:
         assert backend.request == base
@@ -78,9 +65,7 @@ async def test_a_url_begins_with_the_request_that_the_backend_holds(flavour: Fla
     assert [request["Authorization"] for request in server.requests] == ["Bearer token"] * 3
 
 
-async def test_a_request_stands_for_itself_and_may_begin_with_that_of_the_backend(
-    flavour: Flavour, server: Server
-) -> None:
+async def test_a_request_is_used_as_it_is_and_may_extend_the_backends_request(flavour: Flavour, server: Server) -> None:
     async with a_backend(flavour, request=basic_request.header("X-From", "backend")) as backend:
         await backend.open_websocket(basic_request.get(server.url()), WebSocketHandler())
         request = backend.request.get(server.url()).header("X-More", "request")
@@ -89,7 +74,7 @@ async def test_a_request_stands_for_itself_and_may_begin_with_that_of_the_backen
     assert (server.requests[1]["X-From"], server.requests[1]["X-More"]) == ("backend", "request")
 
 
-async def test_the_tls_context_serves_every_wss_url(flavour: Flavour, leave_nothing: None) -> None:
+async def test_the_tls_context_is_used_for_every_wss_url(flavour: Flavour, leave_nothing: None) -> None:
     with Server(server_context()) as server:
         async with a_backend(flavour, ssl=client_context()) as backend:
             for _ in range(2):
@@ -153,7 +138,7 @@ async def test_results_are_in_f(flavour: Flavour, server: Server) -> None:
 # Closing
 
 
-async def test_leaving_closes_every_websocket_that_was_opened(
+async def test_leaving_the_with_block_closes_every_websocket(
     flavour: Flavour, server: Server, new_peer: Callable[..., Peer]
 ) -> None:
     silent = new_peer()
@@ -168,7 +153,7 @@ async def test_leaving_closes_every_websocket_that_was_opened(
     assert [frame.opcode for frame in await flavour.call(silent.rest)] == [wire.CLOSE]
 
 
-async def test_a_silent_websocket_keeps_no_answer_to_another_from_being_read(
+async def test_closing_reads_every_answer_even_if_other_peers_are_silent(
     flavour: Flavour, server: Server, new_peer: Callable[..., Peer]
 ) -> None:
     async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
@@ -178,7 +163,7 @@ async def test_a_silent_websocket_keeps_no_answer_to_another_from_being_read(
     assert [ws.close_info.cause for ws in silent if ws.close_info] == [CloseCause.TIMEOUT] * 3
 
 
-async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour, server: Server) -> None:
+async def test_an_exception_in_the_with_block_closes_with_1011_and_is_raised(flavour: Flavour, server: Server) -> None:
     websockets: list[WebSocket[Async]] = []
 
     async def fail() -> None:
@@ -195,7 +180,7 @@ async def test_leaving_by_an_exception_closes_too_and_raises_it(flavour: Flavour
 
 
 @in_threads
-async def test_leaving_by_an_interruption_waits_for_nobody(flavour: Flavour, peer: Peer) -> None:
+async def test_a_keyboard_interrupt_in_the_with_block_does_not_wait_for_the_peer(flavour: Flavour, peer: Peer) -> None:
     websockets: list[WebSocket[Async]] = []
 
     backend = flavour.backend(request=basic_request.timeouts(open=5, close=None))
@@ -214,7 +199,9 @@ async def test_leaving_by_an_interruption_waits_for_nobody(flavour: Flavour, pee
         await seen(flavour, backend).open_websocket(peer.url, WebSocketHandler())
 
 
-async def test_closing_is_idempotent_and_leaves_what_others_have_opened(flavour: Flavour, server: Server) -> None:
+async def test_closing_is_idempotent_and_leaves_the_websockets_of_other_backends_open(
+    flavour: Flavour, server: Server
+) -> None:
     async with a_backend(flavour) as backend, a_backend(flavour) as another:
         mine = await opened(flavour, backend, server.url())
         theirs = await opened(flavour, another, server.url())
@@ -236,25 +223,12 @@ async def test_a_closed_backend_opens_nothing(flavour: Flavour, door: Door) -> N
     assert door.nobody_came()
 
 
-class Watching(Observation):
-    """Sees the ends."""
-
-    def __init__(self, closed: Callable[[CloseInfo], object] = lambda _: None) -> None:
-        self._closed = closed
-
-    def opening(self, request: Request, /) -> Observation:
-        return self
-
-    def closed(self, info: CloseInfo, /) -> None:
-        self._closed(info)
-
-
 def logged(backend: Backend[Any]) -> Backend[Any]:
     return LoggingBackend(backend)
 
 
 def observed(backend: Backend[Any]) -> Backend[Any]:
-    return ObservedBackend(backend, Watching())
+    return ObservedBackend(backend, EndObserver())
 
 
 wrappings = pytest.mark.parametrize("wrapped", [logged, observed])
@@ -289,7 +263,7 @@ async def test_closing_the_wrapped_backend_closes_the_wrapping_one(
     assert door.nobody_came()
 
 
-async def test_what_is_being_opened_while_the_backend_is_closed_ends_too(
+async def test_a_websocket_that_opens_while_the_backend_is_closed_is_aborted(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
     asked, may_answer = threading.Event(), threading.Event()
@@ -311,7 +285,7 @@ async def test_what_is_being_opened_while_the_backend_is_closed_ends_too(
 
 @in_async_flavours
 @pytest.mark.parametrize(("cancelled", "code"), [("the block", 1001), ("the leaving", 1000)])
-async def test_a_cancellation_ends_every_connection(
+async def test_a_cancellation_ends_every_connection_at_once(
     flavour: Flavour, new_peer: Callable[..., Peer], cancelled: str, code: int
 ) -> None:
     ended: list[CloseInfo] = []
@@ -319,7 +293,7 @@ async def test_a_cancellation_ends_every_connection(
     ready = flavour.inbox()
 
     async def use_backend() -> None:
-        backend = ObservedBackend(flavour.backend(), Watching(ended.append))
+        backend = ObservedBackend(flavour.backend(), EndObserver(ended.append))
         async with flavour.entered(backend):
             websockets.extend([await opened(flavour, backend, new_peer().url) for _ in range(3)])
             ready.put(None)
@@ -341,7 +315,7 @@ async def test_a_cancellation_ends_every_connection(
 
 
 @pytest.mark.skipif(not has_trio, reason="trio's clock is used")
-def test_backends_close_all_at_the_same_time(new_peer: Callable[..., Peer]) -> None:
+def test_websockets_are_closed_at_the_same_time(new_peer: Callable[..., Peer]) -> None:
     import trio
     import trio.testing
 
@@ -363,9 +337,7 @@ def test_backends_close_all_at_the_same_time(new_peer: Callable[..., Peer]) -> N
 # The handler made by an effect
 
 
-async def test_the_handler_is_made_just_before_the_websocket_is_opened(
-    flavour: Flavour, new_peer: Callable[..., Peer]
-) -> None:
+async def test_the_handler_is_made_before_connecting(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
     steps: list[str] = []
 
     def answer(request: bytes) -> bytes:
@@ -382,7 +354,7 @@ async def test_the_handler_is_made_just_before_the_websocket_is_opened(
         assert steps == ["made", "asked"]
 
 
-async def test_a_handler_that_can_not_be_made_leaves_no_connection(flavour: Flavour, door: Door) -> None:
+async def test_no_connection_is_made_if_make_handler_raises(flavour: Flavour, door: Door) -> None:
     def make_handler() -> Any:
         raise ZeroDivisionError("no handler")
 
@@ -393,7 +365,7 @@ async def test_a_handler_that_can_not_be_made_leaves_no_connection(flavour: Flav
 
 
 @pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "blocking"], indirect=True)
-async def test_an_effect_that_fails_leaves_no_connection(flavour: Flavour, door: Door) -> None:
+async def test_no_connection_is_made_if_the_effect_of_make_handler_fails(flavour: Flavour, door: Door) -> None:
     async def fail() -> WebSocketHandler:
         raise ZeroDivisionError("no handler")
 
@@ -411,7 +383,7 @@ async def test_an_effect_that_fails_leaves_no_connection(flavour: Flavour, door:
 
 
 @pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
-async def test_a_future_of_a_handler_may_come_later(flavour: Flavour, server: Server) -> None:
+async def test_make_handler_may_return_a_pending_future(flavour: Flavour, server: Server) -> None:
     future: Future[WebSocketHandler] = Future()
     async with a_backend(flavour) as backend:
         opening = flavour.spawn(backend.open_websocket_f, server.url(), lambda: future)
@@ -420,22 +392,22 @@ async def test_a_future_of_a_handler_may_come_later(flavour: Flavour, server: Se
         assert response.result.is_open
 
 
-async def test_an_effect_that_makes_no_handler_is_refused(flavour: Flavour, door: Door) -> None:
+async def test_an_effect_whose_result_is_not_a_handler_is_refused(flavour: Flavour, door: Door) -> None:
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="a handler is a WebSocketHandler, Listener or PipeHandler, not 5"):
             await backend.open_websocket_f(door.url, lambda: flavour.lifted(5))
     assert door.nobody_came()
 
 
-# What is over
+# Websockets that have ended
 
 
 @pytest.mark.parametrize("end", ["close", "loss"])
-async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavour, peer: Peer, end: str) -> None:
-    """Nobody has closed it: it was read to its end."""
+async def test_a_backend_forgets_a_websocket_that_the_peer_has_ended(flavour: Flavour, peer: Peer, end: str) -> None:
+    # The program reads to the end, but doesn't close.
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._programs._opened.sessions = WatchedSet(forgotten.put)
         ws = await opened(flavour, backend, peer.url)
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1000) * (end == "close"))
         assert await ws.receive() == Text("a")
@@ -446,21 +418,21 @@ async def test_a_websocket_that_the_server_has_ended_is_forgotten(flavour: Flavo
         assert not backend._programs._opened.sessions
 
 
-async def test_a_websocket_that_ends_with_its_opening_is_forgotten(
+async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
-    """The Close comes in one piece with the 101, and nobody receives it."""
+    # The Close arrives in one piece with the 101, and the program never receives.
     peer = new_peer(upgrading(behind=wire.close(1000)))
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = Told(forgotten.put)
+        backend._programs._opened.sessions = WatchedSet(forgotten.put)
         await opened(flavour, backend, peer.url)
         assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
         peer.hang_up()
         await forgotten.get()
 
 
-def test_what_is_opened_while_the_backend_closes_is_not_kept() -> None:
+def test_a_closed_backend_registers_no_websocket() -> None:
     session: Any = object()
     opened = Opened()
     assert opened.add(session)

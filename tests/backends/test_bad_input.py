@@ -1,4 +1,4 @@
-"""What can't work is refused with a text that says so, and nobody is connected to."""
+"""Bad arguments are refused with an error that explains, before a connection is made."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def async_function(message: Any) -> Any:
 
 
 async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> None:
-    """Hold both ways to open to raise InvalidHandler with this text, before a connection is made."""
+    """Check that both ways to open raise InvalidHandler with this text, before a connection is made."""
     async with a_backend(flavour) as backend:
         openings: list[Callable[[], Any]] = [
             lambda: backend.open_websocket(door.url, handler),
@@ -94,31 +94,31 @@ async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> N
     ],
     ids=["None", "a str", "the class Listener", "the class WebSocketHandler", "a stage", "a buffer"],
 )
-async def test_what_is_no_handler_is_refused(flavour: Flavour, door: Door, given: Any, shown: str) -> None:
+async def test_an_object_that_is_not_a_handler_is_refused(flavour: Flavour, door: Door, given: Any, shown: str) -> None:
     text = f"^a handler is a WebSocketHandler, Listener or PipeHandler, not {shown}"
     await is_refused(flavour, door, given, text)
 
 
-async def test_a_listener_whose_method_is_none_is_refused(flavour: Flavour, door: Door) -> None:
+async def test_a_listener_whose_method_is_not_callable_is_refused(flavour: Flavour, door: Door) -> None:
     await is_refused(flavour, door, Deaf(), r"^Deaf\.on_text is None, and can't be called$")
 
 
 @in_threads
-async def test_a_listener_with_an_async_method_is_refused_where_nothing_awaits(flavour: Flavour, door: Door) -> None:
+async def test_a_listener_with_an_async_method_is_refused_in_a_blocking_flavour(flavour: Flavour, door: Door) -> None:
     text = r"^Asynchronous\.on_binary is async, which this flavour can't await$"
     await is_refused(flavour, door, Asynchronous(), text)
 
 
 @pytest.mark.parametrize("given", [None, 5, function, async_function, async_stage], ids=named)
 @in_threads
-async def test_what_is_no_generator_function_is_refused_as_a_stage(flavour: Flavour, door: Door, given: Any) -> None:
+async def test_a_stage_that_is_not_a_generator_function_is_refused(flavour: Flavour, door: Door, given: Any) -> None:
     text = "^in a blocking flavour a stage is a generator function, not "
     await is_refused(flavour, door, PipeHandler(given), text)
 
 
 @pytest.mark.parametrize("given", [None, 5, function, async_function, stage], ids=named)
 @in_async_flavours
-async def test_what_is_no_async_generator_function_is_refused_as_a_stage(
+async def test_a_stage_that_is_not_an_async_generator_function_is_refused(
     flavour: Flavour, door: Door, given: Any
 ) -> None:
     text = "^in an async flavour a stage is an async generator function, not "
@@ -127,7 +127,7 @@ async def test_what_is_no_async_generator_function_is_refused_as_a_stage(
 
 @pytest.mark.parametrize("lift", [from_text_pipe, from_message_pipe])
 @in_threads
-async def test_an_async_function_is_refused_where_nothing_awaits(
+async def test_an_async_function_on_messages_is_refused_in_a_blocking_flavour(
     flavour: Flavour, door: Door, lift: Callable[[Any], Any]
 ) -> None:
     text = "^<function async_function.*> is async, which this flavour can't await$"
@@ -136,14 +136,14 @@ async def test_an_async_function_is_refused_where_nothing_awaits(
 
 @pytest.mark.parametrize("lift", [from_text_pipe, from_message_pipe])
 @pytest.mark.parametrize("given", [None, 5, "upper"], ids=repr)
-def test_what_is_no_function_makes_no_pipe(lift: Callable[[Any], Any], given: Any) -> None:
+def test_a_pipe_is_made_from_a_function_only(lift: Callable[[Any], Any], given: Any) -> None:
     with pytest.raises(InvalidHandler) as caught:
         lift(given)
     assert str(caught.value) == f"a pipe is made of a function, not of {given!r}"
 
 
 @pytest.mark.parametrize("given", [8, True, "unbounded"], ids=repr)
-def test_what_is_no_buffer_makes_no_handler(given: Any) -> None:
+def test_a_handler_takes_a_buffer_only(given: Any) -> None:
     with pytest.raises(InvalidHandler) as caught:
         WebSocketHandler(given)
     assert str(caught.value) == f"buffer is a Buffer or None, not {given!r}"
@@ -152,7 +152,7 @@ def test_what_is_no_buffer_makes_no_handler(given: Any) -> None:
 # Handlers made by an effect
 
 
-async def test_a_handler_in_place_of_what_makes_it_is_refused(flavour: Flavour, door: Door) -> None:
+async def test_a_handler_instead_of_make_handler_is_refused(flavour: Flavour, door: Door) -> None:
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="WebSocketHandler"):
             await backend.open_websocket_f(door.url, WebSocketHandler())
@@ -168,7 +168,7 @@ async def test_a_handler_that_is_not_in_f_is_refused(flavour: Flavour, door: Doo
 
 
 @in_threads
-async def test_a_coroutine_of_a_handler_is_refused_where_nothing_awaits(flavour: Flavour, door: Door) -> None:
+async def test_an_async_make_handler_is_refused_in_a_blocking_flavour(flavour: Flavour, door: Door) -> None:
     async def make_handler() -> WebSocketHandler:
         return WebSocketHandler()
 
@@ -191,7 +191,7 @@ def test_a_bound_below_1_is_refused(bound: int) -> None:
     assert str(caught.value) == f"a buffer's bound must be at least 1, not max_bytes={bound}"
 
 
-def test_a_bound_in_bytes_goes_with_one_in_frames() -> None:
+def test_a_bound_in_bytes_needs_a_bound_in_frames() -> None:
     with pytest.raises(InvalidRequest, match=r"^a buffer with a bound in bytes has one in frames too"):
         Buffer(None, 1000, "fail")
     assert Buffer.bounded(3).max_bytes == 16 * 1024 * 1024
@@ -224,7 +224,7 @@ async def test_a_request_without_a_url_is_refused(flavour: Flavour) -> None:
 
 
 @pytest.mark.parametrize("given", [None, 5, b"ws://localhost/"], ids=repr)
-async def test_what_is_neither_url_nor_request_is_refused(flavour: Flavour, given: Any) -> None:
+async def test_an_object_that_is_neither_a_url_nor_a_request_is_refused(flavour: Flavour, given: Any) -> None:
     async with a_backend(flavour) as backend:
         openings: list[Callable[[], Any]] = [
             lambda: backend.open_websocket(given, WebSocketHandler()),
@@ -237,28 +237,28 @@ async def test_what_is_neither_url_nor_request_is_refused(flavour: Flavour, give
 
 
 @pytest.mark.parametrize("given", [True, "certificate.pem"], ids=repr)
-def test_ssl_that_is_no_context_makes_no_backend(flavour: Flavour, given: Any) -> None:
+def test_an_ssl_argument_that_is_not_a_context_is_refused(flavour: Flavour, given: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         flavour.backend(ssl=given)
     assert str(caught.value) == f"ssl is an ssl.SSLContext, not {given!r}"
 
 
 @pytest.mark.parametrize("given", ["ws://localhost/", None], ids=repr)
-def test_a_request_that_is_none_makes_no_backend(flavour: Flavour, given: Any) -> None:
+def test_a_request_argument_that_is_not_a_request_is_refused(flavour: Flavour, given: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         flavour.backend(request=given)
     assert "request" in str(caught.value)
     assert repr(given) in str(caught.value)
 
 
-def test_an_async_backend_is_for_async_with(leave_nothing: None) -> None:
+def test_an_async_backend_refuses_with(leave_nothing: None) -> None:
     backend: Any = AsyncioBackend()
     with pytest.raises(TypeError, match="'async with'"), backend:
         pass
 
 
 @pytest.mark.parametrize("make", [BlockingBackend, ThreadedBackend])
-def test_a_blocking_backend_is_for_with(leave_nothing: None, make: Callable[[], Any]) -> None:
+def test_a_blocking_backend_refuses_async_with(leave_nothing: None, make: Callable[[], Any]) -> None:
     async def main() -> None:
         async with make():
             pass
@@ -269,6 +269,8 @@ def test_a_blocking_backend_is_for_with(leave_nothing: None, make: Callable[[], 
 
 @pytest.mark.parametrize("wrap", [LoggingBackend, lambda given: ObservedBackend(given, LoggingObserver())])
 @pytest.mark.parametrize("given", [None, BlockingBackend, LoggingObserver()], ids=["None", "a class", "an observer"])
-def test_what_is_no_backend_is_not_wrapped(leave_nothing: None, wrap: Callable[[Any], Any], given: Any) -> None:
+def test_an_object_that_is_not_a_backend_is_not_wrapped(
+    leave_nothing: None, wrap: Callable[[Any], Any], given: Any
+) -> None:
     with pytest.raises(TypeError, match=r"takes a backend to wrap, not .*(None|BlockingBackend|LoggingObserver)"):
         wrap(given)

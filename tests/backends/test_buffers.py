@@ -1,4 +1,4 @@
-"""Buffers: a websocket that reads ahead, how far, and what happens where that is not far enough."""
+"""Buffers: a websocket reads ahead up to a bound; at the bound it fails, or puts backpressure on the peer."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, Flavour, a_backend, opened
+from tests.backends.peers import text
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -40,12 +41,8 @@ every_buffer = pytest.mark.parametrize("buffer", [Buffer.unbounded(), FAIL, WAIT
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 
 
-def text(payload: str) -> bytes:
-    return wire.encode(wire.TEXT, payload)
-
-
 async def all_is_read(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> None:
-    """Go on when the websocket has read what the peer sent before: its Pong comes behind that."""
+    """Wait until the websocket has read all that the peer sent before, by a Ping whose Pong comes last."""
     pinging = flavour.spawn(ws.ping, b"all")
     assert await flavour.call(peer.frame) == Wire(wire.PING, b"all")
     await flavour.call(peer.send, wire.encode(wire.PONG, b"all"))
@@ -53,7 +50,7 @@ async def all_is_read(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> Non
 
 
 async def finished(flavour: Flavour, ws: WebSocket[Async], peer: Peer) -> None:
-    """Close, where the peer answers."""
+    """Close, and let the peer answer."""
     finishing = flavour.spawn(flavour.call, peer.finish)
     await ws.close()
     await finishing.result()
@@ -76,7 +73,7 @@ async def test_frames_are_received_in_order(flavour: Flavour, peer: Peer, buffer
         await finished(flavour, ws, peer)
 
 
-async def test_an_unbounded_buffer_takes_all_while_nobody_receives(flavour: Flavour, peer: Peer) -> None:
+async def test_an_unbounded_buffer_takes_all_frames_while_no_caller_receives(flavour: Flavour, peer: Peer) -> None:
     frames = [wire.encode(wire.BINARY, bytes([number]) * 64 * KIB) for number in range(250)]
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(Buffer.unbounded()))
@@ -88,7 +85,7 @@ async def test_an_unbounded_buffer_takes_all_while_nobody_receives(flavour: Flav
 
 
 @every_buffer
-async def test_pings_are_answered_while_nobody_receives(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_pings_are_answered_while_no_caller_receives(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         for payload in (b"1", b"2"):
@@ -99,7 +96,7 @@ async def test_pings_are_answered_while_nobody_receives(flavour: Flavour, peer: 
 
 
 @every_buffer
-async def test_pings_that_come_with_the_answer_are_answered(
+async def test_pings_that_arrive_with_the_servers_answer_are_answered(
     flavour: Flavour, new_peer: Callable[..., Peer], buffer: Buffer
 ) -> None:
     peer = new_peer(upgrading(behind=text("a") + wire.encode(wire.PING, b"1")))
@@ -113,7 +110,7 @@ async def test_pings_that_come_with_the_answer_are_answered(
 
 
 @every_buffer
-async def test_control_frames_take_no_room(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_control_frames_take_no_room_in_the_buffer(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     controls = wire.encode(wire.PING, b"1") + wire.encode(wire.PONG, b"2")
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
@@ -125,7 +122,7 @@ async def test_control_frames_take_no_room(flavour: Flavour, peer: Peer, buffer:
 
 
 @every_buffer
-async def test_one_at_a_time_may_receive(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_one_caller_at_a_time_may_receive(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     results = flavour.inbox()
 
     async def receive() -> None:
@@ -146,7 +143,7 @@ async def test_one_at_a_time_may_receive(flavour: Flavour, peer: Peer, buffer: B
 
 
 @every_buffer
-async def test_a_receive_that_times_out_has_lost_nothing(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_a_receive_that_times_out_loses_no_frame(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         peer.send(wire.encode(wire.TEXT, "a", final=False))
@@ -171,7 +168,7 @@ async def test_a_buffer_may_be_full_again_and_again(flavour: Flavour, peer: Peer
 
 
 async def has_overflowed(ws: WebSocket[Async], *frames: Text | Binary) -> None:
-    """Hold the websocket to give the frames that are buffered, then the reason again and again."""
+    """Check that the buffered frames are received first, then BufferFull again and again."""
     assert [await ws.receive() for _ in frames] == list(frames)
     with pytest.raises(BufferFull):
         await ws.receive()
@@ -185,9 +182,7 @@ async def has_overflowed(ws: WebSocket[Async], *frames: Text | Binary) -> None:
         await ws.send_text("a")
 
 
-async def test_more_than_the_buffer_holds_fails_the_websocket_behind_what_is_buffered(
-    flavour: Flavour, peer: Peer
-) -> None:
+async def test_too_many_frames_fail_the_websocket_after_the_buffered_frames(flavour: Flavour, peer: Peer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
         peer.send(text("a") + text("b") + text("c") + text("d") + text("e"))
@@ -199,7 +194,7 @@ async def test_more_than_the_buffer_holds_fails_the_websocket_behind_what_is_buf
         await has_overflowed(ws, Text("a"), Text("b"), Text("c"))
 
 
-async def test_more_than_the_buffer_holds_may_come_with_the_answer(
+async def test_too_many_frames_may_arrive_with_the_servers_answer(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
     peer = new_peer(upgrading(behind=text("a") * 5))
@@ -209,7 +204,7 @@ async def test_more_than_the_buffer_holds_may_come_with_the_answer(
         await has_overflowed(ws, *[Text("a")] * 3)
 
 
-async def test_a_close_behind_a_full_buffer_is_no_overflow(flavour: Flavour, peer: Peer) -> None:
+async def test_a_close_after_a_full_buffer_is_not_an_overflow(flavour: Flavour, peer: Peer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
         peer.send(text("a") * 3 + wire.close(1001, "bye"))
@@ -219,7 +214,7 @@ async def test_a_close_behind_a_full_buffer_is_no_overflow(flavour: Flavour, pee
 
 
 @pytest.mark.parametrize("count", [1, 4])
-async def test_as_many_bytes_as_the_buffer_holds_are_no_overflow(flavour: Flavour, peer: Peer, count: int) -> None:
+async def test_exactly_max_bytes_are_not_an_overflow(flavour: Flavour, peer: Peer, count: int) -> None:
     buffer = Buffer.bounded(10, max_bytes=400)
     frame = wire.encode(wire.BINARY, bytes(400 // count))
     async with a_backend(flavour) as backend:
@@ -230,9 +225,7 @@ async def test_as_many_bytes_as_the_buffer_holds_are_no_overflow(flavour: Flavou
         await finished(flavour, ws, peer)
 
 
-async def test_more_bytes_than_the_buffer_holds_fail_the_websocket_behind_what_is_buffered(
-    flavour: Flavour, peer: Peer
-) -> None:
+async def test_too_many_bytes_fail_the_websocket_after_the_buffered_frames(flavour: Flavour, peer: Peer) -> None:
     buffer = Buffer.bounded(10, max_bytes=400)
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
@@ -246,7 +239,7 @@ async def test_more_bytes_than_the_buffer_holds_fail_the_websocket_behind_what_i
 
 
 def send_until_it_stalls(peer: Peer, frame: bytes) -> bytes:
-    """Send the frame again and again until the system takes no more; gives what is left of the last one."""
+    """Send the frame repeatedly until the socket buffers are full; return the unsent rest of the last one."""
     sock = peer.stream.socket
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
     sock.settimeout(0.2)
@@ -260,7 +253,7 @@ def send_until_it_stalls(peer: Peer, frame: bytes) -> bytes:
                     return rest
     finally:
         sock.settimeout(10)
-    raise AssertionError("64 MiB were taken, and more would be")
+    raise AssertionError("64 MiB were sent without backpressure")
 
 
 @pytest.mark.parametrize(
@@ -268,13 +261,13 @@ def send_until_it_stalls(peer: Peer, frame: bytes) -> bytes:
     [WAIT, Buffer.bounded(1000, overflow="wait", max_bytes=200 * KIB)],
     ids=["by frames", "by bytes"],
 )
-async def test_wait_holds_the_other_side_back(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_wait_puts_backpressure_on_the_peer(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     payload = bytes(64 * KIB)
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         rest = await flavour.call(send_until_it_stalls, peer, wire.encode(wire.BINARY, payload))
         held = ws._programs._connection.frames
-        assert 3 < len(held) < 10  # of bytes, what comes in one piece is taken whole
+        assert 3 < len(held) < 10  # A bound in bytes is checked after each read, which may hold several frames.
         sending = flavour.spawn(flavour.call, peer.send, rest + wire.close())
         count = 0
         while isinstance(frame := await ws.receive(), Binary):
@@ -286,7 +279,7 @@ async def test_wait_holds_the_other_side_back(flavour: Flavour, peer: Peer, buff
         peer.hang_up()
 
 
-async def test_a_websocket_that_holds_the_other_side_back_can_send_and_be_closed(flavour: Flavour, peer: Peer) -> None:
+async def test_a_websocket_with_a_full_buffer_can_send_and_close(flavour: Flavour, peer: Peer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(WAIT))
         peer.send(text("a") * 10)
@@ -301,9 +294,7 @@ async def test_a_websocket_that_holds_the_other_side_back_can_send_and_be_closed
 
 
 @every_buffer
-async def test_what_was_buffered_before_closing_can_still_be_received(
-    flavour: Flavour, peer: Peer, buffer: Buffer
-) -> None:
+async def test_frames_buffered_before_close_can_still_be_received(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         peer.send(text("a") + text("b"))
@@ -324,7 +315,7 @@ ENDS: dict[str, tuple[Callable[[Peer], object], Any]] = {
 
 @every_buffer
 @pytest.mark.parametrize(("end", "kind"), ENDS.values(), ids=ENDS)
-async def test_what_was_buffered_before_the_end_is_received_first(
+async def test_frames_buffered_before_the_end_are_received_first(
     flavour: Flavour, peer: Peer, buffer: Buffer, end: Callable[[Peer], object], kind: type[WebSocketClosed]
 ) -> None:
     async with a_backend(flavour) as backend:
@@ -343,7 +334,7 @@ async def test_what_was_buffered_before_the_end_is_received_first(
 
 @in_async_flavours
 @every_buffer
-async def test_reading_ahead_ends_where_the_owner_is_cancelled(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
+async def test_reading_ahead_ends_if_the_owner_is_cancelled(flavour: Flavour, peer: Peer, buffer: Buffer) -> None:
     ready = flavour.inbox()
 
     async def own() -> None:

@@ -34,7 +34,7 @@ SECRETS = ("alice", "hunter2", "YWxpY2U6aHVudGVyMg==", "query", "bearer", "crumb
 
 
 def secret_request(url: str, *, path: str = "") -> Request:
-    """A request with all that must not be in a log."""
+    """Return a request with all kinds of secrets that must not be logged."""
     scheme, _, rest = url.partition("//")
     return (
         basic_request.get(f"{scheme}//alice:hunter2@{rest}{path}?token=query")
@@ -52,7 +52,7 @@ def own_lines(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> li
     return [record.getMessage() for record in caplog.records if record.name == "polysocket" and record.levelno == level]
 
 
-async def test_a_log_has_one_line_at_open_and_one_at_close_with_its_explanation(
+async def test_opening_and_closing_are_logged_in_one_line_each(
     flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -71,23 +71,23 @@ async def test_a_log_has_one_line_at_open_and_one_at_close_with_its_explanation(
     assert nothing_secret(caplog.records)
 
 
-def test_nothing_is_reckoned_for_frames_that_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_payload_is_measured_unless_frames_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Long(str):
         __slots__ = ()
 
         def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-            raise AssertionError("for a log that nobody keeps")
+            raise AssertionError("measured, although frames are not logged")
 
     caplog.set_level(logging.INFO, logger="polysocket")
     observation = LoggingObserver().opening(basic_request.get("ws://localhost/"))
     observation.received(Text(Long("a")))
     observation.sent(Text(Long("a")))
     caplog.set_level(logging.DEBUG, logger="polysocket")
-    with pytest.raises(AssertionError, match="nobody"):
+    with pytest.raises(AssertionError, match="measured"):
         observation.sent(Text(Long("a")))
 
 
-async def test_a_log_has_each_frame_at_debug_by_kind_and_size(
+async def test_each_frame_is_logged_at_debug_with_kind_and_size(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="polysocket")
@@ -108,7 +108,7 @@ async def test_a_log_has_each_frame_at_debug_by_kind_and_size(
     assert nothing_secret(caplog.records)
 
 
-async def test_a_log_has_one_line_at_a_rejection(
+async def test_a_rejection_is_logged_in_one_line(
     flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -127,9 +127,9 @@ async def test_a_log_has_one_line_at_a_rejection(
 @pytest.mark.parametrize(
     ("place", "kind"),
     [("//localhost:1/?token=query", ConnectFailed), ("//alice:hunter2@localhost:1/?token=query", RedirectRefused)],
-    ids=["to a port where nobody is", "with a user name"],
+    ids=["to a closed port", "with a user name"],
 )
-async def test_a_log_has_no_secret_of_a_redirect(
+async def test_no_secret_of_a_redirect_is_logged(
     flavour: Flavour, new_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture, place: str, kind: type[Exception]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -142,9 +142,7 @@ async def test_a_log_has_no_secret_of_a_redirect(
     assert nothing_secret(caplog.records)
 
 
-async def test_a_log_has_one_line_where_nobody_answers(
-    flavour: Flavour, door: Door, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_timeout_is_logged_in_one_line(flavour: Flavour, door: Door, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     backend = LoggingBackend(flavour.backend())
     async with flavour.entered(backend):
@@ -180,7 +178,7 @@ ENDS: dict[str, tuple[Callable[[Peer], object], str]] = {
 
 
 @pytest.mark.parametrize(("end", "text"), ENDS.values(), ids=ENDS)
-async def test_a_log_explains_an_abnormal_end_in_one_line(
+async def test_an_abnormal_end_is_explained_in_one_line(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture, end: Callable[[Peer], object], text: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -197,7 +195,7 @@ async def test_a_log_explains_an_abnormal_end_in_one_line(
     assert len(line.splitlines()) == 1
 
 
-async def test_a_log_may_go_elsewhere(flavour: Flavour, server: Server, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_logger_can_be_chosen(flavour: Flavour, server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     backend = LoggingBackend(flavour.backend(), logging.getLogger("mine"))
     async with flavour.entered(backend):
@@ -206,10 +204,9 @@ async def test_a_log_may_go_elsewhere(flavour: Flavour, server: Server, caplog: 
     assert [record.levelno for record in caplog.records if record.name == "mine"] == [logging.INFO] * 2
 
 
-async def test_a_log_costs_no_observer_anything(
+async def test_logging_and_observing_backends_may_be_nested(
     flavour: Flavour, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Backends that wrap may be wrapped, in any order."""
     caplog.set_level(logging.DEBUG, logger="polysocket")
     observers = [Recording(), Recording()]
     backend = ObservedBackend(

@@ -1,4 +1,4 @@
-"""Observers: what they are told of a conversation, and that they change nothing."""
+"""Observers are told of all events of a websocket, and change nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
 
 
 class Raising(Observation):
-    """Raises wherever it is told something, and before."""
+    """An observer, and its own observation, that raises in every method."""
 
     def __init__(self, *, at_once: bool) -> None:
         self._at_once = at_once
@@ -73,7 +73,7 @@ class Raising(Observation):
 
 
 class Ending(Listener[Any]):
-    """Tells of the end."""
+    """A listener that puts the CloseInfo into an inbox."""
 
     def __init__(self, flavour: Flavour) -> None:
         self.ended = flavour.inbox()
@@ -91,7 +91,7 @@ every_handler = pytest.mark.parametrize("make_handler", HANDLERS.values(), ids=H
 
 
 async def to_its_end(ws: WebSocket[Async], handler: WebSocketHandler | Ending) -> None:
-    """Go on when the websocket has received the Close."""
+    """Wait until the websocket has received the Close."""
     if isinstance(handler, Ending):
         await handler.ended.get()
     else:
@@ -100,7 +100,7 @@ async def to_its_end(ws: WebSocket[Async], handler: WebSocketHandler | Ending) -
 
 
 @every_handler
-async def test_an_observer_is_told_of_each_frame_those_sent_by_themselves_too(
+async def test_an_observer_is_told_of_each_frame_including_automatic_answers(
     flavour: Flavour, peer: Peer, make_handler: Callable[[Flavour], Any]
 ) -> None:
     observer = Recording()
@@ -136,7 +136,7 @@ async def test_an_observer_is_told_of_each_frame_those_sent_by_themselves_too(
 
 
 @every_handler
-async def test_an_observer_is_told_of_frames_that_come_with_the_answer(
+async def test_an_observer_is_told_of_frames_that_arrive_with_the_servers_answer(
     flavour: Flavour, new_peer: Callable[..., Peer], make_handler: Callable[[Flavour], Any]
 ) -> None:
     peer = new_peer(upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1001)))
@@ -170,7 +170,7 @@ async def test_an_observer_is_told_of_the_end_once(flavour: Flavour, peer: Peer)
 
 
 @in_threads
-async def test_an_observer_has_been_told_of_the_end_when_the_backend_is_left(flavour: Flavour, peer: Peer) -> None:
+async def test_an_observer_has_been_told_of_the_end_when_the_with_block_ends(flavour: Flavour, peer: Peer) -> None:
     is_left = threading.Event()
     begun = flavour.inbox()
     too_late: list[bool] = []
@@ -190,7 +190,7 @@ async def test_an_observer_has_been_told_of_the_end_when_the_backend_is_left(fla
     assert too_late == [False]
 
 
-async def test_an_observer_is_told_how_a_pipe_goes(flavour: Flavour, server: Server) -> None:
+async def test_an_observer_is_told_of_the_frames_of_a_pipe(flavour: Flavour, server: Server) -> None:
     observer = Recording()
     backend = ObservedBackend(flavour.backend(), observer)
 
@@ -211,9 +211,7 @@ async def test_an_observer_is_told_how_a_pipe_goes(flavour: Flavour, server: Ser
     assert observer.events[1:-1] == [101, *frames, ("received", Close()), ("sent", Close())]
 
 
-async def test_an_observer_is_told_of_a_rejection_and_of_nothing_more(
-    flavour: Flavour, new_peer: Callable[..., Peer]
-) -> None:
+async def test_an_observer_is_told_of_a_rejection_only(flavour: Flavour, new_peer: Callable[..., Peer]) -> None:
     peer = new_peer(answering("404 Not Found"))
     observer = Recording()
     backend = ObservedBackend(flavour.backend(), observer)
@@ -225,7 +223,7 @@ async def test_an_observer_is_told_of_a_rejection_and_of_nothing_more(
 
 @in_async_flavours
 async def test_an_observer_is_told_of_a_cancelled_opening(flavour: Flavour, door: Door) -> None:
-    """Or what it has begun, such as a span, would never end."""
+    # Otherwise a span that the observer has started would never end.
     observer = Recording()
     backend = ObservedBackend(flavour.backend(), observer)
     async with flavour.entered(backend):
@@ -236,7 +234,7 @@ async def test_an_observer_is_told_of_a_cancelled_opening(flavour: Flavour, door
     assert len(observer.events) == 2
 
 
-async def test_no_observer_is_told_of_what_is_refused_before(flavour: Flavour, door: Door) -> None:
+async def test_an_observer_is_not_told_of_an_invalid_handler(flavour: Flavour, door: Door) -> None:
     observer = Recording()
     backend = ObservedBackend(flavour.backend(), observer)
     async with flavour.entered(backend):
@@ -246,7 +244,7 @@ async def test_no_observer_is_told_of_what_is_refused_before(flavour: Flavour, d
 
 
 @pytest.mark.parametrize("count", [2, 3])
-async def test_every_observer_is_told_everything(flavour: Flavour, peer: Peer, count: int) -> None:
+async def test_every_observer_is_told_of_all_events(flavour: Flavour, peer: Peer, count: int) -> None:
     observers = [Recording() for _ in range(count)]
     backend: Backend[Any] = flavour.backend()
     for observer in observers:
@@ -262,7 +260,7 @@ async def test_every_observer_is_told_everything(flavour: Flavour, peer: Peer, c
 
 
 @pytest.mark.parametrize("given", [None, object(), Recording], ids=["None", "another object", "a class"])
-async def test_an_observer_that_gives_no_observation_changes_nothing_and_is_logged(
+async def test_an_observer_that_does_not_return_an_observation_is_logged_and_ignored(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture, given: Any
 ) -> None:
     class Careless:
@@ -285,7 +283,7 @@ async def test_an_observer_that_gives_no_observation_changes_nothing_and_is_logg
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])
-async def test_an_observer_that_raises_changes_nothing_and_is_logged(
+async def test_an_observer_that_raises_is_logged_and_ignored(
     flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture, at_once: bool
 ) -> None:
     observer = Recording()
@@ -303,14 +301,16 @@ async def test_an_observer_that_raises_changes_nothing_and_is_logged(
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])
-async def test_an_observer_that_raises_hides_no_rejection(flavour: Flavour, server: Server, at_once: bool) -> None:
+async def test_an_observer_that_raises_does_not_hide_a_rejection(
+    flavour: Flavour, server: Server, at_once: bool
+) -> None:
     backend = ObservedBackend(flavour.backend(), Raising(at_once=at_once))
     async with flavour.entered(backend):
         with pytest.raises(UpgradeRejected):
             await seen(flavour, backend).open_websocket(server.url("/ws/404"), WebSocketHandler())
 
 
-async def test_what_a_wrapped_backend_opens_by_itself_is_not_observed(flavour: Flavour, server: Server) -> None:
+async def test_websockets_that_the_wrapped_backend_opens_are_not_observed(flavour: Flavour, server: Server) -> None:
     observer = Recording()
     inner = flavour.backend()
     backend = ObservedBackend(inner, observer)
@@ -332,5 +332,5 @@ async def test_what_a_wrapped_backend_opens_by_itself_is_not_observed(flavour: F
     ],
     ids=repr,
 )
-def test_a_payload_size_is_that_on_the_wire(frame: Frame | Close, size: int) -> None:
+def test_a_payload_is_measured_in_bytes_on_the_wire(frame: Frame | Close, size: int) -> None:
     assert payload_size(frame) == size

@@ -1,6 +1,6 @@
-"""What sttp's own test suite checks of a backend, translated, against a server made of the ``websockets`` library.
+"""The WebSocket tests of sttp, translated, against a server made with the ``websockets`` library.
 
-Its names are kept where there is one: WebSocketTest, WebSocketConcurrentTest, WebSocketBufferOverflowTest and
+The sections have the names of sttp's suites: WebSocketTest, WebSocketConcurrentTest, WebSocketBufferOverflowTest and
 WebSocketStreamingTest.
 """
 
@@ -91,7 +91,7 @@ async def test_receive_two_messages(flavour: Flavour, server: Server, handler: W
         await ws.close()
 
 
-async def test_fail_where_the_websocket_can_not_be_opened(flavour: Flavour, server: Server) -> None:
+async def test_fail_if_the_websocket_can_not_be_opened(flavour: Flavour, server: Server) -> None:
     async with a_backend(flavour) as backend:
         with pytest.raises(UpgradeRejected, match="404 Not Found") as caught:
             await backend.open_websocket(server.url("/ws/404"), WebSocketHandler())
@@ -99,7 +99,7 @@ async def test_fail_where_the_websocket_can_not_be_opened(flavour: Flavour, serv
     assert caught.value.response.body == b"there is nothing here\n"
 
 
-async def test_fail_where_the_websocket_can_not_be_opened_for_a_handler_made_by_an_effect(
+async def test_fail_if_the_websocket_can_not_be_opened_for_a_handler_made_by_an_effect(
     flavour: Flavour, server: Server
 ) -> None:
     made: list[WebSocketHandler] = []
@@ -172,7 +172,7 @@ async def test_error_if_incoming_messages_overflow_the_buffer(flavour: Flavour, 
 
 
 def echoing(received: list[str]) -> Callable[[DataFrame], Iterable[Frame]]:
-    """Answer each message, put together of its fragments."""
+    """Make a function that answers each message, with its fragments joined."""
     parts: list[str] = []
 
     def function(frame: DataFrame) -> Iterable[Frame]:
@@ -268,7 +268,7 @@ async def test_a_pipe_processes_messages_client_terminated(
 
 
 def prepended(flavour: Flavour, first: Frame, pipe: MessageStage) -> Any:
-    """A stage that gives a frame before those of a pipe."""
+    """Make a stage that yields one frame before those of a pipe."""
 
     def stage(incoming: Any) -> Any:
         yield first
@@ -283,7 +283,9 @@ def prepended(flavour: Flavour, first: Frame, pipe: MessageStage) -> Any:
 
 
 @handlers
-async def test_fragments_come_as_they_were_sent(flavour: Flavour, server: Server, handler: WebSocketHandler) -> None:
+async def test_fragments_are_received_as_they_were_sent(
+    flavour: Flavour, server: Server, handler: WebSocketHandler
+) -> None:
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, server.url("/ws/send_fragments"), handler)
         frames = [await ws.receive_data_frame() for _ in range(3)]

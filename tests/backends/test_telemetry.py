@@ -1,4 +1,4 @@
-"""The ready observers, for OpenTelemetry and for Prometheus, with conversations in every flavour."""
+"""The observers for OpenTelemetry and Prometheus, in every flavour."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.backends.flavours import Flavour, opened, seen
 
 
 async def converse(flavour: Flavour, observer: Observer, peer: Peer) -> None:
-    """Send é, be pinged, receive three bytes, and be closed with 1001."""
+    """Send é, receive a Ping, three bytes and a Close with 1001."""
     backend = ObservedBackend(flavour.backend(), observer)
     request = basic_request.get(peer.url.replace("//", "//alice:hunter2@") + "?query").cookie("session", "crumb")
     async with flavour.entered(backend):
@@ -67,7 +67,7 @@ async def lose_the_connection(flavour: Flavour, observer: Observer, peer: Peer) 
             await ws.receive()
 
 
-async def find_nobody(flavour: Flavour, observer: Observer) -> None:
+async def fail_to_connect(flavour: Flavour, observer: Observer) -> None:
     backend = ObservedBackend(flavour.backend(), observer)
     async with flavour.entered(backend):
         with pytest.raises(ConnectFailed):
@@ -83,7 +83,7 @@ def chat(new_peer: Callable[..., Peer]) -> Peer:
 
 
 class Spans:
-    """A tracer provider that keeps what is ended."""
+    """A tracer provider that records the ended spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -106,7 +106,7 @@ def spans() -> Spans:
     return Spans()
 
 
-async def test_a_span_tells_of_a_websocket_from_its_request_to_its_end(
+async def test_a_span_describes_a_websocket_from_its_request_to_its_end(
     flavour: Flavour, spans: Spans, chat: Peer
 ) -> None:
     await converse(flavour, spans.observer, chat)
@@ -135,7 +135,7 @@ async def test_a_span_tells_of_a_websocket_from_its_request_to_its_end(
     assert not any(secret in told for secret in ("alice", "hunter2", "query", "crumb"))
 
 
-async def test_a_span_belongs_to_the_one_of_whoever_opens(flavour: Flavour, spans: Spans, chat: Peer) -> None:
+async def test_the_parent_of_a_span_is_the_callers_span(flavour: Flavour, spans: Spans, chat: Peer) -> None:
     with spans.provider.get_tracer("test").start_as_current_span("mine") as mine:
         await converse(flavour, spans.observer, chat)
     child, _ = spans.ended
@@ -159,7 +159,7 @@ async def test_the_span_of_a_rejected_websocket_is_an_error(
 async def test_the_span_of_a_websocket_that_could_not_connect_is_an_error(
     flavour: Flavour, spans: Spans, leave_nothing: None
 ) -> None:
-    await find_nobody(flavour, spans.observer)
+    await fail_to_connect(flavour, spans.observer)
     span, attributes = spans.only()
     assert attributes["error.type"] == "ConnectFailed"
     assert span.status.status_code is StatusCode.ERROR
@@ -186,8 +186,12 @@ async def test_a_request_without_a_url_has_a_span_too(flavour: Flavour, spans: S
     assert "url.full" not in attributes
 
 
-def test_spans_go_to_the_global_provider_by_default() -> None:
-    OpenTelemetryObserver().opening(basic_request)
+def test_spans_go_to_the_global_provider_by_default(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: spans.provider)
+    OpenTelemetryObserver().opening(basic_request).rejected(ZeroDivisionError())
+    span, attributes = spans.only()
+    assert span.name == "websocket"
+    assert attributes["error.type"] == "ZeroDivisionError"
 
 
 # Prometheus
@@ -211,7 +215,7 @@ def metrics() -> Metrics:
     return Metrics()
 
 
-async def test_metrics_count_what_happens(flavour: Flavour, metrics: Metrics, chat: Peer) -> None:
+async def test_metrics_count_openings_frames_bytes_and_closings(flavour: Flavour, metrics: Metrics, chat: Peer) -> None:
     await converse(flavour, metrics.observer, chat)
     assert metrics["websockets_opened_total"] == 1
     assert metrics["opening_seconds_count"] == 1
@@ -228,7 +232,7 @@ async def test_metrics_count_what_happens(flavour: Flavour, metrics: Metrics, ch
 KINDS = ("text", "binary", "ping", "pong", "close")
 
 
-async def test_a_gauge_tells_how_many_are_open(
+async def test_a_gauge_counts_the_open_websockets(
     flavour: Flavour, metrics: Metrics, new_peer: Callable[..., Peer]
 ) -> None:
     backend = ObservedBackend(flavour.backend(), metrics.observer)
@@ -244,23 +248,23 @@ async def test_a_gauge_tells_how_many_are_open(
     assert metrics["websockets_closed_total{code=1006}"] == 2
 
 
-async def test_metrics_count_rejections_by_their_reason(
+async def test_metrics_count_rejections_by_reason(
     flavour: Flavour, metrics: Metrics, new_peer: Callable[..., Peer]
 ) -> None:
     await be_rejected(flavour, metrics.observer, new_peer(answering("404 Not Found")))
-    await find_nobody(flavour, metrics.observer)
+    await fail_to_connect(flavour, metrics.observer)
     assert metrics["websockets_rejected_total{reason=UpgradeRejected}"] == 1
     assert metrics["websockets_rejected_total{reason=ConnectFailed}"] == 1
     assert metrics["websockets_opened_total"] == 0
     assert metrics["websockets_open"] == 0
 
 
-async def test_metrics_count_abnormal_ends_by_their_code(flavour: Flavour, metrics: Metrics, peer: Peer) -> None:
+async def test_metrics_count_abnormal_ends_by_code(flavour: Flavour, metrics: Metrics, peer: Peer) -> None:
     await lose_the_connection(flavour, metrics.observer, peer)
     assert metrics["websockets_closed_total{code=1006}"] == 1
 
 
-async def test_many_backends_may_have_one_observer(
+async def test_many_backends_may_share_an_observer(
     flavour: Flavour, metrics: Metrics, new_peer: Callable[..., Peer]
 ) -> None:
     for _ in range(2):
@@ -268,10 +272,10 @@ async def test_many_backends_may_have_one_observer(
     assert metrics["websockets_opened_total"] == 2
 
 
-def test_nothing_is_in_the_global_registry_unless_it_is_meant(metrics: Metrics) -> None:
+def test_metrics_of_another_registry_are_not_in_the_global_registry(metrics: Metrics) -> None:
     assert REGISTRY.get_sample_value("polysocket_websockets_open") is None
 
 
-def test_neither_library_is_imported_unless_it_is_asked_for() -> None:
+def test_neither_library_is_imported_with_polysocket() -> None:
     program = "import polysocket, sys; assert not {'opentelemetry', 'prometheus_client'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

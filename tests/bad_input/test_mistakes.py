@@ -41,7 +41,7 @@ from polysocket import (
     polymorphic,
 )
 from polysocket import asyncio as polysocket_asyncio
-from polysocket._opening import hints
+from polysocket._opening.options import _HINTS
 from polysocket.blocking import BlockingBackend
 from polysocket.testing import EchoServer, WebSocketStub
 from tests.bad_input.judgement import says
@@ -121,7 +121,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     ),
     "a message within another": (
         lambda ws: send_in_a_message(ws, Text("b")),
-        "a fragmented message is not ended yet: continue it with is_continuation=True",
+        "a fragmented message is not finished yet: continue it with is_continuation=True",
     ),
     "text that goes on as binary": (
         lambda ws: send_in_a_message(ws, Binary(b"b"), True),
@@ -273,7 +273,7 @@ def test_an_option_that_others_have_is_refused_with_what_there_is_for_it(flavour
 
 
 def test_hints_name_what_there_is() -> None:
-    for option, way in hints._HINTS.items():
+    for option, way in _HINTS.items():
         assert option not in ConnectOptions.__annotations__
         named = re.match(r"basic_request\.(\w+)\(", way)
         assert named is None or hasattr(basic_request, named[1]), way

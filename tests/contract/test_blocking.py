@@ -255,15 +255,15 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
         flag = False
 
         @property
-        def _receiving(self) -> bool:
+        def _is_receiving(self) -> bool:
             flag = self.flag
             if threading.current_thread() is not first:
                 looked.set()
                 first.join(0.2)
             return flag
 
-        @_receiving.setter
-        def _receiving(self, flag: bool) -> None:
+        @_is_receiving.setter
+        def _is_receiving(self, flag: bool) -> None:
             if threading.current_thread() is first and not flag:
                 ending.set()
                 looked.wait(0.2)
@@ -272,8 +272,8 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
     ending, looked = threading.Event(), threading.Event()
     with connected(peer) as ws:
         first = threading.Thread(target=ws.receive)
-        del ws._programs.__dict__["_receiving"]
-        ws._programs.__class__ = Raced
+        del ws._session.__dict__["_is_receiving"]
+        ws._session.__class__ = Raced
         first.start()
         peer.send(wire.encode(wire.TEXT, "for the first") + wire.encode(wire.TEXT, "for the second"))
         ending.wait()
@@ -327,7 +327,7 @@ def test_threads_take_turns_with_openssl(echo: Echo) -> None:
             ws.send_text(f"{number} " * 10_000)
 
     with blocking.connect(echo.url, compression=None, ssl=client_context()) as ws:
-        stream: Any = ws._programs._stream
+        stream: Any = ws._session._stream
         stream._tls = _OneAtATime(stream._tls)
         with ThreadPoolExecutor(2) as pool:
             sending = [pool.submit(send, number) for number in range(2)]
@@ -348,7 +348,7 @@ def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_too
             except WebSocketClosed as error:
                 caught.append(error)
 
-        abort = ws._programs._stream.abort
+        abort = ws._session._stream.abort
 
         def abort_and_be_slow() -> None:
             abort()
@@ -356,7 +356,7 @@ def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_too
 
         thread = threading.Thread(target=receive)
         thread.start()
-        with mock.patch.object(ws._programs._stream, "abort", abort_and_be_slow):
+        with mock.patch.object(ws._session._stream, "abort", abort_and_be_slow):
             ws.close()
         thread.join()
         assert ws.close_info is not None

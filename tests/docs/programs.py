@@ -1,7 +1,7 @@
-"""How the documentation's programs are run: in this process, with the documented addresses replaced.
+"""Run the documentation's programs in this process, with the documented addresses replaced.
 
-A program is run as it stands. One that is written for asyncio is also rewritten for the other flavours, in the way that
-the documentation tells its readers: so this proves that advice as well.
+A program runs as it is. A program for asyncio is also translated to the other flavours, by the rules that the
+documentation tells its readers, so the rules are tested too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polysocket.effects.blocking import BlockingEffect
 
 HAS_TRIO = importlib.util.find_spec("trio") is not None
 
-# The rule of docs/index.rst, "In every flavour".
+# The rule of docs/guide/start.rst, "In every flavour".
 REWRITES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "asyncio": (),
     "trio": (
@@ -58,14 +58,14 @@ FLAVOURS = tuple(flavour for flavour in REWRITES if flavour != "trio" or HAS_TRI
 
 
 def rewritten(source: str, flavour: str) -> str:
-    """A program for asyncio, as it reads in another flavour."""
+    """Translate a program for asyncio to another flavour."""
     for old, new in REWRITES[flavour]:
         source = re.sub(old, new, source)
     return ast.unparse(WithResults().visit(ast.parse(source))) if flavour == "threaded" else source
 
 
 class WithResults(ast.NodeTransformer):
-    """Leaves out each ``async`` and ``await``, and puts ``.result()`` behind what was awaited or is a ``connect``."""
+    """A transformer that removes ``async`` and ``await``, and adds ``.result()`` to awaited calls and ``connect``."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         self.generic_visit(node)
@@ -93,7 +93,7 @@ def result_of(call: ast.expr) -> ast.expr:
 
 
 def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -> None:
-    """Run a program with the server's URL in the place of the documented one."""
+    """Run a program with the server's URL instead of the documented one."""
     for old, new in replacements.items():
         assert old in source
         source = source.replace(old, new)
@@ -104,7 +104,7 @@ def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -
 
 @contextmanager
 def logging_of_its_own() -> Iterator[None]:
-    """As at a program's beginning: nobody has configured any logging."""
+    """Start without any logging configuration, as a program does."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     root.handlers = []
@@ -117,7 +117,7 @@ def logging_of_its_own() -> Iterator[None]:
 
 @contextmanager
 def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that takes one connection; its URL."""
+    """Run a server that takes one connection, and return its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         listener.settimeout(10)
 
@@ -132,7 +132,7 @@ def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
 
 @contextmanager
 def scripted(script: Callable[[WebSocket[Blocking]], None], limits: Request = basic_request) -> Iterator[str]:
-    """A WebSocket server that takes one connection, plays a script on it, and closes it; its URL."""
+    """Run a WebSocket server that plays a script on one connection and closes it; return its URL."""
     effect = BlockingEffect()
 
     def handle(sock: socket.socket) -> None:

@@ -31,11 +31,11 @@ from tests.proxy.proxies import http_proxy, socks_proxy
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 Place = tuple[str, Mapping[str, str]]
-"""The server's URL, and what else is replaced in the program."""
+"""The server's URL, and other replacements in the program."""
 
 
 class Case(NamedTuple):
-    """What an example needs, and the pattern of what it prints."""
+    """An example: the server that it needs, and a pattern of its output."""
 
     server: Callable[[Path], AbstractContextManager[Place]]
     prints: str
@@ -92,7 +92,7 @@ def echo_by_each_proxy(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def json_rpc_served(folder: Path) -> Iterator[Place]:
-    # A program finds its neighbour by itself; one that is executed here has none.
+    # A program imports its neighbour. A program that is executed here has none.
     with json_rpc_server.serving(json_rpc_server.Server()) as url, patch.dict(sys.modules, json_rpc=json_rpc):
         yield url, {}
 
@@ -226,9 +226,7 @@ CASES = {
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
-    "keepalive_asyncio": Case(
-        playing(send_after_ping), r"the other side is there: 0\.\d{3} s\nnews\n", every_flavour=False
-    ),
+    "keepalive_asyncio": Case(playing(send_after_ping), r"the peer is alive: 0\.\d{3} s\nnews\n", every_flavour=False),
     "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
     "futures": Case(echo, r"\['message 0', 'message 1', 'message 2'\]\n", every_flavour=False),
     "backend": Case(echo, "101 Switching Protocols\nHello!\n"),
@@ -312,7 +310,7 @@ def runs() -> Iterator[tuple[str, str]]:
 
 
 def can_be_threaded(name: str) -> bool:
-    """Whether it does nothing that the documentation says this flavour has not."""
+    """Return whether an example uses only what the threaded flavour has, according to the documentation."""
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     return not re.search(r"async for \w+ in ws:|open_websocket_f\(", source)
 

@@ -1,4 +1,4 @@
-"""Each Python program of the README runs as it stands, but for the server's URL."""
+"""Each Python program of the README runs as it is, except for the server's URL."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from polysocket import Async, Blocking, Threaded, WebSocket, blocking, polymorphic, threaded
 from polysocket import asyncio as polysocket_asyncio
-from polysocket.effects import settled
+from polysocket._lifting import wait_for_result
 from polysocket.polymorphic import PolymorphicClient
 from polysocket.testing import EchoServer, WebSocketStub
 from tests.leaks import nothing_left_behind
@@ -105,7 +105,7 @@ def test_a_second_websocket_can_not_be_awaited_where_calls_give_no_coroutines(fl
         stub.build(flavour) as other,
         pytest.raises(TypeError, match="await"),
     ):
-        settled(hand_on(ws, other))
+        wait_for_result(hand_on(ws, other))
 
 
 def test_mistakes_have_clear_errors(url: str) -> None:

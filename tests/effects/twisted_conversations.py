@@ -5,6 +5,7 @@ Run as ``python -m tests.effects.twisted_conversations NAMES URL``; what fails e
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from polysocket import (
     WebSocket,
     WebSocketClosed,
     WebSocketHandler,
+    basic_request,
     from_text_pipe,
     polymorphic,
 )
@@ -135,7 +137,7 @@ async def pipe(url: str) -> None:
 
 
 async def idle_pipe(url: str) -> None:
-    """The stage waits for something that never comes, until the server closes."""
+    """Run a stage that waits for something else when the server closes, until its deadline."""
     ended: list[str] = []
 
     async def stage(_: AsyncIterator[DataFrame]) -> AsyncIterator[Frame]:
@@ -145,7 +147,9 @@ async def idle_pipe(url: str) -> None:
         finally:
             ended.append("ended")
 
-    assert (await TwistedBackend().open_websocket(url, PipeHandler(stage))).result.is_normal
+    logging.getLogger("polysocket").addHandler(logging.NullHandler())  # A warning says that the stage was ended.
+    request = basic_request.timeouts(close=0.2).get(url)
+    assert (await TwistedBackend().open_websocket(request, PipeHandler(stage))).result.is_normal
     assert ended == ["ended"]
 
 

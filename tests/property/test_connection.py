@@ -17,13 +17,13 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
-from polysocket._core.connection import Connection
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
 from polysocket.compression import Deflate
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
+from tests.connections import Connection
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -183,18 +183,18 @@ class Watched:
         self.connection = connection
         self.frames = list[Frame | Close]()
         self._takes = takes
-        connection.limit_queue(None, None)  # else thousands of empty frames would wait for room
+        connection.queue.limit(None, None)  # else thousands of empty frames would wait for room
 
     def receive(self, data: bytes) -> None:
         self.connection.receive(data)
         if self._takes:
             self.frames += take(self.connection)
         else:
-            self.frames = list(self.connection.frames)
+            self.frames = list(self.connection.queue.frames)
 
     @property
     def has_verdict(self) -> bool:
-        return self.connection.is_failing or self.connection.state is State.FAILED
+        return self.connection.failure is not None or self.connection.state is State.FAILED
 
     @property
     def verdict(self) -> int | None:
@@ -370,7 +370,7 @@ def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
     info = connection.close_info
     if connection.state is State.OPEN:
         assert info is None
-        assert not connection.is_failing
+        assert connection.failure is None
         assert connection.data_to_send() == b""
         return
     assert info is not None
@@ -439,7 +439,7 @@ def test_however_little_is_kept_nothing_is_lost_by_holding_bytes_back(
     pieces = sent(connect(other(role), compressed), steps)
     wire = b"".join(pieces)
     connection = connect(role, compressed)
-    connection.limit_queue(None, capacity)
+    connection.queue.limit(None, capacity)
     frames = list[Frame | Close]()
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
         connection.receive(chunk)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from polysocket import Buffer, CloseCause, Pong, ReceiveTimeout, Text, WebSocketHandler
-from polysocket._connect import open_websocket
+from polysocket import Buffer, CloseCause, Pong, ReceiveTimeout, Text, WebSocket, WebSocketHandler
 from polysocket.testing import (
     BackendStub,
     EchoServer,
@@ -18,6 +17,7 @@ from polysocket.testing import (
     memory_pair,
 )
 from polysocket.testing.flavours import effect_of
+from polysocket.websocket import open_websocket
 from tests.backends.flavours import Flavour, has_trio, seen
 from tests.testing.joined import after, joined
 
@@ -44,7 +44,7 @@ async def test_a_delayed_frame_is_not_received_before(flavour: Flavour, tag: typ
 
 async def test_the_end_of_the_connection_is_delayed_too(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
     async with joined(flavour, tag, clock=clock, to_client=Faults(delay=5)) as (_, __, pair):
-        pair.server._programs.abort()
+        pair.server._session.abort()
         close = await after(5, clock, flavour, pair.client.receive)
         assert close.code == 1001
         assert clock.now() == 5
@@ -113,7 +113,7 @@ async def test_an_event_that_is_set_is_not_waited_for(flavour: Flavour, tag: typ
 async def test_a_socket_is_the_flavour_s_own(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
     effect = VirtualEffect(effect_of(tag), clock)
     with EchoServer() as server:
-        ws = seen(flavour, await flavour.value(effect.lift(open_websocket)(effect, server.url, {})))
+        ws = seen(flavour, await flavour.value(effect.lift(open_websocket)(WebSocket[Any], effect, server.url, {})))
         await ws.send_text("hello")
         assert await ws.receive_text() == "hello"
         await ws.close()

@@ -160,14 +160,14 @@ async def test_without_room_a_sender_waits_until_somebody_receives(flavour: Flav
         order.append("received")
         await sending.result()
         assert "sent" in order
-        assert pair.client._programs._stream.pending == 0
+        assert pair.client._session._stream.pending == 0
 
 
 async def test_whoever_waits_for_room_is_woken_by_the_end(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag, to_server=Faults(room=0)) as (client, _, pair):
         sending = flavour.spawn(client.send_text, "nobody receives this")
         await flavour.nothing_left_to_do()
-        pair.server._programs.abort()
+        pair.server._session.abort()
         with pytest.raises(WebSocketClosed):
             await sending.result()
 

@@ -32,14 +32,14 @@ def arrived(sent: Sequence[Frame | Close], chunks: list[bytes] | None = None) ->
     server = Connection(ConnectionType.SERVER)
     for chunk in [wire(sent)] if chunks is None else chunks:
         server.receive(chunk)
-    return list(server.frames)
+    return list(server.queue.frames)
 
 
 def wire(sent: Sequence[Frame | Close]) -> bytes:
     client = Connection(ConnectionType.CLIENT)
-    for frame in sent:
-        client.send(frame, is_continuation=client.open_message and isinstance(frame, Text | Binary))
-    return client.data_to_send()
+    return b"".join(
+        client.send(frame, is_continuation=client.open_message and isinstance(frame, Text | Binary)) for frame in sent
+    )
 
 
 @given(st.lists(frames()))

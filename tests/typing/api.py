@@ -57,7 +57,7 @@ from polysocket import (
 )
 from polysocket.polymorphic import PolymorphicClient
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
-from polysocket.websocket import Opening
+from polysocket.websocket import ConnectCall
 
 F = TypeVar("F")
 T_co = TypeVar("T_co", covariant=True)
@@ -245,25 +245,25 @@ async def arguments_by_name(blocking: WebSocket[Blocking], asyncio: WebSocket[As
 
 
 def connect_in_the_blocking_flavour() -> str:
-    assert_type(polysocket.blocking.connect("ws://localhost"), WebSocket[Blocking])
+    assert_type(polysocket.blocking.connect("ws://localhost"), polysocket.blocking.WebSocket)
     with polysocket.blocking.connect(basic_request.get("ws://localhost")) as ws:
-        assert_type(ws, WebSocket[Blocking])
+        assert_type(ws, polysocket.blocking.WebSocket)
         return ws.receive_text()
 
 
 async def connect_in_the_asyncio_flavour() -> str:
-    await assert_type(polysocket.asyncio.connect("ws://localhost"), Opening[Asyncio])
-    assert_type(await polysocket.asyncio.connect("ws://localhost"), WebSocket[Asyncio])
+    await assert_type(polysocket.asyncio.connect("ws://localhost"), ConnectCall[polysocket.asyncio.WebSocket])
+    assert_type(await polysocket.asyncio.connect("ws://localhost"), polysocket.asyncio.WebSocket)
     async with polysocket.asyncio.connect(basic_request.get("ws://localhost")) as ws:
-        assert_type(ws, WebSocket[Asyncio])
+        assert_type(ws, polysocket.asyncio.WebSocket)
         return await ws.receive_text()
 
 
 async def connect_in_the_trio_flavour() -> str:
-    await assert_type(polysocket.trio.connect("ws://localhost"), Opening[Trio])
-    assert_type(await polysocket.trio.connect("ws://localhost"), WebSocket[Trio])
+    await assert_type(polysocket.trio.connect("ws://localhost"), ConnectCall[polysocket.trio.WebSocket])
+    assert_type(await polysocket.trio.connect("ws://localhost"), polysocket.trio.WebSocket)
     async with polysocket.trio.connect(basic_request.get("ws://localhost")) as ws:
-        assert_type(ws, WebSocket[Trio])
+        assert_type(ws, polysocket.trio.WebSocket)
         return await ws.receive_text()
 
 

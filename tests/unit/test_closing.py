@@ -15,12 +15,12 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection as WSProtoConnection
 from wsproto.events import CloseConnection, Event, TextMessage
 
-from polysocket._core.connection import Connection
-from polysocket._core.states import TRANSITIONS, State, after
+from polysocket._core.states import TRANSITIONS, State, next_state
 from polysocket._core.states import Event as ClosingEvent
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import ConnectionLost, MessageTooBig, ProtocolError, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
+from tests.connections import Connection
 
 # The same table, written as RFC 6455 tells it: for each state, what each event leads to.
 STORY = {
@@ -47,10 +47,10 @@ def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told
     state: State, event: ClosingEvent
 ) -> None:
     if event in STORY[state]:
-        assert after(state, event) is STORY[state][event]
+        assert next_state(state, event) is STORY[state][event]
     else:
         with pytest.raises(RuntimeError, match=f"{event.name} in state {state.name} is a bug in polysocket"):
-            after(state, event)
+            next_state(state, event)
 
 
 def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
@@ -219,8 +219,8 @@ def test_the_server_ends_the_connection_and_the_client_waits_for_that() -> None:
     receive(client, server.data_to_send())
     assert client.state is State.CLOSE_EXCHANGED
     assert not client.is_over
-    client.receive_end()
-    server.receive_end()
+    client.receive_eof()
+    server.receive_eof()
     assert client.is_over
     assert server.is_over
 
@@ -245,23 +245,26 @@ def too_big(connection: Connection, role: ConnectionType) -> None:
 
 
 def end(connection: Connection, role: ConnectionType) -> None:
-    connection.receive_end()
+    connection.receive_eof()
 
 
 def reset(connection: Connection, role: ConnectionType) -> None:
-    connection.receive_end(ConnectionResetError(104, "reset by peer"))
+    connection.receive_eof(ConnectionResetError(104, "reset by peer"))
 
 
 def time_out(connection: Connection, role: ConnectionType) -> None:
-    connection.abandon(CloseCause.TIMEOUT, "no Close within 10 seconds")
+    connection.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
 
 
 def cancel(connection: Connection, role: ConnectionType) -> None:
-    connection.abandon(CloseCause.CANCELLATION, "did not wait")
+    connection.abort(CloseCause.CANCELLATION, "did not wait")
 
 
 L, R = Side.LOCAL, Side.REMOTE
-BAD_OPCODE, BIG_BINARY = "Invalid opcode 0x3", "a message of at least 101 bytes, over the limit of 100"
+BAD_OPCODE, BIG_BINARY = (
+    "a frame with the reserved opcode 0x3 (RFC 6455 §5.2)",
+    "a message of at least 101 bytes, over the limit of 100",
+)
 NO_CLOSE = "the connection ended without a Close"
 ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] = {
     "own Close": (
@@ -449,7 +452,7 @@ def test_frames_before_an_ending_can_be_taken_after_it(role: ConnectionType, cas
     steps, _, _, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
-    before = list(connection.frames)
+    before = list(connection.queue.frames)
     for step in steps:
         if step not in (bad_bytes, too_big):  # these take them
             step(connection, role)
@@ -466,8 +469,8 @@ def test_nothing_is_read_after_the_end(role: ConnectionType, case: str) -> None:
     take(connection)
     connection.data_to_send()
     connection.receive(frame_to(role, TEXT, b"late") + close_to(role, 1000) + b"\xff")
-    connection.receive_end()
-    connection.abandon(CloseCause.TIMEOUT, "late")
+    connection.receive_eof()
+    connection.abort(CloseCause.TIMEOUT, "late")
     assert take(connection) == []
     assert connection.state is State.CLOSED
     assert connection.close_info == info
@@ -478,27 +481,27 @@ def test_a_frame_that_the_end_cuts_is_not_given() -> None:
     for opcode in (TEXT, BINARY, PING):
         connection = Connection(CLIENT)
         connection.receive(frame_to(CLIENT, TEXT, b"a") + frame_to(CLIENT, opcode, b"bcd")[:-1])
-        connection.receive_end()
+        connection.receive_eof()
         assert take(connection) == [Text("a")]
         assert isinstance(connection.error(), ConnectionLost)
 
 
 def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
     connection, error = Connection(CLIENT), ConnectionResetError("reset")
-    connection.receive_end(error)
+    connection.receive_eof(error)
     for _ in range(2):
         lost = connection.error()
         assert isinstance(lost, ConnectionLost)
         assert lost.__cause__ is error
     ended = Connection(CLIENT)
-    ended.receive_end()
+    ended.receive_eof()
     assert ended.error().__cause__ is None
 
 
 def test_each_call_gives_an_error_of_its_own() -> None:
     """One exception that is raised twice, in two threads, would have the traceback of both."""
     connection = Connection(CLIENT)
-    connection.receive_end()
+    connection.receive_eof()
     assert connection.error() is not connection.error()
 
 
@@ -507,10 +510,10 @@ def test_the_first_end_explains_and_no_later_one(later: Exception | None) -> Non
     """Whoever aborts the socket makes a reader in another thread see one more end."""
     first = ConnectionResetError("reset")
     connection = Connection(CLIENT)
-    connection.receive_end(first)
-    connection.receive_end(later)
+    connection.receive_eof(first)
+    connection.receive_eof(later)
     assert connection.error().__cause__ is first
     abandoned = Connection(CLIENT)
-    abandoned.abandon(CloseCause.TIMEOUT, "no Close within 10 seconds")
-    abandoned.receive_end(later)
+    abandoned.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
+    abandoned.receive_eof(later)
     assert abandoned.error().__cause__ is None

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,14 +17,16 @@ from wsproto.connection import Connection as WSProtoConnection
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
+from wsproto.frame_protocol import CloseReason
 
-from polysocket._core.connection import MAX_FRAGMENTS, Connection
-from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
+from polysocket._core.decoder import MAX_FRAGMENTS
+from polysocket._core.deflate import DeflateParameters, PerMessageDeflate, Refused
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.compression import Deflate
 from polysocket.errors import BufferFull, InvalidFrame, MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
+from tests.connections import Connection
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 KEY = b"\x37\xfa\x21\x3d"
@@ -253,7 +254,7 @@ def reserved(opcode: int) -> Callable[[ConnectionType], bytes]:
     return lambda role: frame_to(role, opcode)
 
 
-WIDE = "Payload length used {} bytes when {} would have sufficed"
+WIDE = "a payload length in more bytes than it needs"
 BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "RSV1 that nobody agreed on (§5.2)": (
         lambda role: frame_to(role, TEXT, b"a", rsv=RSV1),
@@ -264,39 +265,47 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "RSV3 (§5.2)": (lambda role: frame_to(role, BINARY, b"a", rsv=RSV3), 1002, "a reserved bit is set"),
     "RSV1 on a Ping (§5.2)": (lambda role: frame_to(role, PING, rsv=RSV1), 1002, "a reserved bit is set"),
     **{
-        f"opcode {opcode:#x} (§5.2)": (reserved(opcode), 1002, "Invalid opcode")
+        f"opcode {opcode:#x} (§5.2)": (reserved(opcode), 1002, "reserved opcode")
         for opcode in (*range(0x3, 0x8), *range(0xB, 0x10))
     },
-    "7 bits of length in 16 (§5.2)": (lambda role: frame_to(role, TEXT, b"a", width=2), 1002, WIDE.format(2, 1)),
-    "7 bits of length in 64 (§5.2)": (lambda role: frame_to(role, BINARY, b"a", width=8), 1002, WIDE.format(8, 2)),
-    "16 bits of length in 64 (§5.2)": (lambda role: frame_to(role, TEXT, b"a" * 126, width=8), 1002, WIDE.format(8, 2)),
-    "a fragmented Ping (§5.5)": (lambda role: frame_to(role, PING, fin=False), 1002, "fragment control frame"),
-    "a fragmented Close (§5.5)": (lambda role: frame_to(role, CLOSE, fin=False), 1002, "fragment control frame"),
-    "a Ping of 126 bytes (§5.5)": (lambda role: frame_to(role, PING, bytes(126)), 1002, "Control frame with payload"),
-    "a Pong of 64 KiB (§5.5)": (lambda role: frame_to(role, PONG, bytes(65536)), 1002, "Control frame with payload"),
+    "7 bits of length in 16 (§5.2)": (lambda role: frame_to(role, TEXT, b"a", width=2), 1002, WIDE),
+    "7 bits of length in 64 (§5.2)": (lambda role: frame_to(role, BINARY, b"a", width=8), 1002, WIDE),
+    "16 bits of length in 64 (§5.2)": (lambda role: frame_to(role, TEXT, b"a" * 126, width=8), 1002, WIDE),
+    "a fragmented Ping (§5.5)": (lambda role: frame_to(role, PING, fin=False), 1002, "control frames can't be"),
+    "a fragmented Close (§5.5)": (lambda role: frame_to(role, CLOSE, fin=False), 1002, "control frames can't be"),
+    "a Ping of 126 bytes (§5.5)": (lambda role: frame_to(role, PING, bytes(126)), 1002, "of more than 125 bytes"),
+    "a Pong of 64 KiB (§5.5)": (lambda role: frame_to(role, PONG, bytes(65536)), 1002, "of more than 125 bytes"),
     "a Close of 126 bytes (§5.5)": (
         lambda role: close_to(role, 1000, b"a" * 124),
         1002,
-        "Control frame with payload len > 125",
+        "a CLOSE frame of more than 125 bytes",
     ),
     "wrong masking (§5.1)": (lambda role: frame_to(other(role), TEXT, b"a"), 1002, "mask"),
     "wrong masking of an empty frame (§5.1)": (lambda role: frame_to(other(role), PING), 1002, "mask"),
-    "a continuation of nothing (§5.4)": (lambda role: frame_to(role, CONT, b"a"), 1002, "unexpected CONTINUATION"),
+    "a continuation of nothing (§5.4)": (
+        lambda role: frame_to(role, CONT, b"a"),
+        1002,
+        "outside a fragmented message",
+    ),
     "a message within another (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, TEXT, b"b"),
         1002,
-        "where a continuation was due",
+        "a TEXT frame inside a fragmented message",
     ),
     "a continuation behind the end (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, CONT, b"b") + frame_to(role, CONT, b"c"),
         1002,
-        "unexpected CONTINUATION",
+        "outside a fragmented message",
     ),
-    "a Close of one byte (§5.5.1)": (lambda role: frame_to(role, CLOSE, b"\x03"), 1002, "CLOSE with 1 byte payload"),
+    "a Close of one byte (§5.5.1)": (
+        lambda role: frame_to(role, CLOSE, b"\x03"),
+        1002,
+        "a payload of 1 byte",
+    ),
     "a reason not in UTF-8 (§5.5.1)": (
         lambda role: close_to(role, 1000, b"\xff"),
         1007,
-        "a Close with a reason that is no UTF-8",
+        "a Close with a reason that is not UTF-8",
     ),
     "bad UTF-8 (§8.1)": (lambda role: frame_to(role, TEXT, b"a\xff"), 1007, "invalid start byte"),
     "a surrogate in UTF-8 (§8.1)": (lambda role: frame_to(role, TEXT, b"\xed\xa0\x80"), 1007, "continuation byte"),
@@ -432,13 +441,12 @@ def test_no_other_code_is_received(role: ConnectionType, code: int) -> None:
 def test_what_was_wrong_is_told_in_the_close_as_far_as_it_has_room() -> None:
     """RFC 6455 §5.5: 125 bytes, of which two are the code."""
 
-    class Verbose(PerMessageDeflate):
-        def frame_inbound_payload_data(self, proto: Any, data: bytes) -> Any:
-            refused = super().frame_inbound_payload_data(proto, data)
-            self.failure = "x" + "é" * 200
-            return refused
+    def refuse(_: bytes) -> bytes:
+        raise Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, "x" + "é" * 200)
 
-    connection = Connection(CLIENT, Verbose(CLIENT, DeflateParameters(), Deflate(), None))
+    extension = PerMessageDeflate(CLIENT, DeflateParameters(), Deflate(), None)
+    extension.decompress = refuse
+    connection = Connection(CLIENT, extension)
     receive(connection, frame_to(CLIENT, TEXT, b"\xff", rsv=RSV1))
     assert failure(connection) == (1007, "x" + "é" * 200)
     assert connection.close_info is not None
@@ -508,7 +516,7 @@ def test_a_failed_connection_reads_and_buffers_nothing_more(
         tracemalloc.stop()
     assert kept < 20_000
     assert take(connection) == []
-    assert not connection.is_full
+    assert not connection.queue.is_full
     assert not connection.holds_bytes
     assert connection.state is State.FAILED
 
@@ -564,7 +572,7 @@ def test_a_new_message_does_not_silently_continue_an_open_one() -> None:
 def test_frames_before_the_bad_bytes_can_be_taken_and_answered_before_the_failure(role: ConnectionType) -> None:
     connection = connect(role)
     connection.receive(frame_to(role, PING, b"1") + frame_to(role, TEXT, b"a") + b"\xff\xff")
-    assert connection.is_failing
+    assert connection.failure is not None
     assert connection.state is State.OPEN
     assert connection.close_info is None
     assert connection.data_to_send() == b""
@@ -572,9 +580,9 @@ def test_frames_before_the_bad_bytes_can_be_taken_and_answered_before_the_failur
     connection.send(Pong(b"1"))
     assert connection.next_frame() == Text("a")
     connection.send(Text("answer"))
-    assert connection.is_failing
+    assert connection.failure is not None
     assert connection.next_frame() is None
-    assert not connection.is_failing
+    assert connection.failure is None
     assert failure(connection)[0] == 1002
     pong, answer, close = heard(connection, role)
     assert pong == PongEvent(b"1")
@@ -601,7 +609,7 @@ def test_a_failure_can_be_made_due_at_once_and_the_frames_before_it_stay(role: C
 def test_where_nothing_is_wrong_there_is_nothing_to_fail() -> None:
     connection = connect(CLIENT)
     connection.fail()
-    assert not connection.is_failing
+    assert connection.failure is None
     assert connection.state is State.OPEN
     assert connection.next_frame() is None
     assert connection.close_info is None
@@ -621,7 +629,7 @@ def test_own_close_goes_out_once_where_the_failure_comes_behind_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [lambda connection: connection.receive_end(), lambda connection: connection.abandon(CloseCause.TIMEOUT, "")]
+    "end", [lambda connection: connection.receive_eof(), lambda connection: connection.abort(CloseCause.TIMEOUT, "")]
 )
 def test_an_end_does_not_hide_the_failure_before_it(end: Callable[[Connection], None]) -> None:
     connection = connect(CLIENT)
@@ -638,7 +646,7 @@ def test_an_end_does_not_hide_the_failure_before_it(end: Callable[[Connection], 
 def test_who_discards_does_not_wait_for_a_failure() -> None:
     connection = connect(CLIENT)
     connection.receive(frame_to(CLIENT, TEXT, b"a") + b"\xff\xff")
-    connection.discard()
+    connection.drop_incoming()
     assert failure(connection)[0] == 1002
     assert take(connection) == [Text("a")]
 
@@ -648,8 +656,8 @@ def test_who_discards_keeps_what_came_before_and_then_only_the_close(role: Conne
     connection = connect(role)
     connection.receive(frame_to(role, TEXT, b"before"))
     connection.send(Close(1000))
-    connection.discard()
-    connection.limit_queue(None, 1)
+    connection.drop_incoming()
+    connection.queue.limit(None, 1)
     connection.receive(
         frame_to(role, TEXT, b"a")
         + frame_to(role, PING)
@@ -691,9 +699,9 @@ def test_a_message_too_big_fails_on_its_header_before_a_byte_of_it_comes(role: C
     for cut in range(len(header)):
         connection = connect(role, 99_999)
         connection.receive(header[:cut])
-        assert not connection.is_failing
+        assert connection.failure is None
         connection.receive(header[cut:])
-        assert connection.is_failing
+        assert connection.failure is not None
         assert take(connection) == []
         assert failure(connection) == (1009, BIG.format(100_000, 99_999))
 
@@ -792,7 +800,7 @@ def test_without_a_limit_the_largest_frame_of_the_rfc_may_begin(role: Connection
     connection = connect(role, None)
     assert receive(connection, huge(role, size, first=0x81) + (KEY if role is SERVER else bytes(4))) == []
     assert connection.state is State.OPEN
-    assert not connection.is_failing
+    assert connection.failure is None
 
 
 def test_the_error_carries_the_limit() -> None:
@@ -821,7 +829,7 @@ def test_a_frame_that_inflates_to_nothing_and_never_ends_holds_no_memory() -> No
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert not connection.is_failing
+    assert connection.failure is None
     assert after - before < 20_000
 
 
@@ -832,19 +840,19 @@ def test_a_frame_that_inflates_to_nothing_and_never_ends_holds_no_memory() -> No
 def test_bytes_that_inflate_to_many_messages_are_held_back_and_nothing_is_lost(role: ConnectionType) -> None:
     message = frame_to(role, BINARY, deflated(bytes(100_000)), rsv=RSV1)
     connection = connect(role, 1_000_000, compressed=True)
-    connection.limit_queue(None, 250_000)
+    connection.queue.limit(None, 250_000)
     connection.receive(message * 20 + close_to(role, 1000))
-    assert connection.is_full
+    assert connection.queue.is_full
     assert connection.holds_bytes
-    assert len(connection.frames) == 3
+    assert len(connection.queue.frames) == 3
     frames = list[Frame | Close]()
     for _ in range(100):
         frames += take(connection)
-        assert not connection.is_full
+        assert not connection.queue.is_full
         if not connection.holds_bytes:
             break
         connection.receive(b"")
-        assert len(connection.frames) <= 3
+        assert len(connection.queue.frames) <= 3
     assert frames == [Binary(bytes(100_000))] * 20 + [Close(1000)]
     assert connection.state is State.CLOSE_EXCHANGED
 
@@ -852,11 +860,11 @@ def test_bytes_that_inflate_to_many_messages_are_held_back_and_nothing_is_lost(r
 @both_roles
 def test_bytes_that_come_while_others_are_held_go_behind_them(role: ConnectionType) -> None:
     connection = connect(role)
-    connection.limit_queue(None, 100)
+    connection.queue.limit(None, 100)
     whole = b"".join(frame_to(role, PING, bytes([index]) * 60) for index in range(10))
     middle = len(whole) * 7 // 10 + 1
     connection.receive(whole[:middle])
-    assert connection.is_full
+    assert connection.queue.is_full
     connection.receive(whole[middle:])
     frames = take(connection)
     while connection.holds_bytes:
@@ -868,13 +876,13 @@ def test_bytes_that_come_while_others_are_held_go_behind_them(role: ConnectionTy
 @both_roles
 def test_a_failure_behind_held_bytes_comes_in_its_turn(role: ConnectionType) -> None:
     connection = connect(role)
-    connection.limit_queue(None, 15_000)
+    connection.queue.limit(None, 15_000)
     connection.receive(frame_to(role, BINARY, bytes(10_000)) * 3 + b"\xff\xff")
-    assert not connection.is_failing
+    assert connection.failure is None
     frames = take(connection)
     assert connection.state is State.OPEN
     connection.receive(b"")
-    assert connection.is_failing
+    assert connection.failure is not None
     assert frames + take(connection) == [Binary(bytes(10_000))] * 3
     assert failure(connection)[0] == 1002
 
@@ -888,33 +896,33 @@ def test_empty_frames_fill_the_queue_too(opcode: int) -> None:
     connection = connect(CLIENT, 1024 * 1024)
     for _ in range(128):
         connection.receive(frame_to(CLIENT, opcode) * 1024)
-        if connection.is_full:
+        if connection.queue.is_full:
             break
-    assert connection.is_full
+    assert connection.queue.is_full
 
 
 def test_a_connection_is_not_full_once_all_is_taken() -> None:
     connection = connect(CLIENT)
-    assert not connection.is_full
+    assert not connection.queue.is_full
     assert not connection.holds_bytes
-    connection.limit_queue(None, 10)
+    connection.queue.limit(None, 10)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 20))
-    assert connection.is_full
+    assert connection.queue.is_full
     assert not connection.holds_bytes
     take(connection)
-    assert not connection.is_full
+    assert not connection.queue.is_full
 
 
 @both_roles
 @pytest.mark.parametrize("opcode", [TEXT, PING])
 def test_frames_may_be_bounded_by_their_number(role: ConnectionType, opcode: int) -> None:
     connection = connect(role)
-    connection.limit_queue(3, None)
+    connection.queue.limit(3, None)
     frames = list[Frame | Close]()
     connection.receive(frame_to(role, opcode, b"a") * 10)
     for left in (7, 4, 1, 0):
-        assert len(connection.frames) == min(3, 10 - len(frames))
-        assert connection.is_full == (len(connection.frames) == 3)
+        assert len(connection.queue.frames) == min(3, 10 - len(frames))
+        assert connection.queue.is_full == (len(connection.queue.frames) == 3)
         assert connection.holds_bytes == (left > 0)
         frames += take(connection)
         connection.receive(b"")
@@ -923,72 +931,49 @@ def test_frames_may_be_bounded_by_their_number(role: ConnectionType, opcode: int
 
 def test_each_frame_that_is_taken_makes_room_for_another() -> None:
     connection = connect(CLIENT)
-    connection.limit_queue(3, 25_000)
+    connection.queue.limit(3, 25_000)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 10_000) * 5)
     for _ in range(5):
         assert connection.next_frame() == Text("a" * 10_000)
-        assert not connection.is_full
+        assert not connection.queue.is_full
         connection.receive(b"")
     assert connection.next_frame() is None
 
 
-def test_frames_that_are_given_back_come_first_again_and_take_their_room() -> None:
+def test_control_frames_need_no_room_once_the_queue_keeps_none() -> None:
     connection = connect(CLIENT)
-    connection.limit_queue(None, 25_000)
-    fragments = frame_to(CLIENT, BINARY, bytes(10_000), fin=False) + frame_to(CLIENT, CONT, b"b" * 10_000)
-    connection.receive(fragments + frame_to(CLIENT, TEXT, b"c" * 10_000))
-    assert connection.is_full
-    taken = [connection.next_frame(), connection.next_frame()]
-    assert taken == [Binary(bytes(10_000), final=False), Binary(b"b" * 10_000)]
-    assert not connection.is_full
-    connection.give_back([frame for frame in taken if isinstance(frame, Binary)])
-    assert connection.is_full
-    assert take(connection) == [*taken, Text("c" * 10_000)]
-    assert not connection.is_full
-
-
-def test_control_frames_that_are_seen_to_can_be_dropped() -> None:
-    connection = connect(CLIENT)
-    connection.limit_queue(4, None)
-    connection.receive(frame_to(CLIENT, PING, b"a" * 10) + frame_to(CLIENT, TEXT, b"b") + frame_to(CLIENT, PONG) * 2)
-    assert connection.is_full
-    connection.drop_control_frames(0)
-    assert not connection.is_full
+    connection.queue.limit(4, None)
+    control = frame_to(CLIENT, PING, b"a" * 10) + frame_to(CLIENT, PONG) * 2
+    connection.receive(control + frame_to(CLIENT, TEXT, b"b"))
+    assert connection.queue.is_full
+    connection.queue.keep_no_control_frames()
+    assert not connection.queue.is_full
+    assert connection.receive(control) == [Ping(b"a" * 10), Pong(), Pong()]
     connection.receive(close_to(CLIENT, 1000))
-    connection.drop_control_frames(0)
     assert take(connection) == [Text("b"), Close(1000)]
 
 
-class Counted(deque[Frame | Close]):
-    """Counts how many of its frames are looked at."""
-
-    looked_at = 0
-
-    def __iter__(self) -> Iterator[Frame | Close]:
-        for frame in super().__iter__():
-            self.looked_at += 1
-            yield frame
-
-    def __reversed__(self) -> Iterator[Frame | Close]:
-        for frame in super().__reversed__():
-            self.looked_at += 1
-            yield frame
-
-
-def test_what_is_new_costs_nothing_for_what_is_known() -> None:
+def test_receive_returns_the_frames_that_are_new() -> None:
     connection = connect(CLIENT)
-    connection.receive(frame_to(CLIENT, TEXT, b"a") * 1000)
-    connection.frames = frames = Counted(connection.frames)
-    connection.receive(frame_to(CLIENT, PING) + frame_to(CLIENT, TEXT, b"b"))
-    assert connection.frames_behind(1000) == [Ping(b""), Text("b")]
-    connection.drop_control_frames(1000)
-    assert frames.looked_at < 10
-    assert connection.frames_behind(999) == [Text("a"), Text("b")]
+    assert connection.receive(frame_to(CLIENT, TEXT, b"a") * 2) == [Text("a"), Text("a")]
+    assert connection.receive(frame_to(CLIENT, PING) + frame_to(CLIENT, TEXT, b"b")[:2]) == [Ping()]
+    assert connection.receive(b"b" + close_to(CLIENT, 1000)) == [Text("b"), Close(1000)]
+    assert connection.receive(frame_to(CLIENT, PING)) == []
+
+
+def test_the_queue_counts_the_bytes_of_a_text_in_utf_8() -> None:
+    connection = connect(CLIENT)
+    connection.queue.limit(None, 4000, 0)
+    connection.receive(frame_to(CLIENT, TEXT, "𝄞".encode() * 500) * 3)
+    assert len(connection.queue.frames) == 2
+    assert connection.queue.size == 4000
+    take(connection)
+    assert connection.queue.size == 0
 
 
 def test_bytes_that_wait_for_room_are_not_copied_for_each_frame_that_is_taken() -> None:
     connection = connect(CLIENT)
-    connection.limit_queue(1, None)
+    connection.queue.limit(1, None)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 100) * 1000)
     connection.next_frame()
     tracemalloc.start()
@@ -998,15 +983,15 @@ def test_bytes_that_wait_for_room_are_not_copied_for_each_frame_that_is_taken() 
     finally:
         tracemalloc.stop()
     assert peak < 10_000
-    assert connection.is_full
+    assert connection.queue.is_full
 
 
 @pytest.mark.parametrize("bound", [(2, None), (None, 10)], ids=["frames", "bytes"])
 def test_an_overflow_fails_the_connection_behind_what_is_kept(bound: tuple[int | None, int | None]) -> None:
     connection = connect(CLIENT)
-    connection.limit_queue(*bound)
+    connection.queue.limit(*bound)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 5) * 5)
-    assert connection.is_full
+    assert connection.queue.is_full
     connection.overflow(1)
     assert connection.state is State.FAILED
     assert take(connection) == [Text("a" * 5)]
@@ -1022,11 +1007,11 @@ def fail(connection: Connection) -> None:
     connection.fail()
 
 
-ENDS: dict[str, Callable[[Connection], None]] = {
+ENDS: dict[str, Callable[[Connection], object]] = {
     "a Close": lambda connection: connection.receive(close_to(CLIENT, 1000)),
     "a failure": fail,
     "an overflow": lambda connection: connection.overflow(None),
-    "the end": lambda connection: connection.receive_end(),
+    "the end": lambda connection: connection.receive_eof(),
 }
 
 
@@ -1034,23 +1019,23 @@ ENDS: dict[str, Callable[[Connection], None]] = {
 def test_what_waits_is_not_too_much_once_nothing_more_will_come(end: str) -> None:
     """Else a buffer would overflow by the Close behind its last frame, or twice."""
     connection = connect(CLIENT)
-    connection.limit_queue(3, 30_000)
+    connection.queue.limit(3, 30_000)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 10_000) * 2)
     ENDS[end](connection)
-    connection.limit_queue(2, 20_000)
-    assert len(connection.frames) >= 2
-    assert not connection.is_full
+    connection.queue.limit(2, 20_000)
+    assert len(connection.queue.frames) >= 2
+    assert not connection.queue.is_full
     assert not connection.holds_bytes
 
 
 def test_who_discards_holds_nothing_back() -> None:
     connection = connect(CLIENT)
-    connection.limit_queue(None, 10)
+    connection.queue.limit(None, 10)
     connection.receive(frame_to(CLIENT, PING, bytes(20)) * 3 + close_to(CLIENT, 1000))
     assert connection.holds_bytes
     connection.send(Close(1000))
-    connection.discard()
-    assert not connection.is_full
+    connection.drop_incoming()
+    assert not connection.queue.is_full
     connection.receive(b"")
     assert not connection.holds_bytes
     assert take(connection) == [Ping(bytes(20)), Close(1000)]
@@ -1173,9 +1158,9 @@ def test_an_open_message_is_told_until_it_is_ended() -> None:
     assert not connection.open_message
 
 
-NOT_BEGUN = "there is no message to continue: none was begun with final=False"
-OPEN = "a fragmented message is not ended yet: continue it with is_continuation=True"
-CODE = "{} is no close code that may be sent: "
+NOT_BEGUN = "there is no message to continue: none was started with final=False"
+OPEN = "a fragmented message is not finished yet: continue it with is_continuation=True"
+CODE = "{} is not a close code that may be sent: "
 INVALID: list[tuple[str | None, Any, bool, str]] = [
     # what is open, the frame, whether it is to continue, and why it may not be sent
     (None, Text("b"), True, NOT_BEGUN),
@@ -1185,8 +1170,8 @@ INVALID: list[tuple[str | None, Any, bool, str]] = [
     ("text", Text("b", final=False), False, OPEN),
     ("text", Binary(b"b"), False, OPEN),
     ("binary", Text("b"), False, OPEN),
-    ("text", Binary(b"b"), True, "a message of Text frames can't be continued by a Binary"),
-    ("binary", Text("b"), True, "a message of Binary frames can't be continued by a Text"),
+    ("text", Binary(b"b"), True, "a message of Text frames can't be continued with a Binary frame"),
+    ("binary", Text("b"), True, "a message of Binary frames can't be continued with a Text frame"),
     (None, Text("\ud800"), False, "the text can't be sent in UTF-8: "),
     (None, Text("a\udfff", final=False), False, "the text can't be sent in UTF-8: "),
     ("text", Text("\ud800"), True, "the text can't be sent in UTF-8: "),
@@ -1217,10 +1202,15 @@ INVALID: list[tuple[str | None, Any, bool, str]] = [
     (None, Close(1000, "a" * 124), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1000, "é" * 62), False, "the reason of a Close holds at most 123 bytes in UTF-8, not 124"),
     (None, Close(1005, "bye"), False, "a Close without a code can't have a reason (RFC 6455 §5.5.1)"),
-    (None, "text", False, "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str"),
-    (None, b"bytes", False, "bytes is no frame: send a Text, Binary, Ping, Pong or Close; send_binary() takes bytes"),
-    (None, None, False, "NoneType is no frame: send a Text, Binary, Ping, Pong or Close"),
-    (None, Text, False, "type is no frame: send a Text, Binary, Ping, Pong or Close"),
+    (None, "text", False, "str is not a frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str"),
+    (
+        None,
+        b"bytes",
+        False,
+        "bytes is not a frame: send a Text, Binary, Ping, Pong or Close; send_binary() takes",
+    ),
+    (None, None, False, "NoneType is not a frame: send a Text, Binary, Ping, Pong or Close"),
+    (None, Text, False, "type is not a frame: send a Text, Binary, Ping, Pong or Close"),
 ]
 
 

@@ -126,7 +126,7 @@ print("idna" in sys.modules, "urllib.request" in sys.modules)
     ids=ascii,
 )
 def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
-    with pytest.raises(InvalidURL, match="IDNA does not allow it|is not a URL"):
+    with pytest.raises(InvalidURL, match=r"IDNA does not allow it|is not a URL"):
         WebSocketURL.parse(f"ws://{host}/")
 
 

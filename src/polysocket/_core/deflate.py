@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,29 +29,16 @@ __all__ = ["NAME", "DeflateParameters", "Parameters", "PerMessageDeflate", "acce
 
 NAME: Final = "permessage-deflate"
 
-
 Parameters = Sequence[tuple[str, str | None]]
-
+"""The parameters of one element of ``Sec-WebSocket-Extensions``, in their order; None for one without a value."""
 
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
-
-
 _LIMITS = ("server_max_window_bits", "client_max_window_bits")
-
-
-# RFC 7692 §7.1.2: a decimal integer without leading zeroes, from 8 to 15
-_WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}
-
-
-_TAIL = b"\x00\x00\xff\xff"
-
-
-_EMPTY_STORED_BLOCK = b"\x00"  # less the tail (§7.2.3.6)
-
-
-# What follows a final block is inflated in steps: zlib copies what it leaves over, so many final blocks in one long
-# piece would cost the square of its length.
-_STEP = 1024
+_WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}  # RFC 7692 §7.1.2: a decimal number without leading zeros
+_TAIL = b"\x00\x00\xff\xff"  # §7.2.1: the sender cuts it off, the receiver appends it
+_EMPTY_STORED_BLOCK = b"\x00"  # §7.2.3.6: an empty message without its tail
+_MOST_PIECES = 64  # of remembered output: each costs CPython about 40 bytes, so one-byte messages must be joined
+_STEP = 1024  # bytes after a final block: zlib copies what follows one, so larger steps cost the square of their size
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +141,17 @@ def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+class Refused(Exception):
+    """A compressed message that fails the connection, with the close code that wsproto is told."""
+
+    def __init__(self, code: CloseReason, failure: str) -> None:
+        super().__init__(failure)
+        self.code = code
+        self.failure = failure
+
+
 class PerMessageDeflate(Extension):
-    """The extension on one connection; ``failure`` says what was wrong when it has refused a frame."""
+    """The extension on one connection; ``failure`` says what was wrong with a refused frame."""
 
     name = NAME
 
@@ -170,17 +167,21 @@ class PerMessageDeflate(Extension):
         client = _Direction(parameters.client_no_context_takeover, parameters.client_max_window_bits or 15)
         server = _Direction(parameters.server_no_context_takeover, parameters.server_max_window_bits or 15)
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
-        self._deflater = _Deflater(outbound, config.level, config.memory_level)
+        deflater = _Deflater(outbound, config.level, config.memory_level)
         self._inflater = _Inflater(inbound, max_message_size)
-        self._message_compressed = False  # of the message under way
-        self._frame_compressed = False  # of the current frame, which may be a control frame within that message
+        self._message_compressed = False  # for the message being received
+        self._frame_compressed = False  # for the current frame, which may be a control frame within that message
+        self.compress: Callable[[bytes, bool], bytes] = deflater.deflate
+        """Compress the payload of one data frame; True for the last frame of its message (§7.2.1)."""
+        self.decompress: Callable[[bytes], bytes] = self._inflater.inflate_message
+        """Decompress the payload of a whole message (§7.2.2). Raises :class:`Refused`."""
 
     def enabled(self) -> bool:
-        """Always: what is not agreed is not made."""
+        """Return True: the extension exists only after both sides agreed."""
         return True
 
     def offer(self) -> bool:
-        """Nothing more is offered: the parameters are agreed, and wsproto's own handshake is not in use."""
+        """Return False: wsproto's own handshake is not in use, so nothing more is offered."""
         return False
 
     def frame_inbound_header(
@@ -190,10 +191,10 @@ class PerMessageDeflate(Extension):
         rsv: RsvBits,
         payload_length: int,
     ) -> CloseReason | RsvBits:
-        """Judge RSV1 (§6). wsproto calls this again for a header whose masking key comes later."""
+        """Check RSV1 (§6); wsproto calls this again if the masking key of the same header arrives later."""
         if opcode.iscontrol() or opcode is Opcode.CONTINUATION:
             if rsv.rsv1:
-                return self._fail(_Refused(CloseReason.PROTOCOL_ERROR, f"RSV1 is set on a {opcode.name} frame"))
+                return self._fail(Refused(CloseReason.PROTOCOL_ERROR, f"RSV1 is set on a {opcode.name} frame"))
         else:
             self._message_compressed = rsv.rsv1
             self._inflater.begin()
@@ -206,17 +207,17 @@ class PerMessageDeflate(Extension):
             return data
         try:
             return self._inflater.feed(data)
-        except _Refused as refused:
+        except Refused as refused:
             return self._fail(refused)
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | CloseReason | None:
-        """Inflate the rest of the message behind its last frame."""
+        """Inflate the rest of the message after its last frame."""
         if not (fin and self._frame_compressed):
             return None
         self._message_compressed = False
         try:
             return self._inflater.finish()
-        except _Refused as refused:
+        except Refused as refused:
             return self._fail(refused)
 
     def frame_outbound(
@@ -227,29 +228,20 @@ class PerMessageDeflate(Extension):
         data: bytes,
         fin: bool,
     ) -> tuple[RsvBits, bytes]:
-        """Compress a data frame, and set RSV1 on the first of a message (§6)."""
+        """Compress a data frame, and set RSV1 on the first of a message (§6); the encoder calls ``compress`` itself."""
         if opcode.iscontrol():
             return rsv, data
         if opcode is not Opcode.CONTINUATION:
             rsv = RsvBits(True, rsv.rsv2, rsv.rsv3)
-        return rsv, self._deflater.deflate(data, fin)
+        return rsv, self.compress(data, fin)
 
-    def _fail(self, refused: _Refused) -> CloseReason:
+    def _fail(self, refused: Refused) -> CloseReason:
         self.failure = refused.failure
-        return refused.reason
-
-
-class _Refused(Exception):
-    """A frame that fails the connection; the extension gives it to wsproto as a close reason."""
-
-    def __init__(self, reason: CloseReason, failure: str) -> None:
-        super().__init__(failure)
-        self.reason = reason
-        self.failure = failure
+        return refused.code
 
 
 class _Direction(NamedTuple):
-    """What was agreed for the messages of one side."""
+    """The agreed parameters for the messages of one side."""
 
     no_context_takeover: bool
     window_bits: int
@@ -278,7 +270,7 @@ class _Deflater:
 
 
 class _Inflater:
-    """Decompresses the messages of the other side (§7.2.2): ``begin``, ``feed`` its bytes, ``finish``."""
+    """Decompresses the peer's messages (§7.2.2): ``begin``, ``feed`` their bytes, ``finish``."""
 
     def __init__(self, direction: _Direction, max_message_size: int | None) -> None:
         self._no_context_takeover = direction.no_context_takeover
@@ -286,20 +278,40 @@ class _Inflater:
         self._window_size = 2**direction.window_bits
         self._max_message_size = sys.maxsize - 1 if max_message_size is None else max_message_size
         self._stream: _Decompress | None = None
-        self._window = bytearray()  # the last output: Python's zlib does not give away its own
+        # The last output, which a new stream needs after a final block: Python's zlib doesn't return its window.
+        self._window: deque[bytes] = deque()
+        self._remembered = 0  # bytes in the window
         self.begin()
 
     def begin(self) -> None:
         self._room = self._max_message_size + 1
         self._at_boundary = True
 
+    def inflate_message(self, data: bytes) -> bytes:
+        """Inflate the payload of a message in one frame, as ``begin``, ``feed`` and ``finish`` do."""
+        if not data:  # An empty message has no block that the tail could complete: see finish().
+            return b""
+        stream = self._stream
+        if stream is None or stream.eof:
+            self._stream = stream = self._new_stream()
+        self._room = self._max_message_size + 1
+        output = self._inflate(stream, data + _TAIL)
+        if stream.eof:
+            rest = stream.unused_data
+            output += self.feed(rest if len(rest) < len(_TAIL) else rest[: -len(_TAIL)])
+            if len(rest) > len(_TAIL) and not self._at_boundary:
+                output += self.feed(_TAIL)
+        if self._no_context_takeover:
+            self._forget()
+        return output
+
     def feed(self, data: bytes) -> bytes:
-        """Inflate some bytes; behind a final block the message goes on in a new stream (§7.2.3.4)."""
+        """Inflate some bytes; after a final block the message goes on in a new stream (§7.2.3.4)."""
         pieces: list[bytes] = []
         start, step = 0, len(data)
         while start < len(data):
             if self._stream is None or self._stream.eof:
-                self._stream = zlib.decompressobj(-self._window_bits, bytes(self._window))
+                self._stream = self._new_stream()
             piece = data[start : start + step]
             pieces.append(self._inflate(self._stream, piece))
             start += len(piece) - len(self._stream.unused_data)
@@ -308,30 +320,40 @@ class _Inflater:
         return b"".join(pieces)
 
     def finish(self) -> bytes:
-        """Inflate the rest of the message: the tail, which completes the block that the last byte opened (§7.2.2).
+        """Inflate the tail, which completes the block that the last byte opened (§7.2.2).
 
-        A sender may wrongly have left that byte away, in an empty message or behind a final block. Then the tail would
-        be half a block's header, and the next message its other half.
+        A sender may wrongly have left that byte out, in an empty message or after a final block. Then the tail would
+        be half of a block's header, and the next message the other half.
         """
         output = b"" if self._at_boundary else self.feed(_TAIL)
         if self._no_context_takeover:
-            self._stream = None
-            self._window.clear()
+            self._forget()
         return output
+
+    def _new_stream(self) -> _Decompress:
+        return zlib.decompressobj(-self._window_bits, b"".join(self._window)[-self._window_size :])
+
+    def _forget(self) -> None:
+        self._stream = None
+        self._window.clear()
+        self._remembered = 0
 
     def _inflate(self, stream: _Decompress, data: bytes) -> bytes:
         try:
             output = stream.decompress(data, self._room)
         except zlib.error as error:
-            raise _Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"corrupt deflate data: {error}") from error
+            raise Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"corrupt deflate data: {error}") from error
         self._room -= len(output)
         if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
             failure = f"a message inflates to more than {self._max_message_size} bytes"
-            raise _Refused(CloseReason.MESSAGE_TOO_BIG, failure)
-        self._remember(output)
+            raise Refused(CloseReason.MESSAGE_TOO_BIG, failure)
+        if output:
+            last = output[-self._window_size :]
+            window = self._window
+            window.append(last)
+            self._remembered += len(last)
+            while self._remembered - len(window[0]) >= self._window_size:
+                self._remembered -= len(window.popleft())
+            if len(window) > _MOST_PIECES:
+                self._window = deque([b"".join(window)])
         return output
-
-    def _remember(self, output: bytes) -> None:
-        last = output[-self._window_size :]
-        del self._window[: max(0, len(self._window) + len(last) - self._window_size)]
-        self._window += last

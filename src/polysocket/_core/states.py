@@ -1,30 +1,28 @@
-"""The states of a connection after its opening handshake, and the table that moves between them.
+"""The states of a connection after its opening handshake, and the table that moves between them (RFC 6455 §7).
 
-RFC 6455 §7 in one place: no other module says which state follows which.
-:class:`~polysocket._core.connection.Connection` moves through the table; whatever is not in it can't happen, and
-:func:`after` says so loudly.
+No other module says which state follows which. Whatever is not in the table can't happen: :func:`next_state` raises.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
-__all__ = ["TRANSITIONS", "Event", "State", "after"]
+__all__ = ["TRANSITIONS", "Event", "State", "next_state"]
 
 
 class State(Enum):
-    """Where a connection stands in its closing."""
+    """The progress of a connection's closing."""
 
     OPEN = auto()
-    CLOSE_SENT = auto()  # §7.1.3: the closing handshake is started, by this side
-    CLOSE_RECEIVED = auto()  # §7.1.3: started by the other side; the answer is due at once (§5.5.1)
+    CLOSE_SENT = auto()  # §7.1.3: this side started the closing handshake
+    CLOSE_RECEIVED = auto()  # §7.1.3: the peer started it; the answer is due at once (§5.5.1)
     CLOSE_EXCHANGED = auto()  # §7.1.1: both Closes have passed; the server closes the TCP connection
-    FAILED = auto()  # §7.1.7: this side gave up; nothing more is read
+    FAILED = auto()  # §7.1.7: this side failed the connection; nothing more is read
     CLOSED = auto()  # §7.1.4: the TCP connection has ended
 
 
 class Event(Enum):
-    """What moves a connection on."""
+    """An event that changes the state of a connection."""
 
     SEND_CLOSE = auto()
     RECEIVE_CLOSE = auto()
@@ -46,8 +44,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
-def after(state: State, event: Event) -> State:
-    """The state that follows; raises RuntimeError for an event that can't happen in this state."""
+def next_state(state: State, event: Event) -> State:
+    """Return the state that follows; raise RuntimeError for an event that can't happen in this state."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:

@@ -1,50 +1,53 @@
-"""What may be sent: checks on the frames that a user gives; each raises :class:`InvalidFrame`."""
+"""Checks on the frames that a caller sends; each raises :class:`InvalidFrame`."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from polysocket.errors import InvalidFrame
-from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Close, CloseCode, Ping, Pong
 
-__all__ = ["MAX_CONTROL_PAYLOAD", "checked_close", "control_payload", "encoded_text", "no_frame", "payload_bytes"]
+__all__ = [
+    "MAX_CONTROL_PAYLOAD",
+    "check_close",
+    "close_payload",
+    "control_payload",
+    "invalid_text",
+    "not_a_frame",
+    "payload_bytes",
+]
+
+MAX_CONTROL_PAYLOAD: Final = 125  # bytes (RFC 6455 §5.5)
+# RFC 6455 §7.4.1: 1006 and 1015 never go over the wire; 1005 stands for a Close without a code.
+SENDABLE: Final = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
 
 
-MAX_CONTROL_PAYLOAD = 125  # bytes (RFC 6455 §5.5)
-
-
-# RFC 6455 §7.4.1: 1006 and 1015 are never on the wire; 1005 stands for a Close without a code.
-SENDABLE = frozenset(CloseCode) - {CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE_FAILED}
-
-
-def no_frame(given: object) -> InvalidFrame:
-    """The error of what is no frame at all."""
+def not_a_frame(given: object) -> InvalidFrame:
+    """Return the error for an object that is not a frame."""
     name = type(given).__name__
     hint = {"str": "; send_text() takes a str", "bytes": "; send_binary() takes bytes"}.get(name, "")
-    return InvalidFrame(f"{name} is no frame: send a Text, Binary, Ping, Pong or Close{hint}")
+    return InvalidFrame(f"{name} is not a frame: send a Text, Binary, Ping, Pong or Close{hint}")
 
 
-def encoded_text(frame: Text) -> bytes:
-    """The text in UTF-8."""
-    if not isinstance(frame.payload, str):
-        raise InvalidFrame(f"a {_named(frame)}'s payload is a str, not {type(frame.payload).__name__}")
-    try:
-        return frame.payload.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidFrame(f"the text can't be sent in UTF-8: {error}") from error
+def invalid_text(text: object) -> InvalidFrame:
+    """Return the error for a text that can't be encoded in UTF-8."""
+    if not isinstance(text, str):
+        return InvalidFrame(f"a Text frame's payload is a str, not {type(text).__name__}")
+    lone = next(character for character in text if "\ud800" <= character <= "\udfff")
+    return InvalidFrame(f"the text can't be sent in UTF-8: it has the lone surrogate {lone!a}")
 
 
 def payload_bytes(frame: Binary | Ping | Pong) -> bytes:
-    """The payload as bytes."""
-    if not isinstance(frame.payload, (bytes, bytearray, memoryview)):
-        raise InvalidFrame(f"a {_named(frame)}'s payload is bytes, not {type(frame.payload).__name__}")
-    return bytes(frame.payload)
-
-
-def _named(frame: Frame) -> str:
-    return type(frame).__name__ + (" frame" if isinstance(frame, Text | Binary) else "")
+    """Return a copy of a payload as bytes, so that the caller may change the buffer after the call."""
+    payload: object = frame.payload
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        name = "Binary frame" if isinstance(frame, Binary) else type(frame).__name__
+        raise InvalidFrame(f"a {name}'s payload is bytes, not {type(payload).__name__}")
+    return bytes(payload)
 
 
 def control_payload(frame: Ping | Pong) -> bytes:
-    """The payload of a control frame, which is short (RFC 6455 §5.5)."""
+    """Return the payload of a Ping or Pong, which is short (RFC 6455 §5.5)."""
     payload = payload_bytes(frame)
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise InvalidFrame(
@@ -53,15 +56,18 @@ def control_payload(frame: Ping | Pong) -> bytes:
     return payload
 
 
-def _is_sendable(code: object) -> bool:
-    return isinstance(code, int) and not isinstance(code, bool) and (code in SENDABLE or code in range(3000, 5000))
+def close_payload(close: Close) -> bytes:
+    """Return the payload of a Close: nothing for 1005, which stands for no code (RFC 6455 §5.5.1)."""
+    if close.code == CloseCode.NO_STATUS_RECEIVED:
+        return b""
+    return int(close.code).to_bytes(2, "big") + close.reason.encode()
 
 
-def checked_close(close: Close) -> Close:
-    """A Close that may be sent (RFC 6455 §5.5.1, §7.4), or InvalidFrame."""
+def check_close(close: Close) -> None:
+    """Raise :class:`InvalidFrame` for a Close that may not be sent (RFC 6455 §5.5.1, §7.4)."""
     code, reason = close.code, close.reason
     if not _is_sendable(code):
-        raise InvalidFrame(f"{code!r} is no close code that may be sent: 1000 to 1014 as defined, or 3000 to 4999")
+        raise InvalidFrame(f"{code!r} is not a close code that may be sent: 1000 to 1014 as defined, or 3000 to 4999")
     if not isinstance(reason, str):
         raise InvalidFrame(f"the reason of a Close is a str, not {type(reason).__name__}")
     try:
@@ -72,4 +78,7 @@ def checked_close(close: Close) -> Close:
         raise InvalidFrame(f"the reason of a Close holds at most {MAX_CONTROL_PAYLOAD - 2} bytes in UTF-8, not {size}")
     if reason and code == CloseCode.NO_STATUS_RECEIVED:
         raise InvalidFrame("a Close without a code can't have a reason (RFC 6455 §5.5.1)")
-    return close
+
+
+def _is_sendable(code: object) -> bool:
+    return isinstance(code, int) and not isinstance(code, bool) and (code in SENDABLE or code in range(3000, 5000))

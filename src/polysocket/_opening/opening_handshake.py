@@ -14,7 +14,7 @@ from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.transport import Connector, Transport, system_errno
+from polysocket._opening.transport import Dialer, Transport, system_errno
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
 from polysocket.errors import (
@@ -43,7 +43,7 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
     try:
         async with effect.time_limit(request.open_timeout):
             while True:
-                stream = await attempt.connector.connect(effect)
+                stream = await attempt.dialer.connect(effect)
                 try:
                     answer = await attempt.shake_hands(stream)
                     if isinstance(answer, Upgraded):
@@ -70,7 +70,7 @@ class _Attempt:
             raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
         self._request = request
         self._handshake = ClientHandshake(request)
-        self.connector: Connector = Connector(request.url, transport)
+        self.dialer: Dialer = Dialer(request.url, transport)
 
     async def shake_hands(self, stream: ByteStream) -> Upgraded | Response:
         """Send the request and read the answer."""
@@ -88,10 +88,10 @@ class _Attempt:
         """Return the error for a passed time limit. A rejection whose header is complete says more than a timeout."""
         if self._handshake.rejection is not None:
             return UpgradeRejected(self._handshake.rejection)
-        if self.connector.rejection is not None:
-            return self.connector.rejection
-        seconds, step = self._request.open_timeout, self.connector.step
-        text = f"{self._request.url}{self.connector.via} was not open within {seconds} seconds: still {step}"
+        if self.dialer.rejection is not None:
+            return self.dialer.rejection
+        seconds, step = self._request.open_timeout, self.dialer.step
+        text = f"{self._request.url}{self.dialer.via} was not open within {seconds} seconds: still {step}"
         return OpenTimeout(text, seconds, step)
 
 

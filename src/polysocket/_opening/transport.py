@@ -1,6 +1,6 @@
 """The connection to the server: TCP, a proxy's tunnel, a Unix socket or a given socket, and TLS over each of them.
 
-:class:`Transport` has the options, :class:`Connector` makes one connection. Errors of the system are mapped here, once,
+:class:`Transport` has the options, :class:`Dialer` makes one connection. Errors of the system are mapped here, once,
 to those of :mod:`polysocket.errors`. WebSockets are not known here.
 """
 
@@ -21,7 +21,7 @@ from polysocket.errors import ConnectFailed, InvalidRequest, ProxyFailed, ProxyR
 from polysocket.proxy import Proxy, ProxySetting, as_proxy
 from polysocket.url import WebSocketURL
 
-__all__ = ["Connector", "ResumedStream", "Transport", "system_errno"]
+__all__ = ["Dialer", "ResumedStream", "Transport", "system_errno"]
 
 _NAME_MISMATCHES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 
@@ -58,7 +58,7 @@ class Transport:
         return self.sock is not None or self.unix_path is not None
 
 
-class Connector:
+class Dialer:
     """The maker of one connection to the server of a URL; it can say what it is doing while it is at work."""
 
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:

@@ -1,7 +1,7 @@
-"""A listener at its work, as whoever closes sees it: when it is at its end, and who may wait for that.
+"""Waiting for listeners: closing a backend waits until each listener has been told of its websocket's end.
 
-Whoever closes from inside a listener's method can't wait for that listener, and two that close the same backend must
-not wait for each other. What a listener does is in :mod:`~polysocket.handlers.listener`.
+A callback may close the backend. Closing then doesn't wait for the listener of that callback, and two listeners that
+close the same backend don't wait for each other. The calls themselves are in :mod:`~polysocket.handlers.listener`.
 """
 
 from __future__ import annotations
@@ -16,50 +16,48 @@ __all__ = ["Listening", "calling_listener"]
 
 
 class Listening:
-    """A listener's work, from its first frame to the end of ``on_close``."""
+    """One listener's work on its websocket, from ``on_open`` to ``on_close``."""
 
     def __init__(self, effect: Effect) -> None:
         self._has_ended = effect.event()
-        self._is_free = effect.event()  # It has ended, or waits for other listeners itself.
+        self._has_ended_or_waits = effect.event()
 
     def end(self) -> None:
-        """The listener was told of the end."""
-        self._is_free.set()
+        """Wake all that wait for this listener."""
+        self._has_ended_or_waits.set()
         self._has_ended.set()
 
     def wait_for_others(self) -> None:
-        """The listener itself begins to wait for others: from now on none of them waits for it."""
-        self._is_free.set()
+        """Note that a callback of this listener waits for the others: from now on they don't wait for it."""
+        self._has_ended_or_waits.set()
 
     async def ended(self, asking: Listening | None) -> None:
-        """Wait for the end; a listener that is asking waits for no other that does so."""
+        """Wait for the end. ``asking`` is the listener whose callback waits, if any."""
         if asking is not self:
-            await (self._has_ended if asking is None else self._is_free).wait()
+            await (self._has_ended if asking is None else self._has_ended_or_waits).wait()
 
     @contextlib.contextmanager
     def calling(self) -> Generator[None]:
-        """While the block goes on, the listener is in a method."""
+        """Mark the block, and all tasks that it starts, as a callback of this listener until the block ends."""
         call = _Call(self)
         token = _call.set(call)
         try:
             yield
         finally:
-            call.is_running = False  # for tasks that it has started, too: they inherit the variable
             _call.reset(token)
+            call.listening = None  # A task that the callback started keeps its copy of the context variable.
 
 
 class _Call:
-    """A call of a listener's method."""
+    """A call of a listener's method; ``listening`` is cleared when the method has returned."""
 
-    def __init__(self, listening: Listening) -> None:
+    def __init__(self, listening: Listening | None) -> None:
         self.listening = listening
-        self.is_running = True
 
 
-_call: ContextVar[_Call | None] = ContextVar("_call", default=None)
+_call: ContextVar[_Call] = ContextVar("_call", default=_Call(None))  # noqa: B039 - the default is never changed
 
 
 def calling_listener() -> Listening | None:
-    """The listener in whose method this is called, or in a task that such a method has started and may wait for."""
-    call = _call.get()
-    return call.listening if call is not None and call.is_running else None
+    """Return the listener whose callback runs here, or has started this task and has not returned."""
+    return _call.get().listening

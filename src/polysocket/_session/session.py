@@ -1,43 +1,47 @@
-"""The programs of an open websocket: receive, send, ping, close, written once for every flavour.
+"""An open websocket: the programs that receive, send, ping and close, written once for every flavour.
 
-A session joins a sans-IO connection with a stream. A lock guards the connection in stretches that never wait, so
-threads and tasks may call at the same time. One waiting caller reads on behalf of all that wait.
+A session joins a sans-IO :class:`~polysocket._core.connection.Connection` with a stream. Its mutex guards the
+connection in stretches that never wait. Data flows one way: bytes that are read go into the connection, the frames that
+are new are attended to (Pings answered, Pongs matched), and callers take them from the connection's queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
+from polysocket._core import close_codes
 from polysocket._core.connection import Connection
 from polysocket._core.states import State
 from polysocket._session.listening import Listening
+from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
-from polysocket._session.reading import Reading
-from polysocket._session.sending import Sending
+from polysocket._session.reading import Reader, wake
+from polysocket._session.sending import Sender
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.errors import ConcurrentReceive, ReceiveTimeout, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
-from polysocket.observers.observation import Observation, each, guarded
+from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.observers.observation import Observation, guarded
 from polysocket.request import check_timeout
 from polysocket.response import Response
 
-__all__ = ["Session", "leave"]
-
+__all__ = ["DATA", "Session", "close_after"]
 
 T = TypeVar("T")
-
-
 D = TypeVar("D", Text, Binary, DataFrame)
+
+Kinds = type[D] | tuple[type[D], ...]
+DATA: tuple[type[DataFrame], ...] = (Text, Binary)
 
 
 class Session:
-    """An open websocket of either side; its public coroutine functions are lifted by :class:`~polysocket.WebSocket`."""
+    """One side of an open websocket; :class:`~polysocket.WebSocket` has its public methods."""
 
     def __init__(
         self,
@@ -48,94 +52,505 @@ class Session:
         close_timeout: float | None,
     ) -> None:
         self.response = response
+        self.listening: Listening | None = None
         self._effect = effect
         self._stream = stream
         self._connection = connection
         self._close_timeout = close_timeout
-        self._lock = threading.Lock()
-        self._reading = Reading(effect, stream, connection, self._lock, self._after_reading)
-        self._sending = Sending(effect, stream, connection, self._lock)
-        self._receiving = False
-        self._is_handing_over = False
-        self._buffer: Buffer | None = None
-        self._background: list[Event] = []  # set when what goes on in the background has ended
-        self._is_ending = False
+        self._mutex = effect.mutex()
+        self._notifications = Notifications(self._mutex)
+        self._reader = Reader(effect)
+        self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self._pings = Pings(effect.now)
-        self._closing_since: float | None = None  # by the effect's clock
-        self.listening: Listening | None = None
+        self._is_receiving = False
+        self._is_handing_over = False
+        self._is_watching = False
+        self._buffer: Buffer | None = None
+        self._on_received: list[Callable[[Frame | Close], None]] = []
+        self._background: list[Event] = []  # each is set when a program in the background has ended
+        self._is_ending = False
+        self._closing_since: float | None = None  # on the effect's clock
         self._when_over: Callable[[], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
-        self._sending.settle()  # A Close may have come in one piece with the opening handshake.
+        self.send_frame = self._sender.send
+        """Send a frame; return what to await until the call is complete, or None if it is."""
+        self._sender.flush()  # A Close may have arrived in one piece with the opening handshake.
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may still be sent."""
+        """True while frames may be sent."""
         return self._connection.state is State.OPEN
 
     @property
     def close_info(self) -> CloseInfo | None:
-        """How the websocket ended, or None while it has not."""
+        """How the websocket ended; None while it has not."""
         return self._connection.close_info
 
     def error(self) -> WebSocketClosed:
-        """The error of whoever goes on using the websocket, which has ended."""
+        """Return the error for a caller that uses the websocket after its end."""
         return self._connection.error()
 
-    @property
-    def has_data(self) -> bool:
-        """Whether data frames wait that nobody has taken."""
-        return any(isinstance(frame, DATA) for frame in self._connection.frames)
+    # Observing
 
     def observe(self, observation: Observation) -> None:
-        """Tell an observation of each frame, and of the end."""
+        """Tell an observation about each frame, and about the end."""
         received, sent = guarded(observation.received), guarded(observation.sent)
-        with self._lock:
-            for frame in self._connection.frames:  # They came in one piece with the opening handshake.
-                received(frame)
+        with self._mutex:
+            for frame in self._connection.queue.frames:  # They arrived in one piece with the opening handshake.
+                self._notifications.add(received, frame)
             if self.close_info is not None and self.close_info.sent is not None:
-                sent(self.close_info.sent)
-            self._connection.on_received = each(self._connection.on_received, received)
-            self._connection.on_sent = each(self._connection.on_sent, sent)
+                self._notifications.add(sent, self.close_info.sent)
+            self._on_received.append(received)
+            self._watch()
+            self._sender.on_sent.append(sent)
         self.when_ended(guarded(observation.closed))
 
-    def is_ended_by(self, error: BaseException) -> bool:
-        """Whether an error is what is raised to whoever uses this very websocket behind a Close, of either side."""
-        if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
-            return False
-        info = self.close_info
-        return info is not None and error.close_info.sent is info.sent  # the same frame, not one like it
-
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
-        """Call back once the websocket and its connection have ended; at once where they have."""
-        with self._lock:
-            if self._connection.state is not State.CLOSED:
+        """Call back once the websocket and its connection have ended, or at once if they have."""
+        with self._mutex:
+            if self._connection.state is State.CLOSED and self.close_info is not None:
+                self._notifications.add(call, self.close_info)
+            else:
                 self._when_ended.append(call)
-                return
-            info = self._connection.close_info
-        assert info is not None, "a closed connection explains itself"
-        call(info)
+        self._notifications.deliver()
 
     def when_over(self, call: Callable[[], object]) -> None:
-        """Call back once the websocket has ended, and its listener, if there is one, was told so.
+        """Call back once the websocket has ended, and its listener, if any, was told.
 
-        From now on the connection is ended in the background where the other side has closed it and nobody here does.
+        From now on the connection is ended in the background after the peer has closed it, if no caller does that.
         """
-        with self._lock:
+        with self._mutex:
             self._when_over = call
             if self._connection.state is State.CLOSED:
                 call()
             else:
-                self._settle()
+                self._flush()
+
+    # Receiving
+
+    def take_whole(self, kinds: Kinds[D]) -> D | None:
+        """Take a message that has arrived in one frame: the short way, for streams of small messages."""
+        queue = self._connection.queue
+        with self._mutex:
+            if not queue.frames or queue.fragments or self._is_receiving:
+                return None
+            first = queue.frames[0]
+            if not isinstance(first, kinds) or not first.final:
+                return None
+            was_full = queue.is_full
+            queue.pop()
+            if was_full:
+                wake(self._reader.waiting)
+            return first
+
+    def receive(self, take: Callable[[], T | None], timeout: float | None, what: str) -> Coroutine[Any, Any, T]:
+        """Receive via one of the ``take_…`` methods, for one caller at a time and within a time limit.
+
+        ``what`` names what is awaited in the text of :class:`ReceiveTimeout`.
+        """
+        if timeout is None:
+            return self._read_until(take, is_receive=True)
+        check_timeout(timeout)
+        return self._within(timeout, take, what)
+
+    async def _within(self, timeout: float, take: Callable[[], T | None], what: str) -> T:
+        try:
+            async with self._effect.time_limit(timeout):
+                return await self._read_until(take, is_receive=True)
+        except TimeoutError as error:
+            if isinstance(error, ReceiveTimeout):
+                raise
+            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
+
+    async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
+        """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
+        take = partial(self.take_frame, True)
+        try:
+            while not isinstance(frame := await self._read_until(take), Close):
+                self._is_handing_over = True
+                try:
+                    await handle(frame)
+                finally:
+                    self._is_handing_over = False
+        finally:
+            self._end_receiving()
+
+    def begin_receiving(self) -> None:
+        """Become the one caller that receives; raise :class:`ConcurrentReceive` if there is one."""
+        with self._mutex:
+            if self._is_receiving:
+                raise _concurrent_receive()
+            self._is_receiving = True
+
+    def _end_receiving(self) -> None:
+        self._is_receiving = False
+        if self._closing_since is not None:
+            with self._mutex:
+                wake(self._reader.waiting)  # A caller that closes may have waited for frames to be taken.
+
+    # What a caller takes; the mutex is held.
+
+    def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+        """Take the next frame; None if it has not arrived yet."""
+        queue = self._connection.queue
+        if queue.fragments:
+            return queue.fragments.popleft()
+        if not queue.frames:
+            self._raise_if_ended()
+            return None
+        was_full = queue.is_full
+        frame = queue.pop()
+        if was_full:
+            wake(self._reader.waiting)
+        if pong_on_ping and isinstance(frame, Ping):
+            self._sender.answer_ping(frame.payload)
+        return frame
+
+    def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
+        """Take the next data frame, which must be one of the kinds; pass over control frames."""
+        queue = self._connection.queue
+        while queue.fragments or queue.frames:
+            frame = queue.fragments[0] if queue.fragments else queue.frames[0]
+            if isinstance(frame, DATA) and not isinstance(frame, kinds):
+                raise _unexpected(frame, kinds)
+            self.take_frame(pong_on_ping)
+            if isinstance(frame, Close):
+                raise self._connection.error()
+            if isinstance(frame, kinds):
+                return frame
+        self._raise_if_ended()
+        return None
+
+    def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
+        """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
+
+        Return None if its last fragment has not arrived yet.
+
+        The fragments that have arrived stay in ``queue.fragments``, so that a cancelled caller loses none.
+        """
+        queue = self._connection.queue
+        fragments = queue.fragments
+        if fragments and not isinstance(fragments[0], kinds):
+            raise _unexpected(fragments[0], kinds)
+        while queue.frames:
+            frame = queue.frames[0]
+            if isinstance(frame, DATA) and not isinstance(frame, kinds):
+                raise _unexpected(frame, kinds)
+            was_full = queue.is_full
+            queue.pop()
+            if was_full:
+                wake(self._reader.waiting)
+            if isinstance(frame, Text | Binary):
+                if frame.final and not fragments:
+                    return frame.payload
+                fragments.append(frame)
+                if frame.final:
+                    message = joined(fragments)
+                    fragments.clear()
+                    return message
+            elif isinstance(frame, Close):
+                raise self._connection.error()
+            elif isinstance(frame, Ping) and pong_on_ping:
+                self._sender.answer_ping(frame.payload)
+        if self._connection.has_ended or self._connection.failure is not None:
+            self._raise_if_ended()
+        return None
+
+    def _raise_if_ended(self) -> None:
+        """Raise the error of an ended websocket, once every frame before its end is taken."""
+        connection = self._connection
+        connection.fail()
+        if connection.has_ended:
+            self._flush()
+            raise connection.error()
+
+    # Reading
+
+    async def _read_until(  # noqa: C901, PLR0912 - one loop, so that a receive nests no further coroutine
+        self, take: Callable[[], T | None], *, is_receive: bool = False
+    ) -> T:
+        """Read, or wait while another caller does, until ``take()`` returns something.
+
+        ``take`` is called with the mutex held. Nothing is read while the queue is full. A cancellation, or a passed
+        time limit, loses nothing.
+        """
+        connection, reader, mutex = self._connection, self._reader, self._mutex
+        is_receiver = False
+        try:
+            if is_receive:
+                with mutex:
+                    if self._is_receiving:
+                        raise _concurrent_receive()
+                    self._is_receiving = is_receiver = True
+            while True:
+                with mutex:
+                    if (taken := take()) is not None:
+                        return taken
+                    if connection.failure is not None:
+                        self._fail()  # No more will arrive, and this caller doesn't take the frames before the failure.
+                        continue
+                    waiter = reader.wait_turn() if reader.is_reading or connection.queue.is_full else None
+                    if waiter is None:
+                        reader.is_reading = True
+                if waiter is not None:
+                    await self._wait_turn(waiter)
+                    continue
+                data, error, is_done = b"", None, connection.holds_bytes
+                try:
+                    if not is_done:
+                        data = await self._stream.read()
+                        is_done = True
+                except OSError as caught:
+                    error, is_done = caught, True
+                finally:
+                    with mutex:
+                        reader.is_reading = False
+                        if is_done:
+                            self._take_in(data, error)
+                        if reader.waiting:
+                            wake(reader.waiting)
+                if self._notifications.due:
+                    self._notifications.deliver()
+        finally:
+            if is_receiver:
+                self._end_receiving()
+            if self._notifications.due:
+                self._notifications.deliver()
+
+    async def _wait_turn(self, waiter: Event) -> None:
+        try:
+            await waiter.wait()
+        finally:
+            with self._mutex:
+                self._reader.forget(waiter)
+
+    def _take_in(self, data: bytes, error: OSError | None) -> None:
+        """Pass what was read to the connection; mutex held."""
+        connection = self._connection
+        if data or connection.holds_bytes:
+            frames = connection.receive(data)
+            if self._is_watching or connection.has_ended:
+                self._attend(frames)
+        else:
+            connection.receive_eof(error)
+            self._attend(())
+
+    def _fail(self) -> None:
+        """Make a pending failure take effect; mutex held."""
+        self._connection.fail()
+        self._attend(())
+
+    def _watch(self) -> None:
+        """Note whether new frames need attention before a caller takes them."""
+        self._is_watching = bool(self._pings or self._buffer or self._on_received)
+
+    def _attend(self, frames: Sequence[Frame | Close]) -> None:
+        """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
+        for frame in frames:
+            if isinstance(frame, Pong):
+                self._pings.match_pong(frame.payload)
+            elif isinstance(frame, Ping) and self._buffer is not None:
+                self._sender.answer_ping(frame.payload)
+            for call in self._on_received:
+                self._notifications.add(call, frame)
+        if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
+            self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
+        self._flush()
+        self._sender.send_due_pong()
+
+    def _flush(self) -> None:
+        """Write what the connection sends on its own, and end an ended connection that no caller ends; mutex held."""
+        self._sender.flush()
+        is_ended_by_other = self._is_ending or self._closing_since is not None or self.listening is not None
+        if self._when_over is not None and self._connection.has_ended and not is_ended_by_other:
+            self._is_ending = True
+            self._run_in_background(self._finish)
+
+    # Reading ahead
+
+    def read_ahead(self, buffer: Buffer) -> None:
+        """Read in the background into a buffer, from now until the websocket ends."""
+        # One frame, or byte, more than the bound tells that the buffer has overflowed.
+        excess = 1 if buffer.overflow == "fail" else 0
+        frames = None if buffer.frames is None else buffer.frames + excess
+        size = None if buffer.max_bytes is None else buffer.max_bytes + excess
+        queue = self._connection.queue
+        with self._mutex:
+            self._buffer = buffer
+            self._watch()
+            arrived = list(queue.frames)  # in one piece with the opening handshake
+            queue.keep_no_control_frames()
+            queue.limit(frames, size, **({} if frames is None else {"frame_cost": 0}))
+            on_received, self._on_received = self._on_received, []  # They were told when observing began.
+            self._attend(arrived)
+            self._on_received = on_received
+            self._run_in_background(self._read_ahead)
+            self._is_ending = True
+        self._notifications.deliver()
+
+    async def _read_ahead(self) -> None:
+        await self._read_until(self._has_ended)
+        await self._finish()
+
+    def _has_ended(self) -> bool | None:
+        return self._connection.has_ended or None
+
+    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a program in the background, for whose end :meth:`close` waits."""
+        has_ended = self._effect.event()
+
+        @functools.wraps(program)
+        async def run() -> None:
+            try:
+                await program()
+            except BaseException as error:
+                self.abort(f"reading in the background was ended by {error!r}")
+                raise
+            finally:
+                has_ended.set()
+
+        self._effect.spawn(run)
+        self._background.append(has_ended)
+
+    # Sending
+
+    async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
+        """Send a frame, and wait while the network has too much to take."""
+        if (rest := self.send_frame(frame, is_continuation)) is not None:
+            await rest
+
+    async def ping(self, payload: bytes | None, timeout: float | None) -> float:
+        """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
+        check_timeout(timeout)
+        with self._mutex:
+            ping = self._pings.start(os.urandom(4) if payload is None else payload)
+            self._watch()
+
+        def is_answered_or_ended() -> bool | None:
+            return ping.seconds is not None or self._connection.has_ended or None
+
+        try:
+            async with self._effect.time_limit(timeout):
+                await self.send(Ping(ping.payload))
+                await self._read_until(is_answered_or_ended)
+        except TimeoutError as error:
+            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
+        finally:
+            with self._mutex:
+                self._pings.forget(ping)
+                self._watch()
+        if ping.seconds is None:
+            raise self._connection.error()
+        return ping.seconds
+
+    # Closing
+
+    async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
+        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection."""
+        self.begin_closing(code, reason)
+        await self._finish()
+        for has_ended in self._background:
+            await has_ended.wait()
+
+    def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
+        """Send the Close, and keep no frame that arrives later; :meth:`close` waits for the end."""
+        with self._mutex:
+            if self._closing_since is None:
+                self._closing_since = self._effect.now()
+            if self.is_open:
+                self._send_close(code, reason)
+            if not self._is_receiving or self._is_handing_over:
+                self._connection.drop_incoming()
+                self._sender.flush()
+        self._notifications.deliver()
+
+    def _send_close(self, code: int, reason: str = "") -> None:
+        """Send a Close without waiting; mutex held."""
+        data = self._connection.send(Close(code, reason))
+        with contextlib.suppress(OSError):  # The reader meets the end of the stream.
+            self._stream.write(data)
+        self._sender.flush()
+
+    async def _finish(self) -> None:
+        """Wait for the end of the websocket for at most the close timeout, and end the connection."""
+        cause, detail = CloseCause.CANCELLATION, "this side did not wait for the peer's Close"
+        try:
+            async with self._effect.time_limit(self.seconds_left(self._closing_since)):
+                await self._read_until(self._is_over)
+                await self._stream.close()
+        except TimeoutError:
+            cause, detail = CloseCause.TIMEOUT, f"the peer did not close within {self._close_timeout} seconds"
+        except OSError as error:
+            cause, detail = CloseCause.NETWORK, str(error)
+        finally:
+            with self._mutex:
+                self._note_dropped(cause, detail)  # before the stream tells its reader about an end
+            self._stream.abort()
+            self._notifications.deliver()
+
+    def _is_over(self) -> bool | None:
+        """Return True once this side need not wait; drop frames that no caller takes, if they delay the Close."""
+        if self._connection.queue.is_full and not self._is_receiving:
+            self._connection.drop_incoming()
+            self._sender.flush()
+            wake(self._reader.waiting)
+        return self._connection.is_over or None
+
+    def seconds_left(self, since: float | None) -> float | None:
+        """Return what is left of the close timeout that runs since then; all of it if it doesn't run yet."""
+        if since is None or self._close_timeout is None:
+            return self._close_timeout
+        return max(since + self._close_timeout - self._effect.now(), 0)
+
+    async def close_after(self, error: BaseException | None) -> None:
+        """Close at the end of a ``with`` block that raised ``error``."""
+        await close_after(self._effect, error, self.close, self.abort)
+
+    def abort(self, detail: str = "this side did not wait for the peer's Close") -> None:
+        """Drop the connection without waiting; a Close is sent if that needs no waiting (RFC 6455 §7.1.7)."""
+        with self._mutex:
+            if self.is_open:
+                self._send_close(close_codes.BLOCK_CANCELLED)
+            self._note_dropped(CloseCause.CANCELLATION, detail)
+        self._stream.abort()
+        self._notifications.deliver()
+
+    def _note_dropped(self, cause: CloseCause, detail: str) -> None:
+        """Note that the connection is no more, and tell the callers that wait; mutex held."""
+        self._connection.abort(cause, detail)
+        wake(self._reader.waiting)
+        self._sender.flush()
+        info = self._connection.close_info
+        assert info is not None, "an ended connection explains itself"
+        calls, self._when_ended = self._when_ended, []
+        for call in calls:
+            self._notifications.add(call, info)
+        if self.listening is None and self._when_over is not None:
+            self._when_over()
+
+    # Handlers
+
+    @property
+    def has_data(self) -> bool:
+        """True if data frames wait that no caller has taken."""
+        return any(isinstance(frame, DATA) for frame in self._connection.queue.frames)
+
+    def is_ended_by(self, error: BaseException) -> bool:
+        """Return True if the error is raised to a caller that uses this very websocket after a Close of either side."""
+        if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
+            return False
+        info = self.close_info
+        return info is not None and error.close_info.sent is info.sent  # the same frame, not an equal one
 
     def end_listening(self) -> None:
-        """Tell that the listener was told of the end."""
+        """Note that the listener was told about the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
         if self._when_over is not None:
             self._when_over()
 
     async def has_listened(self, since: float, asking: Listening | None) -> bool:
-        """Wait for the end of a listener, within the close timeout that runs since then; tells whether it came.
+        """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.
 
         ``asking`` is the listener that waits, if it is one.
         """
@@ -148,408 +563,34 @@ class Session:
             return False
         return True
 
-    # Receiving
 
-    async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
-        """Receive the next frame, whatever it is: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
-
-        A Ping is answered, unless ``pong_on_ping`` is False. ``timeout`` is in seconds. One caller at a time may
-        receive. A cancellation, or a timeout, loses no frame.
-
-        Raises :class:`WebSocketClosed` after the Close, and where the websocket ended without one (a subclass says
-        why); :class:`ReceiveTimeout`; :class:`ConcurrentReceive`.
-        """
-        return await self._exclusively(self._next(pong_on_ping), timeout)
-
-    async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
-        """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
-
-        Pings are answered unless ``pong_on_ping`` is False, Pongs passed over. Raises :class:`WebSocketClosed` at the
-        Close too, and else as :meth:`receive`.
-        """
-        return await self._exclusively(self._next_data(DATA, pong_on_ping), timeout)
-
-    async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
-        """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
-
-        Raises :class:`UnexpectedFrame` where it is binary, which then can still be received; else as
-        :meth:`receive_data_frame`.
-        """
-        return await self._exclusively(self._next_data(Text, pong_on_ping), timeout)
-
-    async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
-        """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
-
-        Raises :class:`UnexpectedFrame` where it is text, which then can still be received; else as
-        :meth:`receive_data_frame`.
-        """
-        return await self._exclusively(self._next_data(Binary, pong_on_ping), timeout)
-
-    async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
-        """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
-
-        Raises as :meth:`receive_text_frame`.
-        """
-        if (frame := self._take_whole(Text)) is not None:
-            return frame.payload
-        frames = await self._exclusively(self._next_message(Text, pong_on_ping), timeout)
-        return frames[0].payload if len(frames) == 1 else "".join([frame.payload for frame in frames])
-
-    async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
-        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
-
-        Raises as :meth:`receive_binary_frame`.
-        """
-        if (frame := self._take_whole(Binary)) is not None:
-            return frame.payload
-        frames = await self._exclusively(self._next_message(Binary, pong_on_ping), timeout)
-        return frames[0].payload if len(frames) == 1 else b"".join([frame.payload for frame in frames])
-
-    async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
-        """Receive a whole message: ``str`` for text, ``bytes`` for binary; raises as :meth:`receive_data_frame`."""
-        if (frame := self._take_whole(DATA)) is not None:
-            return frame.payload
-        frames = await self._exclusively(self._next_message(DATA, pong_on_ping), timeout)
-        return joined(frames)
-
-    async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
-        """Hand over each frame up to the Close, in order, one at a time; :meth:`begin_receiving` was called before.
-
-        Raises as :meth:`receive`.
-        """
-        try:
-            while not isinstance(frame := await self._next(pong_on_ping=True), Close):
-                self._is_handing_over = True
-                try:
-                    await handle(frame)
-                finally:
-                    self._is_handing_over = False
-        finally:
-            self._end_receiving()
-
-    def _end_receiving(self) -> None:
-        self._receiving = False
-        if self._closing_since is not None:
-            with self._lock:
-                self._reading.wake()  # Whoever closes may have waited for frames to be taken.
-
-    async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
-        """Run one receiving program: for one caller at a time, and within its time limit."""
-        try:
-            check_timeout(timeout)
-            self.begin_receiving()
-            try:
-                if timeout is None:
-                    return await program
-                return await self._within(timeout, program)
-            finally:
-                self._end_receiving()
-        finally:
-            program.close()
-
-    async def _within(self, timeout: float, program: Coroutine[Any, Any, T]) -> T:
-        try:
-            async with self._effect.time_limit(timeout):
-                return await program
-        except TimeoutError as error:
-            raise ReceiveTimeout(f"nothing of the kind was received within {timeout} seconds") from error
-
-    def begin_receiving(self) -> None:
-        """Be the one who receives. Raises :class:`ConcurrentReceive`."""
-        with self._lock:
-            if self._receiving:
-                raise ConcurrentReceive(
-                    "another task or thread is receiving from this websocket, or was cancelled and has not ended yet; "
-                    "one at a time may"
-                )
-            self._receiving = True
-
-    async def _next(self, pong_on_ping: bool) -> Frame | Close:
-        while (frame := self._take(pong_on_ping)) is None:
-            await self._reading.until(self._has_news)
-        return frame
-
-    def _take(self, pong_on_ping: bool) -> Frame | Close | None:
-        with self._lock:
-            frame = self._pop()
-            if frame is None and self._has_ended():
-                self._settle()
-                raise self._connection.error()
-            if type(frame) is Ping and pong_on_ping:
-                self._sending.answer_ping(frame.payload)
-            return frame
-
-    def _pop(self) -> Frame | Close | None:
-        was_full = self._connection.is_full
-        frame = self._connection.next_frame()
-        if was_full:
-            self._reading.wake()
-        return frame
-
-    def _take_whole(self, kind: type[D] | tuple[type[D], ...]) -> D | None:
-        """A message that is there already, in one frame: the way without any waiting, for streams of small messages."""
-        with self._lock:
-            frames = self._connection.frames
-            if not frames or self._receiving or not isinstance(first := frames[0], kind) or not first.final:
-                return None
-            self._pop()
-            return first
-
-    async def _next_data(self, kind: type[D] | tuple[type[D], ...], pong_on_ping: bool) -> D:
-        while True:
-            frame = await self._next(pong_on_ping)
-            if isinstance(frame, kind):
-                return frame
-            if isinstance(frame, Close):
-                raise self._connection.error()
-            if isinstance(frame, Text | Binary):
-                self._give_back([frame])
-                raise UnexpectedFrame(
-                    f"a {type(frame).__name__} frame came, not the {_name(kind)} frame that was to be received; "
-                    "it is still the next one to receive"
-                )
-
-    async def _next_message(self, kind: type[D] | tuple[type[D], ...], pong_on_ping: bool) -> list[D]:
-        frames: list[D] = []
-        try:
-            while not frames or not frames[-1].final:
-                frames.append(await self._next_data(kind, pong_on_ping))
-            message, frames = frames, []
-            return message
-        finally:
-            self._give_back(frames)
-
-    def _give_back(self, frames: list[D]) -> None:
-        """Make frames the next ones to receive: whoever was cancelled between fragments has lost none."""
-        if frames:
-            with self._lock:
-                self._connection.give_back(frames)
-
-    # Sending
-
-    async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
-        """Send a frame (sttp's ``send``), and wait while the network has too much to take.
-
-        ``Text("…", final=False)`` begins a message of many frames; each further one is sent with ``is_continuation``,
-        and the last one is final. Meanwhile other tasks' and threads' data frames wait; control frames do not. A Close
-        begins the closing handshake; then the answer can be received.
-
-        A cancelled send has sent the whole frame or nothing. Raises :class:`WebSocketClosed` where the websocket has
-        ended, :class:`InvalidFrame` for a frame that may not be sent.
-        """
-        while (turn := self._sending.send_or_wait(frame, is_continuation)) is not None:
-            await turn()
-        await self._sending.drain()
-
-    async def send_text(self, text: str) -> None:
-        """Send a text message in one frame; raises as :meth:`send`."""
-        await self.send(Text(text))
-
-    async def send_binary(self, data: bytes) -> None:
-        """Send a binary message in one frame; raises as :meth:`send`."""
-        await self.send(Binary(data))
-
-    async def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong that nobody asked for (RFC 6455 §5.5.3), of at most 125 bytes; raises as :meth:`send`."""
-        await self.send(Pong(payload))
-
-    async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
-        """Send a Ping and wait for its Pong; gives the round trip's time in seconds.
-
-        Frames that come before the Pong are kept for ``receive``; where they fill 1 MiB, it waits until somebody
-        receives. Without a payload a random one is used.
-
-        Raises :class:`ReceiveTimeout`, and else as :meth:`send`.
-        """
-        check_timeout(timeout)
-        with self._lock:
-            ping = self._pings.begin(os.urandom(4) if payload is None else payload)
-        try:
-            async with self._effect.time_limit(timeout):
-                await self.send(Ping(ping.payload))
-                await self._reading.until(lambda: ping.seconds is not None or self._has_ended())
-        except TimeoutError as error:
-            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
-        finally:
-            with self._lock:
-                self._pings.forget(ping)
-        if ping.seconds is None:
-            raise self._connection.error()
-        return ping.seconds
-
-    def _settle(self) -> None:
-        """Act on what the connection has decided by itself."""
-        self._sending.settle()
-        somebody_ends_it = self._is_ending or self._closing_since is not None or self.listening is not None
-        if self._when_over is not None and self._has_ended() and not somebody_ends_it:
-            self._run_in_background(self._finish)
-            self._is_ending = True
-
-    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a program in the background, for whose end :meth:`close` waits."""
-        has_ended = self._effect.event()
-
-        @functools.wraps(program)
-        async def run() -> None:
-            try:
-                await program()
-            except BaseException as error:
-                self.give_up(error)
-                raise
-            finally:
-                has_ended.set()
-
-        self._effect.spawn(run)
-        self._background.append(has_ended)
-
-    # Reading
-
-    def read_ahead(self, buffer: Buffer) -> None:
-        """From now on read in the background, into a buffer; it ends with the websocket."""
-        # One frame, or byte, too many is what tells that a buffer has overflowed.
-        excess = 1 if buffer.overflow == "fail" else 0
-        frames = None if buffer.frames is None else buffer.frames + excess
-        size = None if buffer.max_bytes is None else buffer.max_bytes + excess
-        with self._lock:
-            self._connection.limit_queue(frames, size, **({} if frames is None else {"frame_cost": 0}))
-            self._buffer = buffer
-            self._after_reading(0)  # Frames may have come in one piece with the opening handshake.
-            self._run_in_background(self._read_ahead)
-            self._is_ending = True
-
-    async def _read_ahead(self) -> None:
-        await self._reading.until(self._has_ended)
-        await self._finish()
-
-    def _after_reading(self, known: int) -> None:
-        if self._pings or self._buffer is not None:
-            for frame in self._connection.frames_behind(known):
-                if isinstance(frame, Pong):
-                    self._pings.answer(frame.payload)
-                elif isinstance(frame, Ping) and self._buffer is not None:
-                    self._sending.answer_ping(frame.payload)
-        if self._buffer is not None:
-            self._connection.drop_control_frames(known)
-            if self._buffer.overflow == "fail" and self._connection.is_full:
-                self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
-        self._settle()
-        self._sending.send_due_pong()
-
-    def _has_ended(self) -> bool:
-        return self._connection.has_ended
-
-    def _has_news(self) -> bool:
-        return bool(self._connection.frames) or self._has_ended()
-
-    # Closing
-
-    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection; sttp's ``close``.
-
-        It may be called more than once, and takes at most ``close_timeout`` seconds; then, and where it is cancelled,
-        the connection is ended as it is. Frames received before can still be received; data frames that come after are
-        dropped, unless another task or thread is receiving. ``close_info`` tells how it went.
-
-        Raises :class:`InvalidFrame` for a code or a reason that may not be sent.
-        """
-        self.begin_closing(code, reason)
-        await self._finish()
-        for has_ended in self._background:
-            await has_ended.wait()
-
-    def begin_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Send the Close, and keep nothing more that comes; :meth:`close` waits for the end."""
-        with self._lock:
-            if self._closing_since is None:
-                self._closing_since = self._effect.now()
-            if self.is_open:
-                self._connection.send(Close(code, reason))
-                self._sending.settle()
-            if not self._receiving or self._is_handing_over:
-                self._connection.discard()
-
-    async def _finish(self) -> None:
-        """Wait for what ends the websocket, as long as may be, and end the connection."""
-        cause, detail = CloseCause.CANCELLATION, "this side did not wait for the other side's Close"
-        try:
-            async with self._effect.time_limit(self.seconds_left(self._closing_since)):
-                while not self._connection.is_over:
-                    await self._reading.until(lambda: self._connection.is_over or self._is_held_up())
-                    if self._is_held_up():
-                        self._discard()
-                await self._stream.close()
-        except TimeoutError:
-            cause, detail = CloseCause.TIMEOUT, f"the other side did not close within {self._close_timeout} seconds"
-        except OSError as error:
-            cause, detail = CloseCause.NETWORK, str(error)
-        finally:
-            with self._lock:
-                self._abandon(cause, detail)  # before the stream tells its reader of an end
-            self._stream.abort()
-
-    def _is_held_up(self) -> bool:
-        """Whether what was received keeps the Close from being read, and nobody takes it."""
-        return self._connection.is_full and not self._receiving
-
-    def _discard(self) -> None:
-        with self._lock:
-            self._connection.discard()
-            self._reading.wake()
-
-    def seconds_left(self, since: float | None) -> float | None:
-        """What is left of the close timeout that runs since then; all of it where it does not run yet."""
-        if since is None or self._close_timeout is None:
-            return self._close_timeout
-        return max(since + self._close_timeout - self._effect.now(), 0)
-
-    async def leave(self, error: BaseException | None) -> None:
-        """Close at the end of a ``with``: with 1000, or 1011 after an error; at once where the block was cancelled."""
-        await leave(self._effect, error, self.close, self.abort)
-
-    def give_up(self, error: BaseException) -> None:
-        """Abort, since what reads in the background has met this, and can't go on: an error, or the loop's end."""
-        self.abort(f"reading in the background was ended by {error!r}")
-
-    def abort(self, detail: str = "this side did not wait for the other side's Close") -> None:
-        """End the connection without waiting: a Close is sent if it can be (RFC 6455 §7.1.7 allows no answer)."""
-        with self._lock:
-            if self.is_open:
-                self._connection.send(Close(CloseCode.GOING_AWAY))
-                self._sending.settle()
-            self._abandon(CloseCause.CANCELLATION, detail)
-        self._stream.abort()
-
-    def _abandon(self, cause: CloseCause, detail: str) -> None:
-        """The connection is no more, whatever the other side would say; its lock is held."""
-        self._connection.abandon(cause, detail)
-        self._reading.wake()
-        self._sending.settle()
-        info = self._connection.close_info
-        assert info is not None, "a closed connection explains itself"
-        calls, self._when_ended = self._when_ended, []
-        for call in calls:
-            call(info)
-        if self.listening is None and self._when_over is not None:
-            self._when_over()
-
-
-async def leave(
+async def close_after(
     effect: Effect,
     error: BaseException | None,
     close: Callable[[int], Coroutine[Any, Any, None]],
     abort: Callable[[], None],
 ) -> None:
-    """The rule for the end of a ``with``: which code to close with, and when nothing may be waited for."""
+    """Close at the end of a ``with`` block: at once if it was cancelled, else with the code for its error."""
     if error is None:
-        await close(CloseCode.NORMAL_CLOSURE)
+        await close(close_codes.BLOCK_ENDED)
     elif effect.is_cancellation(error):
         abort()
     else:
-        await close(CloseCode.INTERNAL_ERROR)
+        await close(close_codes.BLOCK_RAISED)
 
 
-DATA: tuple[type[DataFrame], ...] = (Text, Binary)
+def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
+    return UnexpectedFrame(
+        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; it can still be received"
+    )
 
 
-def _name(kind: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
-    return kind.__name__ if isinstance(kind, type) else "data"
+def _concurrent_receive() -> ConcurrentReceive:
+    return ConcurrentReceive(
+        "another task or thread is receiving from this websocket, or was cancelled and has not ended yet; "
+        "only one at a time may receive"
+    )
+
+
+def _name(kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
+    return kinds.__name__ if isinstance(kinds, type) else "data"

@@ -8,15 +8,11 @@ from polysocket.effects.interface import (
     CoroutineEffect,
     Effect,
     Event,
-    HasEffect,
-    HasWith,
     Lifter,
     Threaded,
     Trio,
     foreign_await,
-    lifted,
     run,
-    settled,
 )
 
 __all__ = [
@@ -27,13 +23,9 @@ __all__ = [
     "CoroutineEffect",
     "Effect",
     "Event",
-    "HasEffect",
-    "HasWith",
     "Lifter",
     "Threaded",
     "Trio",
     "foreign_await",
-    "lifted",
     "run",
-    "settled",
 ]

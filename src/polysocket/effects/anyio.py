@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -37,6 +37,11 @@ class AnyioEffect(CoroutineEffect):
     def event(self) -> Event:
         """That of the library that runs; so are all others."""
         return running_effect().event()
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:  # type: ignore[override]
+        """That of the library that runs."""
+        return running_effect().checkpoint
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
         """Bound what is awaited inside."""

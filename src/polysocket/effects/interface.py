@@ -7,13 +7,10 @@ blocking flavour a function that drives the coroutine to its end (:func:`run`). 
 
 from __future__ import annotations
 
-import functools
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
     "Async",
@@ -23,15 +20,11 @@ __all__ = [
     "CoroutineEffect",
     "Effect",
     "Event",
-    "HasEffect",
-    "HasWith",
     "Lifter",
     "Threaded",
     "Trio",
     "foreign_await",
-    "lifted",
     "run",
-    "settled",
 ]
 
 
@@ -39,15 +32,6 @@ P = ParamSpec("P")
 
 
 T = TypeVar("T")
-
-
-F_co = TypeVar("F_co", covariant=True)
-
-
-B = TypeVar("B", bound="HasWith[Blocking] | HasWith[Threaded]")
-
-
-C = TypeVar("C", bound="HasWith[Async]")
 
 
 class Blocking:
@@ -151,6 +135,15 @@ class Effect(Lifter, Protocol):
         """A new event, not set."""
         ...
 
+    def mutex(self) -> AbstractContextManager[Any]:
+        """Return a lock for stretches that never wait; one that locks nothing if only one thread calls."""
+        ...
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+        """A coroutine function that a call awaits if it need not wait; None if the flavour wants no checkpoints."""
+        ...
+
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
         """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
         ...
@@ -199,86 +192,15 @@ class Effect(Lifter, Protocol):
         ...
 
 
-class HasEffect(Generic[F_co]):
-    """An object whose methods give their results in ``F``: those of ``_programs``, lifted by ``_effect``."""
-
-    _programs: Any
-    _effect: Lifter
-
-    def _refuse(self, used: str, *, where_async: bool) -> None:
-        """Raise TypeError where the wrong one of the two kinds of statement is used."""
-        if self._effect.is_async is where_async:
-            right = f"async {used}" if where_async else used.removeprefix("async ")
-            raise TypeError(f"a {type(self).__name__} of this flavour is for {right!r}, not {used!r}")
-
-
-class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
-    """A method made of a program of the session: signature and docstring are the program's, the result is in ``F``."""
-
-    def __init__(self, program: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self.__wrapped__ = program
-        functools.update_wrapper(cast("Any", self), program)
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-        self.__wrapped__.__qualname__ = f"{owner.__qualname__}.{name}"  # what users call, in errors and warnings
-
-    @overload
-    def __get__(self, ws: None, owner: Any = None) -> Self: ...
-    @overload
-    def __get__(self, ws: HasEffect[Blocking], owner: Any = None) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, ws: HasEffect[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    @overload
-    def __get__(self, ws: HasEffect[Threaded], owner: Any = None) -> Callable[P, Future[T]]: ...
-    def __get__(self, ws: HasEffect[Any] | None, owner: Any = None) -> Any:
-        if ws is None:
-            return self
-        method = ws._effect.lift(getattr(ws._programs, self.__wrapped__.__name__))
-        # From now on the object's own attribute is found first, and costs nothing more.
-        ws.__dict__[self._name] = method
-        return method
-
-
-class Leaving(Protocol):
-    """Programs, one of which ends a ``with``."""
-
-    async def leave(self, error: BaseException | None, /) -> None:
-        """Close at the end of the block, which has raised this."""
-        ...
-
-
-class HasWith(HasEffect[F_co]):
-    """An object for ``with`` or ``async with``, whichever its ``F`` is for; its programs have ``leave``."""
-
-    _leave: Final = lifted(Leaving.leave)
-
-    def __enter__(self: B) -> B:
-        self._refuse("with", where_async=True)
-        return self
-
-    def __exit__(
-        self: HasWith[Blocking] | HasWith[Threaded],
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        settled(self._leave(error))
-
-    async def __aenter__(self: C) -> C:
-        self._refuse("async with", where_async=False)
-        return self
-
-    async def __aexit__(
-        self: HasWith[Async], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self._leave(error)
-
-
 class CoroutineEffect:
     """The two ways where ``F`` is coroutines: the user calls the program itself. So programs see every flavour."""
 
     is_async: bool = True
+    checkpoint: Callable[[], Awaitable[object]] | None = None
+
+    def mutex(self) -> AbstractContextManager[Any]:
+        """Return a context manager that locks nothing: tasks are not switched between awaits."""
+        return nullcontext()
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
         """The program itself."""
@@ -291,11 +213,6 @@ class CoroutineEffect:
     def is_cancellation(self, error: BaseException, /) -> bool:
         """What is no Exception."""
         return not isinstance(error, Exception)
-
-
-def settled(value: T | Future[T]) -> T:
-    """The plain value of one in ``F``, where ``F`` is blocking or threaded; blocks until it is there."""
-    return cast("Future[T]", value).result() if isinstance(value, Future) else value
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -110,6 +110,11 @@ class SocketEffect:
     """The part of an :class:`~polysocket.effects.Effect` that blocks; how programs are driven is its subclasses'."""
 
     is_async: bool = False
+    checkpoint: None = None
+
+    def mutex(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a lock."""
+        return threading.Lock()
 
     def now(self) -> float:
         """The system's clock."""

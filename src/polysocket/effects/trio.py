@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import trio
@@ -21,6 +21,8 @@ READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what 
 
 class TrioEffect(CoroutineEffect):
     """The :class:`~polysocket.effects.Effect` of trio."""
+
+    checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
 
     def event(self) -> trio.Event:
         """The runtime's own."""

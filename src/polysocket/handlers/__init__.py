@@ -1,7 +1,7 @@
-"""Handlers: what a backend does with a websocket that it has opened, as values for ``open_websocket``.
+"""Handlers: values for ``open_websocket`` that say what to do with the open websocket.
 
-The ``check`` of a handler refuses what can't work before anything is opened. Its ``start`` is the program that makes
-the result from an open session.
+``check`` refuses a handler that can't work in the flavour, before anything is opened. ``start`` is the program that
+makes the result of ``open_websocket`` from an open session.
 """
 
 from polysocket.handlers.handler import Handler, WebSocketHandler

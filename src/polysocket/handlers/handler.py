@@ -1,38 +1,36 @@
-"""The base of all handlers, and the high-level handler."""
+"""The base class of all handlers, and the handler that returns a :class:`WebSocket`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeVar
+from typing import Any
 
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
+from polysocket.close_info import CloseCause
 from polysocket.effects import Effect
-from polysocket.errors import InvalidHandler
+from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.websocket import WebSocket
 
-__all__ = ["Handler", "WebSocketHandler"]
-
-
-F = TypeVar("F")
+__all__ = ["Handler", "WebSocketHandler", "is_own_close"]
 
 
 class Handler(ABC):
-    """What ``open_websocket`` takes."""
+    """The base class of the handlers that ``open_websocket`` takes."""
 
     @abstractmethod
     def check(self, effect: Effect) -> None:
-        """Raise :class:`InvalidHandler` where the handler can't work in this flavour."""
+        """Raise :class:`InvalidHandler` if the handler can't work in this flavour. Called before connecting."""
 
     @abstractmethod
     async def start(self, effect: Effect, session: Session) -> Any:
-        """Take the open session, and give the result."""
+        """Take over the open session and return the result of ``open_websocket``."""
 
 
 class WebSocketHandler(Handler):
     """The high-level handler: the result is a :class:`WebSocket` that reads ahead into ``buffer``.
 
-    Without a buffer it reads on demand: while somebody receives, pings or closes.
+    Without a buffer, the websocket reads on demand: while a caller receives, pings or closes.
     """
 
     def __init__(self, buffer: Buffer | None = None) -> None:
@@ -41,10 +39,22 @@ class WebSocketHandler(Handler):
         self.buffer = buffer
 
     def check(self, effect: Effect) -> None:
-        """Any flavour will do."""
+        """Accept every flavour."""
 
     async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
-        """Begin to read ahead."""
+        """Start to read ahead if there is a buffer, and return the websocket."""
         if self.buffer is not None:
             session.read_ahead(self.buffer)
         return WebSocket(session, effect)
+
+
+def is_own_close(session: Session, error: BaseException) -> bool:
+    """Return whether ``error`` was raised because a Close ended this session.
+
+    A user's code may raise the :class:`WebSocketClosed` of another websocket. Two such errors belong to the same
+    websocket if their sent Close is the same object.
+    """
+    if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
+        return False
+    info = session.close_info
+    return info is not None and error.close_info.sent is info.sent

@@ -1,74 +1,70 @@
-"""Handlers: what is done with a websocket that a backend has opened, as values that are given to ``open_websocket``.
-
-Each kind is a class; its ``check`` refuses what can't work before anything is opened, and its ``start`` is the program
-that makes the result of an open session.
-"""
+"""Listeners: call methods for each frame of a websocket, in the background."""
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from polysocket._logger import logger
 from polysocket._session.listening import Listening
 from polysocket._session.session import Session
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
-from polysocket.handlers.handler import Handler
+from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import WebSocket
 
-__all__ = ["Listener"]
-
+__all__ = ["Listener", "await_result"]
 
 F = TypeVar("F")
 
-
-logger: Final = logging.getLogger("polysocket")
+METHODS = ("on_open", "on_text", "on_binary", "on_ping", "on_pong", "on_close", "on_error")
 
 
 class Listener(Handler, Generic[F]):
-    """The low-level handler: subclass it, and override what is of interest.
+    """The low-level handler: subclass it and override the methods that you need.
 
-    The methods are called one at a time, in the order of the frames; in an asynchronous flavour they may be coroutine
-    functions. The result of ``open_websocket`` is the websocket, for sending and closing; receiving is the listener's.
-    An exception in a method goes to :meth:`on_error` and closes with 1011; frames behind it are dropped. But where a
-    method sends behind a Close, its :class:`WebSocketClosed` is only told, and the rest still handed over.
-    Where the program closes, frames that come before the other side's Close are still handed over; where a method does,
-    or closes while one runs, only those that were received before. Pings are answered before ``on_ping``.
+    The methods are called one at a time, in the order of the frames. In an async flavour they may be coroutine
+    functions. The result of ``open_websocket`` is the websocket, for sending and closing; only the listener receives.
+
+    - A method that raises is reported to :meth:`on_error`. The websocket is closed with 1011, and the remaining frames
+      are dropped.
+    - A method that sends after the Close gets :class:`WebSocketClosed`. That error is reported too, but the remaining
+      frames are still delivered.
+    - If the program closes the websocket, frames that arrive before the peer's Close are still delivered. If a method
+      closes it, or the program does while a method runs, only frames received before are delivered.
     """
 
     def on_open(self, ws: WebSocket[F]) -> object:
-        """The websocket is open; called before ``open_websocket`` gives its result."""
+        """Handle the open websocket; ``open_websocket`` returns after this call."""
 
     def on_text(self, frame: Text) -> object:
-        """A text frame was received, which may be a fragment (``frame.final`` is False)."""
+        """Handle a text frame, which may be a fragment (``frame.final`` is False)."""
 
     def on_binary(self, frame: Binary) -> object:
-        """A binary frame was received, which may be a fragment."""
+        """Handle a binary frame, which may be a fragment (``frame.final`` is False)."""
 
     def on_ping(self, frame: Ping) -> object:
-        """A Ping was received, and answered."""
+        """Handle a Ping, which was answered before this call."""
 
     def on_pong(self, frame: Pong) -> object:
-        """A Pong was received."""
+        """Handle a Pong."""
 
     def on_close(self, info: CloseInfo) -> object:
-        """The websocket has ended, however that was; called once, last."""
+        """Handle the end of the websocket. This is the last call, and happens once, whatever ended the websocket."""
 
     def on_error(self, error: Exception) -> object:
-        """A method has raised this, or the websocket has ended by it: a protocol error, a lost connection.
+        """Handle an error of another method, or the error that ended the websocket (a protocol error, a lost network).
 
-        Where it is not overridden, what a method has raised is logged.
+        Errors of methods are logged unless this method is overridden.
         """
 
     def check(self, effect: Effect) -> None:
-        """Refuse methods that are none, and coroutine functions where nothing can await them."""
-        for name in ("on_open", "on_text", "on_binary", "on_ping", "on_pong", "on_close", "on_error"):
+        """Raise :class:`InvalidHandler` if a method can't be called, or is async in a flavour that can't await."""
+        for name in METHODS:
             method = getattr(self, name)
             if not callable(method):
                 raise InvalidHandler(f"{type(self).__name__}.{name} is {method!r}, and can't be called")
@@ -76,93 +72,111 @@ class Listener(Handler, Generic[F]):
                 raise InvalidHandler(f"{type(self).__name__}.{name} is async, which this flavour can't await")
 
     async def start(self, effect: Effect, session: Session) -> WebSocket[Any]:
-        """Call ``on_open``, and listen in the background."""
+        """Call ``on_open``, start to deliver frames in the background, and return the websocket."""
         websocket = WebSocket[Any](session, effect)
-        session.listening = Listening(effect)
-
-        async def listen() -> None:
-            try:
-                await self._listen(effect, session)
-            finally:
-                session.end_listening()
-
-        try:
-            await self._call(effect, session, self.on_open, websocket)
-            session.begin_receiving()
-            effect.spawn(listen)
-        except BaseException:
-            session.end_listening()
-            raise
+        await _Delivery(self, effect, session).start(websocket)
         return websocket
 
-    async def _listen(self, effect: Effect, session: Session) -> None:
-        methods: dict[type[Frame], Callable[[Any], object]] = {
-            Text: self.on_text,
-            Binary: self.on_binary,
-            Ping: self.on_ping,
-            Pong: self.on_pong,
+
+class _Delivery:
+    """The calls of one listener for one websocket, from ``on_open`` to ``on_close``."""
+
+    def __init__(self, listener: Listener[Any], effect: Effect, session: Session) -> None:
+        self._listener = listener
+        self._effect = effect
+        self._session = session
+        self._methods: dict[type[Frame], Callable[[Any], object]] = {
+            Text: listener.on_text,
+            Binary: listener.on_binary,
+            Ping: listener.on_ping,
+            Pong: listener.on_pong,
         }
+        self._listening = session.listening = Listening(effect)
 
-        async def hand_over(frame: Frame) -> None:
-            if not await self._call(effect, session, methods[type(frame)], frame):
-                raise _Failed
-
+    async def start(self, websocket: WebSocket[Any]) -> None:
         try:
-            try:
-                await session.receive_each(hand_over)
-            except _Failed:
-                pass  # What came behind the frame that a method failed on is nobody's.
-            except WebSocketClosed as error:
-                if error.close_info.cause is not CloseCause.CLOSE:
-                    await self._call(effect, session, self.on_error, error)
-            await session.close()
-        except BaseException as error:  # the loop ends, a method exits, or there is a bug
-            session.give_up(error)
-            if not effect.is_cancellation(error):
-                await self._call(effect, session, self.on_error, error)
-            await self._call(effect, session, self.on_close, session.close_info)
+            await self._call(self._listener.on_open, websocket)
+            self._session.begin_receiving()
+            self._effect.spawn(self._run)
+        except BaseException:
+            self._session.end_listening()
             raise
-        await self._call(effect, session, self.on_close, session.close_info)
 
-    async def _call(self, effect: Effect, session: Session, method: Callable[[Any], object], argument: Any) -> bool:
-        """Call a method; tells whether the next one may be called."""
+    async def _run(self) -> None:
         try:
-            with session.listening.calling() if session.listening else contextlib.nullcontext():
-                await _settled(effect, method(argument))
+            await self._deliver_until_closed()
+        except BaseException as error:  # The event loop ends, a method exits, or there is a bug.
+            self._session.abort(f"the listener was ended by {error!r}")
+            if not self._effect.is_cancellation(error):
+                await self._call(self._listener.on_error, error)
+            raise
+        finally:
+            try:
+                await self._call(self._listener.on_close, self._session.close_info)
+            finally:
+                self._session.end_listening()
+
+    async def _deliver_until_closed(self) -> None:
+        try:
+            await self._session.receive_each(self._deliver)
+        except _MethodFailed:
+            pass
+        except WebSocketClosed as error:
+            if error.close_info.cause is not CloseCause.CLOSE:
+                await self._call(self._listener.on_error, error)
+        await self._session.close()
+
+    async def _deliver(self, frame: Frame) -> None:
+        if not await self._call(self._methods[type(frame)], frame):
+            raise _MethodFailed
+
+    async def _call(self, method: Callable[[Any], object], argument: Any) -> bool:
+        """Call a method and report its error; return whether further frames may be delivered."""
+        try:
+            with self._listening.calling():
+                await await_result(self._effect, method(argument))
         except BaseException as error:
-            if effect.is_cancellation(error):
+            if self._effect.is_cancellation(error):
                 raise
-            if method == self.on_error:
-                logger.exception("%s.on_error failed", type(self).__name__)
-            else:
-                is_told = type(self).on_error is not Listener[Any].on_error
-                if not is_told and not session.is_ended_by(error):
-                    logger.exception("a method of %s failed", type(self).__name__)
-                await self._call(effect, session, self.on_error, self._told(method, error))
-            if session.is_ended_by(error):
-                return True
-            await session.close(CloseCode.INTERNAL_ERROR)
-            return False
+            return await self._report(method, error)
         return True
 
-    def _told(self, method: Callable[[Any], object], error: BaseException) -> Exception:
-        """What ``on_error`` is told."""
-        if isinstance(error, Exception):
-            return error
-        name = f"{type(self).__name__}.{getattr(method, '__name__', repr(method))}"
-        told = RuntimeError(f"{name} raised {error!r}, though nobody has cancelled the listener")
-        told.__cause__ = error
-        return told
+    async def _report(self, method: Callable[[Any], object], error: BaseException) -> bool:
+        name = type(self._listener).__name__
+        is_after_close = is_own_close(self._session, error)
+        if method == self._listener.on_error:
+            logger.error("%s.on_error failed", name, exc_info=error)
+        else:
+            is_overridden = type(self._listener).on_error is not Listener[Any].on_error
+            if not is_overridden and not is_after_close:
+                logger.error("a method of %s failed", name, exc_info=error)
+            await self._call(self._listener.on_error, _as_exception(error, f"{name}.{_name(method)}"))
+        if not is_after_close:
+            await self._session.close(CloseCode.INTERNAL_ERROR)
+        return is_after_close
 
 
-class _Failed(Exception):
-    """A method of the listener has raised, and was told so."""
+class _MethodFailed(Exception):
+    """The error of a listener's method was reported, and the websocket was closed."""
 
 
-async def _settled(effect: Effect, value: object) -> Any:
-    """The value; where it is in the flavour's wrapper, what is in there."""
+def _as_exception(error: BaseException, name: str) -> Exception:
+    """Return the error, or a RuntimeError for a cancellation that was not meant for the listener."""
+    if isinstance(error, Exception):
+        return error
+    reported = RuntimeError(f"{name} raised {error!r}, although the listener was not cancelled")
+    reported.__cause__ = error
+    return reported
+
+
+def _name(method: Callable[[Any], object]) -> str:
+    return getattr(method, "__name__", repr(method))
+
+
+async def await_result(effect: Effect, value: object) -> Any:
+    """Return the result of a user's function, awaited if it is an awaitable (async) or a future (threaded)."""
     if inspect.iscoroutine(value) and not effect.is_async:
         value.close()
         raise InvalidHandler(f"{value.__qualname__} is async, which this flavour can't await")
-    is_wrapped = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
-    return await effect.unlift(value) if is_wrapped else value
+    is_lifted = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
+    return await effect.unlift(value) if is_lifted else value

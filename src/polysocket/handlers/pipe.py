@@ -1,31 +1,28 @@
-"""Streams: a websocket as a stage, from the stream of incoming data frames to the stream of outgoing frames.
+"""Pipes: run a *stage*, from the stream of incoming data frames to the stream of outgoing frames, on a websocket.
 
-In a blocking flavour streams are iterators and a stage is a generator function; in an asynchronous one they are
-asynchronous. What a stage does with messages is written once, as a function, and lifted to both kinds.
+In a blocking flavour streams are iterators and a stage is a generator function; in an async flavour both are async.
+:func:`from_text_pipe` and :func:`from_message_pipe` make a stage for every flavour from one function on messages.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing, closing
 from typing import Any, Final
 
+from polysocket._logger import logger
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import Effect, Event, settled
+from polysocket.effects import Effect, settled
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
-from polysocket.handlers.handler import Handler
+from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import UntilClosed, until_closed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
-
-
-logger: Final = logging.getLogger("polysocket")
 
 
 BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
@@ -34,36 +31,41 @@ BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
 AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncIterator[Frame | Close]]
 
 
-MOST_DROPPED = 1000  # frames that a stage gives behind the Close without taking one: it will never ask again
-
-
-READ_AHEAD = Buffer.bounded(256, overflow="wait")  # so that Pings are answered while the stage takes nothing
+# Pings are answered and the peer's Close is noticed while the stage takes nothing. 256 frames hide the latency of a
+# stage; "wait" turns a slower stage into backpressure instead of an error.
+READ_AHEAD: Final = Buffer.bounded(256, overflow="wait")
 
 
 Answer = str | bytes | Frame | Close | None
 
 
 class PipeHandler(Handler):
-    """The stream handler: ``stage`` takes the stream of incoming data frames, and gives that of outgoing frames.
+    """The stream handler: ``stage`` takes the stream of incoming data frames and returns that of outgoing frames.
 
-    It is a generator function in the blocking and threaded flavours, an async generator function in the others.
-    ``open_websocket`` goes on until either stream ends; its result is the :class:`CloseInfo`. The end of the outgoing
-    stream closes with 1000, its error with 1011 (and is raised); a stage that gives a :class:`Close`, and ends, chooses
-    the code. Where the stage gives a fragment (``final`` is False), its next data frame is the continuation; a stage
-    that ends within a message closes with 1011, and :class:`InvalidFrame` is raised.
+    A stage is a generator function in the blocking and threaded flavours, an async generator function in the others.
+    ``open_websocket`` returns the :class:`CloseInfo` when both the stage and the websocket have ended:
 
-    Up to 256 frames, or 16 MiB of them, are read ahead, so Pings are answered while the stage takes nothing. The
-    incoming stream gives all that came before the other side's Close; then it ends where the closing is normal, and
-    raises at any other. What the stage gives behind that Close is dropped. A stage that then takes nothing for as long
-    as the close timeout is ended, and at once where it never took anything and nothing is there: an asynchronous one is
-    cancelled; a blocking one is ended where it gives its next frame, for nothing can end a thread that waits.
+    - A stage that returns closes with 1000. A stage that yields a :class:`Close`, and returns, chooses the code.
+    - A stage that raises closes with 1011, or with 1003 for :class:`UnexpectedFrame`. ``open_websocket`` raises the
+      error.
+    - If the peer closes, the incoming stream yields all frames received before the Close. Then it ends after a normal
+      closing (1000, 1001, no code) and raises :class:`WebSocketClosed` after any other. Frames that the stage yields
+      from then on are dropped.
+    - A stage may run for at most ``close_timeout`` seconds after the websocket has ended. Then an async stage is
+      cancelled. A blocking stage is ended when it next yields or asks for a frame, because a waiting thread can't be
+      interrupted.
+
+    If the stage yields a fragment (``final`` is False), its next data frame is sent as the continuation. A stage that
+    returns within a message closes with 1011, and :class:`InvalidFrame` is raised.
+
+    At most 256 frames, or 16 MiB of them, are read ahead. Pings are answered even if the stage takes nothing.
     """
 
     def __init__(self, stage: BlockingStage | AsyncStage | MessageStage) -> None:
         self.stage = stage
 
     def check(self, effect: Effect) -> None:
-        """Refuse what is no generator function of the flavour's kind."""
+        """Raise :class:`InvalidHandler` if the stage is not a generator function of the flavour's kind."""
         if isinstance(self.stage, MessageStage):
             if self.stage.is_async and not effect.is_async:
                 raise InvalidHandler(f"{self.stage.function!r} is async, which this flavour can't await")
@@ -73,177 +75,154 @@ class PipeHandler(Handler):
             raise InvalidHandler(f"in a blocking flavour a stage is a generator function, not {self.stage!r}")
 
     async def start(self, effect: Effect, session: Session) -> CloseInfo:
-        """Run the stage until it or the websocket has ended."""
+        """Run the stage to its end, close, and return how the websocket ended."""
         session.read_ahead(READ_AHEAD)
-        flow = _Flow(effect, session)
+        run = _StageRun(effect, session)
         try:
-            await (flow.run_async if effect.is_async else flow.run_blocking)(self.stage)
-        except WebSocketClosed as error:
-            if not session.is_ended_by(error):
+            await (run.run_async if effect.is_async else run.run_blocking)(self.stage)
+        except UnexpectedFrame:
+            await session.close(CloseCode.UNSUPPORTED_DATA)
+            raise
+        except BaseException as error:
+            if not is_own_close(session, error):
                 await session.leave(error)
                 raise
             await session.close()
             if session.close_info is None or not session.close_info.is_normal:
                 raise
-        except UnexpectedFrame:
-            await session.close(CloseCode.UNSUPPORTED_DATA)
-            raise
-        except BaseException as error:
-            await session.leave(error)
-            raise
-        await session.close()
-        info = session.close_info
-        assert info is not None, "a closed session explains itself"
-        return info
+        else:
+            await session.close()
+        assert session.close_info is not None, "a closed session has a close_info"
+        return session.close_info
 
 
-class _Flow:
-    """A stage at its work: what it takes from the websocket, and what it gives.
-
-    Behind the other side's Close it takes what is left, and what it gives is dropped. For this it has as long as a
-    closing may take, anew with each frame that it takes; where it never took any, and none is there, no time at all.
-    """
+class _StageRun:
+    """One run of a stage: its incoming stream, its outgoing stream, and its deadline after the websocket's end."""
 
     def __init__(self, effect: Effect, session: Session) -> None:
         self._effect = effect
         self._session = session
-        self._in_message = False  # of fragments, that the stage gives
-        self._has_asked = False
-        self._knows_end = False
-        self._dropped = 0  # frames, since it took one
-        self._since = 0.0  # when the websocket has ended, or the stage was given something behind that
-        self._is_over = False
-        self._is_interrupted = False
+        self._is_in_message = False  # The stage's last data frame was a fragment with more to follow.
+        self._ended_at: float | None = None  # when the websocket ended, on the effect's clock
 
     async def run_async(self, stage: Any) -> None:
-        """Run a stage of an asynchronous flavour."""
-        begin, end, is_watched = self._effect.event(), self._effect.event(), self._effect.event()
-
-        async def watch() -> None:
-            try:
-                await begin.wait()
-                await self._watch(end, interrupt)
-            finally:
-                is_watched.set()
-
-        try:
-            async with self._effect.interruptible() as interrupt:
-                self._session.when_ended(lambda _: begin.set())
-                self._effect.spawn(watch)
-                try:
-                    await self._send_all(stage.over_async if isinstance(stage, MessageStage) else stage)
-                finally:
-                    self._is_over = True
-                    begin.set()
-                    end.set()
-        except Exception:
-            await is_watched.wait()
-            raise
-        await is_watched.wait()
-        if self._is_interrupted:
-            raise self._session.error()
-        self._check_end()
-
-    async def _send_all(self, stage: Any) -> None:
-        async with aclosing(stage(UntilClosed(self._receive))) as outgoing:
+        """Run a stage of an async flavour; cancel it at the deadline."""
+        over = stage.over_async if isinstance(stage, MessageStage) else stage
+        incoming = UntilClosed(self._session.receive_data_frame)
+        async with self._cancelled_at_deadline(), aclosing(over(incoming)) as outgoing:
             async for frame in outgoing:
                 await self._send(frame)
+        self._check_message_is_complete()
 
     async def run_blocking(self, stage: Any) -> None:
-        """Run a stage of a blocking flavour, in a thread that it may block."""
+        """Run a stage of a blocking flavour; end it when it yields or asks after the deadline."""
+        # In the threaded flavour, a program that waits is continued in a thread of its own, which a stage may block.
         own_thread = self._effect.event()
         own_thread.set()
-        await own_thread.wait()  # In the threaded flavour, whoever waits does so in a thread of its own.
+        await own_thread.wait()
+
+        self._session.when_ended(self._note_end)
         over = stage.over if isinstance(stage, MessageStage) else stage
-        receive = self._effect.lift(self._receive)
-        with closing(over(until_closed(lambda: settled(receive())))) as outgoing:
+        with closing(over(self._incoming())) as outgoing:
             for frame in outgoing:
                 await self._send(frame)
-        self._check_end()
+        self._check_message_is_complete()
 
-    async def _receive(self) -> DataFrame:
-        self._has_asked = True
-        try:
-            return await self._session.receive_data_frame()
-        finally:
-            self._since = self._effect.now()
-            self._dropped = 0
+    def _incoming(self) -> Iterator[DataFrame]:
+        receive = self._effect.lift(self._session.receive_data_frame)
+        for frame in until_closed(lambda: settled(receive())):
+            if self._is_overdue():
+                raise self._overdue()
+            yield frame
 
     async def _send(self, frame: Frame | Close) -> None:
-        """Send; which frames are continuations is known by those before."""
+        """Send a frame of the stage, as a continuation if its last data frame asks for it; drop it after a Close."""
         is_data = isinstance(frame, Text | Binary)
         try:
-            await self._session.send(frame, is_continuation=is_data and self._in_message)
+            await self._session.send(frame, is_continuation=is_data and self._is_in_message)
         except WebSocketClosed as error:
             if error.close_info.cause is not CloseCause.CLOSE or error.close_info.initiator is not Side.REMOTE:
                 raise
             await self._drop()
         else:
             if isinstance(frame, Text | Binary):
-                self._in_message = not frame.final
+                self._is_in_message = not frame.final
 
     async def _drop(self) -> None:
-        self._note_end()
-        self._dropped += 1
-        if self._is_interrupted or self._seconds_left() == 0:
-            raise self._session.error()
+        if self._is_overdue():
+            raise self._overdue()
         if self._effect.is_async:
-            await self._let_others_run()
-
-    def _check_end(self) -> None:
-        if self._in_message and self._session.is_open:
-            raise InvalidFrame("the stage has ended within a message: the last frame that it gave has final=False")
-
-    def _note_end(self) -> None:
-        if not self._knows_end:
-            self._knows_end = True
-            self._since = self._effect.now()
-
-    def _seconds_left(self) -> float | None:
-        """How long the stage may go on, now that the websocket has ended."""
-        if not self._has_asked and not self._session.has_data:
-            return 0
-        seconds = 0 if self._dropped > MOST_DROPPED else self._session.seconds_left(self._since)
-        if seconds == 0:
-            logger.warning("a pipe's stage was not at its end when its websocket was, and was ended")
-        return seconds
-
-    async def _watch(self, end: Event, interrupt: Callable[[], None]) -> None:
-        """Interrupt a stage that waits for something else than the websocket, which has ended."""
-        self._note_end()
-        if not self._is_over:
-            await self._let_others_run()  # The stage may be about to ask.
-        while not self._is_over:
-            seconds = self._seconds_left()
-            if seconds == 0:
-                self._is_interrupted = True
-                interrupt()
-                return
+            # Let other tasks run. Otherwise a stage that only yields starves the event loop.
             with contextlib.suppress(TimeoutError):
-                async with self._effect.time_limit(seconds):
-                    await end.wait()
+                async with self._effect.time_limit(0):
+                    await self._effect.event().wait()
 
-    async def _let_others_run(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with self._effect.time_limit(0):
-                await self._effect.event().wait()
+    def _check_message_is_complete(self) -> None:
+        if self._is_in_message and self._session.is_open:
+            raise InvalidFrame("the stage has ended within a message: its last frame has final=False")
+
+    # The deadline
+
+    @contextlib.asynccontextmanager
+    async def _cancelled_at_deadline(self) -> AsyncGenerator[None]:
+        """Cancel the block at the deadline, and raise the websocket's end."""
+        websocket_has_ended, stage_has_ended = self._effect.event(), self._effect.event()
+        is_running, is_cancelled = True, False
+
+        def note_end(info: CloseInfo) -> None:
+            self._note_end(info)
+            websocket_has_ended.set()
+
+        async def watch() -> None:
+            nonlocal is_cancelled
+            await websocket_has_ended.wait()
+            try:
+                async with self._effect.time_limit(self._session.seconds_left(self._ended_at)):
+                    await stage_has_ended.wait()
+            except TimeoutError:
+                if is_running:
+                    is_cancelled = True
+                    cancel()
+
+        async with self._effect.interruptible() as cancel:
+            self._session.when_ended(note_end)
+            self._effect.spawn(watch)
+            try:
+                yield
+            finally:
+                is_running = False
+                stage_has_ended.set()
+                websocket_has_ended.set()
+        if is_cancelled:
+            raise self._overdue()
+
+    def _note_end(self, _: CloseInfo) -> None:
+        self._ended_at = self._effect.now()
+
+    def _is_overdue(self) -> bool:
+        return self._ended_at is not None and self._session.seconds_left(self._ended_at) == 0
+
+    def _overdue(self) -> WebSocketClosed:
+        logger.warning("the stage of a pipe has not ended within the close timeout after its websocket, and was ended")
+        return self._session.error()
 
 
 def from_text_pipe(function: Callable[[str], Answer | Awaitable[Answer]]) -> MessageStage:
-    """Lift a function on whole text messages to a stage; None sends nothing (sttp's ``fromTextPipe``).
+    """Make a stage from a function on whole text messages (sttp's ``fromTextPipe``).
 
-    A binary message closes with 1003, and is raised as :class:`UnexpectedFrame`.
+    The returned ``str``, ``bytes``, frame or Close is sent. None sends nothing. A binary message closes with 1003, and
+    :class:`UnexpectedFrame` is raised. The function may be async in an async flavour.
     """
     return MessageStage(function, takes_binary=False)
 
 
 def from_message_pipe(function: Callable[[str | bytes], Answer | Awaitable[Answer]]) -> MessageStage:
-    """Lift a function on whole messages, ``str`` or ``bytes``, to a stage; None sends nothing."""
+    """Make a stage from a function on whole messages, ``str`` or ``bytes``; otherwise as :func:`from_text_pipe`."""
     return MessageStage(function, takes_binary=True)
 
 
 class MessageStage:
-    """A stage made of a function on whole messages; it may be async where the flavour is."""
+    """A stage made from a function on whole messages, for every flavour. The fragments of a message are joined."""
 
     def __init__(self, function: Callable[[Any], Answer | Awaitable[Answer]], *, takes_binary: bool) -> None:
         if not callable(function):
@@ -253,24 +232,25 @@ class MessageStage:
         self._takes_binary = takes_binary
 
     def over(self, incoming: Iterable[DataFrame]) -> Generator[Frame | Close, None, None]:
-        """The stage as a generator."""
+        """Run the stage as a generator."""
         fragments: list[DataFrame] = []
         for frame in incoming:
-            message = self._message(frame, fragments)
+            message = self._completed_message(fragments, frame)
             if message is not None:
                 yield from _frames(self.function(message))
 
     async def over_async(self, incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame | Close, None]:
-        """The stage as an async generator."""
+        """Run the stage as an async generator."""
         fragments: list[DataFrame] = []
         async for frame in incoming:
-            message = self._message(frame, fragments)
+            message = self._completed_message(fragments, frame)
             if message is not None:
                 answer = self.function(message)
                 for outgoing in _frames(await answer if inspect.isawaitable(answer) else answer):
                     yield outgoing
 
-    def _message(self, frame: DataFrame, fragments: list[DataFrame]) -> str | bytes | None:
+    def _completed_message(self, fragments: list[DataFrame], frame: DataFrame) -> str | bytes | None:
+        """Add a frame to the fragments; return the message and clear them if it was the last one."""
         if isinstance(frame, Binary) and not self._takes_binary:
             raise UnexpectedFrame("a Binary frame came into a pipe of text")
         fragments.append(frame)

@@ -17,11 +17,19 @@ from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket._opening.opening_handshake import follow
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
-from polysocket.backend import Backend, Opened, Opener, SocketOpener, as_request, check_handler, respond
+from polysocket.backend import (
+    Backend,
+    Connector,
+    SocketConnector,
+    _OpenSessions,
+    as_request,
+    check_handler,
+    respond,
+)
 from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
 from polysocket.errors import InvalidRequest
 from polysocket.handlers.handler import Handler
-from polysocket.handlers.listener import _settled
+from polysocket.handlers.listener import await_result
 from polysocket.headers import Headers
 from polysocket.observers.observation import Observer
 from polysocket.request import Request, basic_request
@@ -78,14 +86,14 @@ class BackendStub(Backend[F]):
     are. Stubs that are made of one another close each other's websockets.
     """
 
-    def __init__(self, opener: StubOpener) -> None:
-        super().__init__(opener)
-        self._opener = opener
+    def __init__(self, connector: StubConnector) -> None:
+        super().__init__(connector)
+        self._stub_connector = connector
 
     @staticmethod
     def of(flavour: type[G], *, request: Request = basic_request, effect: Effect | None = None) -> BackendStub[G]:
         """A stub without rules; ``request`` is what a URL begins with, ``effect`` that of a flavour of your own."""
-        return BackendStub(StubOpener(effect or effect_of(flavour), request))
+        return BackendStub(StubConnector(effect or effect_of(flavour), request))
 
     @staticmethod
     def blocking() -> BackendStub[Blocking]:
@@ -122,10 +130,10 @@ class BackendStub(Backend[F]):
 
     def with_fallback(self, backend: Backend[F]) -> BackendStub[F]:
         """Let another backend, a real one or a stub, open what no rule matches; its owner closes it."""
-        return BackendStub(self._opener.with_fallback(backend._programs))
+        return BackendStub(self._stub_connector.with_fallback(backend._connector))
 
     def _with_rule(self, rule: Rule) -> BackendStub[F]:
-        return BackendStub(self._opener.with_rule(rule))
+        return BackendStub(self._stub_connector.with_rule(rule))
 
 
 class When(Generic[F]):
@@ -201,46 +209,46 @@ class StubFactory:
     """Makes stubs of backends, ``make(Asyncio)``, and ends all that they have opened; pytest's ``polysocket_stub``."""
 
     def __init__(self) -> None:
-        self._openers: list[SocketOpener] = []
+        self._connectors: list[SocketConnector] = []
 
     def __call__(self, flavour: type[G]) -> BackendStub[G]:
         """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or ``Async``."""
         stub = BackendStub.of(flavour)
-        self._openers.append(stub._opener)
+        self._connectors.append(stub._stub_connector)
         return stub
 
     def abort_all(self) -> None:
         """End what was opened, and not closed."""
-        for opener in self._openers:
-            opener.abort()
+        for connector in self._connectors:
+            connector.abort()
 
 
-class StubOpener(SocketOpener):
-    """The :class:`~polysocket.backend.Opener` of a stub."""
+class StubConnector(SocketConnector):
+    """The :class:`~polysocket.backend.Connector` of a stub."""
 
     def __init__(self, effect: Effect, request: Request) -> None:
         super().__init__(effect, Transport(), request)
         self._rules: tuple[Rule, ...] = ()
-        self._fallback: Opener | None = None
+        self._fallback: Connector | None = None
 
-    def with_rule(self, rule: Rule) -> StubOpener:
-        """The same opener, with one rule more."""
-        opener = copy.copy(self)
-        opener._rules = (*self._rules, rule)
-        opener._opened = Opened(self._opened.sessions)
-        return opener
+    def with_rule(self, rule: Rule) -> StubConnector:
+        """The same connector, with one rule more."""
+        connector = copy.copy(self)
+        connector._rules = (*self._rules, rule)
+        connector._open_sessions = _OpenSessions(self._open_sessions.sessions)
+        return connector
 
-    def with_fallback(self, fallback: Opener) -> StubOpener:
-        """The same opener, with this fallback."""
-        opener = copy.copy(self)
-        opener._fallback = fallback
-        return opener
+    def with_fallback(self, fallback: Connector) -> StubConnector:
+        """The same connector, with this fallback."""
+        connector = copy.copy(self)
+        connector._fallback = fallback
+        return connector
 
     def observed_by(self, observer: Observer) -> Self:
-        """The same opener, with one observer more; its fallback is observed too."""
-        opener = super().observed_by(observer)
-        opener._fallback = None if self._fallback is None else self._fallback.observed_by(observer)
-        return opener
+        """The same connector, with one observer more; its fallback is observed too."""
+        connector = super().observed_by(observer)
+        connector._fallback = None if self._fallback is None else self._fallback.observed_by(observer)
+        return connector
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
         """Do what the rules say; the handler is refused first where it can't work here."""
@@ -292,7 +300,7 @@ class _Handled(Handler):
     async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
         session.abort()
-        return await _settled(effect, self._function(self._handler))
+        return await await_result(effect, self._function(self._handler))
 
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:

@@ -77,6 +77,8 @@ class VirtualEffect:
         self._effect = effect
         self._clock = clock
         self.is_async: bool = effect.is_async
+        self.mutex = effect.mutex
+        self.checkpoint = effect.checkpoint
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """What the flavour's user calls."""

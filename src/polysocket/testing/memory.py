@@ -18,9 +18,10 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from wsproto import ConnectionType
 
+from polysocket._lifting import wait_for_result
 from polysocket._opening.opening_handshake import session_of
 from polysocket._session.session import Session
-from polysocket.effects import Async, Blocking, ByteStream, Effect, Event, Threaded, settled
+from polysocket.effects import Async, Blocking, ByteStream, Effect, Event, Threaded
 from polysocket.errors import UpgradeRejected
 from polysocket.request import Request, basic_request
 from polysocket.response import Response
@@ -279,7 +280,7 @@ class MemoryPair(Generic[F]):
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        settled(self._leave())
+        wait_for_result(self._leave())
 
     async def __aenter__(self: MemoryPair[A]) -> MemoryPair[A]:
         return self

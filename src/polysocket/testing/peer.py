@@ -7,7 +7,7 @@ ever; it then raises instead.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from wsproto import ConnectionType
@@ -16,7 +16,7 @@ from polysocket._core.connection import Connection
 from polysocket._core.states import State
 from polysocket._session.session import Session
 from polysocket.effects import Effect
-from polysocket.errors import ReceiveTimeout, WebSocketError
+from polysocket.errors import WebSocketError
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text
 from polysocket.request import Request
 from polysocket.response import Response
@@ -52,7 +52,7 @@ class Peer:
     def __init__(self, wire: Wire, initial: Iterable[Incoming], responder: Responder) -> None:
         # Two connections, since one alone answers a Close by itself, and a replay has its own answer.
         self._ears = Connection(ConnectionType.SERVER)
-        self._ears.limit_queue(None, None)
+        self._ears.queue.limit(None, None)
         self._voice = Connection(ConnectionType.SERVER)
         self._wire = wire
         self._responder = responder
@@ -108,13 +108,12 @@ class Peer:
             return  # Behind its Close a server has nothing more to say.
         if isinstance(answer, Exception):
             assert isinstance(answer, OSError)
-            self._voice.receive_end(answer)
+            self._voice.receive_eof(answer)
             self._wire.end(answer)
             return
         frame = _frame(answer)
         is_continuation = self._voice.open_message and isinstance(frame, Text | Binary)
-        self._voice.send(frame, is_continuation)
-        self._wire.write(self._voice.data_to_send())
+        self._wire.write(self._voice.send(frame, is_continuation))
         self._end_if_closed()
 
     def _end_if_closed(self) -> None:
@@ -188,32 +187,33 @@ class StubSession(Session):
         self._is_patient = self._is_listened_to = True
         await super().receive_each(handle)
 
-    async def _exclusively(self, program: Coroutine[Any, Any, T], timeout: float | None) -> T:
-        try:
-            return await super()._exclusively(program, timeout)
-        except ReceiveTimeout as error:
-            if isinstance(error.__cause__, ReceiveTimeout):  # The prepared one, taken for that of a time limit.
-                raise error.__cause__ from None
-            raise
+    def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+        """Take the next frame, or raise the error that is prepared in its place."""
+        return self._or_raise(super().take_frame(pong_on_ping))
 
-    async def _next(self, pong_on_ping: bool) -> Frame | Close:
-        while (frame := self._take(pong_on_ping)) is None:
-            await self._reading.until(lambda: self._has_news() or self._is_stuck())
-            with self._lock:
-                if self._is_stuck():
-                    self._fail(self._peer.take_error())
-        return frame
+    def take_data(self, kinds: Any, pong_on_ping: bool) -> Any:
+        """Take the next data frame, or raise the error that is prepared in its place."""
+        return self._or_raise(super().take_data(kinds, pong_on_ping))
+
+    def take_message(self, kinds: Any, pong_on_ping: bool) -> Any:
+        """Take the next message, or raise the error that is prepared in its place."""
+        return self._or_raise(super().take_message(kinds, pong_on_ping))
+
+    def _or_raise(self, taken: T | None) -> T | None:
+        if taken is None and self._is_stuck():
+            error = self._peer.take_error()
+            if not self._is_listened_to:
+                raise error
+            # A listener awaits no call that could raise: it is told about a lost connection only.
+            self._connection.receive_eof(error)
+            self._attend(())
+            self._raise_if_ended()
+        return taken
 
     def _is_stuck(self) -> bool:
-        """Whether there is nothing to receive, and nothing on its way; the lock is held."""
+        """Return True if nothing can be received, and nothing is about to arrive; the mutex is held."""
         if self._is_patient and not self._peer.has_error:
             return False
-        is_read = self._reading._is_reading and not self._wire.has_idle_reader
-        is_coming = is_read or not self._wire.is_empty or self._connection.holds_bytes or self._connection.is_failing
-        return not is_coming and not self._has_news()
-
-    def _fail(self, error: Exception) -> None:
-        if not self._is_listened_to:
-            raise error
-        # Nobody awaits a listener, who is told of a lost connection only.
-        self._connection.receive_end(error)
+        is_read = self._reader.is_reading and not self._wire.has_idle_reader
+        connection = self._connection
+        return not (is_read or not self._wire.is_empty or connection.holds_bytes or connection.failure is not None)

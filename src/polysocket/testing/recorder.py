@@ -40,7 +40,7 @@ class RecordingBackend(ObservedBackend[F_co]):
     """
 
     def __init__(self, backend: Backend[F_co], *, redact: Redact = unchanged) -> None:
-        self._recorder = _Recorder(backend._programs.effect.now, redact)
+        self._recorder = _Recorder(backend._connector.effect.now, redact)
         super().__init__(backend, self._recorder)
 
     @property

@@ -26,7 +26,7 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket._opening.transport import Transport
-from polysocket.backend import SocketOpener
+from polysocket.backend import SocketConnector
 from polysocket.effects import Event
 from polysocket.handlers.handler import Handler
 from polysocket.testing.contract import wire
@@ -37,18 +37,18 @@ from polysocket.testing.contract.wire import Wire
 LIMITS = basic_request.timeouts(open=5, close=5)
 
 
-def new_opener(flavour: Flavour) -> SocketOpener:
+def new_opener(flavour: Flavour) -> SocketConnector:
     """What a backend is made of."""
-    return SocketOpener(flavour.effect(), Transport(), LIMITS)
+    return SocketConnector(flavour.effect(), Transport(), LIMITS)
 
 
-async def opened(opener: SocketOpener, peer: Peer, handler: Handler) -> WebSocket[Async]:
+async def opened(opener: SocketConnector, peer: Peer, handler: Handler) -> WebSocket[Async]:
     response = await opener.open_websocket(peer.url, handler)
     ws: WebSocket[Any] = response.result
     return ws._for_programs()
 
 
-async def close(flavour: Flavour, opener: SocketOpener, peer: Peer) -> list[Wire]:
+async def close(flavour: Flavour, opener: SocketConnector, peer: Peer) -> list[Wire]:
     """Close the backend, as the peer sees it."""
     closing = flavour.spawn(opener.close)
     frames = await flavour.call(peer.finish)
@@ -184,8 +184,8 @@ async def test_a_pipe_answers_messages_until_the_other_side_closes(flavour: Flav
 
 
 @promise
-async def test_a_stage_that_takes_nothing_ends_with_the_websocket(flavour: Flavour, peer: Peer) -> None:
-    """One that waits for something else is interrupted. In threads, where nothing can be, it ends by what it gives."""
+async def test_a_stage_that_ignores_the_end_is_ended_after_the_close_timeout(flavour: Flavour, peer: Peer) -> None:
+    """An async stage is interrupted. A blocking stage, which can't be interrupted, is ended when it yields."""
     never = flavour.event()
 
     async def waits(incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame, None]:
@@ -197,7 +197,7 @@ async def test_a_stage_that_takes_nothing_ends_with_the_websocket(flavour: Flavo
         while True:
             yield Pong(b"")
 
-    opener = new_opener(flavour)
+    opener = SocketOpener(flavour.effect(), Transport(), basic_request.timeouts(open=5, close=0.2))
     handler = PipeHandler(waits if flavour.effect().is_async else gives)
     piping = flavour.spawn(opener.open_websocket, peer.url, handler)
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")

@@ -209,7 +209,7 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
             await flavour.call(peer.send, bomb * 40 + pong(b"x"))
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
-            assert len(ws._programs._connection.frames) <= 2
+            assert len(ws._session._connection.queue.frames) <= 2
             for _ in range(40):
                 assert await ws.receive() == Binary(bytes(MIB))
             assert await ws.receive() == Pong(b"x")
@@ -226,8 +226,8 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
         sending = flavour.spawn(flavour.call, peer.send, pong(b"") * count + pong(b"x"))
         await pinging.waiting()
         kept = -1
-        while len(ws._programs._connection.frames) > kept:
-            kept = len(ws._programs._connection.frames)
+        while len(ws._session._connection.queue.frames) > kept:
+            kept = len(ws._session._connection.queue.frames)
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
         assert kept <= count // 2
@@ -247,7 +247,7 @@ async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: 
         for _ in range(50):
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(timeout=0.0001)
-        assert len(ws._programs._reading._waiting) < 10
+        assert len(ws._session._reader.waiting) < 10
         peer.send(text("a"))
         assert await receiving.result() == Text("a")
 
@@ -309,7 +309,7 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
                 pings = [await ws.receive() for _ in range(count)]
                 assert pings == [Ping(payload) for payload in payloads]
                 assert await ws.receive() == Text("done")
-                assert ws._programs._stream.pending < 256 * 1024
+                assert ws._session._stream.pending < 256 * 1024
                 await sending.result()
                 receiving = flavour.spawn(ws.receive)
                 await receiving.waiting()

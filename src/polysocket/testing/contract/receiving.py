@@ -307,11 +307,11 @@ async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: 
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.BINARY, b"b") + b"".join(wire.fragments(wire.TEXT, b"te", b"xt")))
         for receive in (ws.receive_text, ws.receive_text_frame):
-            with pytest.raises(UnexpectedFrame, match="a Binary frame came, not the Text frame"):
+            with pytest.raises(UnexpectedFrame, match="a Binary frame arrived, but a Text frame was to be received"):
                 await receive()
         assert await ws.receive_binary() == b"b"
         for receive_binary in (ws.receive_binary, ws.receive_binary_frame):
-            with pytest.raises(UnexpectedFrame, match="a Text frame came, not the Binary frame"):
+            with pytest.raises(UnexpectedFrame, match="a Text frame arrived, but a Binary frame was to be received"):
                 await receive_binary()
         assert await ws.receive() == Text("te", final=False)
         with pytest.raises(UnexpectedFrame):
@@ -346,8 +346,8 @@ async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour:
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.PONG, b"x"))
         await pinging.result()
-        ws._programs.begin_receiving()  # as one does who has not come to take it
+        ws._session.begin_receiving()  # as one does who has not come to take it
         with pytest.raises(ConcurrentReceive):
             await ws.receive_text()
-        ws._programs._end_receiving()
+        ws._session._end_receiving()
         assert await ws.receive_text() == "a"

@@ -162,7 +162,7 @@ async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do
         other = flavour.spawn(ws.send_text, "other")
         await other.waiting()
         await ws.pong(b"passes")
-        with pytest.raises(InvalidFrame, match="not ended yet"):
+        with pytest.raises(InvalidFrame, match="not finished yet"):
             await ws.send_text("mine, but no continuation")
         await ws.send(Text("two"), is_continuation=True)
         await other.result()
@@ -310,7 +310,7 @@ async def test_senders_that_are_cancelled_leave_nothing_behind(flavour: Flavour,
                 assert await flavour.interrupt(lambda: ws.send_text("other")) is INTERRUPTED
 
         await flavour.spawn(wait_in_vain).result()
-        assert not ws._programs._sending._waiting
+        assert not ws._session._sender.waiting
 
 
 def test_the_system_buffers_less_than_a_huge_frame() -> None:

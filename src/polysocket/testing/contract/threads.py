@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 from unittest import mock
 
-from polysocket.effects import settled, sockets
+from polysocket._lifting import wait_for_result
+from polysocket.effects import sockets
 from polysocket.effects.polling import wait_until_connected, wait_until_ready
 from polysocket.testing.contract.flavour import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
@@ -46,7 +47,7 @@ class ThreadFlavour(Flavour):
         async def driven() -> T:
             return await program()
 
-        result: T = settled(self.effect().lift(driven)())
+        result: T = wait_for_result(self.effect().lift(driven)())
         return result
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:

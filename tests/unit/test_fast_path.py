@@ -1,12 +1,13 @@
-"""The fast lane by itself: which frames it takes, where it stops, and the bytes that it writes (RFC 6455 §5)."""
+"""The fast path by itself: which frames it takes, where it stops, and the bytes that it writes (RFC 6455 §5)."""
 
 from __future__ import annotations
 
 import pytest
 
-from polysocket._core import fast_path as lane
+from polysocket._core import fast_path
 from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
+from tests.connections import encoded
 
 KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 §5.7
 LIMIT = 2**63 - 1
@@ -17,7 +18,7 @@ masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "mas
 
 def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Text | Binary], int]:
     frames = list[Text | Binary]()
-    position = lane.decode(data, position, bool(key), limit, frames)
+    position = fast_path.decode(data, position, bool(key), limit, frames)
     return frames, position
 
 
@@ -35,31 +36,31 @@ def test_the_rfcs_examples_are_read() -> None:
 
 
 def test_the_rfcs_examples_are_written() -> None:
-    assert lane.encode(TEXT, b"Hello", b"") == HELLO
-    assert lane.encode(TEXT, b"Hello", KEY) == MASKED_HELLO
-    assert lane.encode(BINARY, bytes(256), b"") == b"\x82\x7e\x01\x00" + bytes(256)
-    assert lane.encode(BINARY, bytes(65536), b"") == b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + bytes(65536)
+    assert encoded(TEXT, b"Hello", b"") == HELLO
+    assert encoded(TEXT, b"Hello", KEY) == MASKED_HELLO
+    assert encoded(BINARY, bytes(256), b"") == b"\x82\x7e\x01\x00" + bytes(256)
+    assert encoded(BINARY, bytes(65536), b"") == b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + bytes(65536)
 
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
 def test_what_is_written_is_read_at_every_size_at_which_the_header_changes(size: int, key: bytes) -> None:
-    data = lane.encode(BINARY, b"\x80" * size, key) + lane.encode(TEXT, b"a" * size, key)
+    data = encoded(BINARY, b"\x80" * size, key) + encoded(TEXT, b"a" * size, key)
     assert take(data, key) == ([Binary(b"\x80" * size), Text("a" * size)], len(data))
 
 
 @masked_or_not
 def test_decoding_begins_where_it_is_told_and_appends(key: bytes) -> None:
-    frame = lane.encode(TEXT, "𝄞".encode(), key)
+    frame = encoded(TEXT, "𝄞".encode(), key)
     frames: list[Text | Binary] = [Text("before")]
-    assert lane.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
+    assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
     assert frames == [Text("before"), Text("𝄞")]
 
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
-def test_a_frame_that_is_not_whole_stops_the_lane(size: int, key: bytes) -> None:
-    first, second = lane.encode(TEXT, b"a", key), lane.encode(BINARY, bytes(size), key)
+def test_a_frame_that_is_not_whole_stops_the_fast_path(size: int, key: bytes) -> None:
+    first, second = encoded(TEXT, b"a", key), encoded(BINARY, bytes(size), key)
     for end in {0, 1, 2, 3, 4, 9, 10, 13, 14, len(second) // 2, len(second) - 1}:
         if end < len(second):
             assert take(first + second[:end], key) == ([Text("a")], len(first))
@@ -96,26 +97,26 @@ STOPS: dict[str, tuple[int, bytes, bytes]] = {
 
 @masked_or_not
 @pytest.mark.parametrize("case", STOPS)
-def test_whatever_is_not_plain_stops_the_lane_before_it(case: str, key: bytes) -> None:
+def test_whatever_is_not_plain_stops_the_fast_path_before_it(case: str, key: bytes) -> None:
     first, length, payload = STOPS[case]
-    plain = lane.encode(TEXT, b"plain", key)
-    odd = header(first, length, key) + (lane.mask(payload, key) if key else payload)
+    plain = encoded(TEXT, b"plain", key)
+    odd = header(first, length, key) + (fast_path.mask(payload, key) if key else payload)
     assert take(plain + odd + plain, key) == ([Text("plain")], len(plain))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_frame_with_the_wrong_masking_stops_the_lane(size: int) -> None:
+def test_a_frame_with_the_wrong_masking_stops_the_fast_path(size: int) -> None:
     """RFC 6455 §5.1: a server gets masked frames only, a client unmasked ones only."""
     for opcode in (TEXT, BINARY):
-        assert take(lane.encode(opcode, bytes(size), KEY), b"") == ([], 0)
-        assert take(lane.encode(opcode, bytes(size), b""), KEY) == ([], 0)
+        assert take(encoded(opcode, bytes(size), KEY), b"") == ([], 0)
+        assert take(encoded(opcode, bytes(size), b""), KEY) == ([], 0)
 
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
 def test_the_limit_is_in_bytes_and_includes_its_value(size: int, key: bytes) -> None:
     for opcode, payload in ((BINARY, bytes(size)), (TEXT, "é".encode() * (size // 2))):
-        data = lane.encode(opcode, payload, key)
+        data = encoded(opcode, payload, key)
         assert take(data, key, limit=len(payload))[1] == len(data)
         assert take(data, key, limit=len(payload) - 1) == ([], 0)
 
@@ -124,7 +125,7 @@ def test_a_mask_is_a_xor_with_the_key_repeated() -> None:
     """RFC 6455 §5.3, for every length about the loop's step."""
     for size in (*range(20), 4095, 4096, 4097, 4099, 8192, 70001):
         data = bytes(index * 7 % 256 for index in range(size))
-        assert lane.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
+        assert fast_path.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
 
 
 # Sizes of frames
@@ -135,29 +136,29 @@ def test_a_mask_is_a_xor_with_the_key_repeated() -> None:
 def test_a_frames_size_is_known_from_its_whole_header_and_no_sooner(size: int, key: bytes) -> None:
     length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b""
     head = header(0x82, length or b"\x7f" + size.to_bytes(8, "big"), key)
-    assert lane.frame_size(head) == (len(head), size)
-    assert lane.frame_size(head + b"payload") == (len(head), size)
+    assert fast_path.frame_size(head) == (len(head), size)
+    assert fast_path.frame_size(head + b"payload") == (len(head), size)
     for end in range(len(head)):
-        assert lane.frame_size(head[:end]) is None
+        assert fast_path.frame_size(head[:end]) is None
 
 
 def test_a_frames_size_is_measured_whether_it_is_valid_or_not() -> None:
-    assert lane.frame_size(b"\x7b\x7e\x00\x01") == (4, 1)
-    assert lane.frame_size(b"\x00\x7f" + bytes(8)) == (10, 0)
+    assert fast_path.frame_size(b"\x7b\x7e\x00\x01") == (4, 1)
+    assert fast_path.frame_size(b"\x00\x7f" + bytes(8)) == (10, 0)
 
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
 def test_a_plain_binary_frame_is_worth_waiting_for_from_its_header_on(size: int, key: bytes) -> None:
-    data = b"??" + lane.encode(BINARY, bytes(size), key)
+    data = b"??" + encoded(BINARY, bytes(size), key)
     head = len(data) - size - 2
     for end in range(2, 2 + head):
-        assert lane.binary_frame_size(data[:end], 2, bool(key), LIMIT) == 0
+        assert fast_path.whole_binary_frame_size(data[:end], 2, bool(key), LIMIT) == 0
     for end in {2 + head, 2 + head + size // 2, len(data)}:
-        assert lane.binary_frame_size(data[:end], 2, bool(key), LIMIT) == head + size
-    assert lane.binary_frame_size(data, 2, bool(key), size) == head + size
-    assert lane.binary_frame_size(data, 2, bool(key), size - 1) == 0
-    assert lane.binary_frame_size(data, 2, not key, LIMIT) == 0
+        assert fast_path.whole_binary_frame_size(data[:end], 2, bool(key), LIMIT) == head + size
+    assert fast_path.whole_binary_frame_size(data, 2, bool(key), size) == head + size
+    assert fast_path.whole_binary_frame_size(data, 2, bool(key), size - 1) == 0
+    assert fast_path.whole_binary_frame_size(data, 2, not key, LIMIT) == 0
 
 
 @masked_or_not
@@ -165,5 +166,5 @@ def test_a_plain_binary_frame_is_worth_waiting_for_from_its_header_on(size: int,
 def test_whatever_is_not_plain_binary_is_not_waited_for(case: str, key: bytes) -> None:
     """A text frame is not either: its bytes are judged as they come."""
     first, length, _ = STOPS[case]
-    assert lane.binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
-    assert lane.binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0
+    assert fast_path.whole_binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
+    assert fast_path.whole_binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0

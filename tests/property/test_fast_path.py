@@ -1,6 +1,6 @@
-"""The fast lane beside wsproto: it never takes what wsproto refuses, and gives the same frames for the same bytes.
+"""The fast path beside wsproto: it never takes what wsproto refuses, and gives the same frames for the same bytes.
 
-wsproto is the oracle, with no code of this library between: fed with exactly the bytes that the lane took, it must give
+wsproto is the oracle: fed with exactly the bytes that the fast path took, it must return
 equal frames and want nothing more; and it must serialise to the same bytes.
 """
 
@@ -14,9 +14,10 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, TextMessage
 
-from polysocket._core import fast_path as lane
+from polysocket._core import fast_path
 from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
+from tests.connections import encoded
 
 LIMIT = 2**63 - 1
 
@@ -58,7 +59,7 @@ def wires(draw: st.DrawFn, masked: bool) -> bytes:
         (last, headers(len(last), masked, odd))
     ]:
         key = draw(keys) if masked else b""
-        wire += draw(header) + key + (lane.mask(payload, key) if key else payload)
+        wire += draw(header) + key + (fast_path.mask(payload, key) if key else payload)
     way = draw(st.sampled_from(["as it is", "as it is", "flipped", "cut"]))
     if way == "flipped":
         wire[draw(st.integers(0, len(wire) - 1))] ^= 1 << draw(st.integers(0, 7))
@@ -80,19 +81,19 @@ def judged(data: bytes, masked: bool) -> list[Text | Binary]:
         frames.append(Text(event.data) if isinstance(event, TextMessage) else Binary(bytes(event.data)))
     assert connection.state is ConnectionState.OPEN
     # Nothing is left over: the next frame is read as the first would be.
-    connection.receive_data(lane.encode(BINARY, b"behind", b"key!" if masked else b""))
+    connection.receive_data(encoded(BINARY, b"behind", b"key!" if masked else b""))
     assert list(connection.events()) == [BytesMessage(b"behind")]
     return frames
 
 
 @many
 @given(st.data(), maskings, st.binary(max_size=3))
-def test_whatever_the_lane_takes_wsproto_takes_and_gives_the_same_frames(
+def test_whatever_the_fast_path_takes_wsproto_takes_and_gives_the_same_frames(
     data: st.DataObject, masked: bool, before: bytes
 ) -> None:
     wire = data.draw(wires(masked))
     taken = list[Text | Binary]()
-    position = lane.decode(before + wire, len(before), masked, LIMIT, taken)
+    position = fast_path.decode(before + wire, len(before), masked, LIMIT, taken)
     assert judged(wire[: position - len(before)], masked) == taken
 
 
@@ -104,7 +105,7 @@ def test_whatever_the_lane_takes_wsproto_takes_and_gives_the_same_frames(
 @example(b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", True)
 def test_any_bytes_are_taken_or_left(wire: bytes, masked: bool) -> None:
     taken = list[Text | Binary]()
-    position = lane.decode(wire, 0, masked, LIMIT, taken)
+    position = fast_path.decode(wire, 0, masked, LIMIT, taken)
     assert judged(wire[:position], masked) == taken
 
 
@@ -120,25 +121,25 @@ def content(value: str | bytes) -> tuple[int, bytes]:
 def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
     frames: list[tuple[str | bytes, bytes]], data: st.DataObject, masked: bool
 ) -> None:
-    """Else the lane would be right, but not fast."""
-    pieces = [lane.encode(*content(value), key if masked else b"") for value, key in frames]
+    """Else the fast path would be right, but not fast."""
+    pieces = [encoded(*content(value), key if masked else b"") for value, key in frames]
     wire = b"".join(pieces)
     cut = data.draw(st.integers(0, len(wire)))
     whole = 0
     while whole < len(pieces) and sum(map(len, pieces[: whole + 1])) <= cut:
         whole += 1
     taken = list[Text | Binary]()
-    assert lane.decode(wire[:cut], 0, masked, LIMIT, taken) == sum(map(len, pieces[:whole]))
+    assert fast_path.decode(wire[:cut], 0, masked, LIMIT, taken) == sum(map(len, pieces[:whole]))
     assert [frame.payload for frame in taken] == [value for value, _ in frames[:whole]]
 
 
 @many
 @given(st.data(), maskings, st.integers(0, 200))
-def test_a_limit_stops_the_lane_and_changes_nothing_before(data: st.DataObject, masked: bool, limit: int) -> None:
+def test_a_limit_stops_the_fast_path_and_changes_nothing_before(data: st.DataObject, masked: bool, limit: int) -> None:
     wire = data.draw(wires(masked))
     unlimited, limited = list[Text | Binary](), list[Text | Binary]()
-    lane.decode(wire, 0, masked, LIMIT, unlimited)
-    lane.decode(wire, 0, masked, limit, limited)
+    fast_path.decode(wire, 0, masked, LIMIT, unlimited)
+    fast_path.decode(wire, 0, masked, limit, limited)
     over = [index for index, frame in enumerate(unlimited) if len(as_bytes(frame)) > limit]
     assert limited == unlimited[: over[0] if over else None]
 
@@ -153,13 +154,13 @@ def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | b
     connection = Connection(ConnectionType.CLIENT if masked else ConnectionType.SERVER)
     with patch("wsproto.frame_protocol.os.urandom", return_value=key):
         expected = connection.send(TextMessage(value) if isinstance(value, str) else BytesMessage(value))
-    assert lane.encode(*content(value), key if masked else b"") == expected
+    assert encoded(*content(value), key if masked else b"") == expected
 
 
 @many
 @given(contents, keys, maskings)
 def test_wsproto_reads_what_is_written(value: str | bytes, key: bytes, masked: bool) -> None:
-    (frame,) = judged(lane.encode(*content(value), key if masked else b""), masked)
+    (frame,) = judged(encoded(*content(value), key if masked else b""), masked)
     assert frame.payload == value
 
 
@@ -167,25 +168,27 @@ def test_wsproto_reads_what_is_written(value: str | bytes, key: bytes, masked: b
 @given(st.binary(max_size=300), keys)
 def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key: bytes) -> None:
     """RFC 6455 §5.3."""
-    masked = lane.mask(data, key)
+    masked = fast_path.mask(data, key)
     assert masked == bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
-    assert lane.mask(masked, key) == data
+    assert fast_path.mask(masked, key) == data
 
 
 @many
 @given(st.data(), maskings)
-def test_what_is_worth_waiting_for_is_one_frame_that_the_lane_then_takes(data: st.DataObject, masked: bool) -> None:
+def test_what_is_worth_waiting_for_is_one_frame_that_the_fast_path_then_takes(
+    data: st.DataObject, masked: bool
+) -> None:
     """Whatever its payload turns out to be, so nothing is judged later than wsproto would."""
     wire = data.draw(wires(masked))
-    size = lane.binary_frame_size(wire, 0, masked, LIMIT)
-    measured = lane.frame_size(wire[:14])
+    size = fast_path.whole_binary_frame_size(wire, 0, masked, LIMIT)
+    measured = fast_path.frame_size(wire[:14])
     if size and size < 100_000:
         assert measured is not None
         assert sum(measured) == size
         whole = wire[:size] + bytes(max(size - len(wire), 0))
         taken = list[Text | Binary]()
-        assert lane.decode(whole, 0, masked, LIMIT, taken) == size
+        assert fast_path.decode(whole, 0, masked, LIMIT, taken) == size
         assert [type(frame) for frame in taken] == [Binary]
-    elif lane.decode(wire, 0, masked, LIMIT, taken := []):
+    elif fast_path.decode(wire, 0, masked, LIMIT, taken := []):
         assert measured is not None
         assert isinstance(taken[0], Text)

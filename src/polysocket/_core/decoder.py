@@ -1,0 +1,261 @@
+"""Received bytes to frames: whole data frames via the fast path, every other frame via wsproto.
+
+wsproto gets its bytes frame by frame, so that the fast path can take over again after each frame. What wsproto lacks
+is done here: limits are checked before a byte is buffered, and nothing is read after a failure or a Close.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsproto import ConnectionType
+from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
+from wsproto.frame_protocol import Frame as Piece
+
+from polysocket._core import close_codes, fast_path
+from polysocket._core.deflate import PerMessageDeflate, Refused
+from polysocket._core.frame_queue import UNLIMITED, FrameQueue
+from polysocket._core.violations import close_violation, header_violation
+from polysocket.close_info import CloseCause
+from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
+
+__all__ = ["MAX_FRAGMENTS", "Decoder", "Failure"]
+
+MAX_FRAGMENTS: Final = 131072  # in a message: an empty fragment costs its sender 2 bytes, and this side an object
+LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
+CLOSE: Final = 0x8  # RFC 6455 §5.2
+BAD_GATEWAY: Final = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why this side fails the connection, and the close code that it sends (RFC 6455 §7.1.7)."""
+
+    code: CloseCode
+    cause: CloseCause
+    detail: str
+
+
+class Decoder:
+    """Decodes the peer's bytes; ``failure`` is set by the first error, after which nothing more is decoded."""
+
+    def __init__(
+        self,
+        role: ConnectionType,
+        deflate: PerMessageDeflate | None,
+        max_message_size: int | None,
+        max_fragments: int | None,
+    ) -> None:
+        self.failure: Failure | None = None
+        self.holds_bytes = False
+        """True if received bytes wait for room in the queue; ``decode(b"", …)`` goes on with them."""
+        self._is_server = role is ConnectionType.SERVER
+        self._deflate = deflate
+        self._decompress = None if deflate is None else deflate.decompress
+        self._wsproto = FrameProtocol(client=not self._is_server, extensions=[] if deflate is None else [deflate])
+        self._limit = UNLIMITED if max_message_size is None else max_message_size
+        self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
+        # Bytes that wait for the rest of a plain binary frame (then some are missing), or for room in the queue.
+        self._held: list[bytes] = []
+        self._decoded = 0  # bytes of the first held piece
+        self._missing = 0
+        # The frame that wsproto is decoding: its header so far, then the payload bytes that are still to come.
+        self._header = b""
+        self._left: int | None = None
+        self._close_payload = b""
+        self._payload: list[bytes] = []
+        self._text: list[str] = []
+        # The fragmented message that wsproto is decoding.
+        self._in_message = False
+        self._message_size = 0
+        self._message_fragments = 0
+        self._message_compressed = False
+
+    def decode(self, data: bytes, queue: FrameQueue) -> list[Frame | Close]:
+        """Append the frames that ``data`` completes to the queue, as far as there is room, and return them."""
+        new: list[Frame | Close] = []
+        position = 0
+        if self._held:
+            self._held.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return new
+            data = b"".join(self._held) if data or len(self._held) > 2 else self._held[0]
+            self._held.clear()
+            position, self._decoded = self._decoded, 0
+            self.holds_bytes = False
+        end = len(data)
+        while position < end and self.failure is None:
+            if queue.is_full:
+                self._held.append(data)
+                self._decoded = position
+                self.holds_bytes = True
+                break
+            frames: list[Any] = []
+            if self._header or self._left or self._in_message:
+                position = self._decode_by_wsproto(data, position, frames)
+            else:
+                start = position
+                try:
+                    position = fast_path.decode(
+                        data,
+                        position,
+                        self._is_server,
+                        self._limit,
+                        frames,
+                        queue.max_frames - len(queue.frames),
+                        queue.max_size - queue.size,
+                        self._decompress,
+                    )
+                except Refused as refused:
+                    self._fail(refused.code, refused.failure)
+                except UnicodeDecodeError as error:
+                    self._fail(CloseReason.INVALID_FRAME_PAYLOAD_DATA, _not_utf8("text", error))
+                if position == start and self.failure is None:
+                    size = fast_path.whole_binary_frame_size(data, position, self._is_server, self._limit)
+                    if size > end - position:
+                        self._held.append(data[position:])
+                        self._missing = size - (end - position)
+                        break
+                    position = self._decode_by_wsproto(data, position, frames)
+            queue.extend(frames)
+            new += frames
+            if frames and type(frames[-1]) is Close:
+                break
+        return new
+
+    def _decode_by_wsproto(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
+        """Pass the bytes of one frame to wsproto, as far as they have arrived; return the position after them."""
+        if self._left is None:
+            known = len(self._header)
+            header = self._header + data[position : position + LONGEST_HEADER - known]
+            size = fast_path.frame_size(header)
+            if size is None:
+                self._header = header
+                self._judge(data[position:], frames)
+                return len(data)
+            header_size, self._left = size
+            self._header = header[:header_size]
+            start, position = position, position + header_size - known
+            failure = self._exceeded_limit(header[0], self._left)
+            if failure is None or self._left:
+                # The header alone: whether it is valid comes before whether its frame is too large.
+                self._judge(data[start:position], frames)
+            if failure is not None and self.failure is None:
+                self.failure = failure
+            if self.failure is not None:
+                return len(data)
+        stop = min(position + self._left, len(data))
+        self._left -= stop - position
+        header = self._header
+        if not self._left:
+            self._left = None
+            self._header = b""
+        if header[0] & 0x0F == CLOSE:
+            self._judge_close(header, data[position:stop], frames)
+        elif stop > position:
+            self._judge(data[position:stop], frames, header)
+        return stop
+
+    def _judge_close(self, header: bytes, payload: bytes, frames: list[Frame | Close]) -> None:
+        """Pass the payload of a Close to wsproto once it is whole.
+
+        1014 is in the registry that RFC 6455 §11.7 founds, but wsproto 1.3.2 refuses it: it is shown a 1013 instead.
+        """
+        self._close_payload += payload
+        if self._left is not None or not self._close_payload:
+            return
+        payload = self._close_payload
+        key = header[-4:] if header[1] & fast_path.MASKED else bytes(4)
+        self._close_payload = fast_path.mask(payload, key)
+        is_bad_gateway = self._close_payload[:2] == BAD_GATEWAY
+        if is_bad_gateway:
+            payload = payload[:1] + bytes([payload[1] ^ 1014 ^ 1013]) + payload[2:]
+        self._judge(payload, frames, header)
+        if is_bad_gateway and frames and isinstance(close := frames[-1], Close):
+            frames[-1] = Close(CloseCode.BAD_GATEWAY, close.reason)
+
+    def _exceeded_limit(self, first: int, payload_size: int) -> Failure | None:
+        """Count a data frame before a byte of it is buffered; return a failure if its message exceeds a limit."""
+        opcode = first & 0x0F
+        if opcode > 2:
+            return None
+        if opcode:
+            self._message_compressed = self._deflate is not None and bool(first & fast_path.RSV1)
+        self._message_fragments += 1
+        if self._message_fragments > self._max_fragments:
+            return _too_big(f"a message of more than {self._max_fragments} fragments")
+        if not self._message_compressed:  # The extension counts what it inflates.
+            self._message_size += payload_size
+        if self._message_size > self._limit:
+            return _too_big(f"a message of at least {self._message_size} bytes, over the limit of {self._limit}")
+        return None
+
+    def _judge(self, data: bytes, frames: list[Frame | Close], header: bytes = b"") -> None:
+        """Have wsproto decode bytes of one frame; append the frame once it is whole, or set the failure."""
+        header = header or self._header
+        was_in_message = self._in_message
+        try:
+            self._wsproto.receive_bytes(data)
+            for piece in self._wsproto.received_frames():
+                self._take(piece, frames)
+        except ParseFailed as error:
+            self._fail(error.code, self._explained(header, was_in_message, error))
+
+    def _take(self, piece: Piece, frames: list[Frame | Close]) -> None:
+        payload = piece.payload
+        match piece.opcode:
+            case Opcode.PING if isinstance(payload, bytes):
+                frames.append(Ping(payload))
+            case Opcode.PONG if isinstance(payload, bytes):
+                frames.append(Pong(payload))
+            case Opcode.CLOSE if isinstance(payload, tuple):
+                frames.append(Close(int(payload[0]), payload[1]))
+            case _:
+                self._take_data(piece, frames)
+
+    def _take_data(self, piece: Piece, frames: list[Frame | Close]) -> None:
+        """Collect the pieces of a data frame; wsproto returns a frame in as many pieces as it arrived in."""
+        self._in_message = not piece.message_finished
+        if isinstance(piece.payload, str):
+            if piece.payload:
+                self._text.append(piece.payload)
+        elif isinstance(piece.payload, bytes) and piece.payload:
+            self._payload.append(piece.payload)
+        if not piece.frame_finished:
+            return
+        if piece.opcode is Opcode.TEXT:
+            frames.append(Text("".join(self._text), piece.message_finished))
+            self._text.clear()
+        else:
+            frames.append(Binary(b"".join(self._payload), piece.message_finished))
+            self._payload.clear()
+        if piece.message_finished:
+            self._message_size = self._message_fragments = 0
+
+    def _explained(self, header: bytes, in_message: bool, error: ParseFailed) -> str:
+        if self._deflate is not None and self._deflate.failure is not None:
+            return self._deflate.failure
+        if error.code is CloseReason.INVALID_FRAME_PAYLOAD_DATA:
+            kind = "a Close with a reason" if self._close_payload else "text"
+            return _not_utf8(kind, error.__context__)
+        violation = header_violation(
+            header, from_client=self._is_server, in_message=in_message, compression=self._deflate is not None
+        )
+        return violation or close_violation(self._close_payload)
+
+    def _fail(self, code: CloseReason, detail: str) -> None:
+        if code is CloseReason.MESSAGE_TOO_BIG:
+            self.failure = _too_big(detail)
+        else:
+            self.failure = Failure(CloseCode(code), CloseCause.PROTOCOL_ERROR, detail)
+
+
+def _too_big(detail: str) -> Failure:
+    return Failure(close_codes.LIMIT_EXCEEDED, CloseCause.LIMIT, detail)
+
+
+def _not_utf8(kind: str, error: BaseException | None) -> str:
+    reason = error.reason if isinstance(error, UnicodeDecodeError) else "invalid bytes"
+    return f"{kind} that is not UTF-8: {reason} (RFC 6455 §8.1)"

@@ -1,0 +1,42 @@
+"""Calls to observers, made in the order of what happened, and never while the session's mutex is held."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+__all__ = ["Notifications"]
+
+T = TypeVar("T")
+
+
+class Notifications:
+    """A queue of calls that are due; a session without observers never fills it."""
+
+    def __init__(self, mutex: AbstractContextManager[Any]) -> None:
+        self.due: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self._mutex = mutex
+        self._is_delivering = False
+
+    def add(self, call: Callable[[T], object], argument: T) -> None:
+        """Queue a call; the mutex is held."""
+        self.due.append((call, argument))
+
+    def deliver(self) -> None:
+        """Make the calls that are due, one at a time; the mutex is not held.
+
+        If a call is being made already, by another thread or by a caller of this one, that caller makes these calls,
+        too.
+        """
+        while True:
+            with self._mutex:
+                if self._is_delivering or not self.due:
+                    return
+                call, argument = self.due.popleft()
+                self._is_delivering = True
+            try:
+                call(argument)
+            finally:
+                self._is_delivering = False
