@@ -27,27 +27,25 @@ class Headers(Mapping[str, str]):
     one, as ``Set-Cookie`` needs. :attr:`pairs` has the fields as they were sent. ``repr`` hides secrets.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("pairs",)
+
+    pairs: tuple[tuple[str, str], ...]
+    """Names and values as they were sent, in their order."""
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs: tuple[tuple[str, str], ...]
         if isinstance(fields, Headers):
-            self._pairs = fields._pairs
+            pairs = fields.pairs
         elif isinstance(fields, Mapping):
-            self._pairs = tuple(cast("Mapping[str, str]", fields).items())
+            pairs = tuple(cast("Mapping[str, str]", fields).items())
         else:
-            self._pairs = tuple(fields)
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Names and values as they were sent, in their order."""
-        return self._pairs
+            pairs = tuple(fields)
+        object.__setattr__(self, "pairs", pairs)  # as dataclasses do for a frozen class
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of the field, in order; an empty list if there is none."""
         wanted = name.lower()
         values: list[str] = []
-        for key, value in self._pairs:  # no comprehension: before Python 3.12 that is a call of its own
+        for key, value in self.pairs:  # no comprehension: before Python 3.12 that is a call of its own
             if key.lower() == wanted:
                 values.append(value)
         return values
@@ -55,7 +53,16 @@ class Headers(Mapping[str, str]):
     def without(self, *names: str) -> Headers:
         """Return the headers without all fields of these names."""
         unwanted = {name.lower() for name in names}
-        return Headers(pair for pair in self._pairs if pair[0].lower() not in unwanted)
+        return Headers(pair for pair in self.pairs if pair[0].lower() not in unwanted)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Headers are immutable: {name} can't be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Headers are immutable: {name} can't be deleted")
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return Headers, (self.pairs,)
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -64,18 +71,18 @@ class Headers(Mapping[str, str]):
         return ", ".join(values)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name.lower() for name, _ in self._pairs))
+        return iter(dict.fromkeys(name.lower() for name, _ in self.pairs))
 
     def __len__(self) -> int:
-        return len({name.lower() for name, _ in self._pairs})
+        return len({name.lower() for name, _ in self.pairs})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
             return NotImplemented
-        return [(k.lower(), v) for k, v in self._pairs] == [(k.lower(), v) for k, v in other._pairs]
+        return [(k.lower(), v) for k, v in self.pairs] == [(k.lower(), v) for k, v in other.pairs]
 
     def __hash__(self) -> int:
-        return hash(tuple((name.lower(), value) for name, value in self._pairs))
+        return hash(tuple((name.lower(), value) for name, value in self.pairs))
 
     def __repr__(self) -> str:
-        return f"Headers({[(name, redact_field(name, value)) for name, value in self._pairs]!r})"
+        return f"Headers({[(name, redact_field(name, value)) for name, value in self.pairs]!r})"

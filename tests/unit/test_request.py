@@ -656,6 +656,14 @@ def test_a_mapping_of_headers_has_each_name_once_in_order() -> None:
     assert not Headers()
 
 
+def test_headers_are_immutable_and_can_be_pickled() -> None:
+    headers = Headers([("X", "a"), ("x", "b")])
+    for change in (lambda: setattr(headers, "pairs", ()), lambda: delattr(headers, "pairs")):
+        with pytest.raises(AttributeError, match="Headers are immutable"):
+            change()
+    assert pickle.loads(pickle.dumps(headers)).pairs == copy.copy(headers).pairs == headers.pairs
+
+
 def test_pairs_are_the_fields_as_they_were_given() -> None:
     assert SOME.pairs == (("Set-Cookie", "a=b"), ("X-A", "1"), ("set-cookie", "c=d"), ("X-B", "2"))
 

@@ -66,7 +66,7 @@ class Dialer:
         self._transport = transport
         self._tunnel = None if transport.proxy is None else _tunnel(url, transport.proxy)
         self.step: str = "connecting"
-        """What is going on, for an error's text."""
+        """The step under way, for an error's text."""
 
     @property
     def rejection(self) -> ProxyRejected | None:
