@@ -1,75 +1,91 @@
-"""Every check of the project, each in an environment of its own: ``nox --list`` names them, ``nox -s NAME`` runs one.
+"""Run the project's checks, each in an environment of its own: ``nox --list`` names them, ``nox -s NAME`` runs one.
 
-Tests run on the wheel as it would be published (built from the sdist), not on the tree. ``.ci/run`` calls these
-sessions too, so that what passes here passes there.
+Tests run on the wheel that would be published (built from the sdist), not on the tree. ``.ci/run`` runs these sessions.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import shutil
+import tarfile
 import tempfile
 
 import nox
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.error_on_missing_interpreters = False  # tests run on those versions that are found, in CI too
+nox.options.error_on_missing_interpreters = False  # tests run on the versions that are found
 nox.options.sessions = ["lint", "types", "docs", "tests", "tests_without_trio", "contract", "coverage"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the classifiers
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
-# Not nox's own, whose paths are too long for Unix sockets.
-TEMPORARY = {"TMPDIR": tempfile.gettempdir()}
+TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
+IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
-# pyenv hides the versions that it has behind the one in use, unless they are named.
+# pyenv shows only the version in use, so each of its versions is added to the path.
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-if versions := sorted(path.name for path in PYENV.glob("versions/3.*")):
-    os.environ.setdefault("PYENV_VERSION", ":".join(versions))
+for folder in sorted(PYENV.glob("versions/3.*/bin")):
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+NEWEST = next((version for version in reversed(VERSIONS) if shutil.which(f"python{version}")), None)
 
 
-def install_wheel(session: nox.Session, *requirements: str) -> None:
-    """Build sdist and wheel, and install the wheel with what else is wanted."""
+def build(session: nox.Session) -> pathlib.Path:
+    """Build the sdist, and the wheel from the sdist; return the wheel's path."""
     session.install("build")
     dist = pathlib.Path(session.create_tmp(), "dist")
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (wheel,) = dist.glob("*.whl")
-    session.install("--force-reinstall", "--no-deps", str(wheel))
+    return wheel
+
+
+def install_wheel(session: nox.Session, *requirements: str) -> None:
+    """Build the wheel and install it with these requirements."""
+    session.install("--force-reinstall", "--no-deps", str(build(session)))
     session.install(*requirements)
 
 
-@nox.session(python=nox.project.python_versions(PROJECT))
+@nox.session(python=VERSIONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on each Python version that is found."""
     install_wheel(session, "polysocket[test]")
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
+@nox.session(python=NEWEST)
+def tests_on_newest(session: nox.Session) -> None:
+    """Run the tests on the newest Python version that is found."""
+    install_wheel(session, "polysocket[test]")
+    session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+
+
 @nox.session
 def tests_without_trio(session: nox.Session) -> None:
-    """Run the tests where trio is not installed: the other flavours must not need it."""
-    others = [each for each in EXTRAS["test"] if not each.startswith("polysocket[")]
+    """Run the tests without trio, anyio and sniffio, which the other flavours must not need."""
+    others = [each for each in EXTRAS["test"] if not each.startswith(("polysocket[", "tiny-proxy"))]
     install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
-    session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('trio') is None")
+    for module in ("anyio", "sniffio", "trio"):
+        session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
     session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Run the shipped contract as the author of a flavour does: with its extra, and nothing else, elsewhere."""
+    """Run the shipped contract as the author of a flavour does: with its extra only, in another folder."""
     install_wheel(session, "polysocket[contract]")
     example = pathlib.Path("docs/examples/contract_in_threads.py").read_text(encoding="utf-8")
     session.chdir(session.create_tmp())
-    pathlib.Path("pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # or that of the project would be found
+    pathlib.Path("pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # keeps pytest from using the project's
     pathlib.Path("test_flavour.py").write_text(example, encoding="utf-8")
     session.run("pytest", "--quiet", "-W", "error", "--strict-markers", "test_flavour.py", env=TEMPORARY)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Report the coverage of all test sessions together."""
+    """Report the coverage of all ``tests`` sessions together."""
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report", *session.posargs)
@@ -77,15 +93,23 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting with ruff."""
+    """Check style and formatting, the direction of imports between layers, and the contents of the sdist."""
     session.install(*EXTRAS["lint"])
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    wheel = build(session)
+    session.install(str(wheel))
+    session.run("lint-imports", "--no-cache")
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    if missing := [name for name in IN_SDIST if name not in names]:
+        session.error(f"the sdist lacks {', '.join(missing)}")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of everything with mypy, and what users see, the documentation too, with both."""
+    """Check all types with mypy, and those that users see, in the documentation too, with pyright as well."""
     install_wheel(session, "polysocket[test,bench,types]", "nox")
     session.run("mypy")
     session.run("pyright")
@@ -96,20 +120,20 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
-    session.install(".[docs,trio]")
+    session.install(".[docs,anyio,trio]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 
 @nox.session
 @nox.parametrize("flavour", FLAVOURS)
 def autobahn(session: nox.Session, flavour: str) -> None:
-    """Run Autobahn's cases against the client: all of them, or as told by posargs such as ``-- --quick``."""
+    """Run Autobahn's cases against the client: all of them, or some (``-- --quick``)."""
     install_wheel(session, "polysocket[trio]")
     session.run("python", "tests/autobahn/run.py", flavour, *session.posargs, success_codes=[0, 3])
 
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure beside the peers; posargs go to the benchmark."""
+    """Compare the speed with that of other libraries; arguments after ``--`` go to the benchmark."""
     install_wheel(session, "polysocket[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,10 +1,9 @@
 """Sphinx's configuration. The pages are built from the docstrings and constants of the polysocket that is installed."""
 
 import sys
-import tomllib
 from pathlib import Path
 
-from polysocket import basic_request
+from polysocket import __version__, basic_request
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
@@ -14,7 +13,7 @@ from source_index import constant  # noqa: E402 - found in _extensions
 project = "polysocket"
 author = "the polysocket authors"
 copyright = "2026, the polysocket authors"  # noqa: A001 - Sphinx reads this name
-release = version = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+release = version = __version__
 
 extensions = [
     "sphinx.ext.autodoc",

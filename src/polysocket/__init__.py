@@ -48,6 +48,8 @@ from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
 from polysocket.websocket import WebSocket
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Async",
     "Asyncio",

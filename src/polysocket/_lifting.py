@@ -77,12 +77,14 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
     def lift(self, effect: Lifter) -> Callable[..., Any]:
         """Make the function that a flavour's class has."""
         program: Callable[..., Coroutine[Any, Any, Any]] = self.__wrapped__
-        function = effect.lift(program)
+        function: Callable[..., Any] = effect.lift(program)
         if function is not program:
-            functools.update_wrapper(function, program)
+            shown: Any = functools.update_wrapper(function, program)
+            del shown.__wrapped__  # With it, mock would take the function for a coroutine function (Python 3.13).
             signature = inspect.signature(program)
             result = _in_f(effect, str(signature.return_annotation))
-            cast("Any", function).__signature__ = signature.replace(return_annotation=result)
+            shown.__signature__ = signature.replace(return_annotation=result)
+            shown.__annotations__ = {**program.__annotations__, "return": result}
         return function
 
 

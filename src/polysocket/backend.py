@@ -316,7 +316,7 @@ class SocketConnector:
         for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
-        session.when_over(lambda: self._open_sessions.sessions.discard(session))  # after the observers were told
+        session.when_over(lambda _: self._open_sessions.sessions.discard(session))  # after the observers were told
         return session
 
 

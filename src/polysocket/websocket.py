@@ -20,7 +20,7 @@ from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
-from polysocket.request import Request
+from polysocket.request import Request, check_timeout
 from polysocket.response import Response
 
 __all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
@@ -71,7 +71,11 @@ class WebSocket(HasWith[F_co]):
             Neither a cancellation nor a timeout loses a frame.
         """
         session = self._session
-        return await session.receive(partial(session.take_frame, pong_on_ping), timeout, "frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_ready_frame(pong_on_ping)) is not None:
+            return frame
+        return await session.read_until(partial(session.take_frame, pong_on_ping), "frame", timeout)
 
     @lifted
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
@@ -81,7 +85,9 @@ class WebSocket(HasWith[F_co]):
         Close, and otherwise as :meth:`receive`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, DATA, pong_on_ping), timeout, "data frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, DATA, pong_on_ping), "data frame", timeout)
 
     @lifted
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
@@ -91,7 +97,9 @@ class WebSocket(HasWith[F_co]):
         :meth:`receive_data_frame`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, Text, pong_on_ping), timeout, "text frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, Text, pong_on_ping), "text frame", timeout)
 
     @lifted
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
@@ -101,7 +109,9 @@ class WebSocket(HasWith[F_co]):
         :meth:`receive_data_frame`.
         """
         session = self._session
-        return await session.receive(partial(session.take_data, Binary, pong_on_ping), timeout, "binary frame")
+        if timeout is not None:
+            check_timeout(timeout)
+        return await session.read_until(partial(session.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
@@ -110,9 +120,11 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_text_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(Text)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(Text)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, Text, pong_on_ping), timeout, "text message")
+        return await session.read_until(partial(session.take_message, Text, pong_on_ping), "text message", timeout)
 
     @lifted
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
@@ -121,9 +133,11 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_binary_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(Binary)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(Binary)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, Binary, pong_on_ping), timeout, "binary message")
+        return await session.read_until(partial(session.take_message, Binary, pong_on_ping), "binary message", timeout)
 
     @lifted
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
@@ -132,9 +146,11 @@ class WebSocket(HasWith[F_co]):
         Raises as :meth:`receive_data_frame`.
         """
         session = self._session
-        if timeout is None and (frame := session.take_whole(DATA)) is not None:
+        if timeout is not None:
+            check_timeout(timeout)
+        if (frame := session.take_whole(DATA)) is not None:
             return frame.payload
-        return await session.receive(partial(session.take_message, DATA, pong_on_ping), timeout, "message")
+        return await session.read_until(partial(session.take_message, DATA, pong_on_ping), "message", timeout)
 
     @lifted
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
@@ -224,7 +240,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either_close(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close]: ...
     @lifted_overloads
-    async def either_close(self, call: Callable[[], Any], /) -> Any:
+    async def either_close(self, call: Callable[[], Any], /) -> Any | Close:
         """Return the result of ``call()``, or the Close if the websocket has ended with one (sttp's ``eitherClose``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` if the
@@ -246,7 +262,7 @@ class WebSocket(HasWith[F_co]):
     @overload
     def either(self: WebSocket[Threaded], call: Callable[[], Future[T]], /) -> Future[T | Close | None]: ...
     @lifted_overloads
-    async def either(self, call: Callable[[], Any], /) -> Any:
+    async def either(self, call: Callable[[], Any], /) -> Any | Close | None:
         """Return the result of ``call()``; if the websocket has ended, the Close or None (sttp's ``either``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``.
@@ -293,7 +309,7 @@ class WebSocket(HasWith[F_co]):
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
         self._refuse("async for", if_async=False)
-        return UntilClosed(self.receive_message)
+        return Messages(self._session)
 
     def _refuse_futures(self) -> None:
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
@@ -343,6 +359,24 @@ def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
                 return
             raise
         yield received
+
+
+class Messages(AsyncIterator[str | bytes]):
+    """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._take = partial(session.take_message, DATA, True)
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            if (frame := self._session.take_whole(DATA)) is not None:
+                return frame.payload
+            return await self._session.read_until(self._take, "message")
+        except WebSocketClosed as error:
+            if error.close_info.is_normal:
+                raise StopAsyncIteration from None
+            raise
 
 
 class UntilClosed(AsyncIterator[T]):

@@ -20,7 +20,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from polysocket import Async, Backend, ProxySetting, Request, WebSocket, WebSocketHandler
-from polysocket.anyio import AnyioBackend
 from polysocket.asyncio import AsyncioBackend
 from polysocket.blocking import BlockingBackend
 from polysocket.effects import run
@@ -29,6 +28,7 @@ from polysocket.threaded import ThreadedBackend
 from tests.contract import flavours
 
 has_trio = importlib.util.find_spec("trio") is not None
+has_anyio = importlib.util.find_spec("anyio") is not None
 has_uvloop = importlib.util.find_spec("uvloop") is not None
 if has_trio:
     import math
@@ -333,6 +333,8 @@ class _TrioTask(flavours._TrioTask[Any]):
 
 class AnyioFlavour:
     def backend(self, **settings: Unpack[Settings]) -> Backend[Any]:
+        from polysocket.anyio import AnyioBackend
+
         return AnyioBackend(**settings)
 
 
@@ -348,12 +350,14 @@ FLAVOURS: dict[str, type[Flavour]] = {
     "blocking": BlockingFlavour,
     "threaded": ThreadedFlavour,
     "asyncio": AsyncioFlavour,
-    "anyio-asyncio": AnyioAsyncioFlavour,
 }
+if has_anyio:
+    FLAVOURS["anyio-asyncio"] = AnyioAsyncioFlavour
 if has_uvloop:
     FLAVOURS["uvloop"] = UvloopFlavour
 if has_trio:
     FLAVOURS["trio"] = TrioFlavour
+if has_anyio and has_trio:
     FLAVOURS["anyio-trio"] = AnyioTrioFlavour
 
 ASYNC = [name for name, flavour in FLAVOURS.items() if flavour.is_async]

@@ -28,7 +28,7 @@ from polysocket import (
     WebSocketResponse,
     basic_request,
 )
-from polysocket.backend import Opened
+from polysocket.backend import _OpenSessions
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, client_context, server_context, upgrading
 from tests.backends.flavours import (
@@ -308,7 +308,7 @@ async def test_a_cancellation_ends_every_connection_at_once(
     count = len(ended)
     codes = [info.sent.code for info in ended if info.sent]
     for ws in websockets:
-        ws._programs.abort()
+        ws._session.abort()
     await flavour.nothing_left_to_do()
     assert count == 3
     assert codes == [code] * 3
@@ -407,7 +407,7 @@ async def test_a_backend_forgets_a_websocket_that_the_peer_has_ended(flavour: Fl
     # The program reads to the end, but doesn't close.
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = WatchedSet(forgotten.put)
+        backend._connector._open_sessions.sessions = WatchedSet(forgotten.put)
         ws = await opened(flavour, backend, peer.url)
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1000) * (end == "close"))
         assert await ws.receive() == Text("a")
@@ -415,7 +415,7 @@ async def test_a_backend_forgets_a_websocket_that_the_peer_has_ended(flavour: Fl
         with pytest.raises(WebSocketClosed):
             await ws.receive_text()
         await forgotten.get()
-        assert not backend._programs._opened.sessions
+        assert not backend._connector._open_sessions.sessions
 
 
 async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer(
@@ -425,7 +425,7 @@ async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer
     peer = new_peer(upgrading(behind=wire.close(1000)))
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
-        backend._programs._opened.sessions = WatchedSet(forgotten.put)
+        backend._connector._open_sessions.sessions = WatchedSet(forgotten.put)
         await opened(flavour, backend, peer.url)
         assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
         peer.hang_up()
@@ -434,8 +434,9 @@ async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer
 
 def test_a_closed_backend_registers_no_websocket() -> None:
     session: Any = object()
-    opened = Opened()
+    opened = _OpenSessions()
     assert opened.add(session)
     assert opened.close() == [session]
-    assert not opened.add(object())  # type: ignore[arg-type]
+    late: Any = object()
+    assert not opened.add(late)
     assert opened.close() == [session]

@@ -122,13 +122,13 @@ async def test_a_backend_forgets_a_websocket_after_on_close(flavour: Flavour, pe
     listener = Recorder(flavour.inbox())
     forgotten = flavour.inbox()
     async with a_backend(flavour) as backend:
-        backend._programs._opened.sessions = WatchedSet(forgotten.put)
+        backend._connector._open_sessions.sessions = WatchedSet(forgotten.put)
         await opened(flavour, backend, peer.url, listener)
         peer.send(wire.close())
         peer.hang_up()
         await calls_to_the_end(listener)
         await forgotten.get()
-        assert not backend._programs._opened.sessions
+        assert not backend._connector._open_sessions.sessions
 
 
 # A method closes the backend

@@ -197,7 +197,7 @@ def break_connection(ws: Any, error: Exception) -> None:
     def receive(_: bytes) -> None:
         raise error
 
-    ws._programs._connection.receive = receive
+    ws._session._connection.receive = receive
 
 
 def ignore_errors_of_tasks(flavour: Flavour) -> None:

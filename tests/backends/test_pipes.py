@@ -23,7 +23,7 @@ from polysocket import (
     WebSocketHandler,
     from_text_pipe,
 )
-from polysocket.effects import settled
+from polysocket._lifting import wait_for_result
 from polysocket.testing import BackendStub, WebSocketStub
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
@@ -206,7 +206,7 @@ async def test_a_stage_that_yields_something_other_than_a_frame_is_closed(flavou
     pipe = await start_pipe(flavour, peer, raw_stage(flavour, function, ended=ended.append))
     peer.send(text("a"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
-    with pytest.raises(InvalidFrame, match="str is no frame"):
+    with pytest.raises(InvalidFrame, match="str is not a frame"):
         await pipe.result()
     assert [type(error) for error in ended] == [GeneratorExit]
 
@@ -245,7 +245,7 @@ async def test_the_error_of_another_websocket_is_raised_after_the_end_of_this_on
             yield from ()
             for _ in incoming:
                 pass
-            settled(another.receive_text())
+            wait_for_result(another.receive_text())
 
         async def async_stage(incoming: AsyncIterator[Any]) -> AsyncIterator[Frame]:
             async for _ in incoming:

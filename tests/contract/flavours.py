@@ -10,9 +10,8 @@ from typing import Any, Generic, TypeVar, Unpack
 
 import pytest
 
-from polysocket import Request, WebSocket, blocking, threaded
+from polysocket import Backend, ConnectOptions, Request, WebSocket, blocking, threaded
 from polysocket import asyncio as polysocket_asyncio
-from polysocket._opening.options import ConnectOptions
 from polysocket.effects import Effect
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.blocking import BlockingEffect
@@ -40,6 +39,9 @@ class BlockingFlavour(ThreadFlavour):
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return blocking.connect(url_or_request, **options)
 
+    def backend(self, *, request: Request) -> Backend[Any]:
+        return blocking.BlockingBackend(request=request)
+
     def effect(self) -> Effect:
         return BlockingEffect()
 
@@ -49,6 +51,9 @@ class ThreadedFlavour(ThreadFlavour):
 
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return threaded.connect(url_or_request, **options).result()
+
+    def backend(self, *, request: Request) -> Backend[Any]:
+        return threaded.ThreadedBackend(request=request)
 
     def effect(self) -> Effect:
         return ThreadedEffect()
@@ -76,6 +81,9 @@ class AsyncioFlavour(Flavour):
 
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return await polysocket_asyncio.connect(url_or_request, **options)
+
+    def backend(self, *, request: Request) -> Backend[Any]:
+        return polysocket_asyncio.AsyncioBackend(request=request)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         return _AsyncioTask(asyncio.create_task(program(*args)))
@@ -141,6 +149,9 @@ class TrioFlavour(Flavour):
 
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return await polysocket_trio.connect(url_or_request, **options)
+
+    def backend(self, *, request: Request) -> Backend[Any]:
+        return polysocket_trio.TrioBackend(request=request)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         task: _TrioTask[T] = _TrioTask(lambda: program(*args))

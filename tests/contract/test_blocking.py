@@ -35,14 +35,15 @@ from polysocket import (
     polymorphic,
 )
 from polysocket._session.session import Session
-from polysocket.effects import run, sockets
+from polysocket.effects import polling, run
 from polysocket.effects.blocking import BlockingEffect
-from polysocket.effects.polling import wait_until_ready
 from polysocket.effects.sockets import SocketStream
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Peer, client_context
 from polysocket.testing.contract.wire import Wire
+
+WAIT = polling.wait_until_ready  # as it is, while a test replaces it
 
 
 @contextlib.contextmanager
@@ -121,7 +122,7 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
 
     def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
         assert readable or writable, "this waits for ever"
-        return wait_until_ready(fd, readable, writable, seconds)
+        return WAIT(fd, readable, writable, seconds)
 
     with left, right:
         stream = Raced(left)
@@ -130,7 +131,7 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
         assert stream.pending, "the system has taken all"
         reading.start()
         try:
-            with mock.patch.object(sockets, "wait_until_ready", wait_for_something):
+            with mock.patch.object(polling, "wait_until_ready", wait_for_something):
                 run(stream.drain())
         finally:
             stream.abort()
@@ -145,9 +146,9 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
 
     def wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
         waits.set()
-        return wait_until_ready(fd, readable, writable, seconds)
+        return WAIT(fd, readable, writable, seconds)
 
-    with left, right, mock.patch.object(sockets, "wait_until_ready", wait):
+    with left, right, mock.patch.object(polling, "wait_until_ready", wait):
         stream = SocketStream(left)
         reader = threading.Thread(target=lambda: run(stream.read()))
         reader.start()
@@ -185,7 +186,7 @@ def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> No
         done.set()
 
     async def begin_it_and_wait() -> None:
-        effect.spawn(in_the_background)
+        effect.spawn(in_the_background, lambda _: None)
         await effect.event().wait()
 
     with mock.patch.object(threading, "Thread", _Inheriting):
@@ -233,13 +234,13 @@ def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then(
 
 def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
     def wait_and_be_slow(*args: Any) -> tuple[bool, bool]:
-        ready = wait_until_ready(*args)
+        ready = WAIT(*args)
         if threading.current_thread().name == "polysocket send":
             threading.Event().wait(0.1)
         return ready
 
     left, right = socket.socketpair()
-    with left, right, mock.patch.object(sockets, "wait_until_ready", wait_and_be_slow):
+    with left, right, mock.patch.object(polling, "wait_until_ready", wait_and_be_slow):
         stream = SocketStream(left)
         stream.write(bytes(4_000_000))
         run(_until_a_limit_has_passed(BlockingEffect(), stream.drain))
@@ -374,7 +375,7 @@ in_the_main_thread = pytest.mark.skipif(
 @contextlib.contextmanager
 def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
     """A Ctrl-C that comes once the main thread waits for the network."""
-    wait = getattr(sockets, waits_by)
+    wait = getattr(polling, waits_by)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
@@ -383,7 +384,7 @@ def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(sockets, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(polling, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)

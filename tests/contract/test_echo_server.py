@@ -60,7 +60,7 @@ def test_it_has_no_url_before_it_listens() -> None:
         _ = EchoServer().url
 
 
-def test_it_goes_on_where_a_connection_can_not_be_accepted(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_goes_on_if_a_connection_can_not_be_accepted(caplog: pytest.LogCaptureFixture) -> None:
     accept, errors = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
 
     def fail_once(listener: socket.socket) -> object:

@@ -74,7 +74,7 @@ async def test_a_second_address_wins_while_the_first_is_silent(flavour: Flavour,
 
 
 @promise
-async def test_a_second_address_is_tried_where_the_first_fails(flavour: Flavour, echo: Echo, refused: int) -> None:
+async def test_a_second_address_is_tried_if_the_first_fails(flavour: Flavour, echo: Echo, refused: int) -> None:
     with resolved(address(refused), address(port_of(echo))):
         ws = await flavour.open("ws://many.example/", open_timeout=5)
     await ws.close()

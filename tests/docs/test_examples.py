@@ -40,7 +40,7 @@ class Case(NamedTuple):
     server: Callable[[Path], AbstractContextManager[Place]]
     prints: str
     every_flavour: bool = True
-    needs: str = "polysocket"
+    needs: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -196,8 +196,8 @@ CASES = {
     "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
     "quickstart_asyncio": Case(echo, "Hello!\n"),
     "quickstart_threaded": Case(echo, "Hello!\n", every_flavour=False),
-    "quickstart_anyio": Case(echo, "Hello!\n", every_flavour=False),
-    "object_stream": Case(echo, "a text message\nb'a binary message'\n", every_flavour=False),
+    "quickstart_anyio": Case(echo, "Hello!\n", every_flavour=False, needs=("anyio",)),
+    "object_stream": Case(echo, "a text message\nb'a binary message'\n", every_flavour=False, needs=("anyio",)),
     "channel_trio": Case(echo, "a text message\n", every_flavour=False),
     "quickstart_trio": Case(echo, "Hello!\n", every_flavour=False),
     "request": Case(echo, "101 Switching Protocols\nchat.v2\n"),
@@ -260,9 +260,9 @@ CASES = {
         echo,
         r'polysocket_payload_bytes_total\{direction="received"\} 8\.0\n'
         r'polysocket_payload_bytes_total\{direction="sent"\} 8\.0\n',
-        needs="prometheus_client",
+        needs=("prometheus_client",),
     ),
-    "opentelemetry_observer": Case(echo, "websocket 1000\n", needs="opentelemetry"),
+    "opentelemetry_observer": Case(echo, "websocket 1000\n", needs=("opentelemetry",)),
     "close": Case(
         echo, r"closed by this side; received 1000 \(normal closure\), sent 1000 \(normal closure\) 'done'\n"
     ),
@@ -282,7 +282,7 @@ CASES = {
         r"404\ncould not connect to localhost port 1: .*\n.*0\.01.*\n302\n.*reset by peer.*\n1000 \(normal closure\)\n"
         r".*a full buffer.*\nnot today\nall of it works\n",
         every_flavour=False,
-        needs="prometheus_client",
+        needs=("prometheus_client", "tiny_proxy"),
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
@@ -301,7 +301,7 @@ CASES = {
 
 def runs() -> Iterator[tuple[str, str]]:
     for name, case in CASES.items():
-        if find_spec(case.needs) is None:
+        if any(find_spec(module) is None for module in case.needs):
             continue
         if case.every_flavour:
             yield from ((name, flavour) for flavour in FLAVOURS if flavour != "threaded" or can_be_threaded(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,13 @@ PUBLIC = [
     "polysocket.blocking",
     "polysocket.threaded",
     "polysocket.asyncio",
-    "polysocket.anyio",
     "polysocket.effects",
     "polysocket.observers.opentelemetry",
     "polysocket.observers.prometheus",
     "polysocket.testing",
     "polysocket.testing.contract",
     "polysocket.testing.strategies",
+    *(["polysocket.anyio"] if find_spec("anyio") is not None else []),
     *(["polysocket.trio"] if HAS_TRIO else []),
 ]
 OF_THE_PACKAGE = {"HasEffect", "HasWith", "foreign_await", "lifted", "settled"}  # in polysocket.effects, not for users

@@ -16,9 +16,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
-from docs.examples.twisted_effect import TwistedEffect, connect
-from polysocket import Request, WebSocket
-from polysocket._opening.options import ConnectOptions
+from docs.examples.twisted_effect import TwistedBackend, TwistedEffect, connect
+from polysocket import Backend, ConnectOptions, Request, WebSocket
 from polysocket.testing.contract import INTERRUPTED, TURNS, Body, Flavour, Interrupted
 from polysocket.testing.contract.promises import *  # noqa: F403
 
@@ -31,7 +30,8 @@ def begun(program: Callable[..., Awaitable[T]], *args: Any) -> Deferred[T]:
     async def run() -> T:
         return await program(*args)
 
-    return TwistedEffect().lift(run)()
+    deferred: Deferred[T] = TwistedEffect().lift(run)()
+    return deferred
 
 
 async def pass_turns(count: int) -> None:
@@ -68,6 +68,9 @@ class TwistedFlavour(Flavour):
 
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return await connect(url_or_request, **options)
+
+    def backend(self, *, request: Request) -> Backend[Any]:
+        return TwistedBackend(request=request)
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> TwistedTask[T]:
         return TwistedTask(Context().run(begun, program, *args))

@@ -13,7 +13,7 @@ from polysocket.testing.contract.places import server_context
 from tests.backends.flavours import FLAVOURS, AnyioFlavour, Flavour
 from tests.backends.servers import Door, Server
 from tests.leaks import nothing_left_behind
-from tests.proxy.proxies import RealProxy, http_proxy, socks_proxy
+from tests.proxy.proxies import HAS_SOCKS, RealProxy, http_proxy, socks_proxy
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +51,14 @@ def open_socks5() -> Iterator[RealProxy]:
         yield proxy
 
 
-@pytest.fixture(params=["http", "https", "socks5"])
+@pytest.fixture(params=["http", "https", *(["socks5"] if HAS_SOCKS else [])])
 def proxy(request: pytest.FixtureRequest) -> RealProxy:
     """Every kind of proxy in turn."""
     real: RealProxy = request.getfixturevalue(request.param)
     return real
 
 
-@pytest.fixture(params=["open_http", "open_socks5"])
+@pytest.fixture(params=["open_http", *(["open_socks5"] if HAS_SOCKS else [])])
 def open_proxy(request: pytest.FixtureRequest) -> RealProxy:
     """Those that want no user."""
     real: RealProxy = request.getfixturevalue(request.param)

@@ -6,6 +6,7 @@ Before each stands a tap: it hands the bytes on as they are, and keeps those of 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import socket
@@ -81,6 +82,7 @@ def http_proxy(folder: pathlib.Path, *, tls: bool = False, auth: bool = True) ->
         yield RealProxy("https" if tls else "http", int(port_file.read_text()))
 
 
+HAS_SOCKS = importlib.util.find_spec("tiny_proxy") is not None
 SOCKS = """
 import sys, anyio, tiny_proxy
 

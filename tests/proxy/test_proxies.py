@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import pytest
 
 from polysocket import (
@@ -27,14 +26,13 @@ from polysocket import (
     polymorphic,
     system_proxy,
 )
-from polysocket import anyio as polysocket_anyio
 from polysocket.blocking import BlockingBackend
 from polysocket.testing.contract.places import client_context, server_context
 from tests.backends.flavours import Flavour, a_backend, opened, seen
 from tests.backends.servers import Door, Server
 from tests.bad_input.judgement import says
 from tests.interop import flavours as interop
-from tests.proxy.proxies import PASSWORD, SECRETS, USER, RealProxy, Tap
+from tests.proxy.proxies import HAS_SOCKS, PASSWORD, SECRETS, USER, RealProxy, Tap
 
 has_trio = importlib.util.find_spec("trio") is not None
 
@@ -91,6 +89,9 @@ def test_connect_takes_a_proxy(name: str, proxy: RealProxy, server: Server) -> N
 
 @pytest.mark.parametrize("library", ["asyncio", *(["trio"] if has_trio else [])])
 def test_the_backend_for_anyio_takes_a_proxy(library: str, http: RealProxy, plain_server: Server) -> None:
+    anyio = pytest.importorskip("anyio")
+    from polysocket import anyio as polysocket_anyio
+
     async def main() -> None:
         async with polysocket_anyio.AnyioBackend(proxy=http.url()) as backend:
             response = await backend.open_websocket(plain_server.url(), WebSocketHandler())
@@ -183,6 +184,7 @@ async def test_the_system_s_proxy_is_used_where_it_names_one(
             assert len(tap.received) == 1
 
 
+@pytest.mark.skipif(not HAS_SOCKS, reason="tiny-proxy is not installed")
 async def test_each_hop_of_a_redirect_asks_again(
     flavour: Flavour, http: RealProxy, open_socks5: RealProxy, leave_nothing: None
 ) -> None:

@@ -187,12 +187,12 @@ async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> No
         client, server = memory_links(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
 
         async def serve() -> None:
-            tls = await TLSStream.start(server, server_context(), server_side=True)
+            tls = await TLSStream.start(server, server_context(), effect.mutex(), server_side=True)
             tls.write(await tls.read())
             await tls.drain()
 
-        effect.spawn(serve)
-        tls = await TLSStream.start(client, client_context(), server_hostname="localhost")
+        effect.spawn(serve, lambda _: None)
+        tls = await TLSStream.start(client, client_context(), effect.mutex(), server_hostname="localhost")
         tls.write(b"hello")
         await tls.drain()
         assert await tls.read() == b"hello"

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar, assert_never, assert_type
 
+import polysocket.anyio
 import polysocket.asyncio
 import polysocket.blocking
 import polysocket.threaded
@@ -156,6 +157,68 @@ async def in_the_trio_flavour(ws: WebSocket[Trio]) -> None:
         assert_type(message, str | bytes)
     async with ws as same:
         assert_type(same, WebSocket[Trio])
+
+
+# The flavours' own classes, and methods called via a class
+
+
+def a_class_of_the_blocking_flavour(ws: polysocket.blocking.WebSocket) -> WebSocket[Blocking]:
+    assert_type(ws.receive(), Frame | Close)
+    assert_type(ws.receive_text(timeout=1), str)
+    assert_type(ws.send_text("a"), None)
+    assert_type(ws.ping(), float)
+    assert_type(ws.either(ws.receive_text), str | Close | None)
+    assert_type(WebSocket.receive_text(ws, timeout=1), str)
+    assert_type(polysocket.blocking.WebSocket.send(ws, Text("a")), None)
+    with ws as same:
+        assert_type(same, polysocket.blocking.WebSocket)
+    for message in ws:
+        assert_type(message, str | bytes)
+    return ws
+
+
+def a_class_of_the_threaded_flavour(ws: polysocket.threaded.WebSocket) -> WebSocket[Threaded]:
+    assert_type(ws.receive(), Future[Frame | Close])
+    assert_type(ws.receive_text(timeout=1), Future[str])
+    assert_type(ws.either_close(ws.receive_text), Future[str | Close])
+    assert_type(WebSocket.receive_text(ws, timeout=1), Future[str])
+    assert_type(polysocket.threaded.WebSocket.ping(ws), Future[float])
+    with ws as same:
+        assert_type(same, polysocket.threaded.WebSocket)
+    return ws
+
+
+async def a_class_of_the_asyncio_flavour(ws: polysocket.asyncio.WebSocket) -> WebSocket[Asyncio]:
+    await assert_type(ws.receive(), Coroutine[Any, Any, Frame | Close])
+    assert_type(await ws.receive_text(timeout=1), str)
+    assert_type(await ws.either(ws.receive_text), str | Close | None)
+    assert_type(await WebSocket.receive_text(ws, timeout=1), str)
+    assert_type(await polysocket.asyncio.WebSocket.send_text(ws, "a"), None)
+    async with ws as same:
+        assert_type(same, polysocket.asyncio.WebSocket)
+    async for message in ws:
+        assert_type(message, str | bytes)
+    return ws
+
+
+async def a_class_of_the_trio_flavour(ws: polysocket.trio.WebSocket) -> WebSocket[Trio]:
+    assert_type(await ws.receive_text(timeout=1), str)
+    assert_type(await WebSocket.ping(ws), float)
+    async with ws as same:
+        assert_type(same, polysocket.trio.WebSocket)
+    return ws
+
+
+async def a_class_of_the_anyio_flavour(ws: polysocket.anyio.WebSocket) -> WebSocket[Async]:
+    assert_type(await ws.receive_text(timeout=1), str)
+    assert_type(await WebSocket.ping(ws), float)
+    async with ws as same:
+        assert_type(same, polysocket.anyio.WebSocket)
+    return ws
+
+
+def a_call_of_connect_is_one_for_the_common_class(url: str) -> ConnectCall[WebSocket[Asyncio]]:
+    return polysocket.asyncio.connect(url)
 
 
 def what_needs_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:

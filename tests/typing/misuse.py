@@ -61,6 +61,13 @@ async def forget_to_await_in_trio(ws: WebSocket[Trio]) -> str:
     return ws.receive_text()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
+async def a_method_via_a_class(blocking: WebSocket[Blocking], asyncio: polysocket.asyncio.WebSocket) -> str:
+    WebSocket.send_text("a", "b")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await WebSocket.send_text(blocking, "a")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    polysocket.blocking.WebSocket.send_text(asyncio, "a")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    return WebSocket.receive_text(asyncio)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
 def forget_the_result_of_a_future(ws: WebSocket[Threaded]) -> None:
     ws.receive_text().upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     round_trip: float = ws.ping()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

@@ -128,7 +128,6 @@ def _check_runs(effect: Effect) -> None:
     except NoAsyncLibrary:
         raise
     except RuntimeError as error:
-        flavour = type(effect).__module__.replace("effects.", "")
         library = _running_library()
         if library is None:
             text = "no asynchronous library runs; call this from a task, or use polysocket.blocking"
@@ -136,7 +135,7 @@ def _check_runs(effect: Effect) -> None:
             text = f"{library} runs"
             if library in ("asyncio", "trio"):
                 text += f", for which there is polysocket.{library}"
-        raise NoAsyncLibrary(f"{flavour} can't wait here: {text}") from error
+        raise NoAsyncLibrary(f"{effect.name} can't wait here: {text}") from error
 
 
 def _running_library() -> str | None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import TLSStream, default_context
-from polysocket.effects import ByteStream, Effect
+from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, InvalidRequest, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, ProxySetting, as_proxy
 from polysocket.url import WebSocketURL
@@ -89,7 +89,7 @@ class Dialer:
                 raise self._server.unreachable(error) from error
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            stream = await _encrypt(stream, self._transport.ssl, self._url.host, self._server)
+            stream = await _encrypt(effect, stream, self._transport.ssl, self._url.host, self._server)
         self.step = "in the opening handshake"
         return stream
 
@@ -170,7 +170,7 @@ async def _connect_to_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
     except OSError as error:
         raise endpoint.unreachable(error) from error
     if proxy.scheme == "https":
-        stream = await _encrypt(stream, proxy.ssl, proxy.host, endpoint)
+        stream = await _encrypt(effect, stream, proxy.ssl, proxy.host, endpoint)
     try:
         received = await _open_tunnel(stream, tunnel)
     except BaseException:
@@ -195,43 +195,24 @@ async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
     return received
 
 
-class ResumedStream:
+class ResumedStream(DelegatingStream):
     """A :class:`~polysocket.effects.ByteStream` whose first bytes were already read."""
 
-    def __init__(self, stream: ByteStream, received: bytes) -> None:
-        self._stream = stream
+    def __init__(self, inner: ByteStream, received: bytes) -> None:
+        super().__init__(inner)
         self._received = received
 
-    @property
-    def pending(self) -> int:
-        """The pending bytes of the underlying stream."""
-        return self._stream.pending
-
     async def read(self) -> bytes:
-        """Return the bytes that were already read, then those of the underlying stream."""
+        """Return the bytes that were already read, then those of the inner stream."""
         received, self._received = self._received, b""
-        return received or await self._stream.read()
-
-    def write(self, data: bytes) -> None:
-        """Write to the underlying stream."""
-        self._stream.write(data)
-
-    async def drain(self) -> None:
-        """Wait until the underlying stream is drained."""
-        await self._stream.drain()
-
-    async def close(self) -> None:
-        """Close the underlying stream."""
-        await self._stream.close()
-
-    def abort(self) -> None:
-        """Abort the underlying stream."""
-        self._stream.abort()
+        return received or await self.inner.read()
 
 
-async def _encrypt(stream: ByteStream, context: ssl.SSLContext | None, host: str, endpoint: _Endpoint) -> ByteStream:
+async def _encrypt(
+    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, endpoint: _Endpoint
+) -> ByteStream:
     try:
-        return await TLSStream.start(stream, context or default_context(), server_hostname=host)
+        return await TLSStream.start(stream, context or default_context(), effect.mutex(), server_hostname=host)
     except OSError as error:
         stream.abort()
         raise endpoint.no_tls(error, host) from error

@@ -176,15 +176,18 @@ class Sender:
             self._tell(pong)
         elif not self._is_pong_waiting:
             self._is_pong_waiting = True
-            self._effect.spawn(self._send_pong_later)
+            self._effect.spawn(self._send_pong_later, self._stop_waiting_for_pong)
 
     async def _send_pong_later(self) -> None:
         try:
             await self._stream.drain()
         except OSError:
-            return
-        finally:
-            self._is_pong_waiting = False
+            return  # The reader meets the end of the stream.
         with self._mutex:
+            self._is_pong_waiting = False
             self.send_due_pong()
         self._notifications.deliver()
+
+    def _stop_waiting_for_pong(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._is_pong_waiting = False

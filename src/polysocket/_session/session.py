@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.connection import Connection
@@ -22,6 +22,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
+from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
@@ -70,7 +71,7 @@ class Session:
         self._background: list[Event] = []  # each is set when a program in the background has ended
         self._is_ending = False
         self._closing_since: float | None = None  # on the effect's clock
-        self._when_over: Callable[[], object] | None = None
+        self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
@@ -85,6 +86,16 @@ class Session:
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended; None while it has not."""
         return self._connection.close_info
+
+    @property
+    def view(self) -> SessionView:
+        """The state inside at this moment."""
+        return SessionView(
+            queued_frames=len(self._connection.queue.frames),
+            waiting_readers=len(self._reader.waiting),
+            waiting_senders=len(self._sender.waiting),
+            pending_bytes=self._stream.pending,
+        )
 
     def error(self) -> WebSocketClosed:
         """Return the error for a caller that uses the websocket after its end."""
@@ -114,17 +125,18 @@ class Session:
                 self._when_ended.append(call)
         self._notifications.deliver()
 
-    def when_over(self, call: Callable[[], object]) -> None:
+    def when_over(self, call: Callable[[CloseInfo], object]) -> None:
         """Call back once the websocket has ended, and its listener, if any, was told.
 
         From now on the connection is ended in the background after the peer has closed it, if no caller does that.
         """
         with self._mutex:
             self._when_over = call
-            if self._connection.state is State.CLOSED:
-                call()
+            if self._connection.state is State.CLOSED and self.close_info is not None:
+                self._notifications.add(call, self.close_info)
             else:
                 self._flush()
+        self._notifications.deliver()
 
     # Receiving
 
@@ -143,37 +155,30 @@ class Session:
                 wake(self._reader.waiting)
             return first
 
-    def receive(self, take: Callable[[], T | None], timeout: float | None, what: str) -> Coroutine[Any, Any, T]:
-        """Receive via one of the ``take_…`` methods, for one caller at a time and within a time limit.
+    def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+        """Take a frame that has arrived: the short way, for streams of small frames."""
+        queue = self._connection.queue
+        with self._mutex:
+            if self._is_receiving or not (queue.frames or queue.fragments):
+                return None
+            return self.take_frame(pong_on_ping)
 
-        ``what`` names what is awaited in the text of :class:`ReceiveTimeout`.
-        """
-        if timeout is None:
-            return self._read_until(take, is_receive=True)
-        check_timeout(timeout)
-        return self._within(timeout, take, what)
-
-    async def _within(self, timeout: float, take: Callable[[], T | None], what: str) -> T:
-        try:
-            async with self._effect.time_limit(timeout):
-                return await self._read_until(take, is_receive=True)
-        except TimeoutError as error:
-            if isinstance(error, ReceiveTimeout):
-                raise
-            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
+    def receive_data_frame(self) -> Coroutine[Any, Any, DataFrame]:
+        """Receive the next data frame, and answer Pings."""
+        return self.read_until(partial(self.take_data, DATA, True), "data frame")
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
-        take = partial(self.take_frame, True)
         try:
-            while not isinstance(frame := await self._read_until(take), Close):
+            while not isinstance(frame := await self.read_until(partial(self.take_frame, True)), Close):
                 self._is_handing_over = True
                 try:
                     await handle(frame)
                 finally:
                     self._is_handing_over = False
         finally:
-            self._end_receiving()
+            self._is_receiving = False
+            self._let_closing_go_on()
 
     def begin_receiving(self) -> None:
         """Become the one caller that receives; raise :class:`ConcurrentReceive` if there is one."""
@@ -182,11 +187,10 @@ class Session:
                 raise _concurrent_receive()
             self._is_receiving = True
 
-    def _end_receiving(self) -> None:
-        self._is_receiving = False
-        if self._closing_since is not None:
-            with self._mutex:
-                wake(self._reader.waiting)  # A caller that closes may have waited for frames to be taken.
+    def _let_closing_go_on(self) -> None:
+        """Wake a caller that closes, which may have waited for this one to take the frames before the Close."""
+        with self._mutex:
+            wake(self._reader.waiting)
 
     # What a caller takes; the mutex is held.
 
@@ -196,7 +200,8 @@ class Session:
         if queue.fragments:
             return queue.fragments.popleft()
         if not queue.frames:
-            self._raise_if_ended()
+            if self._connection.has_ended or self._connection.failure is not None:
+                self._raise_end()
             return None
         was_full = queue.is_full
         frame = queue.pop()
@@ -218,7 +223,8 @@ class Session:
                 raise self._connection.error()
             if isinstance(frame, kinds):
                 return frame
-        self._raise_if_ended()
+        if self._connection.has_ended or self._connection.failure is not None:
+            self._raise_end()
         return None
 
     def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
@@ -253,31 +259,35 @@ class Session:
             elif isinstance(frame, Ping) and pong_on_ping:
                 self._sender.answer_ping(frame.payload)
         if self._connection.has_ended or self._connection.failure is not None:
-            self._raise_if_ended()
+            self._raise_end()
         return None
 
-    def _raise_if_ended(self) -> None:
-        """Raise the error of an ended websocket, once every frame before its end is taken."""
-        connection = self._connection
-        connection.fail()
-        if connection.has_ended:
-            self._flush()
-            raise connection.error()
+    def _raise_end(self) -> NoReturn:
+        """Raise the error of an ended or failing websocket, once every frame before its end is taken."""
+        self._connection.fail()
+        self._flush()
+        raise self._connection.error()
 
     # Reading
 
-    async def _read_until(  # noqa: C901, PLR0912 - one loop, so that a receive nests no further coroutine
-        self, take: Callable[[], T | None], *, is_receive: bool = False
+    async def read_until(  # noqa: C901, PLR0912, PLR0915 - one loop, so that a receive nests no further coroutine
+        self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
     ) -> T:
         """Read, or wait while another caller does, until ``take()`` returns something.
 
-        ``take`` is called with the mutex held. Nothing is read while the queue is full. A cancellation, or a passed
-        time limit, loses nothing.
+        Nothing is read while the queue is full. A cancellation, or a passed time limit, loses nothing.
+
+        Args:
+            take: One of the ``take_…`` methods, or another condition; called with the mutex held.
+            what: The name of what is to be received, if the caller receives: one at a time may.
+            timeout: Seconds to wait; None for no limit.
         """
+        if timeout is not None:
+            return await self._read_within(timeout, take, what)
         connection, reader, mutex = self._connection, self._reader, self._mutex
         is_receiver = False
         try:
-            if is_receive:
+            if what is not None:
                 with mutex:
                     if self._is_receiving:
                         raise _concurrent_receive()
@@ -305,17 +315,33 @@ class Session:
                 finally:
                     with mutex:
                         reader.is_reading = False
-                        if is_done:
-                            self._take_in(data, error)
+                        if data or connection.holds_bytes:
+                            frames = connection.receive(data)
+                            if self._is_watching or connection.has_ended:
+                                self._attend(frames)
+                        elif is_done:
+                            connection.receive_eof(error)
+                            self._attend(())
                         if reader.waiting:
                             wake(reader.waiting)
                 if self._notifications.due:
                     self._notifications.deliver()
         finally:
             if is_receiver:
-                self._end_receiving()
+                self._is_receiving = False
+                if self._closing_since is not None:
+                    self._let_closing_go_on()
             if self._notifications.due:
                 self._notifications.deliver()
+
+    async def _read_within(self, timeout: float, take: Callable[[], T | None], what: str | None) -> T:
+        try:
+            async with self._effect.time_limit(timeout):
+                return await self.read_until(take, what)
+        except TimeoutError as error:
+            if isinstance(error, ReceiveTimeout):
+                raise
+            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
 
     async def _wait_turn(self, waiter: Event) -> None:
         try:
@@ -323,17 +349,6 @@ class Session:
         finally:
             with self._mutex:
                 self._reader.forget(waiter)
-
-    def _take_in(self, data: bytes, error: OSError | None) -> None:
-        """Pass what was read to the connection; mutex held."""
-        connection = self._connection
-        if data or connection.holds_bytes:
-            frames = connection.receive(data)
-            if self._is_watching or connection.has_ended:
-                self._attend(frames)
-        else:
-            connection.receive_eof(error)
-            self._attend(())
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""
@@ -347,12 +362,12 @@ class Session:
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
         for frame in frames:
+            for call in self._on_received:
+                self._notifications.add(call, frame)
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
                 self._sender.answer_ping(frame.payload)
-            for call in self._on_received:
-                self._notifications.add(call, frame)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._flush()
@@ -389,28 +404,36 @@ class Session:
         self._notifications.deliver()
 
     async def _read_ahead(self) -> None:
-        await self._read_until(self._has_ended)
+        await self.read_until(self._has_ended)
         await self._finish()
 
     def _has_ended(self) -> bool | None:
         return self._connection.has_ended or None
 
     def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a program in the background, for whose end :meth:`close` waits."""
+        """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
         has_ended = self._effect.event()
+        has_started = False
 
         @functools.wraps(program)
         async def run() -> None:
+            nonlocal has_started
+            has_started = True
             try:
                 await program()
             except BaseException as error:
                 self.abort(f"reading in the background was ended by {error!r}")
                 raise
-            finally:
-                has_ended.set()
 
-        self._effect.spawn(run)
+        def done(error: BaseException | None) -> None:
+            if error is not None and not has_started:
+                # The caller of spawn still holds the mutex, or the flavour takes none.
+                self._note_dropped(CloseCause.CANCELLATION, f"reading in the background could not start: {error!r}")
+                self._stream.abort()
+            has_ended.set()
+
         self._background.append(has_ended)
+        self._effect.spawn(run, done)
 
     # Sending
 
@@ -432,7 +455,7 @@ class Session:
         try:
             async with self._effect.time_limit(timeout):
                 await self.send(Ping(ping.payload))
-                await self._read_until(is_answered_or_ended)
+                await self.read_until(is_answered_or_ended)
         except TimeoutError as error:
             raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
         finally:
@@ -476,7 +499,7 @@ class Session:
         cause, detail = CloseCause.CANCELLATION, "this side did not wait for the peer's Close"
         try:
             async with self._effect.time_limit(self.seconds_left(self._closing_since)):
-                await self._read_until(self._is_over)
+                await self.read_until(self._is_over)
                 await self._stream.close()
         except TimeoutError:
             cause, detail = CloseCause.TIMEOUT, f"the peer did not close within {self._close_timeout} seconds"
@@ -526,28 +549,16 @@ class Session:
         for call in calls:
             self._notifications.add(call, info)
         if self.listening is None and self._when_over is not None:
-            self._when_over()
+            self._notifications.add(self._when_over, info)  # after the observers were told
 
     # Handlers
-
-    @property
-    def has_data(self) -> bool:
-        """True if data frames wait that no caller has taken."""
-        return any(isinstance(frame, DATA) for frame in self._connection.queue.frames)
-
-    def is_ended_by(self, error: BaseException) -> bool:
-        """Return True if the error is raised to a caller that uses this very websocket after a Close of either side."""
-        if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
-            return False
-        info = self.close_info
-        return info is not None and error.close_info.sent is info.sent  # the same frame, not an equal one
 
     def end_listening(self) -> None:
         """Note that the listener was told about the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
-        if self._when_over is not None:
-            self._when_over()
+        if self._when_over is not None and self.close_info is not None:
+            self._when_over(self.close_info)
 
     async def has_listened(self, since: float, asking: Listening | None) -> bool:
         """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.
@@ -581,7 +592,8 @@ async def close_after(
 
 def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
     return UnexpectedFrame(
-        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; it can still be received"
+        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; "
+        "it can still be received"
     )
 
 

@@ -6,38 +6,36 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
 
-from polysocket.effects import CoroutineEffect
 from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.push_stream import PushStream
 
 __all__ = ["AsyncioEffect"]
 
 
-READ_AHEAD = 64 * 1024  # bytes received before anybody reads; then TCP holds the other side back
-
-
-WRITES_BEFORE_YIELD = 32
-
-
 _background: set[asyncio.Task[None]] = set()
+"""The tasks of background programs: a loop itself keeps only weak references."""
 
 
 class AsyncioEffect(CoroutineEffect):
     """The :class:`~polysocket.effects.Effect` of asyncio."""
 
+    name: str = "polysocket.asyncio"
+
     def event(self) -> asyncio.Event:
-        """The runtime's own."""
+        """Return a new event of asyncio."""
         return asyncio.Event()
 
     def time_limit(self, seconds: float | None, /) -> asyncio.Timeout:
-        """The runtime's own."""
+        """Return a time limit of asyncio."""
         return asyncio.timeout(seconds)
 
     @contextlib.asynccontextmanager
     async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
-        """A time limit that is over when the function is called."""
+        """Return a time limit that passes when the function is called."""
         timeout = asyncio.timeout(None)
         try:
             async with timeout:
@@ -47,33 +45,45 @@ class AsyncioEffect(CoroutineEffect):
                 raise
 
     def current_task(self) -> object:
-        """The runtime's own."""
+        """Return the current task."""
         return asyncio.current_task()
 
     def is_cancellation(self, error: BaseException, /) -> bool:
-        """Whether the task was cancelled: who awaits another one, or a future, that was, gets the same exception."""
+        """Return whether the task was cancelled: awaiting a cancelled task or future raises the same exception."""
         if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             return task is None or task.cancelling() > 0
         return super().is_cancellation(error)
 
     def now(self) -> float:
-        """The system's clock: uvloop's own has milliseconds only."""
+        """Return the system's time: uvloop's own clock has milliseconds only."""
         return time.monotonic()
 
-    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run the program in a task."""
-        # Not by the loop's own factory, which may begin it at once.
-        task = asyncio.Task(Begun(program()), loop=asyncio.get_running_loop())
-        _background.add(task)  # The loop itself keeps only a weak reference.
-        task.add_done_callback(_background.discard)
+    def spawn(
+        self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
+    ) -> None:
+        """Run the program in a task; the loop's exception handler reports its error."""
+
+        async def run() -> None:
+            await program()  # only now, so that a task that is cancelled before it starts leaves no coroutine
+
+        def done(task: asyncio.Task[None]) -> None:
+            _background.discard(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is not None and not task.cancelled():
+                message = f"a background program failed: {program.__qualname__}"
+                task.get_loop().call_exception_handler({"message": message, "exception": error, "task": task})
+            on_done(error)
+
+        # Not via the loop's own task factory, which may start it at once.
+        task = asyncio.Task(run(), loop=asyncio.get_running_loop(), name=f"polysocket {program.__name__}")
+        _background.add(task)
+        task.add_done_callback(done)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
-        """Connect by happy eyeballs (RFC 8305)."""
+        """Connect via happy eyeballs (RFC 8305)."""
         addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        sock = await first_connected(host, addresses, ConnectingTasks())
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return await self.adopt(sock)
+        return await self.adopt(await first_connected(host, addresses, ConnectingTasks()))
 
     async def connect_unix(self, path: str, /) -> TransportStream:
         """Connect to a Unix socket."""
@@ -81,39 +91,13 @@ class AsyncioEffect(CoroutineEffect):
         return stream
 
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
-        """Use a connected socket."""
+        """Make a stream of a connected socket."""
         _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
         return stream
 
 
-class Begun(Coroutine[Any, Any, None]):
-    """A program that begins in any case, so that its ``finally`` runs: a task may be cancelled before it has begun."""
-
-    def __init__(self, program: Coroutine[Any, Any, None]) -> None:
-        self._program = program
-        self._has_begun = False
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._program.__await__()
-
-    def send(self, value: Any, /) -> Any:
-        """Go on."""
-        self._has_begun = True
-        return self._program.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise inside."""
-        if not self._has_begun:
-            self.send(None)
-        return self._program.throw(*error)
-
-    def close(self) -> None:
-        """End."""
-        self._program.close()
-
-
 class ConnectingTasks:
-    """The :class:`~polysocket.effects.happy_eyeballs.Attempts` of asyncio."""
+    """The :class:`~polysocket.effects.Attempts` of asyncio."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[socket.socket]] = []
@@ -132,7 +116,7 @@ class ConnectingTasks:
         return None
 
     async def end(self) -> None:
-        """Cancel those that are left, and close what they have connected."""
+        """Cancel those that are left, and close the sockets that they have connected."""
         for task in self._tasks:
             task.cancel()
         try:
@@ -155,112 +139,49 @@ async def _connected(address: Address) -> socket.socket:
     return sock
 
 
-class TransportStream(asyncio.Protocol):
+class TransportStream(PushStream, asyncio.Protocol):
     """A :class:`~polysocket.effects.ByteStream` over an asyncio transport, of which it is the protocol."""
 
     def __init__(self) -> None:
-        self._writes = 0
-        self._chunks: list[bytes] = []
-        self._unread = 0
-        self._is_reading = True
-        self._is_writable = True
-        self._has_ended = False
-        self._is_lost = False
-        self._error: Exception | None = None
+        super().__init__(asyncio.Event)
+        self._new_future = asyncio.get_running_loop().create_future
         self._reader: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._closed = asyncio.Event()
 
-    @property
-    def pending(self) -> int:
-        """Bytes in the transport, once there are so many that it asks to wait."""
-        return 0 if self._is_writable else self._transport.get_write_buffer_size()
+    def wait_for_data(self) -> Awaitable[None]:
+        """Return a future: an Event of asyncio would be another coroutine on the way of each message."""
+        self._reader = self._new_future()
+        return self._reader
 
-    async def read(self) -> bytes:
-        """What was received since the last call; where there is nothing, wait for it."""
-        if not self._chunks and not self._has_ended:
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-        if not self._chunks:
-            self._check(self._error is not None)
-            return b""
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._unread = 0
-        if not self._is_reading and not self._is_lost:
-            self._is_reading = True
-            self._transport.resume_reading()
-        return data
-
-    def write(self, data: bytes) -> None:
-        """Hand the bytes to the transport, which sends them by itself."""
-        self._check(self._is_lost)
-        self._transport.write(data)
-
-    async def drain(self) -> None:
-        """Wait until the transport asks to go on."""
-        self._writes += 1
-        if self._writes % WRITES_BEFORE_YIELD == 0:
-            await asyncio.sleep(0)  # Who sends without ever waiting must let the loop see to others, and to the end.
-        while not self._is_writable and not self._is_lost:
-            await self._writable.wait()
-        self._check(self._is_lost)
-
-    async def close(self) -> None:
-        """Let the transport send what it has, then close."""
-        self._transport.close()
-        await self._closed.wait()
-
-    def abort(self) -> None:
-        """Close the transport; it drops what it has not sent."""
-        self._transport.abort()
-
-    def _check(self, is_broken: bool) -> None:
-        if is_broken:
-            raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
-
-    def _wake_reader(self) -> None:
+    def wake_reader(self) -> None:
+        """Wake the reader, if there is one that was not cancelled just now."""
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    # The protocol's callbacks
+    def pause_writing(self) -> None:
+        """Have senders wait."""
+        super().pause_writing()
+        self.pending = self.transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
+        """Take the transport."""
+        self.transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        """Keep bytes until they are read; hold the other side back where they are many."""
-        self._chunks.append(data)
-        self._unread += len(data)
-        if self._unread > READ_AHEAD and self._is_reading:
-            self._is_reading = False
-            self._transport.pause_reading()
-        self._wake_reader()
+    def pause_reading(self) -> None:
+        """Pause the transport."""
+        self.transport.pause_reading()
 
-    def eof_received(self) -> bool:
-        """The other side sends nothing more; this side still may."""
-        self._has_ended = True
-        self._wake_reader()
-        return True
+    def resume_reading(self) -> None:
+        """Resume the transport."""
+        self.transport.resume_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The end: wake everybody."""
-        self._has_ended = self._is_lost = True
-        self._error = exc
-        self._wake_reader()
-        self._writable.set()
-        self._closed.set()
+    def close_transport(self) -> None:
+        """Close the transport."""
+        self.transport.close()
 
-    def pause_writing(self) -> None:
-        """The transport has taken a lot."""
-        self._is_writable = False
-        self._writable.clear()
+    def abort_transport(self) -> None:
+        """Abort the transport."""
+        self.transport.abort()
 
-    def resume_writing(self) -> None:
-        """The transport has sent most of it."""
-        self._is_writable = True
-        self._writable.set()
+    def let_others_run(self) -> Awaitable[None]:
+        """Sleep for one turn of the loop."""
+        return asyncio.sleep(0)

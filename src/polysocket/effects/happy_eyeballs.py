@@ -1,7 +1,7 @@
-"""Happy eyeballs (RFC 8305): a host's addresses are tried one after the other, each a little behind the one before.
+"""Happy eyeballs (RFC 8305): try a host's addresses one after the other, each a little after the one before.
 
-The order and the delay are here; how a connection is made and waited for is a flavour's. (trio has its own. So has
-asyncio, but it leaves tasks and sockets behind where it is cancelled, as seen in Python 3.11; and uvloop has none.)
+The order and the delay are here; each flavour makes connections and waits for them. trio has its own implementation.
+So has asyncio, but a cancelled one leaks tasks and sockets, as seen in Python 3.11; and uvloop has none.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ ATTEMPT_DELAY = 0.25  # seconds (RFC 8305 §8)
 
 
 Address = tuple[Any, Any, int, str, Any]
-
-
-"""What getaddrinfo gives: family, kind, protocol, canonical name, and the address itself."""
+"""A result of getaddrinfo: family, kind, protocol, canonical name, and the address itself."""
 
 
 class Attempts(Protocol):
     """Connections that are being made, all at the same time."""
 
     def begin(self, address: Address, /) -> None:
-        """Begin one more. Raises OSError where it has failed already."""
+        """Begin one more. Raises OSError if it has failed already."""
         ...
 
     async def next_connected(self, seconds: float | None, /) -> socket.socket | None:
-        """The next of them that is there; None where the time has passed first. Raises OSError where one has failed."""
+        """Return the next one that is connected, or None after so many seconds. Raises OSError if one has failed."""
         ...
 
     async def end(self) -> None:
@@ -40,7 +38,7 @@ class Attempts(Protocol):
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
-    """The addresses in the order in which to try them: the families in turn, that of the first one first (§4)."""
+    """Return the addresses in the order in which to try them: the families in turn, the first one's first (§4)."""
     families: dict[object, list[Address]] = {}
     for address in addresses:
         families.setdefault(address[0], []).append(address)
@@ -49,9 +47,9 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
 
 
 async def first_connected(host: str, addresses: Iterable[Address], attempts: Attempts) -> socket.socket:
-    """The first socket that connects to one of the addresses; the other attempts are ended.
+    """Return the first socket that connects to one of the addresses, with TCP_NODELAY; end the other attempts.
 
-    Raises OSError, whose cause is the group of all errors. An error, and a cancellation, leaves nothing.
+    Raises OSError, whose cause is the group of all errors. An error or a cancellation leaks nothing.
     """
     try:
         connected = await _race(host, interleaved(addresses), attempts)
@@ -60,6 +58,8 @@ async def first_connected(host: str, addresses: Iterable[Address], attempts: Att
         raise
     try:
         await attempts.end()
+        # A small frame must not wait for the acknowledgement of the one before (Nagle's algorithm).
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         connected.close()
         raise

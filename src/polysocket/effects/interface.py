@@ -1,7 +1,7 @@
-"""The effect ``F``: how a flavour waits, and in which wrapper results come.
+"""The effect ``F``: how a flavour waits, and the wrapper in which its results come.
 
 A *program* is an ``async def`` over an :class:`Effect` and a :class:`ByteStream`; it never imports a flavour. The
-effect's ``lift`` turns a program into what the flavour's user calls: in asyncio and trio the program itself, in the
+effect's ``lift`` turns a program into the function that the user calls: in asyncio and trio the program itself, in the
 blocking flavour a function that drives the coroutine to its end (:func:`run`). Nothing here knows WebSockets.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Effect",
     "Event",
     "Lifter",
+    "NoMutex",
     "Threaded",
     "Trio",
     "foreign_await",
@@ -34,16 +35,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+F_co = TypeVar("F_co", covariant=True)
+
+
 class Blocking:
-    """The tag of plain values: a call blocks its thread, and gives ``T``."""
+    """The tag of plain values: a call blocks its thread and returns ``T``."""
 
 
 class Threaded:
-    """The tag of futures: a call goes on in a thread, and gives ``concurrent.futures.Future[T]``."""
+    """The tag of futures: a call continues in a thread and returns ``concurrent.futures.Future[T]``."""
 
 
 class Async:
-    """The tag of coroutines: a call gives ``Coroutine[Any, Any, T]``."""
+    """The tag of coroutines: a call returns ``Coroutine[Any, Any, T]``."""
 
 
 class Asyncio(Async):
@@ -58,129 +62,151 @@ class Event(Protocol):
     """A flag that is set once."""
 
     def set(self) -> None:
-        """Set the flag; whoever waits goes on. May be called more than once, and while a lock is held."""
+        """Set the flag and wake the tasks that wait. May be called more than once, and while a lock is held."""
         ...
 
     async def wait(self) -> object:
-        """Wait until the flag is set; a cancellation or a passed time limit changes nothing."""
+        """Wait until the flag is set. A cancellation, or a time limit that passes, changes nothing."""
         ...
 
 
 class ByteStream(Protocol):
-    """A stream of bytes to the other side: a TCP connection, a Unix socket, TLS over another stream.
+    """A stream of bytes to the peer: a TCP connection, a Unix socket, TLS over another stream.
 
-    ``write`` takes whole pieces and never waits, so that no cancellation can tear a frame; ``drain`` waits. It goes
-    on sending what it has taken while somebody is in ``read`` or ``drain``. Network errors are ``OSError``.
+    :meth:`write` takes whole pieces and never waits, so no cancellation can tear a frame; :meth:`drain` waits. The
+    stream goes on sending what it has taken while a caller is in :meth:`read` or :meth:`drain`. Network errors are
+    ``OSError``.
     """
 
     @property
     def pending(self) -> int:
-        """How many bytes wait for the network.
+        """How many bytes wait for the network: cheap to read, and 0 while :meth:`drain` need not be called.
 
-        A stream may say 0 while there are few. Above 0, :meth:`drain` should be called before much more is written.
+        A stream may report 0 while few bytes wait, and 1 if :meth:`drain` is due to let the event loop run other tasks.
         """
         ...
 
     async def read(self) -> bytes:
-        """Some bytes, as soon as there are any; ``b""`` at the end of the stream, or once the stream was aborted.
+        """Return the bytes that have arrived; wait if there are none. Return ``b""`` at EOF and after :meth:`abort`.
 
-        One caller at a time. Raises OSError. A cancellation or a passed time limit loses nothing.
+        One caller at a time. Raises OSError. A cancellation, or a time limit that passes, loses nothing.
         """
         ...
 
     def write(self, data: bytes) -> None:
-        """Take all of ``data`` and begin to send it; raises OSError where the connection is known to be broken.
+        """Take all of ``data`` and begin to send it. Raises OSError if the connection is known to be broken.
 
-        Where threads call, any of them may, while others are in :meth:`read` and :meth:`drain`.
+        In a flavour of threads, any thread may call this while others are in :meth:`read` and :meth:`drain`.
         """
         ...
 
     async def drain(self) -> None:
         """Wait until the network has taken enough for more to be written. Many callers may wait.
 
-        Raises OSError. A cancellation or a passed time limit leaves the rest pending.
+        Raises OSError. A cancellation, or a time limit that passes, leaves the rest pending.
         """
         ...
 
     async def close(self) -> None:
-        """Send what is pending, then end the connection. Raises OSError; bounded only by the caller's time limit."""
+        """Flush what is pending, then end the connection. Raises OSError. Only the caller's time limit bounds this."""
         ...
 
     def abort(self) -> None:
-        """End the connection at once; whoever waits in :meth:`read` or :meth:`drain` is woken. Never raises."""
+        """Drop the connection at once and wake the callers of :meth:`read` and :meth:`drain`. Never raises."""
         ...
 
 
 class Lifter(Protocol):
-    """The two ways between a program and ``F``; ``is_async`` tells whether programs can await an ``F``."""
+    """The two ways between a program and ``F``."""
 
-    is_async: bool
+    @property
+    def is_async(self) -> bool:
+        """Whether a program can await an ``F``."""
+        ...
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
-        """What the user calls: takes the program's arguments and gives its result in the flavour's wrapper."""
+        """Make the function that the user calls: it takes the program's arguments and returns its result in ``F``."""
         ...
 
     async def unlift(self, value: Any, /) -> Any:
-        """The plain value of one in the flavour's wrapper, once it is there."""
+        """Wait for the result in ``F`` and return it plain."""
         ...
 
 
 class Effect(Lifter, Protocol):
-    """What a flavour is made of: waiting, time, and opening streams; see ``polysocket.blocking`` for the shortest.
+    """The runtime of a flavour: waiting, time, background programs, and opening streams.
 
-    Every ``async`` method here really suspends in an asynchronous flavour, and never does in a blocking one.
+    ``polysocket.effects.blocking`` is the shortest one. In an asynchronous flavour every ``async`` method here may
+    suspend; in a blocking one none ever does.
     """
 
-    def event(self) -> Event:
-        """A new event, not set."""
-        ...
-
-    def mutex(self) -> AbstractContextManager[Any]:
-        """Return a lock for stretches that never wait; one that locks nothing if only one thread calls."""
+    @property
+    def name(self) -> str:
+        """The flavour's name for error texts, such as ``"polysocket.asyncio"``."""
         ...
 
     @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
-        """A coroutine function that a call awaits if it need not wait; None if the flavour wants no checkpoints."""
+        """A coroutine function that a send awaits if it need not wait for the network; None if none is needed."""
+        ...
+
+    def event(self) -> Event:
+        """Return a new event, not set."""
+        ...
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """Return a new guard for code that never waits: a lock if threads may call, else :class:`NoMutex`.
+
+        A caller who holds it must not enter it again.
+        """
         ...
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
-        """Bound what is awaited inside; at the end raises TimeoutError where it took too long. None for no bound."""
+        """Bound what is awaited inside: raise TimeoutError after ``seconds``. None for no bound."""
         ...
 
     def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """A block that can be ended from outside: gives a function that interrupts whatever is awaited inside.
+        """Return a block whose value is a function that interrupts what is awaited inside.
 
-        Then the block ends, and raises nothing. The function is called at most once, and not behind the block's end.
-        Where ``is_async`` is False it may do nothing: nobody can interrupt a thread.
+        An interrupted block ends and raises nothing. The function is called at most once, and not after the block's
+        end. If ``is_async`` is False the function may do nothing, since a thread can't be interrupted.
         """
         ...
 
     def current_task(self) -> object:
-        """Who is calling: the task, or the thread; to be compared only. Raises RuntimeError where no library runs."""
+        """Return the calling task or thread, to be compared only. Raises RuntimeError outside of the event loop."""
         ...
 
     def is_cancellation(self, error: BaseException, /) -> bool:
-        """Whether an error ends the program from outside: a cancellation, or what is no ``Exception`` anyway.
+        """Return whether an error ends the program from outside: a cancellation, or anything but an ``Exception``.
 
         In asyncio and trio a cancellation is no ``Exception``; in Twisted and curio it is one.
         """
         ...
 
     def now(self) -> float:
-        """The flavour's clock, in seconds."""
+        """Return the time of the flavour's clock, in seconds."""
         ...
 
-    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Run a program in the background; it handles its own errors, and ends when its stream does.
+    def spawn(
+        self,
+        program: Callable[[], Coroutine[Any, Any, None]],
+        on_done: Callable[[BaseException | None], object],
+        /,
+    ) -> None:
+        """Run a program in the background, with the caller's context variables and without its time limits.
 
-        It begins once this has returned, since the caller may hold a lock that it takes, and without the caller's time
-        limits; and it begins in any case, even where it is cancelled at once.
+        The program starts after this method has returned, since the caller may hold a lock that the program takes.
+
+        ``on_done`` is called exactly once: with None if the program has returned, with the error if it has raised, was
+        cancelled, or could not start at all (a task can be cancelled before its first step; the system can refuse a
+        thread). In the last case ``on_done`` may be called before this method returns, so it must not take a lock that
+        the caller holds. An error that is no cancellation is also logged or reported by the runtime, since it is a bug.
         """
         ...
 
     async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
-        """Connect to a host by name or address, over IPv6 or IPv4. Raises OSError."""
+        """Connect to a host, by name or address, over IPv6 or IPv4. Raises OSError."""
         ...
 
     async def connect_unix(self, path: str, /) -> ByteStream:
@@ -192,31 +218,50 @@ class Effect(Lifter, Protocol):
         ...
 
 
+class NoMutex:
+    """A context manager that does nothing: the mutex of a flavour whose tasks all run in one thread."""
+
+    # Any C function that accepts all arguments and returns something false. It costs half of what a lock or a
+    # contextlib.nullcontext costs, and no Python call: "with" is on the way of each message.
+    __enter__: Callable[..., object] = "".format
+    __exit__: Callable[..., Any] = "".format
+
+
 class CoroutineEffect:
-    """The two ways where ``F`` is coroutines: the user calls the program itself. So programs see every flavour."""
+    """The base of an :class:`Effect` whose ``F`` is coroutines: the user calls the program itself.
 
-    is_async: bool = True
-    checkpoint: Callable[[], Awaitable[object]] | None = None
+    It is also the :class:`Lifter` through which a program sees a websocket of any flavour.
+    """
 
-    def mutex(self) -> AbstractContextManager[Any]:
-        """Return a context manager that locks nothing: tasks are not switched between awaits."""
-        return nullcontext()
+    @property
+    def is_async(self) -> bool:
+        """Always True: a program can await a coroutine."""
+        return True
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+        """None: sends need no checkpoint."""
+        return None
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
-        """The program itself."""
+        """Return the program itself."""
         return program
 
     async def unlift(self, value: Awaitable[T], /) -> T:
         """Await the value."""
         return await value
 
+    def mutex(self) -> AbstractContextManager[object]:
+        """Return a guard that takes no lock, since all tasks run in one thread."""
+        return NoMutex()
+
     def is_cancellation(self, error: BaseException, /) -> bool:
-        """What is no Exception."""
+        """Return whether the error is no ``Exception``."""
         return not isinstance(error, Exception)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Drive a program whose effect never suspends; its result or its error is the call's own."""
+    """Drive a program whose effect never suspends; return its result or raise its error."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -228,7 +273,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def foreign_await(coroutine: Coroutine[Any, Any, Any]) -> RuntimeError:
-    """The error of a program that suspends where its effect does not."""
+    """Return the error of a program that suspends although its effect does not."""
     return RuntimeError(
         f"{getattr(coroutine, '__qualname__', 'the program')} awaited something that is not of its flavour: a program "
         "may await only the websocket's methods and other programs"

@@ -1,4 +1,7 @@
-"""Wait for sockets by the system's call."""
+"""The calls in which threads block: all that the blocking and threaded flavours wait in.
+
+They are looked up in this module at each call, so that a test can replace them.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import math
 import select
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
-__all__ = ["wait_until_connected", "wait_until_ready"]
+__all__ = ["wait_until_connected", "wait_until_ready", "wait_until_set"]
 
 
 def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-    """Block until the socket is readable or writable, as asked for, or the time has passed; tells which it is."""
+    """Block until the socket is readable or writable, as asked for, or the time has passed; return which it is."""
     if sys.platform == "win32":
         can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
         return bool(can_read), bool(can_write)
@@ -20,12 +24,12 @@ def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | N
     poll.register(fd, select.POLLIN * readable | select.POLLOUT * writable)
     ready = poll.poll(None if seconds is None else math.ceil(seconds * 1000))
     events = ready[0][1] if ready else 0
-    # Errors and the end of the stream, which are always told, are found by reading or writing.
+    # poll() reports errors and EOF in any case; reading or writing then meets them.
     return readable and bool(events & ~select.POLLOUT), writable and bool(events)
 
 
 def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
-    """Block until one of the sockets has connected, or failed to, and give it; None where the time has passed first."""
+    """Block until one of the sockets has connected, or has failed to; return it, or None after so many seconds."""
     if sys.platform == "win32":
         _, connected, failed = select.select([], sockets, sockets, seconds)
         return next(iter([*connected, *failed]), None)
@@ -34,3 +38,8 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None
         poll.register(sock, select.POLLOUT)
     ready = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
     return next((sock for sock in sockets if sock.fileno() in ready), None)
+
+
+def wait_until_set(event: threading.Event, seconds: float | None) -> bool:
+    """Block until another thread sets the event; return False if the time has passed first."""
+    return event.wait(seconds)

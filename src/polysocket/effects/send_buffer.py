@@ -1,49 +1,89 @@
-"""What the flavours over plain sockets share: sending without waiting, and the system's call to wait.
-
-No flavour is known here, and nothing about WebSockets.
-"""
+"""The sending half of a stream over a plain socket: common to the blocking, threaded and trio flavours."""
 
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Final, NoReturn
 
 __all__ = ["SendBuffer"]
 
 
-class SendBuffer:
-    """Bytes on their way out by a non-blocking socket; a failed one stays failed. Guarded by whoever uses it."""
+INTERRUPTED: Final = ConnectionAbortedError("a write was interrupted, perhaps in the middle of a frame")
+"""The error of a stream after a signal handler has raised in a write: nothing may follow a torn frame."""
 
-    def __init__(self, sock: socket.socket) -> None:
+
+class SendBuffer(ABC):
+    """The base of a :class:`~polysocket.effects.ByteStream` over a non-blocking socket: sends without waiting.
+
+    Bytes that the system does not take at once are kept, and sent via :meth:`_flush` once the socket is writable. A
+    socket that has failed stays failed. ``mutex`` guards the buffer; methods marked *Locked* are called while it is
+    held.
+    """
+
+    def __init__(self, sock: socket.socket, mutex: AbstractContextManager[object]) -> None:
+        self.pending: int = 0
         self._socket = sock
+        self._mutex = mutex
         self._unsent = bytearray()
         self._error: OSError | None = None
-
-    def __len__(self) -> int:
-        """How many bytes the system has not taken."""
-        return len(self._unsent)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there are bytes that the system may take later."""
-        return bool(self._unsent) and self._error is None
+        self._is_sending = False  # stays True if a signal handler has raised between a send and the note of its outcome
 
     def write(self, data: bytes) -> None:
-        """Take all of ``data``, and send what the system takes at once; raises OSError where the socket has failed."""
-        self._unsent += data
-        self.send()
-        self.check()
+        """Send at once what the system takes; the rest is pending. Raises OSError if the socket has failed."""
+        with self._mutex:
+            if self._error is not None or self._is_sending:
+                self._raise_error()
+            self._is_sending = True
+            unsent: bytes | memoryview = data
+            if not self._unsent:
+                try:
+                    sent = self._socket.send(data)
+                except BlockingIOError:
+                    sent = 0
+                except OSError as error:
+                    self._error = error
+                    self._raise_error()
+                if sent == len(data):
+                    self.pending = 0
+                    self._is_sending = False
+                    return
+                unsent = memoryview(data)[sent:]
+            self._unsent += unsent
+            self.pending = len(self._unsent)
+            self._is_sending = False
+            self._send_later()
 
-    def send(self) -> None:
-        """Send what the system takes at once; an error is kept for :meth:`check`."""
+    @abstractmethod
+    def _send_later(self) -> None:
+        """Have :meth:`_flush` called once the socket is writable. Locked."""
+
+    @property
+    def _must_flush(self) -> bool:
+        """Whether there are bytes that the system may take later. Locked."""
+        return bool(self._unsent) and self._error is None and not self._is_sending
+
+    def _flush(self) -> None:
+        """Send what the system takes at once, and keep an error for the next write or drain. Locked."""
+        if not self._must_flush:
+            return
+        self._is_sending = True
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
-            return
+            pass
         except OSError as error:
             self._error = error
+        self.pending = len(self._unsent)
+        self._is_sending = False
 
-    def check(self) -> None:
-        """Raise the OSError by which the socket has failed."""
-        if self._error is not None:
-            raise type(self._error)(*self._error.args) from self._error
+    def _check(self) -> None:
+        """Raise the OSError with which the socket has failed. Locked."""
+        if self._error is not None or self._is_sending:
+            self._raise_error()
+
+    def _raise_error(self) -> NoReturn:
+        error = self._error or INTERRUPTED
+        raise type(error)(*error.args) from error

@@ -1,46 +1,37 @@
-"""What the flavours over blocking sockets share: time limits, events and streams that block a thread.
-
-Only waiting lives here, nothing about WebSockets.
-"""
+"""The common part of the blocking and threaded flavours: sockets, events and time limits that block a thread."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from types import TracebackType
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from typing import Any
 
+from polysocket.effects import polling
+from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import Address, first_connected
-from polysocket.effects.polling import wait_until_connected, wait_until_ready
 from polysocket.effects.send_buffer import SendBuffer
 
-__all__ = ["DeadlinePassed", "SocketEffect", "SocketStream", "ThreadEvent", "TimeLimit", "unlimited"]
+__all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
 
 
-LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which one looks again: the system's calls have bounds of their own
+LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which a wait is renewed: poll() takes at most 2**31 ms, about 24 days
 
 
-READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than what malloc has from the system each time
-
-
-class DeadlinePassed(BaseException):
-    """A time limit has passed: it ends what waits, as a cancellation does elsewhere."""
+READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
 
 _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
-
-
 """The time at which the calling program must stop waiting."""
 
 
 def _remaining() -> float | None:
-    """Seconds that the calling program may wait, or None for no limit; raises DeadlinePassed."""
+    """Return the seconds that the calling program may wait, or None for no limit. Raises DeadlinePassed."""
     deadline = _deadline.get()
     if deadline is None:
         return None
@@ -50,47 +41,12 @@ def _remaining() -> float | None:
     return min(seconds, LONGEST_WAIT)
 
 
-def _remaining_or_look() -> float | None:
-    """The same, but 0 where the deadline has passed: what is there already may still be taken."""
+def _remaining_or_zero() -> float | None:
+    """Return the same, but 0 after the deadline: what has arrived already may still be taken."""
     try:
         return _remaining()
     except DeadlinePassed:
         return 0
-
-
-class TimeLimit:
-    """A time limit by a clock, as a context manager of programs; ``deadline`` has the nearest one of them."""
-
-    def __init__(self, seconds: float | None, now: Callable[[], float], deadline: ContextVar[float | None]) -> None:
-        self._seconds = seconds
-        self._now = now
-        self._deadline = deadline
-
-    async def __aenter__(self) -> None:
-        outer = self._deadline.get()
-        own = None if self._seconds is None else self._now() + self._seconds
-        self._is_nearest = own is not None and (outer is None or own < outer)
-        self._token = self._deadline.set(own if self._is_nearest else outer)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self._deadline.reset(self._token)
-        if self._is_nearest and isinstance(error, DeadlinePassed):
-            raise TimeoutError(f"{self._seconds} seconds have passed") from None
-
-
-def unlimited(
-    program: Callable[[], Coroutine[Any, Any, None]], deadline: ContextVar[float | None] = _deadline
-) -> Callable[[], Coroutine[Any, Any, None]]:
-    """The program for the background: the time limits of whoever begins it, which it may inherit, are not its own."""
-
-    @functools.wraps(program)
-    async def begun() -> None:
-        deadline.set(None)
-        await program()
-
-    return begun
 
 
 class ThreadEvent:
@@ -102,53 +58,77 @@ class ThreadEvent:
 
     async def wait(self) -> None:
         """Block until the event is set."""
-        while not self._event.wait(_remaining()):
+        while not polling.wait_until_set(self._event, _remaining()):
             pass
 
 
-class SocketEffect:
-    """The part of an :class:`~polysocket.effects.Effect` that blocks; how programs are driven is its subclasses'."""
+class SocketEffect(ABC):
+    """The part of an :class:`~polysocket.effects.Effect` that blocks; subclasses drive the programs."""
 
     is_async: bool = False
-    checkpoint: None = None
+    checkpoint: Callable[[], Awaitable[object]] | None = None
 
-    def mutex(self) -> contextlib.AbstractContextManager[Any]:
+    @abstractmethod
+    def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a program to its end in this thread, and raise its error."""
+
+    def make_stream(self, sock: socket.socket) -> SocketStream:
+        """Make a stream of this effect."""
+        return SocketStream(sock)
+
+    def mutex(self) -> threading.Lock:
         """Return a lock."""
         return threading.Lock()
 
     def now(self) -> float:
-        """The system's clock."""
+        """Return the system's time."""
         return time.monotonic()
 
     def is_cancellation(self, error: BaseException, /) -> bool:
-        """What is no Exception, such as KeyboardInterrupt."""
+        """Return whether the error is no ``Exception``, such as KeyboardInterrupt."""
         return not isinstance(error, Exception)
 
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
-        """A deadline for all that the program waits for."""
+        """Set a deadline for all that the program waits for inside."""
         return TimeLimit(seconds, time.monotonic, _deadline)
 
     def interruptible(self) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
-        """Nothing: a thread can't be interrupted."""
+        """Return a block whose function does nothing: a thread can't be interrupted."""
         return contextlib.nullcontext(lambda: None)
 
-    def make_stream(self, sock: socket.socket) -> SocketStream:
-        """What the streams of this effect are."""
-        return SocketStream(sock)
+    def spawn(
+        self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
+    ) -> None:
+        """Drive the program in a thread; ``threading.excepthook`` reports its error."""
+
+        def run() -> None:
+            _deadline.set(None)
+            error: BaseException | None = None
+            try:
+                self.drive(program())
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                on_done(error)
+
+        name = f"polysocket {program.__name__}"
+        try:
+            threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+        except RuntimeError as error:  # The system has no more threads.
+            on_done(error)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
-        """Connect by happy eyeballs (RFC 8305). Looking up the name is the system's, and knows no time limit."""
+        """Connect via happy eyeballs (RFC 8305). No time limit ends the system's name resolution."""
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        sock = await first_connected(host, addresses, SocketAttempts())
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self.make_stream(sock)
+        return self.make_stream(await first_connected(host, addresses, SocketAttempts()))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
         return self.make_stream(_connected(socket.socket(socket.AF_UNIX), path))
 
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
-        """Use a connected socket."""
+        """Make a stream of a connected socket."""
         return self.make_stream(sock)
 
 
@@ -165,7 +145,7 @@ def _connected(sock: socket.socket, address: Any) -> socket.socket:
 
 
 class SocketAttempts:
-    """The :class:`~polysocket.effects.happy_eyeballs.Attempts` of one thread."""
+    """The :class:`~polysocket.effects.Attempts` of one thread."""
 
     def __init__(self) -> None:
         self._sockets: list[socket.socket] = []
@@ -187,7 +167,7 @@ class SocketAttempts:
     async def next_connected(self, seconds: float | None) -> socket.socket | None:
         """Wait for one of them."""
         limits = [limit for limit in (seconds, _remaining()) if limit is not None]
-        sock = wait_until_connected(self._sockets, min(limits, default=None))
+        sock = polling.wait_until_connected(self._sockets, min(limits, default=None))
         if sock is None:
             return None
         self._sockets.remove(sock)
@@ -202,92 +182,103 @@ class SocketAttempts:
             sock.close()
 
 
-class SocketStream:
+class SocketStream(SendBuffer):
     """A :class:`~polysocket.effects.ByteStream` over a socket; threads may read and write at the same time."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        self._socket = sock
-        self._lock = threading.Lock()
-        self._outgoing = SendBuffer(sock)
+        super().__init__(sock, threading.Lock())
         self._aborted = False
-        self._waiting = 0  # threads that wait for the socket, or receive
-        self._sending = 0  # those of them that send once they can
+        self._waiters: dict[object, bool] = {}  # threads that use the socket, and whether they send once they can
         self._sender: threading.Thread | None = None
         self._has_sender = False
 
-    @property
-    def pending(self) -> int:
-        """Bytes that the system has not taken."""
-        return len(self._outgoing)
-
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
-        while not self._aborted:
-            if (data := self._wait(readable=True)) is not None:
-                return data
-        return b""
-
-    def write(self, data: bytes) -> None:
-        """Send at once what the system takes; the rest is pending."""
-        with self._lock:
-            self._check()
-            self._outgoing.write(data)
-            if self._waiting and not self._sending:
-                self._go_on_sending()  # Whoever reads began to wait before there was something to send.
+        return self._read()
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
-        try:
-            while self._outgoing:
-                self._check()
-                self._wait(readable=False)
-        except BaseException:
-            with self._lock:
-                self._go_on_sending()
-            raise
+        self._drain()
 
     async def close(self) -> None:
-        """Send what is pending, then close the socket."""
+        """Flush what is pending, then close the socket."""
         await self.drain()
         self.abort()
 
     def abort(self) -> None:
         """Shut the connection down, which wakes the threads that wait for it; the last of them closes the socket."""
-        with self._lock:
+        with self._mutex:
             if not self._aborted:
                 self._aborted = True
-                with contextlib.suppress(OSError):  # The other side was faster.
+                self._error = ConnectionAbortedError("the connection was ended by this side")
+                with contextlib.suppress(OSError):  # The peer was faster.
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._close_if_unused()
         if self._sender is not None:
             self._sender.join()  # The shutdown has woken it.
 
-    def _go_on_sending(self) -> None:
-        """Send what is pending in a thread, to the last byte or the stream's end: nobody else may do it. Locked."""
-        if self._outgoing.is_waiting and not self._aborted and not self._has_sender:
+    def _read(self) -> bytes:
+        while not self._aborted:
+            if (data := self._wait(readable=True)) is not None:
+                return data
+        return b""
+
+    def _drain(self) -> None:
+        try:
+            while self._unsent:
+                with self._mutex:
+                    self._check()
+                self._wait(readable=False)
+        except BaseException:
+            with self._mutex:
+                self._send_in_background()
+            raise
+
+    def _send_later(self) -> None:
+        """Leave it to the next reader or drain, unless a reader began to wait before there was something to send."""
+        if self._waiters and not any(self._waiters.values()):
+            self._send_in_background()
+
+    def _send_in_background(self) -> None:
+        """Send what is pending in a thread, to the last byte or the end of the stream. Locked."""
+        if self._must_flush and not self._has_sender:
             self._has_sender = True
             self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
             self._sender.start()
 
     def _send_all_pending(self) -> None:
-        _deadline.set(None)  # Where threads inherit a context, as in free-threaded Python 3.14.
+        _deadline.set(None)  # A thread can inherit a context, as in free-threaded Python 3.14.
         while True:
-            with self._lock:
-                self._has_sender = self._outgoing.is_waiting and not self._aborted
+            with self._mutex:
+                self._has_sender = self._must_flush
                 if not self._has_sender:
                     return
             self._wait(readable=False)
 
-    def _check(self) -> None:
-        if self._aborted:
-            raise ConnectionAbortedError("the connection was ended by this side")
-        self._outgoing.check()
-
-    def _close_if_unused(self) -> None:
-        # The system may give the number of a closed socket to a new one, for which a waiting thread would then wait.
-        if self._aborted and not self._waiting:
-            self._socket.close()
+    def _wait(self, *, readable: bool) -> bytes | None:
+        """Wait until something can be done, and do it: send what is pending; return what has arrived."""
+        waiter = object()
+        try:
+            with self._mutex:
+                writable = bool(self._unsent) and self._must_flush
+                if self._aborted or not (readable or writable):
+                    return None  # Another thread has sent all that was pending.
+                self._waiters[waiter] = writable
+            seconds = None if _deadline.get() is None else _remaining_or_zero()
+            can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
+            received = self._receive() if can_read else None
+        finally:
+            with self._mutex:
+                self._waiters.pop(waiter, None)
+                if self._aborted:
+                    self._close_if_unused()
+        if can_write:
+            with self._mutex:
+                self._flush()
+        elif not can_read:
+            _remaining()
+        return received
 
     def _receive(self) -> bytes | None:
         try:
@@ -299,25 +290,7 @@ class SocketStream:
                 return b""
             raise
 
-    def _wait(self, *, readable: bool) -> bytes | None:
-        """Wait until something can be done, and do it: send what is pending, and give what there is to read."""
-        with self._lock:
-            writable = self._outgoing.is_waiting
-            if self._aborted or not (readable or writable):
-                return None  # Another thread has sent all that was pending.
-            self._waiting += 1
-            self._sending += writable
-        try:
-            can_read, can_write = wait_until_ready(self._socket.fileno(), readable, writable, _remaining_or_look())
-            received = self._receive() if can_read else None
-        finally:
-            with self._lock:
-                self._waiting -= 1
-                self._sending -= writable
-                self._close_if_unused()
-        if can_write:
-            with self._lock:
-                self._outgoing.send()
-        elif not can_read:
-            _remaining()
-        return received
+    def _close_if_unused(self) -> None:
+        # The system may give the number of a closed socket to a new one, for which a waiting thread would then wait.
+        if not self._waiters:
+            self._socket.close()

@@ -8,45 +8,45 @@ from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-from polysocket.effects import foreign_await
-from polysocket.effects.sockets import SocketEffect, SocketStream, ThreadEvent, unlimited
+from polysocket.effects.interface import foreign_await
+from polysocket.effects.sockets import SocketEffect, SocketStream, ThreadEvent
 
 __all__ = ["ThreadedEffect"]
 
-
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
 
 
 class MayBlock:
-    """Awaited where the next step may have to wait: behind it the program is in a thread of its own."""
+    """An awaitable before a step that may block: after it the program is in a thread of its own."""
 
     def __await__(self) -> Generator[MayBlock, None, None]:
-        yield self
+        steps: Any = iter((self,))  # An iterator in C: a generator would cost another Python call.
+        return steps  # type: ignore[no-any-return]
+
+
+may_block: Final = MayBlock()
 
 
 _caller: ContextVar[int] = ContextVar("_caller")
+"""The number of the thread that has called."""
 
 
 class ThreadedEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of threads: a program suspends only to change the thread."""
 
-    def current_task(self) -> object:
-        """The thread that called."""
-        return _caller.get()
+    name: str = "polysocket.threaded"
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
-        """Make a function that begins the program, and gives its future."""
+        """Make a function that begins the program in the caller's thread, and returns its future."""
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
             future: Future[T] = Future()
-            future.set_running_or_notify_cancel()  # A program that has begun is not to be cancelled.
-            context = copy_context()  # The time limits are in it.
+            future.set_running_or_notify_cancel()  # A program that has begun can't be cancelled.
+            context = copy_context()  # with the time limits
             context.run(_caller.set, threading.get_ident())
             coroutine = program(*args, **kwargs)
             if not context.run(_advance, coroutine, future):
@@ -58,32 +58,31 @@ class ThreadedEffect(SocketEffect):
 
     async def unlift(self, value: Future[T], /) -> T:
         """Wait for the future's result."""
-        await MayBlock()
+        await may_block
         return value.result()
 
     def event(self) -> ThreadedEvent:
-        """A new event."""
+        """Return a new event."""
         return ThreadedEvent()
 
+    def current_task(self) -> object:
+        """Return the number of the thread that has called."""
+        return _caller.get()
+
+    def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a program to its end; this thread counts as its caller."""
+        _caller.set(threading.get_ident())
+        ended: Future[None] = Future()
+        _finish(coroutine, ended)
+        ended.result()
+
     def make_stream(self, sock: socket.socket) -> ThreadedStream:
-        """What the streams of this effect are."""
+        """Make a stream of this effect."""
         return ThreadedStream(sock)
-
-    def spawn(self, program: Callable[[], Coroutine[Any, Any, None]], /) -> None:
-        """Drive the program in a thread."""
-
-        def drive() -> None:
-            _caller.set(threading.get_ident())
-            ended: Future[None] = Future()
-            _finish(unlimited(program)(), ended)
-            ended.result()  # An error is the thread's, as in the blocking flavour.
-
-        name = f"polysocket {program.__name__}"
-        threading.Thread(target=copy_context().run, args=(drive,), name=name, daemon=True).start()
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect in a thread."""
-        await MayBlock()
+        await may_block
         return await super().connect_tcp(host, port)
 
 
@@ -92,7 +91,7 @@ class ThreadedEvent(ThreadEvent):
 
     async def wait(self) -> None:
         """Wait until the event is set."""
-        await MayBlock()
+        await may_block
         await super().wait()
 
 
@@ -101,18 +100,18 @@ class ThreadedStream(SocketStream):
 
     async def read(self) -> bytes:
         """Wait for bytes."""
-        await MayBlock()
-        return await super().read()
+        await may_block
+        return self._read()
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
         if self.pending:
-            await MayBlock()
-        await super().drain()
+            await may_block
+        self._drain()
 
 
 def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
-    """Run the program to its end, or to where it may block; tells whether that was the end."""
+    """Run the program to its end, or to a step that may block; return whether it has ended."""
     try:
         if isinstance(coroutine.send(None), MayBlock):
             return False

@@ -97,7 +97,7 @@ class _Delivery:
         try:
             await self._call(self._listener.on_open, websocket)
             self._session.begin_receiving()
-            self._effect.spawn(self._run)
+            self._effect.spawn(self._run, self._note_done)
         except BaseException:
             self._session.end_listening()
             raise
@@ -111,10 +111,12 @@ class _Delivery:
                 await self._call(self._listener.on_error, error)
             raise
         finally:
-            try:
-                await self._call(self._listener.on_close, self._session.close_info)
-            finally:
-                self._session.end_listening()
+            await self._call(self._listener.on_close, self._session.close_info)
+
+    def _note_done(self, error: BaseException | None) -> None:
+        if error is not None and self._session.close_info is None:
+            self._session.abort(f"the listener could not start: {error!r}")
+        self._session.end_listening()
 
     async def _deliver_until_closed(self) -> None:
         try:

@@ -12,11 +12,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any, Final
 
+from polysocket._lifting import wait_for_result
 from polysocket._logger import logger
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import Effect, settled
+from polysocket.effects import Effect
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
 from polysocket.handlers.handler import Handler, is_own_close
@@ -85,7 +86,7 @@ class PipeHandler(Handler):
             raise
         except BaseException as error:
             if not is_own_close(session, error):
-                await session.leave(error)
+                await session.close_after(error)
                 raise
             await session.close()
             if session.close_info is None or not session.close_info.is_normal:
@@ -130,7 +131,7 @@ class _StageRun:
 
     def _incoming(self) -> Iterator[DataFrame]:
         receive = self._effect.lift(self._session.receive_data_frame)
-        for frame in until_closed(lambda: settled(receive())):
+        for frame in until_closed(lambda: wait_for_result(receive())):
             if self._is_overdue():
                 raise self._overdue()
             yield frame
@@ -186,7 +187,7 @@ class _StageRun:
 
         async with self._effect.interruptible() as cancel:
             self._session.when_ended(note_end)
-            self._effect.spawn(watch)
+            self._effect.spawn(watch, lambda _: None)
             try:
                 yield
             finally:

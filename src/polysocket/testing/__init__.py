@@ -8,6 +8,7 @@ from polysocket.testing.backend import BackendStub, StubFactory, When
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.echo import EchoServer
 from polysocket.testing.errors import NothingPrepared, ReplayMismatch, StubError, UnmatchedRequest
+from polysocket.testing.inside import SessionView, inside
 from polysocket.testing.memory import Faults, MemoryPair, memory_links, memory_pair
 from polysocket.testing.recorder import RecordingBackend
 from polysocket.testing.recording import Recorded, Recording
@@ -24,6 +25,7 @@ __all__ = [
     "Recording",
     "RecordingBackend",
     "ReplayMismatch",
+    "SessionView",
     "StubError",
     "StubFactory",
     "UnmatchedRequest",
@@ -31,6 +33,7 @@ __all__ = [
     "VirtualEffect",
     "WebSocketStub",
     "When",
+    "inside",
     "memory_links",
     "memory_pair",
 ]

@@ -207,7 +207,7 @@ class StubSession(Session):
             # A listener awaits no call that could raise: it is told about a lost connection only.
             self._connection.receive_eof(error)
             self._attend(())
-            self._raise_if_ended()
+            self._raise_end()
         return taken
 
     def _is_stuck(self) -> bool:

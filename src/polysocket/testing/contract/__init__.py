@@ -1,6 +1,6 @@
-"""The contract: what holds in every flavour, as tests for the author of a new one.
+"""The contract: the promises of every flavour, as tests for the author of a new one.
 
-A test module of the author's has a fixture ``flavour``, which gives a new :class:`Flavour`, and takes the promises by
+The author's test module has a fixture ``flavour``, which returns a new :class:`Flavour`, and imports the promises via
 ``from polysocket.testing.contract.promises import *``. Needs pytest and trustme (``polysocket[contract]``).
 """
 

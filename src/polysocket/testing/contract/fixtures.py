@@ -32,21 +32,21 @@ tcp_and_tls: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Hold the promise that nothing leaks, whatever a test is about: no socket, no ResourceWarning."""
+    """Check after each test that nothing leaks: no socket, no ResourceWarning."""
     with leaks.nothing_left_behind():
         yield
 
 
 @pytest.fixture
 def transport(request: pytest.FixtureRequest) -> str:
-    """How client and server are connected; TCP unless a test is for more."""
+    """Return how client and server are connected: TCP, unless a test is for more."""
     name: str = getattr(request, "param", "tcp")
     return name
 
 
 @pytest.fixture
 def place(nothing_left_behind: None, transport: str, tmp_path: pathlib.Path) -> Place:
-    """Where servers are."""
+    """The place of the test's servers."""
     return Place(transport, tmp_path)
 
 
@@ -66,28 +66,28 @@ def slow_peer(place: Place) -> Iterator[Peer]:
 
 @pytest.fixture(params=[False, True], ids=["plain", "compressed"])
 def compressed(request: pytest.FixtureRequest) -> bool:
-    """Whether the peer agrees on compression."""
+    """Return whether the peer agrees on compression."""
     answer: bool = request.param
     return answer
 
 
 @pytest.fixture
 def deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
-    """A peer that agrees on compression where the test is of it."""
+    """A peer that agrees on compression if the test is about it."""
     with Peer(place, upgrading(*[DEFLATE] * compressed)) as peer:
         yield peer
 
 
 @pytest.fixture
 def slow_deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
-    """The same with a small buffer."""
+    """A peer with a small buffer that agrees on compression if the test is about it."""
     with Peer(place, upgrading(*[DEFLATE] * compressed), receive_buffer=4096) as peer:
         yield peer
 
 
 @pytest.fixture
 def silent(place: Place) -> Iterator[Listener]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and sends nothing."""
     listener = Listener(place)
     yield listener
     listener.hang_up()

@@ -1,4 +1,4 @@
-"""What a backend does over the effect: reading ahead, listening, piping; and that it ends what it has opened."""
+"""Handlers via a backend: reading ahead, listening, piping; and closing all that the backend has opened."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from polysocket import (
     Async,
+    Backend,
     Binary,
     Buffer,
     BufferFull,
@@ -25,32 +26,42 @@ from polysocket import (
     basic_request,
     from_text_pipe,
 )
-from polysocket._opening.transport import Transport
-from polysocket.backend import SocketConnector
 from polysocket.effects import Event
-from polysocket.handlers.handler import Handler
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.flavour import Flavour, promise
+from polysocket.testing.contract.flavour import Flavour, Task, promise
 from polysocket.testing.contract.places import Peer
 from polysocket.testing.contract.wire import Wire
 
 LIMITS = basic_request.timeouts(open=5, close=5)
 
 
-def new_opener(flavour: Flavour) -> SocketConnector:
-    """What a backend is made of."""
-    return SocketConnector(flavour.effect(), Transport(), LIMITS)
+async def opened(
+    flavour: Flavour, backend: Backend[Any], peer: Peer, handler: WebSocketHandler | Listener[Any]
+) -> WebSocket[Async]:
+    """Open a websocket via the backend, and return it as programs see it."""
+    response = await flavour.effect().unlift(backend.open_websocket(peer.url, handler))
+    return await flavour.seen(response.result)
 
 
-async def opened(opener: SocketConnector, peer: Peer, handler: Handler) -> WebSocket[Async]:
-    response = await opener.open_websocket(peer.url, handler)
-    ws: WebSocket[Any] = response.result
-    return ws._for_programs()
+def piping(flavour: Flavour, backend: Backend[Any], peer: Peer, handler: PipeHandler) -> Task[CloseInfo]:
+    """Run a pipe beside the body."""
+
+    async def pipe() -> CloseInfo:
+        response = await flavour.effect().unlift(backend.open_websocket(peer.url, handler))
+        result: CloseInfo = response.result
+        return result
+
+    return flavour.spawn(pipe)
 
 
-async def close(flavour: Flavour, opener: SocketConnector, peer: Peer) -> list[Wire]:
-    """Close the backend, as the peer sees it."""
-    closing = flavour.spawn(opener.close)
+async def close(flavour: Flavour, backend: Backend[Any]) -> None:
+    """Close the backend."""
+    await flavour.effect().unlift(backend.close())
+
+
+async def closed(flavour: Flavour, backend: Backend[Any], peer: Peer) -> list[Wire]:
+    """Close the backend; return the frames that the peer receives."""
+    closing = flavour.spawn(close, flavour, backend)
     frames = await flavour.call(peer.finish)
     await closing.result()
     return frames
@@ -60,45 +71,45 @@ async def close(flavour: Flavour, opener: SocketConnector, peer: Peer) -> list[W
 
 
 @promise
-async def test_who_reads_ahead_answers_pings_while_nobody_receives(flavour: Flavour, peer: Peer) -> None:
-    opener = new_opener(flavour)
-    ws = await opened(opener, peer, WebSocketHandler(Buffer.unbounded()))
+async def test_reading_ahead_answers_pings_while_no_caller_receives(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=LIMITS)
+    ws = await opened(flavour, backend, peer, WebSocketHandler(Buffer.unbounded()))
     peer.send(wire.encode(wire.PING, b"1") + wire.encode(wire.TEXT, "a") + wire.encode(wire.PING, b"2"))
     assert await flavour.call(peer.frames, 2) == [Wire(wire.PONG, b"1"), Wire(wire.PONG, b"2")]
     assert await ws.receive() == Text("a")
-    assert await close(flavour, opener, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
+    assert await closed(flavour, backend, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
     assert not ws.is_open
 
 
 @promise
-async def test_who_reads_ahead_ends_with_the_websocket(flavour: Flavour, peer: Peer) -> None:
-    opener = new_opener(flavour)
-    ws = await opened(opener, peer, WebSocketHandler(Buffer.bounded(4)))
+async def test_reading_ahead_ends_with_the_websocket(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=LIMITS)
+    ws = await opened(flavour, backend, peer, WebSocketHandler(Buffer.bounded(4)))
     peer.send(wire.encode(wire.BINARY, b"a") + wire.close(1001))
     assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x03\xe9")
     peer.hang_up()
     assert [await ws.receive() for _ in range(2)] == [Binary(b"a"), Close(1001)]
-    await opener.close()
+    await close(flavour, backend)
 
 
 @promise
-async def test_more_than_is_to_be_buffered_ends_the_websocket_behind_what_is(flavour: Flavour, peer: Peer) -> None:
-    opener = new_opener(flavour)
-    ws = await opened(opener, peer, WebSocketHandler(Buffer.bounded(2)))
+async def test_a_full_buffer_ends_the_websocket_after_the_buffered_frames(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=LIMITS)
+    ws = await opened(flavour, backend, peer, WebSocketHandler(Buffer.bounded(2)))
     peer.send(wire.encode(wire.TEXT, "a") * 3)
     assert (await flavour.call(peer.frame)).payload[:2] == (1008).to_bytes(2, "big")
     assert [await ws.receive_text() for _ in range(2)] == ["a", "a"]
     with pytest.raises(BufferFull):
         await ws.receive_text()
     peer.hang_up()
-    await opener.close()
+    await close(flavour, backend)
 
 
 # Listening
 
 
 class Hears(Listener[Any]):
-    """Keeps what it is told, and fails where it hears ``"fail"``."""
+    """A listener that records its calls, and fails at a text ``"fail"``."""
 
     def __init__(self, has_ended: Event) -> None:
         self.heard: list[object] = []
@@ -124,10 +135,10 @@ class Hears(Listener[Any]):
 
 
 @promise
-async def test_a_listener_hears_each_frame_in_order_and_the_end_last(flavour: Flavour, peer: Peer) -> None:
-    opener, has_ended = new_opener(flavour), flavour.event()
+async def test_a_listener_is_called_for_each_frame_in_order_and_last_for_the_end(flavour: Flavour, peer: Peer) -> None:
+    backend, has_ended = flavour.backend(request=LIMITS), flavour.event()
     listener = Hears(has_ended)
-    ws = await opened(opener, peer, listener)
+    ws = await opened(flavour, backend, peer, listener)
     frames = [
         wire.encode(wire.TEXT, "a", final=False),
         wire.encode(wire.PONG, b"p"),
@@ -142,27 +153,27 @@ async def test_a_listener_hears_each_frame_in_order_and_the_end_last(flavour: Fl
     peer.hang_up()
     await has_ended.wait()
     assert listener.heard == [Text("a", final=False), Pong(b"p"), Text("b"), Binary(b"c"), "the end"]
-    await opener.close()
+    await close(flavour, backend)
 
 
 @promise
-async def test_a_listener_s_error_is_told_and_closes(flavour: Flavour, peer: Peer) -> None:
-    opener, has_ended = new_opener(flavour), flavour.event()
+async def test_an_error_of_a_listener_goes_to_on_error_and_closes(flavour: Flavour, peer: Peer) -> None:
+    backend, has_ended = flavour.backend(request=LIMITS), flavour.event()
     listener = Hears(has_ended)
-    await opened(opener, peer, listener)
+    await opened(flavour, backend, peer, listener)
     peer.send(wire.encode(wire.TEXT, "fail") + wire.encode(wire.TEXT, "dropped"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
     await has_ended.wait()
     assert listener.heard == [Text("fail"), ZeroDivisionError, "the end"]
-    await opener.close()
+    await close(flavour, backend)
 
 
 @promise
 async def test_closing_the_backend_waits_for_its_listeners(flavour: Flavour, peer: Peer) -> None:
-    opener = new_opener(flavour)
+    backend = flavour.backend(request=LIMITS)
     listener = Hears(flavour.event())
-    await opened(opener, peer, listener)
-    assert await close(flavour, opener, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
+    await opened(flavour, backend, peer, listener)
+    assert await closed(flavour, backend, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
     assert listener.heard == ["the end"]
 
 
@@ -170,22 +181,22 @@ async def test_closing_the_backend_waits_for_its_listeners(flavour: Flavour, pee
 
 
 @promise
-async def test_a_pipe_answers_messages_until_the_other_side_closes(flavour: Flavour, peer: Peer) -> None:
-    opener = new_opener(flavour)
-    piping = flavour.spawn(opener.open_websocket, peer.url, PipeHandler(from_text_pipe(str.upper)))
+async def test_a_pipe_answers_messages_until_the_peer_closes(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=LIMITS)
+    pipe = piping(flavour, backend, peer, PipeHandler(from_text_pipe(str.upper)))
     await flavour.call(lambda: peer.stream)
     peer.send(wire.encode(wire.TEXT, "a", final=False) + wire.encode(wire.CONTINUATION, "b"))
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"AB")
     peer.send(wire.close())
     assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
     peer.hang_up()
-    assert (await piping.result()).result.is_normal
-    await opener.close()
+    assert (await pipe.result()).is_normal
+    await close(flavour, backend)
 
 
 @promise
-async def test_a_stage_that_ignores_the_end_is_ended_after_the_close_timeout(flavour: Flavour, peer: Peer) -> None:
-    """An async stage is interrupted. A blocking stage, which can't be interrupted, is ended when it yields."""
+async def test_a_stage_that_takes_nothing_ends_with_the_websocket(flavour: Flavour, peer: Peer) -> None:
+    """A stage that waits for something else is interrupted; a blocking one ends when it yields its next frame."""
     never = flavour.event()
 
     async def waits(incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame, None]:
@@ -197,9 +208,9 @@ async def test_a_stage_that_ignores_the_end_is_ended_after_the_close_timeout(fla
         while True:
             yield Pong(b"")
 
-    opener = SocketOpener(flavour.effect(), Transport(), basic_request.timeouts(open=5, close=0.2))
+    backend = flavour.backend(request=LIMITS)
     handler = PipeHandler(waits if flavour.effect().is_async else gives)
-    piping = flavour.spawn(opener.open_websocket, peer.url, handler)
+    pipe = piping(flavour, backend, peer, handler)
     assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
     peer.send(wire.close())
     frame = await flavour.call(peer.frame)
@@ -207,5 +218,5 @@ async def test_a_stage_that_ignores_the_end_is_ended_after_the_close_timeout(fla
         frame = await flavour.call(peer.frame)
     assert frame.opcode == wire.CLOSE
     peer.hang_up()
-    assert (await piping.result()).result.is_normal
-    await opener.close()
+    assert (await pipe.result()).is_normal
+    await close(flavour, backend)

@@ -1,4 +1,4 @@
-"""Looks what a test leaves behind."""
+"""Checks for what a test leaks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["nothing_left_behind"]
 
 @contextlib.contextmanager
 def nothing_left_behind() -> Generator[None]:
-    """Hold what is inside to leave no socket, and nothing that is collected with a ResourceWarning.
+    """Check that the block leaks no socket, and nothing that is collected with a ResourceWarning.
 
-    Each fixture that is to be ended first must stand inside of it; and warnings must be errors.
+    Each fixture that must end first is used inside. Warnings must be errors.
     """
     gc.freeze()  # what is there already need not be looked at: the collection below takes a tenth of the time then
     try:

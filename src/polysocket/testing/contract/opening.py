@@ -1,4 +1,4 @@
-"""``connect``: every way to a server, what it gives, and that nothing is left where it fails or is cancelled."""
+"""``connect``: every way to a server, its result, and that nothing leaks if it fails or is cancelled."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ async def test_compression_is_what_both_want(flavour: Flavour, echo: Echo, compr
 
 
 @promise
-async def test_no_compression_is_offered_where_none_is_wanted(flavour: Flavour, peer: Peer) -> None:
+async def test_no_compression_is_offered_if_compression_is_none(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer, compression=None):
         assert b"permessage-deflate" not in peer.requests[0]
 
 
 @promise
-async def test_a_close_behind_the_handshake_in_the_same_piece(flavour: Flavour, place: Place) -> None:
+async def test_a_close_after_the_handshake_in_the_same_piece(flavour: Flavour, place: Place) -> None:
     with Peer(place, upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1013, "later"))) as peer:
         async with connected(flavour, peer) as ws:
             assert not ws.is_open

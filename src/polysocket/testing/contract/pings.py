@@ -1,4 +1,4 @@
-"""Pings and Pongs: the round trip's time, the automatic answers, and that they hold up nothing else."""
+"""Pings and Pongs: the time of the round trip, the automatic answers, and that they block nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
+from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, connected, promise
@@ -16,10 +17,6 @@ from polysocket.testing.contract.wire import Wire
 but_sock: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
 MIB = 1024 * 1024
-
-
-def text(payload: str) -> bytes:
-    return wire.encode(wire.TEXT, payload)
 
 
 def ping(payload: bytes) -> bytes:
@@ -46,7 +43,7 @@ async def test_frames_that_come_before_the_pong_are_kept(flavour: Flavour, peer:
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"mine")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"mine")
-        peer.send(text("a") + pong(b"other") + ping(b"yours") + wire.encode(wire.BINARY, b"b") + pong(b"mine"))
+        peer.send(wire.text("a") + pong(b"other") + ping(b"yours") + wire.encode(wire.BINARY, b"b") + pong(b"mine"))
         await pinging.result()
         assert [await ws.receive() for _ in range(5)] == [
             Text("a"),
@@ -74,7 +71,7 @@ async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: 
                 await receiving.waiting()
                 pinging = flavour.spawn(ws.ping, b"x")
             assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
-            peer.send(text("a") + pong(b"x"))
+            peer.send(wire.text("a") + pong(b"x"))
             assert await receiving.result() == Text("a")
             assert await pinging.result() > 0
             assert await ws.receive() == Pong(b"x")
@@ -82,9 +79,7 @@ async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: 
 
 @pytest.mark.parametrize("first", ["ping", "receive"])
 @promise
-async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
-    flavour: Flavour, peer: Peer, first: str
-) -> None:
+async def test_a_cancelled_reader_leaves_reading_to_another_caller(flavour: Flavour, peer: Peer, first: str) -> None:
     async def waiting_ping(ws: WebSocket[Async]) -> object:
         return await flavour.interrupt(lambda: ws.ping(b"never"))
 
@@ -96,7 +91,7 @@ async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
             reading = flavour.spawn(waiting_ping, ws)
             going_on = flavour.spawn(ws.receive)
             assert await reading.result() is INTERRUPTED
-            peer.send(text("a"))
+            peer.send(wire.text("a"))
             assert await going_on.result() == Text("a")
         else:
             reading = flavour.spawn(waiting_receive, ws)
@@ -108,7 +103,7 @@ async def test_the_one_who_reads_may_be_cancelled_and_the_other_goes_on(
 
 @promise
 async def test_one_pong_answers_the_pings_before_it(flavour: Flavour, peer: Peer) -> None:
-    """RFC 6455 §5.5.3: of several Pings, the other side may answer only the latest."""
+    """RFC 6455 §5.5.3: of several Pings, the peer may answer only the latest."""
     async with connected(flavour, peer) as ws:
         pings: list[Task[float]] = []
         for payload in (b"1", b"2", b"3"):
@@ -122,14 +117,12 @@ async def test_one_pong_answers_the_pings_before_it(flavour: Flavour, peer: Peer
 
 
 @promise
-async def test_ping_times_out_where_the_peer_is_silent_and_the_late_pong_is_a_frame(
-    flavour: Flavour, peer: Peer
-) -> None:
+async def test_ping_times_out_if_the_peer_is_silent_and_the_late_pong_is_a_frame(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         with pytest.raises(ReceiveTimeout, match=r"no Pong was received within 0\.01 seconds"):
             await ws.ping(b"x", timeout=0.01)
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
-        peer.send(pong(b"x") + text("a"))
+        peer.send(pong(b"x") + wire.text("a"))
         assert [await ws.receive(), await ws.receive()] == [Pong(b"x"), Text("a")]
 
 
@@ -147,14 +140,14 @@ async def test_a_ping_is_not_answered_by_an_earlier_pong(flavour: Flavour, peer:
 
 @pytest.mark.parametrize("end", ["close", "loss"])
 @promise
-async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer, end: str) -> None:
+async def test_ping_raises_if_the_websocket_ends(flavour: Flavour, peer: Peer, end: str) -> None:
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
         if end == "close":
-            peer.send(text("a") + wire.close(1001))
+            peer.send(wire.text("a") + wire.close(1001))
         else:
-            peer.send(text("a"))
+            peer.send(wire.text("a"))
             peer.hang_up()
         with pytest.raises(WebSocketClosed) as caught:
             await pinging.result()
@@ -163,15 +156,15 @@ async def test_ping_raises_where_the_websocket_ends(flavour: Flavour, peer: Peer
 
 
 @promise
-async def test_a_ping_waits_behind_what_nobody_takes_and_holds_nobody_up(flavour: Flavour, peer: Peer) -> None:
-    """More came in one piece than is kept decoded: whoever pings must leave it to the one who receives."""
+async def test_a_ping_waits_while_the_queue_is_full_and_blocks_no_receiver(flavour: Flavour, peer: Peer) -> None:
+    """More arrived in one piece than the queue holds: the ping must leave it to the receiver."""
     big = wire.encode(wire.BINARY, bytes(MIB))
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
         receiving = flavour.spawn(ws.receive)
         await receiving.waiting()
-        sending = flavour.spawn(flavour.call, peer.send, big + ping(b"y") + text("a") + big + pong(b"x"))
+        sending = flavour.spawn(flavour.call, peer.send, big + ping(b"y") + wire.text("a") + big + pong(b"x"))
         assert await receiving.result() == Binary(bytes(MIB))
         assert [await ws.receive(), await ws.receive(), await ws.receive()] == [
             Ping(b"y"),
@@ -193,14 +186,14 @@ async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, 
         pinging = flavour.spawn(ws.ping, b"y")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"y")
         assert [await ws.receive(), await ws.receive()] == [Pong(b"x"), Binary(bytes(size))]
-        peer.send(text("a") + ping(b"") + pong(b"y"))
+        peer.send(wire.text("a") + ping(b"") + pong(b"y"))
         assert await pinging.result() > 0
         assert [await ws.receive() for _ in range(3)] == [Text("a"), Ping(b""), Pong(b"y")]
 
 
 @promise
 async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) -> None:
-    """A few bytes that inflate to many: what nobody takes is bounded in its inflated size, too."""
+    """A few bytes that inflate to many: frames that no caller takes are bounded in their inflated size, too."""
     with Peer(place, upgrading(DEFLATE)) as peer:
         async with connected(flavour, peer) as ws:
             [bomb] = wire.fragments(wire.BINARY, bytes(MIB), compressed=True)
@@ -209,7 +202,7 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
             await flavour.call(peer.send, bomb * 40 + pong(b"x"))
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
-            assert len(ws._session._connection.queue.frames) <= 2
+            assert inside(ws).queued_frames <= 2
             for _ in range(40):
                 assert await ws.receive() == Binary(bytes(MIB))
             assert await ws.receive() == Pong(b"x")
@@ -218,7 +211,7 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
 
 @promise
 async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, peer: Peer) -> None:
-    """Two bytes on the wire, but an object here: what is bounded is memory."""
+    """An empty frame is two bytes on the wire, but an object in memory, which is bounded."""
     count = 60_000
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
@@ -226,8 +219,8 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
         sending = flavour.spawn(flavour.call, peer.send, pong(b"") * count + pong(b"x"))
         await pinging.waiting()
         kept = -1
-        while len(ws._session._connection.queue.frames) > kept:
-            kept = len(ws._session._connection.queue.frames)
+        while inside(ws).queued_frames > kept:
+            kept = inside(ws).queued_frames
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(b"y", timeout=0.1)
         assert kept <= count // 2
@@ -239,16 +232,16 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
 
 
 @promise
-async def test_pings_that_time_out_leave_nothing_behind(flavour: Flavour, peer: Peer) -> None:
-    """As many a keepalive as one likes, while another receives from a silent peer."""
+async def test_pings_that_time_out_leak_nothing(flavour: Flavour, peer: Peer) -> None:
+    """A keepalive pings again and again while another caller receives from a silent peer."""
     async with connected(flavour, peer) as ws:
         receiving = flavour.spawn(ws.receive)
         await receiving.waiting()
         for _ in range(50):
             with pytest.raises(ReceiveTimeout):
                 await ws.ping(timeout=0.0001)
-        assert len(ws._session._reader.waiting) < 10
-        peer.send(text("a"))
+        assert inside(ws).waiting_readers < 10
+        peer.send(wire.text("a"))
         assert await receiving.result() == Text("a")
 
 
@@ -284,14 +277,14 @@ async def test_pings_are_answered_while_receiving(flavour: Flavour, peer: Peer, 
 
 @pytest.mark.parametrize("way", ["receive", "receive_data_frame", "receive_text", "receive_message"])
 @promise
-async def test_pings_are_not_answered_where_that_is_not_wanted(flavour: Flavour, peer: Peer, way: str) -> None:
+async def test_pings_are_not_answered_if_pong_on_ping_is_false(flavour: Flavour, peer: Peer, way: str) -> None:
     async with connected(flavour, peer) as ws:
-        peer.send(ping(b"1") * 3 + text("a"))
+        peer.send(ping(b"1") * 3 + wire.text("a"))
         for _ in range(4 if way == "receive" else 1):
             assert await getattr(ws, way)(pong_on_ping=False) is not None
         await ws.send_text("no Pong before this")
         assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"no Pong before this")
-        peer.send(ping(b"2") + text("a"))
+        peer.send(ping(b"2") + wire.text("a"))
         assert await ws.receive_text() == "a"
         assert await flavour.call(peer.frame) == Wire(wire.PONG, b"2")
 
@@ -299,17 +292,17 @@ async def test_pings_are_not_answered_where_that_is_not_wanted(flavour: Flavour,
 @but_sock
 @promise
 async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flavour: Flavour, place: Place) -> None:
-    """The peer reads nothing; then it reads all: the latest Ping must be answered, and only whole Pongs were sent."""
+    """The peer reads nothing, then everything: the latest Ping is answered, and only whole Pongs were sent."""
     count = 6_000
     with Peer(place, receive_buffer=4096) as peer:
         async with connected(flavour, peer, sock=peer.client_socket(4096), unix_path=None) as ws:
             for flood in range(2):
                 payloads = [f"{flood} {number}".encode().rjust(125) for number in range(count)]
-                sending = flavour.spawn(flavour.call, peer.send, b"".join(map(ping, payloads)) + text("done"))
+                sending = flavour.spawn(flavour.call, peer.send, b"".join(map(ping, payloads)) + wire.text("done"))
                 pings = [await ws.receive() for _ in range(count)]
                 assert pings == [Ping(payload) for payload in payloads]
                 assert await ws.receive() == Text("done")
-                assert ws._session._stream.pending < 256 * 1024
+                assert inside(ws).pending_bytes < 256 * 1024
                 await sending.result()
                 receiving = flavour.spawn(ws.receive)
                 await receiving.waiting()
@@ -317,7 +310,7 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
                 while pongs[-1] != Wire(wire.PONG, payloads[-1]):
                     pongs.append(await flavour.call(peer.frame))
                 assert [frame.payload for frame in pongs] == sorted(frame.payload for frame in pongs)
-                peer.send(text("end"))
+                peer.send(wire.text("end"))
                 assert await receiving.result() == Text("end")
 
 
@@ -380,5 +373,5 @@ async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flav
             seen = await reading.result()
             assert seen[wire.BINARY] == count
             assert seen[wire.PONG] <= count
-            peer.send(text("end"))
+            peer.send(wire.text("end"))
             assert await receiving.result() == Text("end")

@@ -1,6 +1,6 @@
-"""Where the contract's tests connect to: transports, the embedded echo server, and a peer that does as it is told.
+"""The servers of the contract's tests: transports, the embedded echo server, and a peer that a test scripts.
 
-Nothing of polysocket but its echo server is used: the peer's half of the opening handshake is written out.
+The peer uses nothing of polysocket: its half of the opening handshake is written out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import trustme
 
-from polysocket import Request, basic_request
-from polysocket._opening.options import ConnectOptions
+from polysocket import ConnectOptions, Request, basic_request
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.wire import Wire
@@ -44,11 +43,11 @@ class Target(Protocol):
         ...
 
     def options(self) -> ConnectOptions:
-        """What ``connect`` needs to come there, made for one call."""
+        """Return new options for one ``connect`` to this server."""
         ...
 
     def hang_up(self) -> None:
-        """End the connection, where the server is one that does not by itself."""
+        """End the connection, if the server does not do so by itself."""
         ...
 
 
@@ -59,7 +58,7 @@ def _authority() -> Any:  # Its types name pyOpenSSL, which need not be installe
 
 @functools.cache
 def server_context() -> ssl.SSLContext:
-    """TLS settings for a server called localhost."""
+    """Return TLS settings for a server called localhost."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _authority().issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
     return context
@@ -67,7 +66,7 @@ def server_context() -> ssl.SSLContext:
 
 @functools.cache
 def client_context() -> ssl.SSLContext:
-    """TLS settings that trust the server."""
+    """Return TLS settings that trust the server."""
     context = ssl.create_default_context()
     _authority().configure_trust(context)
     return context
@@ -83,15 +82,15 @@ class Place:
 
     @property
     def server_ssl(self) -> ssl.SSLContext | None:
-        """What a server encrypts with."""
+        """The context of a server, or None without TLS."""
         return server_context() if self.transport == "tls" else None
 
     def new_path(self) -> str | None:
-        """A path for a Unix socket."""
+        """Return a path for a Unix socket, or None for another transport."""
         return next(self._paths) if self.transport == "unix" else None
 
     def options(self, port: int, path: str | None) -> ConnectOptions:
-        """How a client comes to a server there; and it closes within a bounded time, where a test goes wrong."""
+        """Return the options of a client, whose closing is bounded so that a test that fails does not hang."""
         options: ConnectOptions = {"close_timeout": 5}
         if self.transport == "tls":
             options["ssl"] = client_context()
@@ -119,7 +118,7 @@ class Echo:
         return self._place.options(int(port[1]) if port else 0, self._path)
 
     def hang_up(self) -> None:
-        """Nothing: it answers a Close."""
+        """Do nothing: an echo server answers a Close."""
 
     def __enter__(self) -> Self:
         self._server.__enter__()
@@ -130,7 +129,7 @@ class Echo:
 
 
 class Listener:
-    """A server that takes connections, as the system does for it, and says nothing of its own accord."""
+    """A server whose connections only the system accepts: it sends nothing of its own accord."""
 
     def __init__(self, place: Place, backlog: int = 5) -> None:
         self._place = place
@@ -149,7 +148,7 @@ class Listener:
         return self._place.options(self._port, self.path)
 
     def break_in(self, data: bytes) -> None:
-        """Send these bytes to the next client, once it has said something, and go."""
+        """Send these bytes to the next client after its first bytes, and hang up."""
         self._socket.settimeout(TOO_LONG)
         sock, _ = self._socket.accept()
         with sock:
@@ -162,7 +161,7 @@ class Listener:
 
 
 class Stream:
-    """A peer's side of a connection; under TLS what is sent can be had as the bytes of its records."""
+    """A peer's side of a connection; under TLS it returns the bytes of its records instead of sending them."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         self.socket = sock
@@ -176,7 +175,7 @@ class Stream:
             sock.sendall(self._outgoing.read())
 
     def encrypted(self, data: bytes) -> bytes:
-        """What is on the wire for this data."""
+        """Return the bytes on the wire for this data."""
         if self._tls is None:
             return data
         with self._lock:
@@ -196,7 +195,7 @@ class Stream:
             return b""
 
     def close_notify(self) -> bytes:
-        """The bytes that end the data, under TLS."""
+        """Return the bytes with which TLS ends the stream (close_notify)."""
         assert self._tls is not None
         with self._lock, contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()
@@ -218,11 +217,11 @@ class Stream:
 
 
 Answer = Callable[[bytes], bytes]
-"""What a peer answers to the bytes of a request."""
+"""A function from the bytes of a request to the peer's answer."""
 
 
 def upgrading(*fields: str, behind: bytes = b"") -> Answer:
-    """Accept, with more header fields, and with bytes behind the answer in the same piece."""
+    """Return an answer that accepts, with more header fields and with bytes after it in the same piece."""
 
     def answer(request: bytes) -> bytes:
         key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r ]*)", request)
@@ -304,7 +303,7 @@ class Peer:
                 with self._answered(answer).socket as sock, contextlib.suppress(OSError):
                     sock.recv(1)  # until the client goes
             self._connection.set_result(self._answered(self._answers[-1]))
-        except BaseException as error:  # noqa: BLE001 - raised to whoever wants the connection
+        except BaseException as error:  # noqa: BLE001 - raised when the connection is used
             self._connection.set_exception(error)
 
     def _answered(self, answer: Answer) -> Stream:
@@ -348,7 +347,7 @@ class Peer:
 
     @property
     def stream(self) -> Stream:
-        """The connection, once it is open."""
+        """The connection; waits until it is open."""
         return self._connection.result(TOO_LONG)
 
     def send(self, data: bytes) -> None:
@@ -360,15 +359,15 @@ class Peer:
         self.stream.socket.sendall(data)
 
     def frame(self) -> Wire:
-        """The next frame that the client sends; EOFError at the border of two where the stream has ended."""
+        """Return the next frame from the client. Raises EOFError if the stream ends between two frames."""
         return wire.read(self._take)
 
     def frames(self, count: int) -> list[Wire]:
-        """The next frames that the client sends."""
+        """Return the next frames from the client."""
         return [self.frame() for _ in range(count)]
 
     def rest(self) -> list[Wire]:
-        """All frames to the end of the stream; an AssertionError where that is in the middle of a frame."""
+        """Return all frames up to EOF. Raises AssertionError if that is in the middle of a frame."""
         frames: list[Wire] = []
         while True:
             try:
@@ -388,7 +387,7 @@ class Peer:
         return taken
 
     def finish(self) -> list[Wire]:
-        """Read to the client's Close, answer it, and hang up; gives the frames."""
+        """Read up to the client's Close, answer it, and hang up; return the frames."""
         frames: list[Wire] = []
         while not frames or frames[-1].opcode != wire.CLOSE:
             frames.append(self.frame())
@@ -402,11 +401,11 @@ class Peer:
             self.stream.socket.close()
 
     def notify_close(self) -> None:
-        """Say by TLS that nothing more will come (close_notify), but leave the connection as it is."""
+        """Send TLS's close_notify, and leave the connection open."""
         self.send_raw(self.stream.close_notify())
 
     def reset(self) -> None:
-        """End the TCP connection by a reset (RST)."""
+        """End the TCP connection with a reset (RST)."""
         sock = self.stream.socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()

@@ -1,4 +1,4 @@
-"""Polymorphic programs, ``either`` and ``either_close``: what is written once means the same in every flavour."""
+"""Polymorphic programs, ``either`` and ``either_close``: written once, they mean the same in every flavour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from polysocket.testing.contract.places import Echo, Peer
 
 @polymorphic
 async def greet(ws: WebSocket[Async], name: str, *, greeting: str = "Hello") -> str:
-    """Greet, and give the answer."""
+    """Greet, and return the answer."""
     await ws.send_text(f"{greeting}, {name}!")
     return await ws.receive_text()
 
@@ -47,7 +47,7 @@ async def test_a_program_gives_its_value(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         assert await greet(ws, "you") == "Hello, you!"
         assert await greet_all(ws, "a", "b") == ["Hi, a!", "Hi, b!"]
-    assert greet.__doc__ == "Greet, and give the answer."
+    assert greet.__doc__ == "Greet, and return the answer."
 
 
 @promise
@@ -84,7 +84,7 @@ async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer
 
 
 @promise
-async def test_either_gives_none_and_either_close_raises_where_no_close_came(flavour: Flavour, peer: Peer) -> None:
+async def test_either_gives_none_and_either_close_raises_if_no_close_came(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a"))
         peer.hang_up()

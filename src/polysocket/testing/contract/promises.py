@@ -1,10 +1,22 @@
-"""All promises with their fixtures, to be taken by ``import *`` into a test module that has a fixture ``flavour``."""
+"""All promises with their fixtures, for ``import *`` into a test module that has a fixture ``flavour``."""
 
-from polysocket.testing.contract import closing, fixtures, handlers, opening, pings, programs, receiving, sending
+from polysocket.testing.contract import (
+    closing,
+    effect,
+    failing,
+    fixtures,
+    handlers,
+    leaving,
+    opening,
+    pings,
+    programs,
+    receiving,
+    sending,
+)
 
 _tests = {
     name: test
-    for module in (opening, receiving, sending, pings, closing, programs, handlers)
+    for module in (effect, opening, receiving, sending, pings, closing, failing, leaving, programs, handlers)
     for name, test in vars(module).items()
     if name.startswith("test_")
 }

@@ -1,4 +1,4 @@
-"""``receive`` and its kin: nothing is lost, nothing comes twice, the order is kept; one caller at a time."""
+"""The ``receive`` methods: no frame is lost or received twice, the order is kept, one caller at a time receives."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from polysocket.testing.contract.wire import Wire
 
 
 class Stream(NamedTuple):
-    """What a peer sends, and what the client must receive of it."""
+    """The bytes that a peer sends, and the frames that the client must receive."""
 
     sent: list[bytes]
     frames: list[Frame | Close]
 
     @property
     def messages(self) -> list[str | bytes]:
-        """The frames' payloads, put together."""
+        """The messages: the payloads of the frames, joined."""
         messages: list[str | bytes] = []
         parts: list[str | bytes] = []
         for frame in self.frames:
@@ -50,12 +50,12 @@ class Stream(NamedTuple):
 
     @property
     def pongs(self) -> list[Wire]:
-        """What the client must answer."""
+        """The frames with which the client must answer."""
         return [Wire(wire.PONG, frame.payload) for frame in self.frames if isinstance(frame, Ping)]
 
 
 def stream(*, compressed: bool = False) -> Stream:
-    """Whole and fragmented messages of both kinds, control frames between and in them."""
+    """Return whole and fragmented messages of both kinds, with control frames between and in them."""
     umlaut = "ü".encode()
     [text] = wire.fragments(wire.TEXT, "Grüße".encode(), compressed=compressed)
     [empty] = wire.fragments(wire.TEXT, b"", compressed=compressed)
@@ -88,7 +88,7 @@ def stream(*, compressed: bool = False) -> Stream:
 
 
 def pieces(peer: Peer, sent: list[bytes], size: int) -> Iterator[bytes]:
-    """The bytes on the wire, cut: under TLS the records are cut, and begin and end in the middle of frames."""
+    """Return the bytes on the wire in pieces; under TLS the records are cut, which begin and end in mid-frame."""
     plain = b"".join(sent)
     raw = b"".join(peer.stream.encrypted(plain[start : start + 23]) for start in range(0, len(plain), 23))
     for start in range(0, len(raw), size):
@@ -169,7 +169,7 @@ async def test_a_message_may_be_cancelled_without_losing_a_fragment(
 
 
 async def is_all(ws: WebSocket[Async], peer: Peer) -> None:
-    """See that nothing more comes than the Close."""
+    """Check that nothing more arrives than the Close."""
     peer.send(wire.close(1000, "x"))
     assert await ws.receive() == Close(1000, "x")
 
@@ -307,11 +307,11 @@ async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: 
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.BINARY, b"b") + b"".join(wire.fragments(wire.TEXT, b"te", b"xt")))
         for receive in (ws.receive_text, ws.receive_text_frame):
-            with pytest.raises(UnexpectedFrame, match="a Binary frame arrived, but a Text frame was to be received"):
+            with pytest.raises(UnexpectedFrame, match="a Binary frame came, not the Text frame"):
                 await receive()
         assert await ws.receive_binary() == b"b"
         for receive_binary in (ws.receive_binary, ws.receive_binary_frame):
-            with pytest.raises(UnexpectedFrame, match="a Text frame arrived, but a Binary frame was to be received"):
+            with pytest.raises(UnexpectedFrame, match="a Text frame came, not the Binary frame"):
                 await receive_binary()
         assert await ws.receive() == Text("te", final=False)
         with pytest.raises(UnexpectedFrame):
@@ -332,22 +332,8 @@ async def test_an_echo_of_every_kind_comes_back(flavour: Flavour, echo: Echo) ->
 
 
 @promise
-async def test_frames_behind_the_handshake_in_the_same_piece_are_received(flavour: Flavour, place: Place) -> None:
+async def test_frames_after_the_handshake_in_the_same_piece_are_received(flavour: Flavour, place: Place) -> None:
     sent, expected = stream()
     with Peer(place, upgrading(behind=b"".join(sent))) as peer:
         async with connected(flavour, peer) as ws:
             assert [await ws.receive() for _ in expected] == expected
-
-
-@promise
-async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour: Flavour, peer: Peer) -> None:
-    async with connected(flavour, peer) as ws:
-        pinging = flavour.spawn(ws.ping, b"x")
-        assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
-        peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.PONG, b"x"))
-        await pinging.result()
-        ws._session.begin_receiving()  # as one does who has not come to take it
-        with pytest.raises(ConcurrentReceive):
-            await ws.receive_text()
-        ws._session._end_receiving()
-        assert await ws.receive_text() == "a"

@@ -1,4 +1,4 @@
-"""``send``: whole frames only, however it is cancelled and by how many it is called; fragments stay together."""
+"""``send``: whole frames only, whatever cancels it and however many callers there are; fragments stay together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from polysocket import Async, Binary, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
+from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
@@ -38,7 +39,9 @@ async def test_a_cancelled_send_has_sent_the_whole_frame_or_nothing(
 
 @tcp_and_tls
 @promise
-async def test_what_a_cancelled_send_began_is_sent_while_somebody_receives(flavour: Flavour, slow_peer: Peer) -> None:
+async def test_what_a_cancelled_send_began_is_sent_while_another_caller_receives(
+    flavour: Flavour, slow_peer: Peer
+) -> None:
     async with connected(flavour, slow_peer) as ws:
         assert await flavour.interrupt(lambda: ws.send_binary(bytes(HUGE)), 30) is INTERRUPTED
         receiving = flavour.spawn(ws.receive)
@@ -75,7 +78,7 @@ async def test_a_send_cancelled_before_its_turn_has_sent_nothing(flavour: Flavou
 
 @promise
 async def test_a_send_cancelled_again_and_again_leaves_whole_frames(flavour: Flavour, slow_peer: Peer) -> None:
-    """Each frame that was begun is there to its end, once, and in order."""
+    """Each frame that was begun arrives whole, once, and in order."""
     async with connected(flavour, slow_peer) as ws:
         reading = flavour.spawn(flavour.call, _to_the_end, slow_peer)
         done: set[int] = set()
@@ -122,7 +125,7 @@ async def test_frames_of_32_senders_do_not_interleave(flavour: Flavour, slow_def
 
 
 def _messages(peer: Peer, count: int) -> list[bytes]:
-    """So many whole messages that the client sends, inflated."""
+    """Return the next whole messages from the client, inflated."""
     messages = wire.Messages()
     while len(messages.whole) < count:
         messages.take(peer.frame())
@@ -162,7 +165,7 @@ async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do
         other = flavour.spawn(ws.send_text, "other")
         await other.waiting()
         await ws.pong(b"passes")
-        with pytest.raises(InvalidFrame, match="not finished yet"):
+        with pytest.raises(InvalidFrame, match="not ended yet"):
             await ws.send_text("mine, but no continuation")
         await ws.send(Text("two"), is_continuation=True)
         await other.result()
@@ -192,7 +195,7 @@ async def test_a_sender_that_waits_for_its_turn_may_be_cancelled(flavour: Flavou
 @tcp_and_tls
 @promise
 async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) -> None:
-    """Much in both directions at the same time, from many senders."""
+    """Send much in both directions at the same time, from many senders."""
     sizes = [1, 1_000, 70_000]
 
     async def send_all(ws: WebSocket[Async], sender: int) -> None:
@@ -212,7 +215,7 @@ async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) ->
             await task.result()
 
 
-# Where the websocket ends meanwhile
+# While the websocket ends
 
 
 @tcp_and_tls
@@ -261,7 +264,7 @@ async def test_senders_that_wait_for_their_turn_are_told_of_the_end(flavour: Fla
 
 @promise
 async def test_senders_that_wait_for_their_turn_are_told_of_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
-    """Nobody receives: the one whose turn it is meets the broken connection."""
+    """No caller receives: the sender whose message is open meets the broken connection."""
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
         others = [flavour.spawn(ws.send_text, "other") for _ in range(2)]
@@ -301,7 +304,7 @@ async def test_what_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flav
 
 
 @promise
-async def test_senders_that_are_cancelled_leave_nothing_behind(flavour: Flavour, peer: Peer) -> None:
+async def test_senders_that_are_cancelled_leak_nothing(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
 
@@ -310,11 +313,11 @@ async def test_senders_that_are_cancelled_leave_nothing_behind(flavour: Flavour,
                 assert await flavour.interrupt(lambda: ws.send_text("other")) is INTERRUPTED
 
         await flavour.spawn(wait_in_vain).result()
-        assert not ws._session._sender.waiting
+        assert inside(ws).waiting_senders == 0
 
 
 def test_the_system_buffers_less_than_a_huge_frame() -> None:
-    """What the tests of cancelled sends rely on."""
+    """Check what the tests of cancelled sends rely on."""
     left, right = socket.socketpair()
     with left, right:
         assert left.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < HUGE

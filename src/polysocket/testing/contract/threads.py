@@ -1,6 +1,6 @@
 """The contract in threads: for effects over the blocking sockets of ``polysocket.effects``.
 
-What they wait in is watched: it is bounded in time, and interrupted where a test wants it, as Ctrl-C would.
+Their waits are watched: each is bounded in time, and interrupted if a test asks for it, as Ctrl-C would.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from unittest import mock
 
-from polysocket._lifting import wait_for_result
-from polysocket.effects import sockets
-from polysocket.effects.polling import wait_until_connected, wait_until_ready
+from polysocket.effects import polling
 from polysocket.testing.contract.flavour import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
 __all__ = ["ThreadFlavour"]
@@ -29,7 +27,7 @@ PATIENCE = 10  # seconds after which a body that should have ended hangs
 
 
 class ThreadFlavour(Flavour):
-    """A flavour whose tasks are threads: only ``connect`` and ``effect`` are its author's."""
+    """A flavour whose tasks are threads: the author adds ``connect``, ``backend`` and ``effect``."""
 
     def __init__(self) -> None:
         self._threads: list[_Thread[Any]] = []
@@ -47,8 +45,8 @@ class ThreadFlavour(Flavour):
         async def driven() -> T:
             return await program()
 
-        result: T = wait_for_result(self.effect().lift(driven)())
-        return result
+        result: T | Future[T] = self.effect().lift(driven)()
+        return cast("Future[T]", result).result() if isinstance(result, Future) else result
 
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
         """Drive a program in a thread."""
@@ -58,7 +56,7 @@ class ThreadFlavour(Flavour):
         return thread
 
     async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
-        """Run a program, out of whose wait an exception comes after so many turns."""
+        """Run a program, and raise an exception from its wait after so many turns."""
         thread = _current.get()
         assert thread is not None
         thread.turns_left = turns
@@ -75,7 +73,7 @@ class ThreadFlavour(Flavour):
 
 
 class _Interruption(BaseException):
-    """What comes out of a wait, as KeyboardInterrupt would."""
+    """The exception that interrupts a wait, as KeyboardInterrupt would."""
 
 
 class _Thread(Generic[T]):
@@ -117,7 +115,7 @@ class _Thread(Generic[T]):
         assert self._waits.wait(PATIENCE), "the program neither waits nor ends"
 
     def wait(self, attempt: Callable[[float], R], seconds: float | None) -> R:
-        """One wait of the thread's: ``attempt`` waits for so many seconds, and tells whether that was enough."""
+        """Wait once: ``attempt`` takes the seconds to wait, and returns something true if that was enough."""
         if self.turns_left is not None:
             ready = attempt(0)
             if not self.turns_left or not _is_ready(ready):
@@ -140,40 +138,36 @@ def _is_ready(result: object) -> bool:
 
 
 _current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
-"""The task that is run in this context; None in the threads of servers."""
+"""The contract's task of this context; None in the threads of servers."""
 
 
 @contextlib.contextmanager
 def _watched_waits() -> Generator[None]:
-    """Let the blocking flavour's waits, for sockets and for another thread, go through :meth:`_Thread.wait`."""
-    wait_for_event = threading.Event.wait
+    """Route all that the flavours of threads wait in through :meth:`_Thread.wait`."""
+    until_ready, until_connected, until_set = (
+        polling.wait_until_ready,
+        polling.wait_until_connected,
+        polling.wait_until_set,
+    )
 
-    def socket_wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-        thread = _current.get()
-        if thread is None:
-            return wait_until_ready(fd, readable, writable, seconds)
-        return thread.wait(lambda limit: wait_until_ready(fd, readable, writable, limit), seconds)
+    def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+        return _watched(lambda limit: until_ready(fd, readable, writable, limit), seconds)
 
-    def connect_wait(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
-        thread = _current.get()
-        if thread is None:
-            return wait_until_connected(sockets, seconds)
-        return thread.wait(lambda limit: wait_until_connected(sockets, limit), seconds)
+    def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
+        return _watched(lambda limit: until_connected(sockets, limit), seconds)
 
-    async def event_wait(self: Any) -> None:
-        thread = _current.get()
-        done = False
-        while not done:
-            seconds = sockets._remaining()
-            done = (
-                wait_for_event(self._event, seconds)
-                if thread is None
-                else thread.wait(lambda limit: wait_for_event(self._event, limit), seconds)
-            )
+    def wait_until_set(event: threading.Event, seconds: float | None) -> bool:
+        return _watched(lambda limit: until_set(event, limit), seconds)
 
-    with (
-        mock.patch.object(sockets, "wait_until_ready", socket_wait),
-        mock.patch.object(sockets, "wait_until_connected", connect_wait),
-        mock.patch.object(sockets.ThreadEvent, "wait", event_wait),
+    with mock.patch.multiple(
+        polling,
+        wait_until_ready=wait_until_ready,
+        wait_until_connected=wait_until_connected,
+        wait_until_set=wait_until_set,
     ):
         yield
+
+
+def _watched(attempt: Callable[[float | None], R], seconds: float | None) -> R:
+    thread = _current.get()
+    return attempt(seconds) if thread is None else thread.wait(attempt, seconds)

@@ -1,4 +1,4 @@
-"""Frames as bytes, written and read by the letter of RFC 6455 §5.2, so that polysocket is judged by something else."""
+"""Frames as bytes, encoded and decoded straight from RFC 6455 §5.2, independently of polysocket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "Wire", "close", "encode", "fragments", "read"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "PING",
+    "PONG",
+    "TEXT",
+    "Wire",
+    "close",
+    "encode",
+    "fragments",
+    "read",
+    "text",
+]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -21,7 +34,7 @@ class Wire(NamedTuple):
 
 
 def encode(opcode: int, payload: bytes | str = b"", *, final: bool = True, compressed: bool = False) -> bytes:
-    """A server's frame: not masked."""
+    """Return a server's frame: not masked."""
     data = payload.encode() if isinstance(payload, str) else payload
     first = 0x80 * final | 0x40 * compressed | opcode
     if len(data) < 126:
@@ -31,13 +44,18 @@ def encode(opcode: int, payload: bytes | str = b"", *, final: bool = True, compr
     return bytes((first, 127)) + len(data).to_bytes(8, "big") + data
 
 
+def text(payload: str) -> bytes:
+    """Return a text message in one frame."""
+    return encode(TEXT, payload)
+
+
 def close(code: int | None = 1000, reason: str = "") -> bytes:
-    """A Close; None for one without a code."""
+    """Return a Close; None is for one without a code."""
     return encode(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
 
 
 def read(take: Callable[[int], bytes]) -> Wire:
-    """Read a client's frame by ``take``, which gives so many bytes; AssertionError where it is none."""
+    """Read a client's frame via ``take``, which returns so many bytes. Raises AssertionError for an invalid frame."""
     first, second = take(2)
     opcode, size = first & 0x0F, second & 0x7F
     assert not first & 0x30, f"RSV2 or RSV3 is set: {first:#x}"
@@ -53,7 +71,7 @@ def read(take: Callable[[int], bytes]) -> Wire:
 
 
 def fragments(opcode: int, *payloads: bytes, compressed: bool = False) -> list[bytes]:
-    """A message in as many frames; compressed, each of them inflates by itself."""
+    """Return a message in as many frames; if compressed, each of them inflates by itself."""
     stream = zlib.compressobj(wbits=-15)
     frames: list[bytes] = []
     for number, payload in enumerate(payloads, 1):
@@ -68,7 +86,7 @@ def fragments(opcode: int, *payloads: bytes, compressed: bool = False) -> list[b
 
 
 class Messages:
-    """Puts a client's data frames together, and inflates them."""
+    """The messages of a client: joins its data frames, and inflates them."""
 
     def __init__(self) -> None:
         self.whole: list[bytes] = []
@@ -77,7 +95,7 @@ class Messages:
         self._compressed = False
 
     def take(self, frame: Wire) -> None:
-        """Take a frame; AssertionError where it can't come here (RFC 6455 §5.4). Control frames may."""
+        """Take a frame. Raises AssertionError if it may not come here (RFC 6455 §5.4); control frames may."""
         if frame.opcode >= CLOSE:
             return
         assert bool(self._parts) == (frame.opcode == CONTINUATION), f"{frame} does not belong here"

@@ -1,0 +1,128 @@
+"""Effects and streams that wrap another one: subclass, and override what differs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, ParamSpec, TypeVar
+
+from polysocket.effects.interface import ByteStream, Effect, Event
+
+__all__ = ["DelegatingEffect", "DelegatingStream"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DelegatingEffect:
+    """An :class:`~polysocket.effects.Effect` that leaves everything to ``inner``."""
+
+    def __init__(self, inner: Effect) -> None:
+        self._inner = inner
+
+    @property
+    def inner(self) -> Effect:
+        """The effect to which each call goes."""
+        return self._inner
+
+    @property
+    def name(self) -> str:
+        """The inner effect's name."""
+        return self.inner.name
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the inner effect is asynchronous."""
+        return self.inner.is_async
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+        """The inner effect's checkpoint."""
+        return self.inner.checkpoint
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
+        """Make the function that the user calls."""
+        return self.inner.lift(program)
+
+    async def unlift(self, value: Any, /) -> Any:
+        """Wait for the result in ``F`` and return it plain."""
+        return await self.inner.unlift(value)
+
+    def event(self) -> Event:
+        """Return a new event."""
+        return self.inner.event()
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """Return a new guard for code that never waits."""
+        return self.inner.mutex()
+
+    def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
+        """Bound what is awaited inside."""
+        return self.inner.time_limit(seconds)
+
+    def interruptible(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """Return a block that can be ended from outside."""
+        return self.inner.interruptible()
+
+    def current_task(self) -> object:
+        """Return the calling task or thread."""
+        return self.inner.current_task()
+
+    def is_cancellation(self, error: BaseException, /) -> bool:
+        """Return whether an error ends the program from outside."""
+        return self.inner.is_cancellation(error)
+
+    def now(self) -> float:
+        """Return the time of the inner effect's clock."""
+        return self.inner.now()
+
+    def spawn(
+        self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
+    ) -> None:
+        """Run a program in the background."""
+        self.inner.spawn(program, on_done)
+
+    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
+        """Connect to a host."""
+        return await self.inner.connect_tcp(host, port)
+
+    async def connect_unix(self, path: str, /) -> ByteStream:
+        """Connect to a Unix socket."""
+        return await self.inner.connect_unix(path)
+
+    async def adopt(self, sock: socket.socket, /) -> ByteStream:
+        """Make a stream of a connected socket."""
+        return await self.inner.adopt(sock)
+
+
+class DelegatingStream:
+    """A :class:`~polysocket.effects.ByteStream` that leaves everything to ``inner``."""
+
+    def __init__(self, inner: ByteStream) -> None:
+        self.inner = inner
+
+    @property
+    def pending(self) -> int:
+        """How many bytes wait in the inner stream."""
+        return self.inner.pending
+
+    async def read(self) -> bytes:
+        """Read from the inner stream."""
+        return await self.inner.read()
+
+    def write(self, data: bytes) -> None:
+        """Write to the inner stream."""
+        self.inner.write(data)
+
+    async def drain(self) -> None:
+        """Wait until more can be written to the inner stream."""
+        await self.inner.drain()
+
+    async def close(self) -> None:
+        """Flush the inner stream, then end its connection."""
+        await self.inner.close()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.inner.abort()

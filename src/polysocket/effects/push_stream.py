@@ -1,0 +1,173 @@
+"""A byte stream over a transport that calls back when data arrives: asyncio's, Twisted's, or another event loop's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from polysocket.effects.interface import Event
+
+__all__ = ["PushStream"]
+
+
+READ_AHEAD = 64 * 1024
+"""Bytes received and not read after which TCP holds the peer back: the read size of most loops, a few messages."""
+
+WRITE_AHEAD = 64 * 1024
+"""Bytes that are pending, at least, once a transport asks for a pause: the default of asyncio and of Twisted."""
+
+WRITES_BEFORE_TURN = 32
+"""Writes after which a sender that never waits lets the loop run other tasks: a turn costs about as much as a write."""
+
+
+class PushStream(ABC):
+    """The base of a :class:`~polysocket.effects.ByteStream` over a transport with callbacks.
+
+    A subclass sets ``transport``, whose ``write`` never waits, and connects the transport's callbacks:
+    :meth:`data_received`, :meth:`eof_received`, :meth:`connection_lost`, :meth:`pause_writing` and
+    :meth:`resume_writing`. They have asyncio's names; another runtime's are assigned to them
+    (``dataReceived = PushStream.data_received``).
+    """
+
+    transport: Any
+
+    def __init__(self, new_event: Callable[[], Event]) -> None:
+        self.pending: int = 0
+        self._new_event = new_event
+        self._chunks: list[bytes] = []
+        self._unread = 0
+        self._writes = 0  # since the loop had its last turn
+        self._is_reading = True
+        self._has_ended = False
+        self._is_lost = False
+        self._error: BaseException | None = None
+        self._news: Event | None = None
+        self._writable: Event | None = None  # None while the transport takes more
+        self._closed = new_event()
+
+    # What a subclass knows of its transport
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Have the transport read no more, so that TCP holds the peer back."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Have the transport read again."""
+
+    @abstractmethod
+    def close_transport(self) -> None:
+        """Have the transport send what it has, then close; called before :meth:`connection_lost` only."""
+
+    @abstractmethod
+    def abort_transport(self) -> None:
+        """Have the transport drop the connection; called before :meth:`connection_lost` only."""
+
+    @abstractmethod
+    def let_others_run(self) -> Awaitable[object]:
+        """Return what is awaited to let the loop run other tasks once."""
+
+    def wait_for_data(self) -> Awaitable[object]:
+        """Return what the reader awaits until :meth:`wake_reader`; override both if the runtime has a faster way."""
+        self._news = self._new_event()
+        return self._news.wait()
+
+    def wake_reader(self) -> None:
+        """Wake the reader, if there is one."""
+        if self._news is not None:
+            self._news.set()
+
+    # The stream
+
+    async def read(self) -> bytes:
+        """Return what has arrived since the last call; wait if nothing has."""
+        while not self._chunks and not self._has_ended:
+            await self.wait_for_data()
+        if not self._chunks:
+            if self._error is not None:
+                self._raise_error()
+            return b""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        if not self._is_reading and not self._has_ended:
+            self._is_reading = True
+            self.resume_reading()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Hand the bytes to the transport, which sends them on its own."""
+        if self._is_lost:
+            self._raise_error()
+        self._writes += 1
+        if self._writable is not None:
+            self.pending += len(data)
+        elif self._writes >= WRITES_BEFORE_TURN:
+            self.pending = 1  # A sender that never waits must let the loop run other tasks, and meet the end.
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the transport takes more; let the loop run after many writes."""
+        if self._writes >= WRITES_BEFORE_TURN:
+            self._writes = 0
+            await self.let_others_run()
+        while self._writable is not None and not self._is_lost:
+            await self._writable.wait()
+        if self._is_lost:
+            self._raise_error()
+        if self._writable is None and self._writes < WRITES_BEFORE_TURN:
+            self.pending = 0
+
+    async def close(self) -> None:
+        """Let the transport send what it has, then close."""
+        if not self._is_lost:
+            self.close_transport()
+        await self._closed.wait()
+
+    def abort(self) -> None:
+        """Drop the connection, and what the transport has not sent."""
+        if not self._is_lost:
+            self.abort_transport()
+
+    def _raise_error(self) -> NoReturn:
+        raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
+
+    # The transport's callbacks
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes until they are read; hold the peer back if they are many."""
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread > READ_AHEAD and self._is_reading:
+            self._is_reading = False
+            self.pause_reading()
+        self.wake_reader()
+
+    def eof_received(self) -> bool:
+        """Note that the peer sends nothing more; return True, since this side still may."""
+        self._has_ended = True
+        self.wake_reader()
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note the end of the connection and wake all callers; ``exc`` is None if it was no error."""
+        self._has_ended = self._is_lost = True
+        self._error = exc
+        self.wake_reader()
+        if self._writable is not None:
+            self._writable.set()
+        self._closed.set()
+
+    def pause_writing(self) -> None:
+        """Have senders wait: the transport has taken much that the network has not."""
+        if self._writable is None:
+            self._writable = self._new_event()
+            self.pending = max(self.pending, WRITE_AHEAD)
+
+    def resume_writing(self) -> None:
+        """Let senders go on: the network has taken most of it."""
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+            self.pending = 0

@@ -1,0 +1,194 @@
+"""The streams of the flavours, at moments that the contract can't reach."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from polysocket.effects import DelegatingEffect, DelegatingStream, run
+from polysocket.effects.asyncio import AsyncioEffect
+from polysocket.effects.blocking import BlockingEffect
+from polysocket.effects.sockets import SocketStream
+from polysocket.effects.threaded import ThreadedEffect
+from polysocket.testing import EchoServer
+from tests.leaks import leave_nothing
+
+__all__ = ["leave_nothing"]
+
+
+class InterruptedSocket(socket.socket):
+    """A socket during whose next send a signal handler raises, after the system has taken some bytes."""
+
+    is_interrupted = True
+
+    def send(self, data: Any, *flags: Any) -> int:
+        if not self.is_interrupted:
+            return super().send(data, *flags)
+        self.is_interrupted = False
+        super().send(data[:2], *flags)
+        raise KeyboardInterrupt
+
+
+def interrupted_pair() -> tuple[InterruptedSocket, socket.socket]:
+    left, right = socket.socketpair()
+    return InterruptedSocket(fileno=left.detach()), right
+
+
+def test_nothing_follows_a_write_that_a_signal_handler_has_torn() -> None:
+    left, right = interrupted_pair()
+    with right:
+        stream = SocketStream(left)
+        with pytest.raises(KeyboardInterrupt):
+            stream.write(b"first")
+        with pytest.raises(ConnectionAbortedError, match="interrupted"):
+            stream.write(b"second")
+        stream.abort()
+        assert right.recv(100) == b"fi"
+        assert right.recv(100) == b""
+
+
+def test_nothing_follows_a_flush_that_a_signal_handler_has_torn() -> None:
+    left, right = interrupted_pair()
+    with right:
+        left.is_interrupted = False
+        stream = SocketStream(left)
+        size = 4_000_000
+        stream.write(bytes(size))
+        assert stream.pending > 0
+        taken = size - stream.pending
+        left.is_interrupted = True
+        draining = threading.Thread(target=lambda: right.recv(taken, socket.MSG_WAITALL))
+        draining.start()
+        with pytest.raises(KeyboardInterrupt):
+            run(stream.drain())
+        draining.join()
+        with pytest.raises(ConnectionAbortedError, match="interrupted"):
+            run(stream.drain())
+        stream.abort()
+        assert right.recv(100) == bytes(2)
+        assert right.recv(100) == b""
+
+
+def test_a_whole_small_write_is_not_copied_to_the_buffer() -> None:
+    left, right = socket.socketpair()
+    with right:
+        stream = SocketStream(left)
+        stream.write(b"small")
+        assert stream.pending == 0
+        assert right.recv(10) == b"small"
+        stream.abort()
+
+
+class NoDelayFails(socket.socket):
+    """A socket of a system that has no TCP_NODELAY."""
+
+    def setsockopt(self, *args: Any) -> None:
+        if args[:2] == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+            raise OSError("no such option")
+        super().setsockopt(*args)
+
+
+@pytest.mark.parametrize("effect", [BlockingEffect(), AsyncioEffect()], ids=["blocking", "asyncio"])
+def test_a_socket_that_refuses_tcp_nodelay_is_closed(effect: BlockingEffect | AsyncioEffect) -> None:
+    drive: Callable[[Any], Any] = run if isinstance(effect, BlockingEffect) else asyncio.run
+    with (
+        EchoServer() as server,
+        mock.patch.object(socket, "socket", NoDelayFails),
+        pytest.raises(OSError, match="no such"),
+    ):
+        drive(effect.connect_tcp("127.0.0.1", int(server.url.split(":")[2].strip("/"))))
+
+
+@pytest.mark.parametrize("effect", [BlockingEffect(), ThreadedEffect()], ids=["blocking", "threaded"])
+def test_a_background_program_for_which_there_is_no_thread_is_done(effect: BlockingEffect | ThreadedEffect) -> None:
+    done: list[BaseException | None] = []
+
+    async def program() -> None:
+        raise AssertionError("it has started")
+
+    with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+        effect.spawn(program, done.append)
+    assert [str(error) for error in done] == ["can't start new thread"]
+
+
+def test_an_error_of_a_background_program_is_reported_by_the_loop_and_passed_on() -> None:
+    done: list[BaseException | None] = []
+    reported: list[dict[str, Any]] = []
+
+    async def program() -> None:
+        raise LookupError("on purpose")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        has_ended = asyncio.Event()
+
+        def on_done(error: BaseException | None) -> None:
+            done.append(error)
+            has_ended.set()
+
+        AsyncioEffect().spawn(program, on_done)
+        await has_ended.wait()
+
+    asyncio.run(main())
+    assert [str(error) for error in done] == ["on purpose"]
+    assert [context["exception"] for context in reported] == done
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
+def test_a_write_to_a_stream_of_trio_makes_a_drain_due_since_that_is_a_checkpoint() -> None:
+    import trio
+    import trio.testing
+
+    from polysocket.effects.trio import TrioEffect
+
+    async def main() -> None:
+        left, right = socket.socketpair()
+        with right:
+            stream = await TrioEffect().adopt(left)
+            assert stream.pending == 0
+            stream.write(b"a")
+            assert stream.pending == 1
+            with trio.testing.assert_checkpoints():
+                await stream.drain()
+            assert stream.pending == 0
+            stream.abort()
+
+    trio.run(main)
+
+
+def test_a_stream_of_asyncio_makes_a_drain_due_after_many_writes_so_that_other_tasks_run() -> None:
+    async def main() -> None:
+        left, right = socket.socketpair()
+        with right:
+            stream = await AsyncioEffect().adopt(left)
+            others: list[str] = []
+            asyncio.get_running_loop().call_soon(others.append, "ran")
+            writes = 0
+            while not stream.pending:
+                stream.write(b"a")
+                writes += 1
+            assert 1 < writes < 100
+            assert not others
+            await stream.drain()
+            assert others == ["ran"]
+            assert stream.pending == 0
+            stream.abort()
+            await stream.close()
+
+    asyncio.run(main())
+
+
+def test_a_delegating_effect_and_stream_do_all_that_the_inner_ones_do() -> None:
+    """No method of the interface is missing."""
+    from polysocket.effects import ByteStream, Effect
+
+    for interface, delegating in ((Effect, DelegatingEffect), (ByteStream, DelegatingStream)):
+        names = {name for base in interface.__mro__ for name in vars(base) if not name.startswith("_")}
+        assert names <= set(dir(delegating))

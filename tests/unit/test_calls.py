@@ -1,0 +1,83 @@
+"""The way of one small message is short, in Python calls, nested coroutines and locks (``benchmarks/calls.py``)."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from benchmarks.calls import MESSAGES, TIMEOUT, count
+
+# The threaded flavour's calls start and change threads, and make futures: it has no ceilings of its own.
+ALREADY_HERE = {"blocking": 5, "asyncio": 4, "trio": 4}
+SEND = {"blocking": 10, "asyncio": 8, "trio": 8}
+WAITING = 20
+WAITING_COROUTINES = 3
+CONNECT = 120
+
+installed = [name for name in ALREADY_HERE if name != "trio" or importlib.util.find_spec("trio") is not None]
+flavours = pytest.mark.parametrize("flavour", installed)
+asynchronous = pytest.mark.parametrize("flavour", [name for name in installed if name != "blocking"])
+transports = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+compressions = pytest.mark.parametrize("compression", [False, True], ids=["plain", "deflate"])
+messages = pytest.mark.parametrize("operation", [name for name in MESSAGES if name != "receive"])  # whole messages
+sends = pytest.mark.parametrize("operation", ["send_text", "send_binary", "send"])
+
+
+@flavours
+@messages
+@transports
+@compressions
+@pytest.mark.parametrize("timeout", [None, TIMEOUT], ids=["unlimited", "timeout"])
+def test_receiving_a_message_that_is_already_here_is_short(
+    flavour: str, operation: str, tls: bool, compression: bool, timeout: float | None
+) -> None:
+    counts = count(flavour, operation, tls=tls, compression=compression, timeout=timeout)
+    assert counts.calls <= ALREADY_HERE[flavour], counts
+
+
+@flavours
+@messages
+@transports
+@compressions
+def test_receiving_a_message_that_has_to_be_waited_for_is_short(
+    flavour: str, operation: str, tls: bool, compression: bool
+) -> None:
+    counts = count(flavour, operation, waits=True, tls=tls, compression=compression)
+    assert counts.calls <= WAITING, counts
+    assert counts.coroutines <= WAITING_COROUTINES, counts
+
+
+@flavours
+@sends
+@transports
+@compressions
+def test_sending_a_message_is_short(flavour: str, operation: str, tls: bool, compression: bool) -> None:
+    counts = count(flavour, operation, tls=tls, compression=compression)
+    assert counts.calls <= SEND[flavour], counts
+
+
+@flavours
+@transports
+@compressions
+def test_connecting_is_short(flavour: str, tls: bool, compression: bool) -> None:
+    counts = count(flavour, "connect", tls=tls, compression=compression)
+    assert counts.calls <= CONNECT, counts
+
+
+@asynchronous
+@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send", "ping", "connect"])
+@transports
+@compressions
+def test_no_lock_is_taken_on_an_event_loop(flavour: str, operation: str, tls: bool, compression: bool) -> None:
+    for waits in (False, True):
+        counts = count(flavour, operation, waits=waits, tls=tls, compression=compression)
+        assert counts.locks == 0, counts
+
+
+@pytest.mark.parametrize("flavour", [*installed, "threaded"])
+@pytest.mark.parametrize("operation", ["receive_text", "send_text", "ping", "connect"])
+def test_counting_again_counts_the_same(flavour: str, operation: str) -> None:
+    counts = count(flavour, operation)
+    assert counts.calls > 0
+    assert count(flavour, operation) == counts
