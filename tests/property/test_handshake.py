@@ -110,7 +110,7 @@ def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int])
 
 
 def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | None:
-    """What the client makes of the reply; None where it raises InvalidUpgrade, and any other error is a failure."""
+    """Return the client's result for the reply, None for InvalidUpgrade; any other error is a failure."""
     handshake, key = begin(REQUEST)
     accept = accept_value(key)
     result: Upgraded | Response | None
@@ -128,7 +128,7 @@ def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | N
 
 
 def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Response, bytes] | None:
-    """What the server makes of the request, with its answer and the bytes behind the request; None for a refusal."""
+    """Return the server's view of the request, its answer and the bytes after the request; None for a refusal."""
     handshake = ServerHandshake(Deflate(), None)
     try:
         request, rest = feed(handshake.receive, data, cuts)
@@ -141,7 +141,7 @@ def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Re
 
 
 def begin(request: Request) -> tuple[ClientHandshake, str]:
-    """A client's handshake, and its key."""
+    """Begin a client's handshake; return it with its key."""
     handshake = ClientHandshake(request)
     _, _, rest = handshake.data_to_send().partition(b"Sec-WebSocket-Key: ")
     return handshake, rest.partition(b"\r\n")[0].decode()

@@ -44,7 +44,7 @@ OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: float) -> Exception:
-    """The error of opening a websocket through a proxy."""
+    """Return the error of opening a websocket through a proxy."""
     request = basic_request.timeouts(open=timeouts.get("open", TOO_LONG), close=1).get(url)
     async with a_backend(flavour, proxy=proxy) as backend:
         with pytest.raises((ConnectFailed, OpenTimeout, UpgradeRejected)) as caught:
@@ -55,7 +55,7 @@ async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: f
 
 @contextlib.asynccontextmanager
 async def a_proxy(flavour: Flavour, script: Script) -> AsyncIterator[Peer]:
-    """A scripted one; that the client has closed is waited for beside the body, which may have to see to it."""
+    """Run a scripted proxy, and wait beside the body until the client has closed."""
     peer = Peer(script).__enter__()
     try:
         yield peer

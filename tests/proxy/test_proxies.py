@@ -38,12 +38,12 @@ has_trio = importlib.util.find_spec("trio") is not None
 
 
 def settings(server: Server, proxy: Proxy | Callable[[WebSocketURL], Any] | str | None) -> Any:
-    """What a backend needs to come to the server by the proxy."""
+    """Return the options of a backend that connects to the server via the proxy."""
     return {"proxy": proxy, "ssl": client_context() if server.url().startswith("wss") else None}
 
 
 def value(proxy: RealProxy, port: int | None = None, **more: Any) -> Proxy:
-    """The proxy as a value, which trusts it where it speaks TLS."""
+    """Return the proxy as a value, with a context that trusts it if it speaks TLS."""
     return Proxy(proxy.url(port, **more), ssl=client_context() if proxy.scheme == "https" else None)
 
 

@@ -48,13 +48,13 @@ def http(first: str, *lines: str, behind: bytes = b"") -> bytes:
 
 
 def switching(*lines: str, without: str = "-", first: str = SWITCHING, behind: bytes = b"") -> bytes:
-    """A 101 in which ``{accept}`` stands for the value due, with more lines and without the fields of a name."""
+    """Return a 101 with ``{accept}`` for the value due, with more lines and without the fields of a name."""
     kept = [line for line in GOOD if not line.startswith(without)]
     return http(first, *kept, *lines, behind=behind)
 
 
 def begin(request: Request) -> tuple[ClientHandshake, Headers]:
-    """A client's handshake, and the headers that it sent."""
+    """Begin a client's handshake; return it with the headers that it sent."""
     handshake = ClientHandshake(request)
     fields = handshake.data_to_send().decode("latin-1").split("\r\n")[1:-2]
     return handshake, Headers((name, value) for name, _, value in (field.partition(": ") for field in fields))
@@ -63,7 +63,7 @@ def begin(request: Request) -> tuple[ClientHandshake, Headers]:
 def answer(
     reply: bytes, request: Request = REQUEST, chunk: int | None = None, *, end: bool = False
 ) -> tuple[Upgraded | Response | None, bytes]:
-    """What a client makes of a reply in chunks of a size, then of the end of the stream; with the bytes not taken."""
+    """Feed a client a reply in chunks of a size, then EOF; return its result with the bytes not taken."""
     handshake, sent = begin(request)
     reply = reply.replace(b"{accept}", accept_value(sent["Sec-WebSocket-Key"]).encode())
     size = chunk or len(reply) or 1
@@ -87,7 +87,7 @@ def rejected(reply: bytes, chunk: int | None = None, *, end: bool = False) -> Re
 
 
 def message(error: Exception) -> str:
-    """An error's text without what differs: the key, and the bytes shown, of which a bigger chunk has more."""
+    """Return an error's text without the key, and without the shown bytes, of which a bigger chunk has more."""
     return re.sub(r"\bb['\"].*|'[\w/+]{27}=' was due", "…", str(error))
 
 
@@ -587,7 +587,7 @@ OPENING = (
 def opening(
     *lines: str, without: str = "-", first: str = "GET /chat?token=secret HTTP/1.1", behind: bytes = b""
 ) -> bytes:
-    """A client's opening handshake with more lines and without the fields of a name."""
+    """Return a client's opening handshake with more lines and without the fields of a name."""
     return http(first, *(line for line in OPENING if not line.startswith(without)), *lines, behind=behind)
 
 
@@ -597,7 +597,7 @@ DEFLATE = Deflate()
 def serve(
     data: bytes, chunk: int | None = None, *, compression: Deflate | None = DEFLATE
 ) -> tuple[ServerHandshake, UpgradeRequest, bytes]:
-    """A server that has got the request; with the bytes not taken."""
+    """Feed a server the request; return it with the bytes not taken."""
     handshake = ServerHandshake(compression, None)
     size = chunk or len(data)
     for start in range(0, len(data), size):
