@@ -1,7 +1,9 @@
-"""The client in each flavour, measured beside the peers that are installed in that flavour: ``python -m benchmarks``.
+"""Comparisons of the client with other libraries in each flavour: ``python -m benchmarks``.
 
-What is measured (:mod:`benchmarks.measurements`): round trips, receiving and sending, of small and large messages,
-against one server in a process of its own, without compression. How noise is dealt with (:mod:`benchmarks.rounds`):
-the peers take turns in short slices, and only slices of the same round are compared. Adding a peer is one function and
-one line in :mod:`benchmarks.peers`. Nothing here is a test: only ``--check`` judges, by one promise.
+:mod:`benchmarks.measurements` lists what is measured: round trips, receiving and sending of small and large messages,
+without compression, against one server in a process of its own. :mod:`benchmarks.rounds` deals with noise: the
+libraries take turns in short slices, and only slices of the same round are compared. To add a library, write one
+function and one line in :mod:`benchmarks.peers`. Only ``--check`` judges, and only one promise.
+
+:mod:`benchmarks.calls` counts Python calls, and :mod:`benchmarks.imports` compares the time of imports.
 """

@@ -1,4 +1,4 @@
-"""The flavours: which peers there are in each, and what runs them."""
+"""The flavours: the libraries in each, and the function that runs them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["FLAVOURS", "Flavour"]
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """A way to wait, with its peers."""
+    """A flavour with the libraries to compare."""
 
     name: str
-    module: str  # that must be importable
+    module: str  # must be importable
     measure: Callable[[Mapping[str, Any], Target, Measurement, float, Clock], Rounds]
     peers: list[Peer[Any]]
 
     @property
     def is_installed(self) -> bool:
-        """Whether it can be measured here."""
+        """Whether the flavour's module can be imported."""
         return _is_importable(self.module)
 
     def installed(self) -> list[Peer[Any]]:
-        """The peers that can be measured here."""
+        """Return the libraries that can be imported."""
         return [peer for peer in self.peers if _is_importable(peer.module)]
 
 

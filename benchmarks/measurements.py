@@ -1,8 +1,8 @@
-"""What is measured: how many messages go which way, of what size and type.
+"""The measurements: how many messages are sent and received, of which size and type.
 
-A *batch* is what each peer does over and over: some sends, then some receives. With the server's part, which it learns
-from the URL, this makes all kinds: a round trip sends one message and receives its echo; to receive, one message asks
-for a stream of many; to send, many messages go out, and one answer comes when the server has counted the last.
+Each library repeats a *batch*: some sends, then some receives. The URL tells the server its part. A round trip sends
+one message and receives its echo. To measure receiving, one message asks for a stream of many. To measure sending, many
+messages are sent, and the server answers the last one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TEXT = b'{"channel": "trades", "symbol": "XYZ", "price": 101.25, "size": 300, "s
 
 @cache
 def payload(size: int) -> bytes:
-    """Bytes as applications send them: JSON, which is valid as text (ASCII) and can be compressed."""
+    """Return bytes as applications send them: JSON, which is valid as text (ASCII) and can be compressed."""
     return (TEXT * (size // len(TEXT) + 1))[:size]
 
 
@@ -37,24 +37,24 @@ class Measurement:
 
     @property
     def messages(self) -> int:
-        """Messages in a batch: the time of one is what is shown."""
+        """The number of messages in a batch; the table shows the time of one."""
         return max(self.sends, self.receives)
 
     @property
     def path(self) -> str:
-        """What the server is to do."""
+        """The path of the URL, which tells the server what to do."""
         if self.receives > 1:
             return f"/stream?n={self.receives}&size={self.size}"
         return f"/sink?n={self.sends}" if self.sends > 1 else "/echo"
 
     @property
     def request(self) -> str | bytes:
-        """The message that is sent."""
+        """The message to send."""
         return self._message(b"go" if self.receives > 1 else payload(self.size))
 
     @property
     def answer(self) -> str | bytes:
-        """The message that is received, the last in a batch at least."""
+        """The message that is received, at least as the last one of a batch."""
         return self._message(str(self.sends).encode() if self.sends > 1 else payload(self.size))
 
     def _message(self, content: bytes) -> str | bytes:
@@ -62,13 +62,13 @@ class Measurement:
 
     @property
     def label(self) -> str:
-        """Its name in the table."""
+        """The name in the table."""
         unit, name = (MIB, "MiB") if self.size >= MIB else (KIB, "KiB") if self.size >= KIB else (1, "B")
         return f"{self.kind} {self.size // unit} {name} {'text' if self.text else 'binary'}"
 
     @property
     def is_promised(self) -> bool:
-        """Whether ``--check`` looks at it: the small round trip."""
+        """Whether ``--check`` judges this measurement: the small round trip."""
         return self.kind == "roundtrip" and self.size == SMALL
 
 

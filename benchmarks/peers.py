@@ -1,8 +1,8 @@
-"""Who is measured: each peer is a context manager that connects and gives a way to send and a way to receive.
+"""The measured libraries: each is a context manager that connects and yields a way to send and a way to receive.
 
-A peer is used as its users would: the call for text or for binary where there are two, its own buffers and limits.
-Only what would make noise or another job of it is switched off: compression (where it is not what is measured), Pings
-to keep the connection, proxies. A peer's module is imported when it is used, since it may not be installed.
+Each library is used as its users would: with the call for text or for binary if there are two, and its default buffers
+and limits. Only what would add noise or other work is switched off: compression (unless it is measured), keepalive
+Pings, proxies. A library is imported when it is used, since it may not be installed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = [
     "Target",
 ]
 
-Message: TypeAlias = Any  # str for text, bytes for binary: what the target says
+Message: TypeAlias = Any  # str for text, bytes for binary, as the target says
 Open = TypeVar("Open")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to connect to, what messages will go there, and whether compression is to be agreed on."""
+    """The server's URL, the type of the messages, and whether to agree on compression."""
 
     url: str
     text: bool
@@ -129,7 +129,7 @@ async def aiohttp_client(target: Target) -> AsyncIterator[AsyncClient]:
 
 @asynccontextmanager
 async def picows_callbacks(target: Target) -> AsyncIterator[AsyncClient]:
-    """The native interface is callbacks, which are joined here with ``receive`` by as little as will do."""
+    """Connect with the native interface of callbacks, and a ``receive`` that does as little as possible."""
     from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
     kind = WSMsgType.TEXT if target.text else WSMsgType.BINARY
@@ -214,7 +214,7 @@ async def trio_websocket(target: Target) -> AsyncIterator[AsyncClient]:
         yield AsyncClient(ws.send_message, ws.get_message)
 
 
-# All of them
+# All flavours
 
 
 def _polysocket(ws: WebSocket[Async], target: Target) -> AsyncClient:
@@ -229,7 +229,7 @@ class Peer(Generic[Open]):
 
     name: str
     open: Open
-    module: str  # that must be importable
+    module: str  # must be importable
     distribution: str
     compresses: bool = False
 

@@ -30,20 +30,20 @@ class Result:
 
     @property
     def peers(self) -> list[str]:
-        """The other peers that took part."""
+        """The other libraries that were measured."""
         return [peer for peer in self.rounds[0] if peer != OURS]
 
     def seconds(self, peer: str = OURS) -> float:
-        """The median time of one message."""
+        """Return the median time of one message."""
         return statistics.median(this[peer] for this in self.rounds)
 
     def ratio(self, peer: str) -> tuple[float, float, float]:
-        """Quartiles (the median is in the middle) of the peer's time divided by polysocket's in the same round."""
+        """Return the quartiles (the second is the median) of its time divided by polysocket's in the same round."""
         low, median, high = statistics.quantiles([this[peer] / this[OURS] for this in self.rounds], n=4)
         return low, median, high
 
     def as_json(self) -> dict[str, Any]:
-        """Its figures."""
+        """Return the figures."""
         return {
             "flavour": self.flavour,
             "measurement": self.measurement.label,
@@ -56,7 +56,7 @@ class Result:
 
 
 def broken_promises(results: Iterable[Result]) -> list[str]:
-    """Say where a small round trip takes over 1.5 times that of websockets, or was not compared with it."""
+    """Describe each small round trip that took over 1.5 times that of websockets, or was not compared with it."""
     broken = []
     for result in results:
         if result.measurement.is_promised:
@@ -69,7 +69,7 @@ def broken_promises(results: Iterable[Result]) -> list[str]:
 
 
 def environment(distributions: Iterable[str], server: str) -> dict[str, Any]:
-    """On what it was measured."""
+    """Return the software and hardware of the measurement."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
@@ -81,7 +81,7 @@ def environment(distributions: Iterable[str], server: str) -> dict[str, Any]:
 
 
 def described(environment: dict[str, Any]) -> str:
-    """The environment in words."""
+    """Format the environment."""
     versions: dict[str, str] = environment["versions"]
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     load = "" if environment["load"] is None else f", load {environment['load']:.1f}"
@@ -102,12 +102,12 @@ WIDTH = 20  # of a peer's column
 
 
 def header(flavour: str, peers: Sequence[str]) -> str:
-    """The head of a flavour's table."""
+    """Format the header of a flavour's table."""
     return f"\n{flavour:<26}{OURS:>12}  " + "".join(f"{peer:>{WIDTH}}" for peer in peers if peer != OURS)
 
 
 def row(result: Result, peers: Sequence[str]) -> str:
-    """A row of a flavour's table; a peer that did not take part has a dash."""
+    """Format a row of a flavour's table, with a dash for each library that was not measured."""
     cells = [_cell(result, peer) if peer in result.peers else "–" for peer in peers if peer != OURS]
     return f"{result.measurement.label:<26}{_time(result.seconds()):>12}  " + "".join(
         f"{cell:>{WIDTH}}" for cell in cells

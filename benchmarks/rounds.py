@@ -1,12 +1,11 @@
-"""How it is measured: rounds of short slices, so that noise hits all peers alike.
+"""Rounds of short slices, so that noise affects all measured libraries alike.
 
-All peers' connections of one measurement are open at the same time. In each round every peer works for one slice, as
-short as can be, in an order that is shuffled anew (by a fixed seed). A slice is compared with polysocket's slice of the
-same round only, and of these ratios the median and the quartiles are reported: a machine that is slow for a while, or
-a peer that was interrupted once, moves them little. How often a batch is repeated to fill a slice is found for each
-peer on the way; the first rounds, which warm up, do not count.
+All connections of one measurement are open at the same time. In each round every library works for one slice, which is
+as short as possible, in an order shuffled anew (with a fixed seed). A slice is compared with polysocket's slice of the
+same round only. The report has the median and the quartiles of these ratios, which a slow machine or one interruption
+changes little. The number of batches in a slice adapts to each library. The first rounds, which warm up, don't count.
 
-:func:`rounds` decides what is run next and never waits; the two drivers, blocking and asynchronous, only run it.
+:func:`rounds` decides what runs next and never waits. The two drivers, blocking and asynchronous, run it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from benchmarks.peers import AsyncClient, BlockingClient, OpenAsync, OpenBlockin
 
 __all__ = ["Clock", "Rounds", "Slice", "measure_async", "measure_blocking", "rounds"]
 
-# Seconds; a batch that takes longer is a slice of its own. It is far shorter than what a busy system gives to a process
-# at a time: with twelve processes on two cores, the medians of five runs lay within 0.03, and with 8 ms within 0.3.
+# Seconds; a batch that takes longer is a slice of its own. A slice is far shorter than a busy system's time slice for a
+# process: with twelve processes on two cores, the medians of five runs differed by 0.03, but by 0.3 with 8 ms.
 SLICE = 0.0005
 WARM_UP = 3  # rounds
 FEWEST_ROUNDS = 5
@@ -36,17 +35,17 @@ Rounds: TypeAlias = list[dict[str, float]]  # in each round, by peer: seconds pe
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What is to be run next."""
+    """The next work of one library."""
 
     peer: str
     repeats: int
 
 
 def rounds(peers: Sequence[str], messages: int, seconds: float) -> Generator[Slice, float, Rounds]:
-    """Give slices, take the seconds that each took; return all that was measured, once the time is up."""
+    """Yield slices, receive the seconds that each took, and return all figures when the time is over."""
     shuffle = random.Random(SEED)
     deadline = time.monotonic() + seconds
-    fastest = dict.fromkeys(peers, SLICE)  # seconds for a batch; only by the fastest can a slice be sized amid noise
+    fastest = dict.fromkeys(peers, SLICE)  # seconds for a batch; noise makes all other times too long to size a slice
     done: Rounds = []
     while len(done) < WARM_UP + FEWEST_ROUNDS or time.monotonic() < deadline:
         this: dict[str, float] = {}
@@ -92,7 +91,7 @@ def _work(client: BlockingClient, measurement: Measurement, step: Slice, clock: 
 async def measure_async(
     peers: Mapping[str, OpenAsync], target: Target, measurement: Measurement, seconds: float, clock: Clock
 ) -> Rounds:
-    """Run the rounds with asynchronous clients, on whatever runs this coroutine."""
+    """Run the rounds with asynchronous clients in the running event loop."""
     plan = rounds(list(peers), measurement.messages, seconds)
     async with AsyncExitStack() as stack:
         clients = {name: await stack.enter_async_context(connect(target)) for name, connect in peers.items()}
@@ -121,7 +120,7 @@ async def _work_async(client: AsyncClient, measurement: Measurement, step: Slice
 
 def _check(answer: object, measurement: Measurement, step: Slice) -> None:
     if answer != measurement.answer:
-        raise RuntimeError(f"{step.peer} received something else than was sent to it in {measurement.label}")
+        raise RuntimeError(f"{step.peer} received another message than was sent to it in {measurement.label}")
 
 
 def _returned(stop: StopIteration) -> Rounds:

@@ -1,9 +1,10 @@
-"""The server that all peers are measured against, in a process of its own: ``python -m benchmarks.server``.
+"""The server of all measurements, in a process of its own: ``python -m benchmarks.server``.
 
-The URL says what it does: ``/echo`` sends each message back; ``/stream?n=…&size=…`` answers each by n of that size;
-``/sink?n=…`` answers every n-th by the number n. Answers are of the type of what was received. It must not be what is
-measured: it is the fastest that is installed (picows, else websockets; on uvloop where that is there), and a stream
-is one buffer, made beforehand. It prints its port and what it is, and ends with its standard input.
+The URL says what the server does: ``/echo`` sends each message back; ``/stream?n=…&size=…`` answers each message with n
+messages of that size; ``/sink?n=…`` answers every n-th message with the number n. Answers have the type of the received
+message. The server must not be the bottleneck, so it uses the fastest library that is installed (picows, else
+websockets, on uvloop if possible), and prepares a stream as one buffer. It prints its port and its description, and
+ends at the end of its standard input.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TEXT, BINARY = 0x1, 0x2  # opcodes, RFC 6455 §5.2
 
 @contextlib.contextmanager
 def running(*, compression: bool = False) -> Iterator[tuple[str, str]]:
-    """Run a server; gives its URL, to which a path is to be added, and its description."""
+    """Run a server; yield its URL without a path, and its description."""
     command = [sys.executable, "-m", "benchmarks.server", *["--compression"] * compression]
     root = pathlib.Path(__file__).parent.parent
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -41,7 +42,7 @@ def running(*, compression: bool = False) -> Iterator[tuple[str, str]]:
 
 
 class Job:
-    """What one connection is for."""
+    """The work of one connection."""
 
     def __init__(self, path: str) -> None:
         parts = urlsplit(path)
@@ -52,12 +53,12 @@ class Job:
         self._counted = 0
 
     def count(self) -> bool:
-        """Count a message; tells whether it was the n-th."""
+        """Count a message, and return whether it was the n-th."""
         self._counted = (self._counted + 1) % self.n
         return not self._counted
 
     def stream(self, opcode: int) -> bytes:
-        """The frames of a whole stream."""
+        """Return the frames of a whole stream."""
         return _frames(opcode, self.n, self.size)
 
 
@@ -71,7 +72,7 @@ def _frames(opcode: int, n: int, size: int) -> bytes:
 
 
 async def serve_by_picows() -> int:
-    """Serve without compression, which picows leaves to its users."""
+    """Serve without compression, which picows does not implement."""
     from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
     class Listener(WSListener):

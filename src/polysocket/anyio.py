@@ -1,4 +1,4 @@
-"""The flavour for users of anyio: ``F[T]`` is a coroutine, on asyncio or trio; and a websocket as a stream of anyio's.
+"""The anyio flavour: ``F[T]`` is a coroutine, on asyncio or trio; and a websocket as anyio's object stream.
 
 The running library is found by sniffio, and trio is imported only if it is running. How this flavour waits is in
 :mod:`polysocket.effects.anyio`.
@@ -60,11 +60,13 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
         self._has_sent_end = False
 
     async def receive(self) -> str | bytes:
-        """Receive a whole message; a cancellation loses none.
+        """Receive a whole message. A cancellation loses none.
 
-        Raises ``EndOfStream`` once the other side has closed normally (1000, 1001, no code), ``BrokenResourceError``
-        where the websocket has ended otherwise, ``ClosedResourceError`` after :meth:`aclose`, and
-        ``BusyResourceError`` while another task receives.
+        Raises:
+            EndOfStream: The peer has closed normally (1000, 1001, no code).
+            BrokenResourceError: The websocket has ended in another way.
+            ClosedResourceError: After :meth:`aclose`.
+            BusyResourceError: Another task is receiving.
         """
         await anyio.lowlevel.checkpoint()
         self._check(self._is_closed)
@@ -79,9 +81,9 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
             raise anyio.BrokenResourceError(str(error)) from error
 
     async def send(self, item: str | bytes) -> None:
-        """Send a message; a cancelled send has sent the whole of it or nothing. Many tasks may send.
+        """Send a message. Many tasks may send. A cancelled send has sent the whole message or nothing.
 
-        Raises ``BrokenResourceError`` where the websocket has ended, ``ClosedResourceError`` after :meth:`send_eof` and
+        Raises ``BrokenResourceError`` if the websocket has ended, ``ClosedResourceError`` after :meth:`send_eof` and
         :meth:`aclose`.
         """
         await anyio.lowlevel.checkpoint()
@@ -93,7 +95,7 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
             raise anyio.BrokenResourceError(str(error)) from error
 
     async def send_eof(self) -> None:
-        """Send a Close: nothing more can be sent, and what the other side still sends can be received.
+        """Send a Close. Nothing more can be sent; messages that the peer still sends can be received.
 
         May be called more than once. Raises ``ClosedResourceError`` after :meth:`aclose`.
         """
@@ -101,11 +103,11 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
         self._check(self._is_closed)
         self._has_sent_end = True
         if self.websocket.is_open:
-            with contextlib.suppress(WebSocketClosed):  # The other side was faster.
+            with contextlib.suppress(WebSocketClosed):  # The peer was faster.
                 await self.websocket.send(Close())
 
     async def aclose(self) -> None:
-        """Close the websocket; where that is cancelled, its connection is ended as it is."""
+        """Close the websocket. A cancellation drops the connection."""
         self._is_closed = self._has_sent_end = True
         await self.websocket.close()
 

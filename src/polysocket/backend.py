@@ -251,13 +251,13 @@ class SocketConnector:
         made = make_handler()
         if inspect.iscoroutine(made) and not self.effect.is_async:
             made.close()
-            raise InvalidHandler("make_handler gives a coroutine, which this flavour can't await")
+            raise InvalidHandler("make_handler returned a coroutine, which this flavour can't await")
         try:
             handler = await self.effect.unlift(made)
         except (TypeError, AttributeError) as error:
             if not isinstance(made, Handler):
                 raise
-            raise InvalidHandler(f"make_handler gives its handler in F, not a plain {type(made).__name__}") from error
+            raise InvalidHandler(f"make_handler returns its handler in F, not a plain {type(made).__name__}") from error
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:

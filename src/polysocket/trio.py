@@ -1,4 +1,4 @@
-"""The trio flavour: ``F[T]`` is a coroutine; and a websocket as a channel of trio's.
+"""The trio flavour: ``F[T]`` is a coroutine; and a websocket as trio's channel.
 
 How this flavour waits is in :mod:`polysocket.effects.trio`.
 """
@@ -52,11 +52,13 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
         self._is_closed = False
 
     async def receive(self) -> str | bytes:
-        """Receive a whole message; a cancellation loses none.
+        """Receive a whole message. A cancellation loses none.
 
-        Raises ``EndOfChannel`` once the other side has closed normally (1000, 1001, no code), ``BrokenResourceError``
-        where the websocket has ended otherwise, ``ClosedResourceError`` after :meth:`aclose`, and
-        ``BusyResourceError`` while another task receives.
+        Raises:
+            EndOfChannel: The peer has closed normally (1000, 1001, no code).
+            BrokenResourceError: The websocket has ended in another way.
+            ClosedResourceError: After :meth:`aclose`.
+            BusyResourceError: Another task is receiving.
         """
         await trio.lowlevel.checkpoint()
         self._check()
@@ -71,9 +73,9 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
             raise trio.BrokenResourceError(str(error)) from error
 
     async def send(self, value: str | bytes) -> None:
-        """Send a message; a cancelled send has sent the whole of it or nothing. Many tasks may send.
+        """Send a message. Many tasks may send. A cancelled send has sent the whole message or nothing.
 
-        Raises ``BrokenResourceError`` where the websocket has ended, ``ClosedResourceError`` after :meth:`aclose`.
+        Raises ``BrokenResourceError`` if the websocket has ended, ``ClosedResourceError`` after :meth:`aclose`.
         """
         await trio.lowlevel.checkpoint()
         self._check()
@@ -84,7 +86,7 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
             raise trio.BrokenResourceError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close the websocket; where that is cancelled, its connection is ended as it is."""
+        """Close the websocket. A cancellation drops the connection."""
         self._is_closed = True
         await self.websocket.close()
 

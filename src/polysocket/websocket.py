@@ -333,7 +333,8 @@ def _flavour_of(effect: Any) -> type[WebSocket[Any]]:
     """Return the class of an effect's flavour; the common class for an effect that lifts in a way of its own."""
     while hasattr(effect, "inner"):  # a DelegatingEffect, which lifts as the inner effect does
         effect = effect.inner
-    for kind in type(effect).__mro__:
+    kinds: tuple[Any, ...] = type(effect).__mro__
+    for kind in kinds:
         if kind in _flavours and kind.lift is type(effect).lift:
             return _flavours[kind]
     return WebSocket

@@ -62,26 +62,32 @@ async def send_in_a_message(ws: WebSocket[Async], *args: Any) -> None:
 
 
 SENDABLE_CODES = "1000 to 1014 as defined, or 3000 to 4999"
-SURROGATE = "'utf-8' codec can't encode character '\\ud83d' in position 1: surrogates not allowed"
+SURROGATE = "it has the lone surrogate '\\ud83d'"
 WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "close with 1006": (
         lambda ws: ws.close(1006),
-        f"1006 is no close code that may be sent: {SENDABLE_CODES}",
+        f"1006 is not a close code that may be sent: {SENDABLE_CODES}",
     ),
     "close with 1015": (
         lambda ws: ws.close(1015),
-        f"1015 is no close code that may be sent: {SENDABLE_CODES}",
+        f"1015 is not a close code that may be sent: {SENDABLE_CODES}",
     ),
-    "close with 999": (lambda ws: ws.close(999), f"999 is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with 2000": (lambda ws: ws.close(2000), f"2000 is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with 5000": (lambda ws: ws.close(5000), f"5000 is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with a str": (lambda ws: ws.close("1000"), f"'1000' is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with a float": (lambda ws: ws.close(1000.0), f"1000.0 is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with a list": (lambda ws: ws.close([1000]), f"[1000] is no close code that may be sent: {SENDABLE_CODES}"),
-    "close with None": (lambda ws: ws.close(None), f"None is no close code that may be sent: {SENDABLE_CODES}"),
+    "close with 999": (lambda ws: ws.close(999), f"999 is not a close code that may be sent: {SENDABLE_CODES}"),
+    "close with 2000": (lambda ws: ws.close(2000), f"2000 is not a close code that may be sent: {SENDABLE_CODES}"),
+    "close with 5000": (lambda ws: ws.close(5000), f"5000 is not a close code that may be sent: {SENDABLE_CODES}"),
+    "close with a str": (lambda ws: ws.close("1000"), f"'1000' is not a close code that may be sent: {SENDABLE_CODES}"),
+    "close with a float": (
+        lambda ws: ws.close(1000.0),
+        f"1000.0 is not a close code that may be sent: {SENDABLE_CODES}",
+    ),
+    "close with a list": (
+        lambda ws: ws.close([1000]),
+        f"[1000] is not a close code that may be sent: {SENDABLE_CODES}",
+    ),
+    "close with None": (lambda ws: ws.close(None), f"None is not a close code that may be sent: {SENDABLE_CODES}"),
     "a Close with 1006": (
         lambda ws: ws.send(Close(1006)),
-        f"1006 is no close code that may be sent: {SENDABLE_CODES}",
+        f"1006 is not a close code that may be sent: {SENDABLE_CODES}",
     ),
     "a reason of 124 bytes": (
         lambda ws: ws.close(1000, "é" * 62),
@@ -117,7 +123,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "a Pong of an int": (lambda ws: ws.send(Pong(5)), "a Pong's payload is bytes, not int"),  # type: ignore[arg-type]
     "a continuation of nothing": (
         lambda ws: ws.send(Text("b"), is_continuation=True),
-        "there is no message to continue: none was begun with final=False",
+        "there is no message to continue: none was started with final=False",
     ),
     "a message within another": (
         lambda ws: send_in_a_message(ws, Text("b")),
@@ -125,7 +131,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     ),
     "text that goes on as binary": (
         lambda ws: send_in_a_message(ws, Binary(b"b"), True),
-        "a message of Text frames can't be continued by a Binary",
+        "a message of Text frames can't be continued with a Binary frame",
     ),
     "text with a lone surrogate": (
         lambda ws: ws.send_text("a\ud83d"),
@@ -138,11 +144,11 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "binary in a list": (lambda ws: ws.send_binary([5]), "a Binary frame's payload is bytes, not list"),
     "a str as a frame": (
         lambda ws: ws.send("a"),
-        "str is no frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str",
+        "str is not a frame: send a Text, Binary, Ping, Pong or Close; send_text() takes a str",
     ),
     "None as a frame": (
         lambda ws: ws.send(None),
-        "NoneType is no frame: send a Text, Binary, Ping, Pong or Close",
+        "NoneType is not a frame: send a Text, Binary, Ping, Pong or Close",
     ),
 }
 

@@ -89,7 +89,7 @@ def test_pyright_sees_no_error_in_the_documentation_but_those_that_mypy_sees(tmp
 
 
 def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int, str]]:
-    """What it finds, by file and line."""
+    """Return what pyright finds, by file and line."""
     for file in files:
         shutil.copy(file, tmp_path)  # it reads no file outside of a project
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**PYRIGHT, "extraPaths": [os.fspath(SOURCE)]}))

@@ -254,7 +254,7 @@ def reserved(opcode: int) -> Callable[[ConnectionType], bytes]:
     return lambda role: frame_to(role, opcode)
 
 
-WIDE = "a payload length in more bytes than it needs"
+WIDE = " bytes, more than it needs"
 BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "RSV1 that nobody agreed on (§5.2)": (
         lambda role: frame_to(role, TEXT, b"a", rsv=RSV1),
@@ -271,14 +271,14 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "7 bits of length in 16 (§5.2)": (lambda role: frame_to(role, TEXT, b"a", width=2), 1002, WIDE),
     "7 bits of length in 64 (§5.2)": (lambda role: frame_to(role, BINARY, b"a", width=8), 1002, WIDE),
     "16 bits of length in 64 (§5.2)": (lambda role: frame_to(role, TEXT, b"a" * 126, width=8), 1002, WIDE),
-    "a fragmented Ping (§5.5)": (lambda role: frame_to(role, PING, fin=False), 1002, "control frames can't be"),
-    "a fragmented Close (§5.5)": (lambda role: frame_to(role, CLOSE, fin=False), 1002, "control frames can't be"),
+    "a fragmented Ping (§5.5)": (lambda role: frame_to(role, PING, fin=False), 1002, "a fragmented control frame"),
+    "a fragmented Close (§5.5)": (lambda role: frame_to(role, CLOSE, fin=False), 1002, "a fragmented control frame"),
     "a Ping of 126 bytes (§5.5)": (lambda role: frame_to(role, PING, bytes(126)), 1002, "of more than 125 bytes"),
     "a Pong of 64 KiB (§5.5)": (lambda role: frame_to(role, PONG, bytes(65536)), 1002, "of more than 125 bytes"),
     "a Close of 126 bytes (§5.5)": (
         lambda role: close_to(role, 1000, b"a" * 124),
         1002,
-        "a CLOSE frame of more than 125 bytes",
+        "a control frame (CLOSE) of more than 125 bytes",
     ),
     "wrong masking (§5.1)": (lambda role: frame_to(other(role), TEXT, b"a"), 1002, "mask"),
     "wrong masking of an empty frame (§5.1)": (lambda role: frame_to(other(role), PING), 1002, "mask"),
@@ -290,7 +290,7 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     "a message within another (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, TEXT, b"b"),
         1002,
-        "a TEXT frame inside a fragmented message",
+        "a TEXT frame, but a continuation",
     ),
     "a continuation behind the end (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, CONT, b"b") + frame_to(role, CONT, b"c"),

@@ -33,8 +33,12 @@ def invalid_text(text: object) -> InvalidFrame:
     """Return the error for a text that can't be encoded in UTF-8."""
     if not isinstance(text, str):
         return InvalidFrame(f"a Text frame's payload is a str, not {type(text).__name__}")
-    lone = next(character for character in text if "\ud800" <= character <= "\udfff")
-    return InvalidFrame(f"the text can't be sent in UTF-8: it has the lone surrogate {lone!a}")
+    return InvalidFrame(f"the text can't be sent in UTF-8: it has the lone surrogate {_lone_surrogate(text)!a}")
+
+
+def _lone_surrogate(text: str) -> str:
+    """Return the first half of a surrogate pair in a text, the only characters that UTF-8 doesn't have."""
+    return next(character for character in text if "\ud800" <= character <= "\udfff")
 
 
 def payload_bytes(frame: Binary | Ping | Pong) -> bytes:
@@ -73,7 +77,10 @@ def check_close(close: Close) -> None:
     try:
         size = len(reason.encode())
     except UnicodeEncodeError as error:
-        raise InvalidFrame(f"the reason of a Close can't be sent in UTF-8: {error}") from error
+        lone = _lone_surrogate(reason)
+        raise InvalidFrame(
+            f"the reason of a Close can't be sent in UTF-8: it has the lone surrogate {lone!a}"
+        ) from error
     if size > MAX_CONTROL_PAYLOAD - 2:
         raise InvalidFrame(f"the reason of a Close holds at most {MAX_CONTROL_PAYLOAD - 2} bytes in UTF-8, not {size}")
     if reason and code == CloseCode.NO_STATUS_RECEIVED:

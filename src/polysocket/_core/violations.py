@@ -24,16 +24,22 @@ def header_violation(header: bytes, *, from_client: bool, in_message: bool, comp
     is_masked = bool(second & MASKED)
     rules = [
         (not name, f"a frame with the reserved opcode {opcode:#x} (RFC 6455 §5.2)"),
-        (is_control and not first & FINAL, f"a fragmented {name} frame, but control frames can't be (RFC 6455 §5.5)"),
-        (is_control and size > 125, f"a {name} frame of more than 125 bytes (RFC 6455 §5.5)"),
-        (size > 125 and _is_too_wide(header), "a payload length in more bytes than it needs (RFC 6455 §5.2)"),
+        (is_control and not first & FINAL, f"a fragmented control frame ({name}) (RFC 6455 §5.5)"),
+        (is_control and size > 125, f"a control frame ({name}) of more than 125 bytes (RFC 6455 §5.5)"),
+        (
+            size > 125 and _is_too_wide(header),
+            f"a payload length in {2 if size == 126 else 8} bytes, more than it needs (RFC 6455 §5.2)",
+        ),
         (header[2:3] >= b"\x80" and size == 127, "a payload length with its highest bit set (RFC 6455 §5.2)"),
         (first & (0x30 if compression else 0x70), _reserved_bits(first & (0x30 if compression else 0x70))),
         (first & RSV1 and (is_control or opcode == 0), f"RSV1 is set on a {name} frame (RFC 7692 §6.1)"),
         (is_masked and not from_client, "a masked frame, but a server's frames must not be masked (RFC 6455 §5.1)"),
         (not is_masked and from_client, "an unmasked frame, but a client's frames must be masked (RFC 6455 §5.1)"),
         (opcode == 0 and not in_message, "a CONTINUATION frame outside a fragmented message (RFC 6455 §5.4)"),
-        (opcode in (0x1, 0x2) and in_message, f"a {name} frame inside a fragmented message (RFC 6455 §5.4)"),
+        (
+            opcode in (0x1, 0x2) and in_message,
+            f"a {name} frame, but a continuation of the message was due (RFC 6455 §5.4)",
+        ),
     ]
     return next((violation for is_broken, violation in rules if is_broken), None)
 

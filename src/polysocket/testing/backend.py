@@ -1,7 +1,7 @@
-"""``BackendStub[F]``: a backend that opens no connection, but what its rules say (sttp's ``SttpBackendStub``).
+"""``BackendStub[F]``: a backend that opens stubs of websockets, as its rules say (sttp's ``SttpBackendStub``).
 
-The opening handshake is the real one, both halves of it; behind a 101 there is a :class:`WebSocketStub`. So requests,
-redirects, rejections and handlers are judged as in life.
+The opening handshake is the real one, both halves of it; after a 101, a :class:`WebSocketStub` is the peer. So
+requests, redirects, rejections and handlers are checked as with a server.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _SET_BY_HANDSHAKE = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is done with a request; behind a 101, the websocket's other side, or what makes a result of the handler."""
+    """The reply to a request, and after a 101 the stub of the peer, or the function that makes the result."""
 
     answer: Answer
     stub: WebSocketStub = silent
@@ -71,7 +71,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which requests get a reply."""
+    """A reply, and the condition for it."""
 
     name: str
     matches: Callable[[Request], bool]
@@ -79,11 +79,11 @@ class Rule:
 
 
 class BackendStub(Backend[F]):
-    """A backend for tests, in the flavour that its maker names: :meth:`blocking`, :meth:`threaded` and so on.
+    """A backend for tests, made in a flavour: by :meth:`blocking`, :meth:`threaded` and so on.
 
-    It is immutable: each rule gives a new one. The first rule that matches a request decides; where none does, the
-    fallback opens the websocket, and without one :class:`UnmatchedRequest` says what was asked for, and what the rules
-    are. Stubs that are made of one another close each other's websockets.
+    A stub is immutable: adding a rule returns a new one. The first rule that matches a request decides. If no rule
+    does, the fallback opens the websocket; without a fallback, :class:`UnmatchedRequest` shows the request and the
+    rules. A stub and those made from it close each other's websockets.
     """
 
     def __init__(self, connector: StubConnector) -> None:
@@ -92,36 +92,39 @@ class BackendStub(Backend[F]):
 
     @staticmethod
     def of(flavour: type[G], *, request: Request = basic_request, effect: Effect | None = None) -> BackendStub[G]:
-        """A stub without rules; ``request`` is what a URL begins with, ``effect`` that of a flavour of your own."""
+        """Make a stub without rules; ``effect`` is for a flavour of your own.
+
+        ``request`` is the one that a URL given as a ``str`` begins with.
+        """
         return BackendStub(StubConnector(effect or effect_of(flavour), request))
 
     @staticmethod
     def blocking() -> BackendStub[Blocking]:
-        """A stub of a ``BlockingBackend``."""
+        """Make a stub of a ``BlockingBackend``."""
         return BackendStub.of(Blocking)
 
     @staticmethod
     def threaded() -> BackendStub[Threaded]:
-        """A stub of a ``ThreadedBackend``."""
+        """Make a stub of a ``ThreadedBackend``."""
         return BackendStub.of(Threaded)
 
     @staticmethod
     def asyncio() -> BackendStub[Asyncio]:
-        """A stub of an ``AsyncioBackend``."""
+        """Make a stub of an ``AsyncioBackend``."""
         return BackendStub.of(Asyncio)
 
     @staticmethod
     def trio() -> BackendStub[Trio]:
-        """A stub of a ``TrioBackend``."""
+        """Make a stub of a ``TrioBackend``."""
         return BackendStub.of(Trio)
 
     @staticmethod
     def anyio() -> BackendStub[Async]:
-        """A stub of an ``AnyioBackend``."""
+        """Make a stub of an ``AnyioBackend``."""
         return BackendStub.of(Async)
 
     def when_request_matches(self, predicate: Callable[[Request], bool]) -> When[F]:
-        """Begin a rule for those requests for which the predicate is true (sttp's ``whenRequestMatches``)."""
+        """Begin a rule for the requests that match the predicate (sttp's ``whenRequestMatches``)."""
         return When(self, predicate, f"requests that match {_named(predicate)}")
 
     def when_any_request(self) -> When[F]:
@@ -137,7 +140,7 @@ class BackendStub(Backend[F]):
 
 
 class When(Generic[F]):
-    """A rule that is begun; each method ends it, and gives the stub that has it."""
+    """The beginning of a rule; each method completes the rule, and returns the stub that has it."""
 
     def __init__(self, stub: BackendStub[F], matches: Callable[[Request], bool], name: str) -> None:
         self._stub = stub
@@ -151,7 +154,7 @@ class When(Generic[F]):
         headers: HeaderFields = (),
         subprotocol: str | None = None,
     ) -> BackendStub[F]:
-        """Accept; the websocket's other side is the stub (sttp's ``thenRespondWebSocket``).
+        """Accept; the stub is the websocket's peer (sttp's ``thenRespondWebSocket``).
 
         The client must have offered the ``subprotocol``.
         """
@@ -164,16 +167,16 @@ class When(Generic[F]):
         headers: HeaderFields = (),
         subprotocol: str | None = None,
     ) -> BackendStub[F]:
-        """Accept; what the function makes of the handler is the result (sttp's ``thenHandleOpenWebSocket``).
+        """Accept; the function makes the result from the handler (sttp's ``thenHandleOpenWebSocket``).
 
-        It may give the result in ``F``: a coroutine, a future.
+        The function may return the result in ``F``: a coroutine, a future.
         """
         return self._then(Reply(_accepting(headers, subprotocol), handle=function))
 
     def then_replay(self, recording: Recording, *, redact: Redact = unchanged) -> BackendStub[F]:
-        """Do what the server did in a recording: accept, and say what it said, or reject, each with its headers.
+        """Replay the server of a recording: accept, and send its frames, or reject, each with its headers.
 
-        As :meth:`WebSocketStub.replaying`; raises ValueError where there was no answer.
+        See :meth:`WebSocketStub.replaying`. Raises ValueError if the recording has no answer.
         """
         response = recording.response
         if response is None:
@@ -206,19 +209,19 @@ class When(Generic[F]):
 
 
 class StubFactory:
-    """Makes stubs of backends, ``make(Asyncio)``, and ends all that they have opened; pytest's ``polysocket_stub``."""
+    """A maker of stubs, ``make(Asyncio)``, that can abort all their websockets; pytest's ``polysocket_stub``."""
 
     def __init__(self) -> None:
         self._connectors: list[SocketConnector] = []
 
     def __call__(self, flavour: type[G]) -> BackendStub[G]:
-        """A new stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or ``Async``."""
+        """Make a stub in a flavour: ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or ``Async``."""
         stub = BackendStub.of(flavour)
         self._connectors.append(stub._stub_connector)
         return stub
 
     def abort_all(self) -> None:
-        """End what was opened, and not closed."""
+        """Abort the websockets that are still open."""
         for connector in self._connectors:
             connector.abort()
 
@@ -232,26 +235,26 @@ class StubConnector(SocketConnector):
         self._fallback: Connector | None = None
 
     def with_rule(self, rule: Rule) -> StubConnector:
-        """The same connector, with one rule more."""
+        """Return the same connector with one more rule."""
         connector = copy.copy(self)
         connector._rules = (*self._rules, rule)
         connector._open_sessions = _OpenSessions(self._open_sessions.sessions)
         return connector
 
     def with_fallback(self, fallback: Connector) -> StubConnector:
-        """The same connector, with this fallback."""
+        """Return the same connector with this fallback."""
         connector = copy.copy(self)
         connector._fallback = fallback
         return connector
 
     def observed_by(self, observer: Observer) -> Self:
-        """The same connector, with one observer more; its fallback is observed too."""
+        """Return the same connector with one more observer, which observes the fallback, too."""
         connector = super().observed_by(observer)
         connector._fallback = None if self._fallback is None else self._fallback.observed_by(observer)
         return connector
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
-        """Do what the rules say; the handler is refused first where it can't work here."""
+        """Open a stub of a websocket by the rules, for a handler that can work in this flavour."""
         check_handler(handler, self.effect)
         self._check_open()
         request = as_request(request, self.request)
@@ -272,7 +275,7 @@ class StubConnector(SocketConnector):
         return await respond(self.effect, session, handler)
 
     def _answer(self, request: Request) -> tuple[Reply, Response]:
-        """The rule's reply and its 101, behind all redirects; raises what the opening of a real websocket raises."""
+        """Return the reply of a rule, and the 101 after all redirects. Raises as the opening of a real websocket."""
         first = request
         while True:
             rule = self._find(request)
@@ -288,14 +291,14 @@ class StubConnector(SocketConnector):
 
 
 class _Handled(Handler):
-    """Stands for the user's handler, and gives what a function makes of it; the websocket is not used."""
+    """A stand-in for the user's handler, whose result a function makes; the websocket is not used."""
 
     def __init__(self, function: Callable[[Handler], object], handler: Handler) -> None:
         self._function = function
         self._handler = handler
 
     def check(self, effect: Effect) -> None:
-        """The user's handler was checked."""
+        """Check nothing: the user's handler was checked before."""
 
     async def start(self, effect: Effect, session: Session) -> Any:
         """Call the function."""
@@ -313,7 +316,7 @@ def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:
 
 
 def _named(predicate: Callable[[Request], bool]) -> str:
-    """The name by which its author finds it."""
+    """Return the function's name, with the place in the source."""
     name = getattr(predicate, "__qualname__", repr(predicate))
     code = getattr(predicate, "__code__", None)
     return name if code is None else f"{name} ({Path(code.co_filename).name}:{code.co_firstlineno})"

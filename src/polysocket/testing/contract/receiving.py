@@ -307,11 +307,11 @@ async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: 
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.BINARY, b"b") + b"".join(wire.fragments(wire.TEXT, b"te", b"xt")))
         for receive in (ws.receive_text, ws.receive_text_frame):
-            with pytest.raises(UnexpectedFrame, match="a Binary frame came, not the Text frame"):
+            with pytest.raises(UnexpectedFrame, match="a Binary frame arrived, but a Text frame was to be received"):
                 await receive()
         assert await ws.receive_binary() == b"b"
         for receive_binary in (ws.receive_binary, ws.receive_binary_frame):
-            with pytest.raises(UnexpectedFrame, match="a Text frame came, not the Binary frame"):
+            with pytest.raises(UnexpectedFrame, match="a Text frame arrived, but a Binary frame was to be received"):
                 await receive_binary()
         assert await ws.receive() == Text("te", final=False)
         with pytest.raises(UnexpectedFrame):

@@ -165,7 +165,7 @@ async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do
         other = flavour.spawn(ws.send_text, "other")
         await other.waiting()
         await ws.pong(b"passes")
-        with pytest.raises(InvalidFrame, match="not ended yet"):
+        with pytest.raises(InvalidFrame, match="not finished yet"):
             await ws.send_text("mine, but no continuation")
         await ws.send(Text("two"), is_continuation=True)
         await other.result()
