@@ -7,6 +7,7 @@ from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.compression import Deflate
 from polysocket.effects import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.errors import (
     BackendClosed,
@@ -39,10 +40,10 @@ from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler, from_message_pipe, from_text_pipe
 from polysocket.headers import Headers
 from polysocket.observers.logging import LoggingObserver
-from polysocket.observers.observation import Observation, Observer, payload_size
+from polysocket.observers.observation import Observation, Observer
 from polysocket.polymorphic import PolymorphicClient, polymorphic
 from polysocket.proxy import Proxy, ProxySetting, system_proxy
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
 from polysocket.websocket import WebSocket
@@ -114,7 +115,6 @@ __all__ = [
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",
-    "payload_size",
     "polymorphic",
     "system_proxy",
 ]

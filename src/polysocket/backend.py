@@ -16,8 +16,9 @@ from ssl import SSLContext
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
+from polysocket._logger import logger
 from polysocket._opening.opening_handshake import open_session
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
@@ -28,7 +29,7 @@ from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
 from polysocket.observers.logging import LoggingObserver
-from polysocket.observers.observation import Observer, guarded, logger, observations
+from polysocket.observers.observation import Observer, guarded, observations
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.response import WebSocketResponse
@@ -164,7 +165,7 @@ class SocketBackend(Backend[F_co]):
         Raises:
             InvalidRequest: An argument can't be used.
         """
-        super().__init__(SocketConnector(cast("Effect", self._effect), Route(ssl, proxy=proxy), request))
+        super().__init__(SocketConnector(cast("Effect", self._effect), Transport(ssl, proxy=proxy), request))
 
 
 class ObservedBackend(Backend[F_co]):
@@ -220,12 +221,12 @@ class Connector(Protocol):
 class SocketConnector:
     """The :class:`Connector` of real connections; it tells observers about each websocket that it opens."""
 
-    def __init__(self, effect: Effect, route: Route, request: Request) -> None:
+    def __init__(self, effect: Effect, transport: Transport, request: Request) -> None:
         if not isinstance(request, Request):
             raise InvalidRequest(f"request is a Request, not {request!r}")
         self.effect = effect
         self.request = request
-        self._route = route
+        self._transport = transport
         self._open_sessions = _OpenSessions()
         self._observers: tuple[Observer, ...] = ()
 
@@ -298,7 +299,7 @@ class SocketConnector:
 
     async def _open(self, request: Request) -> Session:
         self._check_open()
-        return await self._observed(request, open_session(self.effect, request, self._route))
+        return await self._observed(request, open_session(self.effect, request, self._transport))
 
     async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
         """Await a session, add it to the open ones, and tell the observers about it."""

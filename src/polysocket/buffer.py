@@ -1,4 +1,4 @@
-"""Buffers as values: how far a websocket reads ahead, and what happens where that is not far enough."""
+"""Buffers as values: how far a websocket reads ahead, and what happens when its buffer is full."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from polysocket.errors import InvalidRequest
 __all__ = ["Buffer"]
 
 DEFAULT_MAX_BYTES = 16 * 1024 * 1024
+"""The bytes that a bounded buffer holds by default: 16 of the largest messages that are accepted by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A bound in data frames and in bytes of payload for what was received and nobody took yet.
+    """A bound for the received data frames that no caller has taken yet, in frames and in bytes of payload.
 
-    Make it by :meth:`unbounded` or :meth:`bounded`. While a websocket reads ahead, Pings are answered as they are read,
-    and only data frames and the Close are buffered.
+    Make it with :meth:`unbounded` or :meth:`bounded`. While a websocket reads ahead, Pings are answered as they are
+    read, and only data frames and the Close are buffered.
     """
 
     frames: int | None
@@ -39,7 +40,7 @@ class Buffer:
 
     @classmethod
     def unbounded(cls) -> Buffer:
-        """Keep whatever comes; memory is bounded by nothing but the other side's kindness."""
+        """Buffer every frame. The peer can then fill the memory."""
         return cls(None, None, "wait")
 
     @classmethod
@@ -50,10 +51,10 @@ class Buffer:
         overflow: Literal["fail", "wait"] = "fail",
         max_bytes: int | None = DEFAULT_MAX_BYTES,
     ) -> Buffer:
-        """Keep at most so many data frames, and so many bytes of them.
+        """Buffer at most ``frames`` data frames with at most ``max_bytes`` bytes of payload.
 
-        Behind the last one, ``"fail"`` ends the websocket with :class:`BufferFull` (as in sttp; what is buffered can
-        still be received), and ``"wait"`` reads no further, so that TCP holds the other side back: until a frame is
-        taken, no Ping behind it is answered, no Pong seen, and no Close.
+        When the buffer is full, ``"fail"`` ends the websocket with :class:`BufferFull`, as in sttp; the buffered
+        frames can still be received. ``"wait"`` reads no further, so that TCP slows the peer down. Until a frame is
+        taken, later Pings are not answered, and a later Pong or Close is not seen.
         """
         return cls(frames, max_bytes, overflow)

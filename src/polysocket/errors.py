@@ -1,40 +1,37 @@
-"""The errors, each with the data that its handler needs.
+"""The errors, each with the data that its handler needs. They can be pickled and copied.
 
 ::
 
     WebSocketError
-    ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    the caller gave something that can't be used
+    ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    an argument that can't be used
     ├── BackendClosed                              (RuntimeError)  a closed backend opens nothing
-    ├── NoAsyncLibrary                             (RuntimeError)  what the flavour waits by does not run here
+    ├── NoAsyncLibrary                             (RuntimeError)  the flavour's library does not run here
     ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
     ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
-    ├── OpeningFailed                                              there is no websocket
-    │   ├── ConnectFailed                          (OSError)       no connection: name, port, network, TLS
-    │   │   └── ProxyFailed                                        no connection to the proxy, or no sense in its answer
+    ├── OpeningFailed                                              no websocket was opened
+    │   ├── ConnectFailed                          (OSError)       name, port, network or TLS: .errno
+    │   │   └── ProxyFailed                                        no connection to the proxy, or a malformed answer
     │   │       └── ProxyRejected                                  the proxy opens no tunnel: .response
-    │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed
+    │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed: .timeout, .step
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
     │   └── UpgradeRejected                                        another answer than 101: .response
     │       └── RedirectRefused                                    a redirect that may not be followed
     ├── ReceiveTimeout                             (TimeoutError)  timeout= passed; nothing was lost
-    └── WebSocketClosed                                            it has ended: .close, .close_info
-        ├── ProtocolError                                          the other side broke RFC 6455 or 7692
+    └── WebSocketClosed                                            the websocket has ended: .close, .close_info
+        ├── ProtocolError                                          the peer broke RFC 6455 or 7692
         ├── MessageTooBig                                          a message over .limit bytes
-        ├── BufferFull                                             nobody took what was received
-        └── ConnectionLost                                         no Close came: network error, end of stream, silence
+        ├── BufferFull                                             received frames were not taken in time
+        └── ConnectionLost                                         no Close was received: network error, EOF, silence
 """
 
 from __future__ import annotations
 
-import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from polysocket.frames import Close
-
-if TYPE_CHECKING:
-    from polysocket.response import Response
 from polysocket.close_info import CloseInfo
+from polysocket.frames import Close
+from polysocket.response import Response
 
 __all__ = [
     "BackendClosed",
@@ -68,7 +65,7 @@ class WebSocketError(Exception):
 
 
 class InvalidURL(WebSocketError, ValueError):
-    """A URL that is no ws or wss URL (RFC 6455 §3), or none of a proxy."""
+    """A URL that is not a ws or wss URL (RFC 6455 §3), or not the URL of a proxy."""
 
 
 class InvalidRequest(WebSocketError, ValueError):
@@ -76,7 +73,7 @@ class InvalidRequest(WebSocketError, ValueError):
 
 
 class InvalidFrame(WebSocketError, ValueError):
-    """A frame that may not be sent: a control frame too long, a wrong code, a continuation of nothing."""
+    """A frame that may not be sent: a control frame too long, a wrong code, a continuation without a message."""
 
 
 class BackendClosed(WebSocketError, RuntimeError):
@@ -84,11 +81,11 @@ class BackendClosed(WebSocketError, RuntimeError):
 
 
 class NoAsyncLibrary(WebSocketError, RuntimeError):
-    """What the flavour waits by does not run here: asyncio, trio, or, for anyio's users, neither."""
+    """The flavour's library does not run here: asyncio, trio, or, for anyio's users, either of them."""
 
 
 class InvalidHandler(WebSocketError, TypeError):
-    """A handler that can't work in this flavour, or is none."""
+    """A handler that can't work in this flavour, or an object that is not a handler."""
 
 
 class UnexpectedFrame(WebSocketError):
@@ -96,40 +93,41 @@ class UnexpectedFrame(WebSocketError):
 
 
 class ConcurrentReceive(WebSocketError, RuntimeError):
-    """A second ``receive`` while another task or thread is in one: frames would go to either by chance."""
+    """A second ``receive`` while another task or thread is in one: either might get the next frame."""
 
 
 class OpeningFailed(WebSocketError):
-    """There is no websocket; each subclass says at which step."""
+    """No websocket was opened; each subclass says at which step it failed."""
 
 
 class ConnectFailed(OpeningFailed, OSError):
     """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error.
 
-    ``errno`` is that of the system's error, of the first one where many addresses were tried; None for one of TLS.
+    ``errno`` is the number of the system's error, of the first one if several addresses were tried. It is None for an
+    error of TLS.
     """
 
-    @property
-    def errno(self) -> int | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The number of the system's error, or None."""
-        return _errno(self.__cause__)
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError keeps errno beside __dict__, and would pickle only its arguments.
+        return _restored, (type(self), self.args, self.errno), self.__dict__
 
 
-def _errno(error: BaseException | None) -> int | None:
-    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
-    if attempts:
-        return _errno(attempts[0])
-    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # Its numbers are OpenSSL's.
-        return None
-    return error.errno or _errno(error.__cause__)
+def _restored(kind: type[ConnectFailed], args: tuple[Any, ...], errno: int | None) -> ConnectFailed:
+    error = kind(*args)
+    error.errno = errno
+    return error
 
 
 class ProxyFailed(ConnectFailed):
-    """No way through the proxy: no connection to it, or what it answers breaks HTTP or SOCKS (RFC 1928)."""
+    """No tunnel through the proxy: no connection to it, or its answer breaks HTTP or SOCKS (RFC 1928)."""
 
 
 class ProxyRejected(ProxyFailed):
-    """The proxy opens no tunnel to the server: it wants other credentials, does not allow it, can't reach the server.
+    """The proxy opens no tunnel: it wants other credentials, does not allow the server, or can't reach it.
 
     ``response`` is its answer, with at most 64 KiB of its body; None from a SOCKS proxy, whose reason is in the text.
     """
@@ -140,11 +138,19 @@ class ProxyRejected(ProxyFailed):
 
 
 class OpenTimeout(OpeningFailed, TimeoutError):
-    """Connecting and the opening handshake took longer than ``open_timeout`` seconds; its text says at which step."""
+    """Connecting and the opening handshake took longer than ``timeout`` seconds, the request's ``open_timeout``.
+
+    ``step`` says what was still going on, such as ``"in the TLS handshake"``.
+    """
+
+    def __init__(self, message: str, timeout: float | None = None, step: str = "") -> None:
+        super().__init__(message)
+        self.timeout = timeout
+        self.step = step
 
 
 class InvalidUpgrade(OpeningFailed):
-    """The other side's part of the opening handshake breaks RFC 6455 §4 or HTTP."""
+    """The peer's part of the opening handshake breaks RFC 6455 §4 or HTTP."""
 
 
 class UpgradeRejected(OpeningFailed):
@@ -168,13 +174,13 @@ class RedirectRefused(UpgradeRejected):
 
 
 class ReceiveTimeout(WebSocketError, TimeoutError):
-    """``timeout`` seconds passed without what was asked for; no frame was lost."""
+    """``timeout`` seconds passed without the frame or message that was asked for; no frame was lost."""
 
 
 class WebSocketClosed(WebSocketError):
     """The websocket has ended; every later ``receive`` and ``send`` raises this.
 
-    ``close_info`` explains the end; ``close`` is the Close received, or None.
+    ``close_info`` explains the end; ``close`` is the received Close, or None.
     """
 
     def __init__(self, close_info: CloseInfo) -> None:
@@ -183,7 +189,7 @@ class WebSocketClosed(WebSocketError):
 
     @property
     def close(self) -> Close | None:
-        """The Close received, or None."""
+        """The received Close, or None."""
         return self.close_info.received
 
     def __str__(self) -> str:
@@ -191,7 +197,7 @@ class WebSocketClosed(WebSocketError):
 
 
 class ProtocolError(WebSocketClosed):
-    """The other side broke RFC 6455 or 7692; the websocket was failed with ``close_info.sent`` (§7.1.7)."""
+    """The peer broke RFC 6455 or 7692; the websocket was failed with ``close_info.sent`` (§7.1.7)."""
 
 
 class MessageTooBig(WebSocketClosed):
@@ -209,7 +215,7 @@ class MessageTooBig(WebSocketClosed):
 class BufferFull(WebSocketClosed):
     """More was received than the :class:`Buffer` holds; the websocket was failed with 1008.
 
-    It comes behind the frames that are buffered. In sttp it is ``WebSocketBufferFull``.
+    It is raised after the buffered frames. In sttp it is ``WebSocketBufferFull``.
     """
 
 

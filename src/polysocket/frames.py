@@ -1,6 +1,6 @@
-"""The frames of RFC 6455 as values: what ``receive`` gives and ``send`` takes.
+"""The frames of RFC 6455 as values: ``receive`` returns them, ``send`` takes them.
 
-Only values live here: immutable, comparable, made for ``match``. What may be sent, and when, is the core's to judge.
+They are immutable, comparable and made for ``match``. ``_core`` decides which frame may be sent, and when.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong",
 
 
 class CloseCode(IntEnum):
-    """Status codes of a closing (RFC 6455 §7.4.1 and the IANA registry).
+    """Status codes of a Close (RFC 6455 §7.4.1 and the IANA registry).
 
-    Codes from 3000 to 3999 are for libraries and frameworks, from 4000 to 4999 for private use; they are plain ints.
+    Codes from 3000 to 3999 are for libraries and frameworks, from 4000 to 4999 for private use. They are plain ints.
     """
 
     NORMAL_CLOSURE = 1000
@@ -42,8 +42,8 @@ _NAMES: dict[int, str] = {code: code.name.lower().replace("_", " ") for code in 
 class Text:
     """A text frame (RFC 6455 §5.6), or one fragment of a text message.
 
-    ``final`` is False where more fragments of the message follow (§5.4). A character whose bytes are cut by the border
-    of two fragments is in the later one.
+    ``final`` is False if more fragments of the message follow (§5.4). A character whose bytes are split between two
+    fragments is in the later one.
     """
 
     payload: str
@@ -76,14 +76,14 @@ class Pong:
 class Close:
     """A Close (RFC 6455 §5.5.1): a code, and a reason of at most 123 bytes in UTF-8.
 
-    A Close without a code is ``Close(CloseCode.NO_STATUS_RECEIVED)``: so it is received, and so it may be sent.
+    ``Close(CloseCode.NO_STATUS_RECEIVED)`` stands for a Close without a code, both received and sent.
     """
 
     code: int = CloseCode.NORMAL_CLOSURE
     reason: str = ""
 
     def __str__(self) -> str:
-        """The code, its name where it has one, and the reason: ``1001 (going away) 'restart'``."""
+        """Return code, name if the code has one, and reason: ``1001 (going away) 'restart'``."""
         text = str(int(self.code))
         if self.code in _NAMES:
             text += f" ({_NAMES[self.code]})"
@@ -95,7 +95,7 @@ Frame = Text | Binary | Ping | Pong
 
 
 def joined(fragments: Sequence[DataFrame]) -> str | bytes:
-    """The message that one or more fragments of one kind make up."""
+    """Return the message that consists of these fragments, which are all of one kind."""
     first = fragments[0].payload
     if len(fragments) == 1:
         return first

@@ -1,61 +1,68 @@
-"""HTTP header fields as a value."""
+"""HTTP header fields as a value, and the grammar of their names and values (RFC 9110 §5)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar, cast
+from typing import Final, cast
 
-from polysocket.redaction import _without_secrets, is_secret
+from polysocket.redaction import redact_field
 
-__all__ = ["Headers"]
+__all__ = ["TOKEN", "Headers", "is_field_value", "is_token"]
 
+TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""The regular expression of a token (RFC 9110 §5.6.2), for larger ones."""
 
-R_co = TypeVar("R_co", covariant=True)
+is_token: Final = re.compile(TOKEN).fullmatch
+"""Match a token: a header field's name, a subprotocol, a cookie's name."""
 
-
-# RFC 9110 §5.6.2 (token) and §5.5 (field values; h11 sends bytes, so one byte a character)
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-
-
-_URLS = frozenset({"location", "content-location", "referer"})
+is_field_value: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+"""Match a header field's value (RFC 9110 §5.5), of which each character is sent as one byte."""
 
 
 class Headers(Mapping[str, str]):
     """HTTP header fields in their order: names in any case, each may repeat.
 
-    As a mapping, a repeated field's values are joined by ``", "`` (RFC 9110 §5.3); :meth:`get_all` gives them one by
-    one (as ``Set-Cookie`` needs), and :attr:`pairs` has the fields as they were sent. ``repr`` hides secrets.
+    As a mapping, a repeated field's values are joined by ``", "`` (RFC 9110 §5.3). :meth:`get_all` returns them one by
+    one, as ``Set-Cookie`` needs. :attr:`pairs` has the fields as they were sent. ``repr`` hides secrets.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("pairs",)
+
+    pairs: tuple[tuple[str, str], ...]
+    """Names and values as they were sent, in their order."""
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs: tuple[tuple[str, str], ...]
         if isinstance(fields, Headers):
-            self._pairs = fields._pairs
+            pairs = fields.pairs
         elif isinstance(fields, Mapping):
-            self._pairs = tuple(cast("Mapping[str, str]", fields).items())
+            pairs = tuple(cast("Mapping[str, str]", fields).items())
         else:
-            self._pairs = tuple(fields)
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Names and values as they were sent, in their order."""
-        return self._pairs
+            pairs = tuple(fields)
+        object.__setattr__(self, "pairs", pairs)  # as dataclasses do for a frozen class
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of the field, in order; an empty list where there is none."""
+        """Return every value of the field, in order; an empty list if there is none."""
         wanted = name.lower()
-        return [value for key, value in self.pairs if key.lower() == wanted]
+        values: list[str] = []
+        for key, value in self.pairs:  # no comprehension: before Python 3.12 that is a call of its own
+            if key.lower() == wanted:
+                values.append(value)
+        return values
 
     def without(self, *names: str) -> Headers:
-        """The same headers less all fields of these names."""
+        """Return the headers without all fields of these names."""
         unwanted = {name.lower() for name in names}
         return Headers(pair for pair in self.pairs if pair[0].lower() not in unwanted)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Headers are immutable: {name} can't be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Headers are immutable: {name} can't be deleted")
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return Headers, (self.pairs,)
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -78,10 +85,4 @@ class Headers(Mapping[str, str]):
         return hash(tuple((name.lower(), value) for name, value in self.pairs))
 
     def __repr__(self) -> str:
-        return f"Headers({[(name, _shown_value(name.lower(), value)) for name, value in self.pairs]!r})"
-
-
-def _shown_value(name: str, value: str) -> str:
-    if is_secret(name):
-        return "…"
-    return _without_secrets(value) if name in _URLS else value
+        return f"Headers({[(name, redact_field(name, value)) for name, value in self.pairs]!r})"

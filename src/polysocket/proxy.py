@@ -1,11 +1,10 @@
-"""Proxies as values: how one is named, and which one leads to a URL. Nothing is opened here.
+"""Proxies as values: their URLs, and the choice of one for a server's URL.
 
 A proxy's user and password come from its URL, and stay out of every ``repr``, ``str`` and error.
 """
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -13,22 +12,24 @@ from typing import TypeAlias
 
 from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.headers import Headers
+from polysocket.redaction import redact_url
 from polysocket.request import basic_credentials, basic_request
 from polysocket.url import WebSocketURL, authority, parse_url
 
 __all__ = ["Proxy", "ProxySetting", "as_proxy", "system_proxy"]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-_MOST_OF_SOCKS = 255  # bytes of a user name or password (RFC 1929 §2)
+_MAX_SOCKS_CREDENTIAL = 255  # bytes of a user name or password, whose length is sent in one byte (RFC 1929 §2)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Proxy:
-    """A proxy, by its URL: ``http://``, ``https://`` (TLS to the proxy) or ``socks5://``, each with ``user:password@``.
+    """A proxy, named by a URL: ``http://``, ``https://`` (TLS to the proxy) or ``socks5://``.
 
-    The proxy looks the server's name up, also one of SOCKS (so ``socks5h://`` is the same). ``headers`` are sent to an
-    http or https proxy with its ``CONNECT``; ``ssl`` is the context for an https one, by default the system's
-    certificate authorities are trusted. Raises :class:`InvalidURL`, :class:`InvalidRequest`.
+    The URL may have ``user:password@``. The proxy resolves the server's name, with SOCKS too, so ``socks5h://`` is the
+    same as ``socks5://``. ``headers`` are sent to an http or https proxy with its ``CONNECT``. ``ssl`` is the context
+    for an https proxy; by default the system's certificate authorities are trusted. Raises :class:`InvalidURL`,
+    :class:`InvalidRequest`.
     """
 
     url: str
@@ -48,8 +49,8 @@ class Proxy:
     ) -> None:
         parsed = parse_url(url, "proxy URL", _PORTS)
         if parsed.parts.path.strip("/") or parsed.parts.query:
-            raise InvalidURL(f"{parsed.shown!r} has a path or a query, but a proxy is a host with a port")
-        set_ = object.__setattr__  # the only way into what is frozen
+            raise InvalidURL(f"{redact_url(url)!r} has a path or a query, but a proxy is a host with a port")
+        set_ = object.__setattr__  # as dataclasses do for a frozen class
         set_(self, "url", url)
         set_(self, "scheme", parsed.scheme.removesuffix("h"))
         set_(self, "host", parsed.host)
@@ -69,7 +70,7 @@ class Proxy:
                 raise InvalidRequest(f"a SOCKS proxy takes no headers, and this is {self}")
             if self.credentials is not None:
                 sizes = [len(_encoded(each)) for each in self.credentials]
-                if not sizes[0] or max(sizes) > _MOST_OF_SOCKS:
+                if not sizes[0] or max(sizes) > _MAX_SOCKS_CREDENTIAL:
                     raise InvalidURL(f"the user of {self} has from 1 to 255 bytes, its password at most 255 (RFC 1929)")
             return
         if "Host" in self.headers:
@@ -81,11 +82,11 @@ class Proxy:
 
     @property
     def place(self) -> str:
-        """Host and port, in words."""
+        """Host and port in words, for errors."""
         return f"the proxy {self.host} port {self.port}"
 
     def __str__(self) -> str:
-        """The URL without credentials."""
+        """Return the URL without credentials."""
         return f"{self.scheme}://{authority(self.host, self.port)}"
 
     def __repr__(self) -> str:
@@ -99,20 +100,22 @@ class Proxy:
 
 
 ProxySetting: TypeAlias = str | Proxy | Callable[[WebSocketURL], str | Proxy | None] | None
-"""What ``proxy`` takes: a URL, a :class:`Proxy`, a function that chooses one for each URL, or None for none."""
+"""The type of ``proxy``: a URL, a :class:`Proxy`, a function that chooses one for each URL, or None for none."""
 
 
 def system_proxy(url: WebSocketURL, /) -> Proxy | None:
-    """The proxy that the system names for a URL; None for none. To be given as it is: ``proxy=system_proxy``.
+    """Return the system's proxy for a URL, or None. Pass the function itself to ``connect``: ``proxy=system_proxy``.
 
-    It is that of the environment (``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws, else ``ALL_PROXY``; ``NO_PROXY``), or
-    else of the settings of macOS or Windows, as ``urllib.request.getproxies`` knows them. A name without a scheme
-    is that of an http proxy. Raises :class:`InvalidURL`.
+    The proxy comes from the environment (``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws, else ``ALL_PROXY``;
+    ``NO_PROXY``), or else from the settings of macOS or Windows, as ``urllib.request.getproxies`` reads them. A name
+    without a scheme is the name of an http proxy. Raises :class:`InvalidURL`.
     """
+    import urllib.request  # noqa: PLC0415 - an HTTP client, slow to import, for those alone who ask for the proxy
+
     proxies = urllib.request.getproxies()
     kind = "https" if url.secure else "http"
     named = proxies.get(kind) or proxies.get("all")
-    # NO_PROXY may name the host with its port, and an IPv6 address without brackets
+    # NO_PROXY may have the host with its port, and an IPv6 address without brackets.
     if not named or any(map(urllib.request.proxy_bypass, (authority(url.host, url.port), url.host))):
         return None
     try:
@@ -122,7 +125,7 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
 
 
 def as_proxy(setting: str | Proxy | None, what: str = "proxy") -> Proxy | None:
-    """A proxy of its URL; raises :class:`InvalidURL`, and :class:`InvalidRequest` for what is none."""
+    """Return the proxy of a setting; raises :class:`InvalidURL`, :class:`InvalidRequest`."""
     if isinstance(setting, str):
         return Proxy(setting)
     if not isinstance(setting, Proxy | None):
@@ -134,4 +137,4 @@ def _encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:  # It quotes the password, so it is not chained.
-        raise InvalidURL("the proxy's user or password has a character that UTF-8 does not have") from None
+        raise InvalidURL("the proxy's user or password has a character that UTF-8 can't encode") from None

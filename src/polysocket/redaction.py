@@ -1,24 +1,31 @@
-"""Redact credentials, cookies and query strings from what is logged or shown."""
+"""Redact credentials, cookies and query strings in everything that is logged or shown."""
 
 from __future__ import annotations
 
 import re
-from typing import TypeVar
 
-R_co = TypeVar("R_co", covariant=True)
-
+__all__ = ["is_secret", "redact_field", "redact_url"]
 
 _SECRET = re.compile(
     "auth(?!enticate$)|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE
 )
+_USERINFO = re.compile(r"^((?:wss?|https?|socks5h?):)?/{0,2}.*@", re.DOTALL)
+_QUERY = re.compile(r"\?.*", re.DOTALL)
+_URL_FIELDS = frozenset({"location", "content-location", "referer"})
 
 
-def _without_secrets(url: str) -> str:
-    """The URL, whole or broken, without what may be credentials or a query."""
-    url = re.sub(r"^((?:wss?|https?|socks5h?):)?/{0,2}.*@", r"\1//…@", url, flags=re.DOTALL)
-    return re.sub(r"\?.*", "?…", url, flags=re.DOTALL)
+def redact_url(url: str) -> str:
+    """Return a URL, which may be malformed, without its credentials and its query."""
+    return _QUERY.sub("?…", _USERINFO.sub(r"\1//…@", url))
 
 
 def is_secret(name: str) -> bool:
-    """Whether a header of this name may hold a secret: credentials and cookies, and what is named after such."""
+    """Return whether a header field of this name may hold a secret, such as credentials or a cookie."""
     return _SECRET.search(name) is not None
+
+
+def redact_field(name: str, value: str) -> str:
+    """Return the value of a header field without its secrets."""
+    if is_secret(name):
+        return "…"
+    return redact_url(value) if name.lower() in _URL_FIELDS else value

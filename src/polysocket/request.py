@@ -1,7 +1,7 @@
-"""Requests and responses as values: what to open, with what headers and limits, and what the server answered.
+"""Requests as values: the URL of a websocket, and its headers, subprotocols, compression and limits.
 
-Values only: each call on a :class:`Request` gives a new one, and wrong input is refused here, before anything is
-opened. Secrets (credentials, cookies, query strings) stay out of every ``repr``.
+Each method of a :class:`Request` returns a new one and refuses wrong arguments, before anything is opened. Secrets
+(credentials, cookies, query strings) stay out of every ``repr``.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
-from typing import TypeVar
 
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
-from polysocket.headers import _TOKEN, _VALUE, Headers
+from polysocket.headers import Headers, is_field_value, is_token
 from polysocket.url import WebSocketURL
 
-__all__ = ["Deflate", "Request", "basic_request"]
+__all__ = ["Request", "basic_credentials", "basic_request", "check_fields", "check_timeout"]
 
+# 1 MiB, the default of the websockets library too: nearly every message of an API fits, and 1000 peers take 1 GiB.
+DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
 
-R_co = TypeVar("R_co", covariant=True)
+# Seconds for each handshake: room for three lost SYNs, which TCP repeats after 1, 3 and 7 seconds (RFC 6298 §2).
+DEFAULT_TIMEOUT = 10
 
+# More than any sound server needs: the limit ends a cycle of redirects (RFC 9110 §15.4).
+DEFAULT_MAX_REDIRECTS = 10
 
-MIB = 1024 * 1024
+_DEFAULT_COMPRESSION = Deflate()
 
-
-# RFC 6265 §4.1.1 (cookie-octet)
-_COOKIE_VALUE = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?')
-
+_is_cookie_value = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?').fullmatch  # RFC 6265 §4.1.1
 
 _OWN_HEADERS = {
     "sec-websocket-protocol": "name subprotocols with .subprotocol()",
@@ -44,47 +46,9 @@ _OWN_HEADERS = {
 }
 
 
-def basic_credentials(user: str, password: str) -> str:
-    """The header's value for Basic auth (RFC 7617), in UTF-8; raises :class:`InvalidRequest`."""
-    if ":" in user:
-        raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
-    try:
-        token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-    except UnicodeEncodeError:  # It quotes the password, so it is not chained.
-        raise InvalidRequest("the user or the password has a character that UTF-8 does not have") from None
-    return f"Basic {token}"
-
-
-@dataclass(frozen=True, slots=True)
-class Deflate:
-    """Compression by permessage-deflate (RFC 7692): what to offer or accept, and how to compress.
-
-    ``client_`` and ``server_`` say whose compressor is meant, as in the RFC. Window bits (8 to 15) bound the memory
-    that the sliding window takes; no context takeover frees it after each message, at the price of compression.
-    ``level`` (0 to 9, or -1 for zlib's default) and ``memory_level`` (1 to 9) are this side's zlib settings.
-    """
-
-    server_no_context_takeover: bool = False
-    client_no_context_takeover: bool = False
-    server_max_window_bits: int | None = None
-    client_max_window_bits: int | None = None
-    level: int = -1
-    memory_level: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("server_max_window_bits", "client_max_window_bits"):
-            bits = getattr(self, name)
-            if bits is not None and bits not in range(8, 16):
-                raise InvalidRequest(f"{name} must be from 8 to 15, not {bits!r}")
-        if self.level not in range(-1, 10):
-            raise InvalidRequest(f"level must be from -1 to 9, not {self.level!r}")
-        if self.memory_level not in range(1, 10):
-            raise InvalidRequest(f"memory_level must be from 1 to 9, not {self.memory_level!r}")
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A WebSocket to be opened, as an immutable value; begin with :data:`basic_request` (sttp's ``basicRequest``).
+    """An immutable request for a websocket; begin with :data:`basic_request` (sttp's ``basicRequest``).
 
     ``open_timeout`` bounds the connection with its opening handshake, ``close_timeout`` the closing handshake, in
     seconds; ``max_message_size`` bounds a received message, in bytes after inflating. None means no bound.
@@ -93,11 +57,11 @@ class Request:
     url: WebSocketURL | None = None
     headers: Headers = field(default_factory=Headers)
     subprotocols: tuple[str, ...] = ()
-    compression: Deflate | None = Deflate()
-    max_redirects: int = 10
-    open_timeout: float | None = 10
-    close_timeout: float | None = 10
-    max_message_size: int | None = MIB
+    compression: Deflate | None = _DEFAULT_COMPRESSION
+    max_redirects: int = DEFAULT_MAX_REDIRECTS
+    open_timeout: float | None = DEFAULT_TIMEOUT
+    close_timeout: float | None = DEFAULT_TIMEOUT
+    max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE
 
     def __post_init__(self) -> None:
         if self.compression is not None and not isinstance(self.compression, Deflate):
@@ -105,13 +69,14 @@ class Request:
         if self.url is not None and not isinstance(self.url, WebSocketURL):
             raise InvalidRequest(f"url is a WebSocketURL, not {self.url!r}: give a str to .get(url)")
         if not isinstance(self.headers, Headers):
-            raise InvalidRequest(f"headers is a Headers, not {type(self.headers).__name__}: add each by .header()")
+            raise InvalidRequest(f"headers is a Headers, not {type(self.headers).__name__}: add each with .header()")
         if not isinstance(self.subprotocols, tuple):
-            raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each by .subprotocol()")
-        for name in ("open_timeout", "close_timeout"):
-            seconds = getattr(self, name)
+            raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
+        for name, seconds in (("open_timeout", self.open_timeout), ("close_timeout", self.close_timeout)):
+            if seconds is None or (type(seconds) in (int, float) and seconds > 0):
+                continue
             check_timeout(seconds, name)
-            if seconds is not None and not seconds > 0:
+            if not seconds > 0:
                 raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
         for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
             number = getattr(self, name)
@@ -128,40 +93,29 @@ class Request:
         return "GET"
 
     def get(self, url: str) -> Request:
-        """Name the URL; its user and password become Basic auth. Raises :class:`InvalidURL`."""
+        """Set the URL; its user and password become Basic auth. Raises :class:`InvalidURL`."""
         parsed = WebSocketURL.parse(url)
         request = replace(self, url=replace(parsed, credentials=None))
         return request.basic_auth(*parsed.credentials) if parsed.credentials else request
 
     def header(self, name: str, value: str, *, replace_existing: bool = False) -> Request:
-        """Add a header, or put it in the place of all of its name; raises :class:`InvalidRequest`."""
-        _check_text("a header's name", name)
-        _check_text(f"the value given for header {name}", value)
-        if not _TOKEN.fullmatch(name):
-            raise InvalidRequest(f"{name!r} is no header name")
-        if name.lower() in _OWN_HEADERS:
-            raise InvalidRequest(f"the {name} header can't be set by hand: {_OWN_HEADERS[name.lower()]}")
-        if not _VALUE.fullmatch(value):
-            raise InvalidRequest(f"the value given for header {name} has a character that HTTP does not allow")
+        """Add a header, or replace all headers of its name; raises :class:`InvalidRequest`."""
+        _check_header(name, value)
         kept = self.headers.without(name) if replace_existing else self.headers
         return replace(self, headers=Headers([*kept.pairs, (name, value)]))
 
     def with_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Request:
-        """Add many headers, as by :meth:`header`."""
-        request = self
-        for name, value in Headers(headers).pairs:
-            request = request.header(name, value)
-        return request
+        """Add many headers, each as :meth:`header` does."""
+        added = Headers(headers).pairs
+        for name, value in added:
+            _check_header(name, value)
+        return replace(self, headers=Headers([*self.headers.pairs, *added]))
 
     def subprotocol(self, *names: str) -> Request:
         """Offer more subprotocols, the preferred one first (RFC 6455 §1.9); raises :class:`InvalidRequest`."""
-        for position, name in enumerate(names):
-            _check_text("a subprotocol's name", name)
-            if not _TOKEN.fullmatch(name):
-                raise InvalidRequest(f"{name!r} is no subprotocol name")
-            if name in self.subprotocols or name in names[:position]:
-                raise InvalidRequest(f"subprotocol {name!r} is offered twice")
-        return replace(self, subprotocols=(*self.subprotocols, *names))
+        subprotocols = (*self.subprotocols, *names)
+        _check_subprotocols(subprotocols)
+        return replace(self, subprotocols=subprotocols)
 
     def origin(self, origin: str) -> Request:
         """Set the Origin header, as a browser's page would (RFC 6454)."""
@@ -182,7 +136,7 @@ class Request:
         """Add a cookie to the one Cookie header (RFC 6265 §4.2)."""
         _check_text("a cookie's name", name)
         _check_text(f"the value of cookie {name}", value)
-        if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
+        if not is_token(name) or not _is_cookie_value(value):
             raise InvalidRequest(f"the cookie {name!r} has a character that cookies do not allow")
         cookies = [*self.headers.get_all("Cookie"), f"{name}={value}"]
         return self.header("Cookie", "; ".join(cookies), replace_existing=True)
@@ -199,7 +153,7 @@ class Request:
     ) -> Request:
         """Bound the opening, with its handshake, and the closing, in seconds; None for no bound.
 
-        What is not given stays as it is.
+        A bound that is not given stays as it is.
         """
         return replace(
             self,
@@ -212,7 +166,7 @@ class Request:
         return replace(self, max_message_size=size)
 
     def follow_redirects(self, limit: int) -> Request:
-        """Follow at most so many redirects; 0 for none. Credentials and cookies go to the first origin only."""
+        """Follow at most ``limit`` redirects; 0 for none. Credentials and cookies go to the first origin only."""
         return replace(self, max_redirects=limit)
 
     def __repr__(self) -> str:
@@ -221,11 +175,50 @@ class Request:
         return f"Request(GET {url}, {self.headers!r}{extra})"
 
 
+def basic_credentials(user: str, password: str) -> str:
+    """Return the value of a header for Basic auth (RFC 7617), in UTF-8; raises :class:`InvalidRequest`."""
+    if ":" in user:
+        raise InvalidRequest("a user name with ':' in it can't be sent by Basic auth")
+    try:
+        token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    except UnicodeEncodeError:  # It quotes the password, so it is not chained.
+        raise InvalidRequest("the user or the password has a character that UTF-8 can't encode") from None
+    return f"Basic {token}"
+
+
 def check_timeout(seconds: object, name: str = "timeout") -> None:
-    """Raise :class:`InvalidRequest` for what is no number of seconds, nor None."""
+    """Raise :class:`InvalidRequest` unless ``seconds`` is a number or None."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and not math.isnan(seconds)
     if seconds is not None and not is_number:
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
+
+
+def check_fields(request: Request) -> None:
+    """Raise :class:`InvalidRequest` if a request was made, or unpickled, with fields that its methods refuse."""
+    for name, value in request.headers.pairs:
+        _check_header(name, value)
+    if request.subprotocols:
+        _check_subprotocols(request.subprotocols)
+
+
+def _check_header(name: str, value: str) -> None:
+    _check_text("a header's name", name)
+    _check_text(f"the value given for header {name}", value)
+    if not is_token(name):
+        raise InvalidRequest(f"{name!r} is not a header name")
+    if name.lower() in _OWN_HEADERS:
+        raise InvalidRequest(f"the {name} header can't be set by hand: {_OWN_HEADERS[name.lower()]}")
+    if not is_field_value(value):
+        raise InvalidRequest(f"the value given for header {name} has a character that HTTP does not allow")
+
+
+def _check_subprotocols(names: tuple[str, ...]) -> None:
+    for position, name in enumerate(names):
+        _check_text("a subprotocol's name", name)
+        if not is_token(name):
+            raise InvalidRequest(f"{name!r} is not a subprotocol name")
+        if name in names[:position]:
+            raise InvalidRequest(f"subprotocol {name!r} is offered twice")
 
 
 def _check_text(what: str, value: object) -> None:
@@ -234,6 +227,4 @@ def _check_text(what: str, value: object) -> None:
 
 
 basic_request: Request = Request()
-
-
 """The request to begin with: no URL, no headers, default limits."""

@@ -8,14 +8,12 @@ from typing import Generic, TypeVar
 from polysocket.headers import Headers
 
 __all__ = ["Response", "WebSocketResponse"]
-
-
 R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The server's answer to an upgrade, in HTTP's terms: ``body`` is that of a rejection, at most 64 KiB of it."""
+    """The server's answer to an upgrade; ``body`` is the body of a rejection, at most 64 KiB of it."""
 
     status: int
     headers: Headers
@@ -26,7 +24,7 @@ class Response:
 
     @property
     def status_line(self) -> str:
-        """Status and reason: ``404 Not Found``."""
+        """Status and reason, such as ``404 Not Found``."""
         return f"{self.status} {self.reason}".rstrip()
 
 

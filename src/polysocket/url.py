@@ -1,28 +1,31 @@
-"""WebSocket URLs as values (RFC 6455 §3)."""
+"""WebSocket URLs as values (RFC 6455 §3), and the parsing that they share with the URLs of proxies."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from polysocket.errors import InvalidURL
-from polysocket.redaction import _without_secrets
+from polysocket.redaction import redact_url
 
-__all__ = ["WebSocketURL"]
-
-
-R_co = TypeVar("R_co", covariant=True)
-
+__all__ = ["ParsedURL", "WebSocketURL", "authority", "parse_url"]
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
+
+_LONGEST_NAME = 253  # characters (RFC 1035 §2.3.4); it also bounds the time that IDNA takes for a redirect's Location
+
+_SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+
+# RFC 3986 §3.2.2 (reg-name, and what an IPv6 address has); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
+_HOST = re.compile(r"[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketURL:
-    """A ws or wss URL, taken apart (RFC 6455 §3); made by :meth:`parse`.
+    """A ws or wss URL in its parts (RFC 6455 §3), made by :meth:`parse`.
 
     ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, ``path`` and ``query``.
     """
@@ -35,14 +38,17 @@ class WebSocketURL:
 
     @classmethod
     def parse(cls, url: str) -> WebSocketURL:
-        """Take a URL apart; raises :class:`InvalidURL`, which says what is wrong with it."""
+        """Split a URL into its parts; raises :class:`InvalidURL`, which says what is wrong with the URL.
+
+        A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional.
+        """
         parsed = parse_url(url, "WebSocket URL", DEFAULT_PORTS)
         try:
             target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
             if parsed.parts.query:
                 target += "?" + quote(parsed.parts.query, safe="/%!$&'()*+,;=:@~?")
         except UnicodeEncodeError:  # It quotes the query, so it is not chained.
-            raise InvalidURL(f"{parsed.shown!r} has a character that UTF-8 does not have") from None
+            raise InvalidURL(f"{redact_url(url)!r} has a character that UTF-8 can't encode") from None
         return cls(parsed.scheme, parsed.host, parsed.port, target, parsed.credentials)
 
     @property
@@ -52,7 +58,7 @@ class WebSocketURL:
 
     @property
     def authority(self) -> str:
-        """Host and, unless it is the scheme's own, port, as the Host header has them (RFC 6455 §4.1)."""
+        """Host and, unless it is the scheme's default, port, as in the Host header (RFC 6455 §4.1)."""
         return authority(self.host, None if self.port == DEFAULT_PORTS[self.scheme] else self.port)
 
     @property
@@ -62,81 +68,106 @@ class WebSocketURL:
 
     @property
     def query(self) -> str:
-        """The query, without its ``?``, in ASCII as it is sent; empty where there is none. It may be secret."""
+        """The query, without its ``?``, in ASCII as it is sent; empty if there is none. It may be secret."""
         return self.target.partition("?")[2]
 
     def __str__(self) -> str:
-        """The URL without credentials and query."""
+        """Return the URL without credentials and query."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({_without_secrets(f'{self.scheme}://{self.authority}{self.target}')!r})"
+        return f"WebSocketURL({redact_url(f'{self.scheme}://{self.authority}{self.target}')!r})"
 
 
 class ParsedURL(NamedTuple):
-    """What all URLs have, checked; ``shown`` is the URL for a message, without its secrets."""
+    """The checked parts that the URLs of servers and proxies share."""
 
     scheme: str
     host: str
     port: int
     credentials: tuple[str, str] | None
     parts: SplitResult
-    shown: str
 
 
 def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
-    """Take a URL apart whose scheme is one of those in ``ports``; raises :class:`InvalidURL`."""
+    """Split a URL whose scheme is one of those in ``ports``; raises :class:`InvalidURL`."""
     if not isinstance(url, str):
         raise InvalidURL(f"a {kind} is a str, not {type(url).__name__}")
-    shown = _without_secrets(url)
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise InvalidURL(f"{shown!r} has a space or control character in it")
-    parts, host, port = _split(url, shown)
+    if _SPACE_OR_CONTROL.search(url):
+        raise InvalidURL(f"{redact_url(url)!r} has a space or control character in it")
+    parts, host, port = _split(url)
     scheme = parts.scheme.lower()
     if scheme not in ports:
-        *others, last = (f"{each}://" for each in ports)
-        raise InvalidURL(f"{shown!r} is no {kind}: it must begin with {', '.join(others)} or {last}")
+        *others, last = [f"{each}://" for each in ports]
+        raise InvalidURL(f"{redact_url(url)!r} is not a {kind}: it must begin with {', '.join(others)} or {last}")
     if not host:
-        raise InvalidURL(f"{shown!r} names no host")
+        raise InvalidURL(f"{redact_url(url)!r} names no host")
     if port == 0:
-        raise InvalidURL(f"{shown!r} names port 0, to which nothing can connect")
+        raise InvalidURL(f"{redact_url(url)!r} names port 0, to which nothing can connect")
     if "#" in url:
-        raise InvalidURL(f"{shown!r} has a fragment ('#…'), which a {kind} may not have")
+        raise InvalidURL(f"{redact_url(url)!r} has a fragment ('#…'), which a {kind} may not have")
     credentials = None
     if parts.username is not None:
         credentials = unquote(parts.username), unquote(parts.password or "")
-    return ParsedURL(scheme, _ascii_host(host, shown), port or ports[scheme], credentials, parts, shown)
+    return ParsedURL(scheme, _ascii_host(host, url), port or ports[scheme], credentials, parts)
 
 
 def authority(host: str, port: int | None) -> str:
-    """Host and port as they stand in a URL (RFC 3986 §3.2); None for no port."""
+    """Return host and port as they stand in a URL (RFC 3986 §3.2); None for no port."""
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port is None else f"{bracketed}:{port}"
 
 
-def _split(url: str, shown: str) -> tuple[SplitResult, str | None, int | None]:
+def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
     try:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError as error:
-        if "@" in url:  # The error may quote what is secret, so it is neither shown nor chained.
-            raise InvalidURL(f"{shown!r} is no URL: its host is none") from None
-        raise InvalidURL(f"{shown!r} is no URL: {error}") from error
+        if "@" in url:  # The error may quote a secret, so it is neither shown nor chained.
+            raise InvalidURL(f"{redact_url(url)!r} is not a URL: its host is malformed") from None
+        raise InvalidURL(f"{redact_url(url)!r} is not a URL: {error}") from error
     try:
         port = parts.port
     except ValueError:
         number = "a port" if "@" in url else f"the port {parts.netloc.rpartition(':')[2]!r}"
-        raise InvalidURL(f"{shown!r} names {number}, but a port is a number from 1 to 65535") from None
+        raise InvalidURL(f"{redact_url(url)!r} names {number}, but a port is a number from 1 to 65535") from None
     return parts, host, port
 
 
-def _ascii_host(host: str, shown: str) -> str:
+def _ascii_host(host: str, url: str) -> str:
     try:
-        ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
+        encoded = host if host.isascii() else _encode_idna(host)
     except UnicodeError as error:
-        raise InvalidURL(f"{shown!r} has a host that is no domain name: IDNA does not know it") from error
-    if not all(0 < len(label) < 64 for label in ascii_host.removesuffix(".").split(".")):  # RFC 1035 §2.3.4
-        raise InvalidURL(f"{shown!r} has a host that is no domain name: each part has from 1 to 63 characters")
-    if not re.fullmatch(r"[0-9A-Za-z.:_~!$&'()*+,;=%-]+", ascii_host):  # RFC 3986 §3.2.2
-        raise InvalidURL(f"{shown!r} has a host that is no domain name: it has a character that no host has")
-    return ascii_host
+        raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: IDNA does not allow it") from error
+    if not _HOST.fullmatch(encoded):
+        has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
+        why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
+        raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: {why}")
+    return encoded
+
+
+def _encode_idna(host: str) -> str:
+    """Return a host in ASCII by non-transitional processing (UTS 46 §4), as browsers do; raises UnicodeError."""
+    import idna  # noqa: PLC0415 - its tables take longer to import than the rest of this module, and few hosts need them
+
+    if ":" in host or len(host) > _LONGEST_NAME:
+        raise UnicodeError("an IPv6 address is in ASCII, and a name is shorter")
+    mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+    labels: list[str] = []
+    for label in mapped.split("."):
+        try:
+            labels.append(label if label.isascii() else idna.alabel(label).decode("ascii"))
+        except idna.IDNAError:
+            labels.append(_encode_label(label))
+    return ".".join(labels)
+
+
+def _encode_label(label: str) -> str:
+    """Return a label that IDNA 2008 refuses and UTS 46 §4.1 allows, such as a symbol, or one with ``_`` or ``--``."""
+    import idna  # noqa: PLC0415 - as above
+
+    if label.startswith("xn--") or not {"\u200c", "\u200d"}.isdisjoint(label):
+        raise UnicodeError("a label has the prefix of an encoded one, or a joiner out of its context")
+    idna.check_initial_combiner(label)
+    idna.check_bidi(label)
+    return f"xn--{label.encode('punycode').decode('ascii')}"

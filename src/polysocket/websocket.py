@@ -346,8 +346,8 @@ class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
 
 async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
     """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
-    request, route = prepare(target, options)
-    return kind(await open_session(effect, request, route), effect)
+    request, transport = prepare(target, options)
+    return kind(await open_session(effect, request, transport), effect)
 
 
 def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:

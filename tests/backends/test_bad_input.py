@@ -220,7 +220,7 @@ async def test_a_request_without_a_url_is_refused(flavour: Flavour) -> None:
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidRequest) as caught:
             await backend.open_websocket(basic_request, WebSocketHandler())
-    assert str(caught.value) == r"the request names no URL: add it with .get(url)"
+    assert str(caught.value) == r"the request has no URL: add it with .get('wss://…')"
 
 
 @pytest.mark.parametrize("given", [None, 5, b"ws://localhost/"], ids=repr)

@@ -66,7 +66,7 @@ async def test_opening_and_closing_are_logged_in_one_line_each(
         peer.hang_up()
     assert own_lines(caplog) == [
         f"{peer.url}: open, no extensions, subprotocol chat",
-        f"{peer.url}: closed by the other side; received 1001 (going away) 'bye', sent 1001 (going away)",
+        f"{peer.url}: closed by the peer; received 1001 (going away) 'bye', sent 1001 (going away)",
     ]
     assert nothing_secret(caplog.records)
 
@@ -161,18 +161,18 @@ async def test_a_timeout_is_logged_in_one_line(flavour: Flavour, door: Door, cap
 ENDS: dict[str, tuple[Callable[[Peer], object], str]] = {
     "a broken frame": (
         lambda peer: peer.send(b"\xf1\x00"),
-        "closed by this side because of a protocol error of the other side (",
+        "closed by this side because of a protocol error of the peer (",
     ),
     "a lost connection": (
         lambda peer: peer.hang_up(),
         (
-            "closed by the other side because of the network (the connection ended without a Close); "
+            "closed by the peer because of the network (the connection ended without a Close); "
             "no Close received, none sent"
         ),
     ),
     "an error's code": (
         lambda peer: peer.send(wire.close(1011, "mine\nand yours")),
-        "closed by the other side; received 1011 (internal error) 'mine\\nand yours', sent 1011 (internal error)",
+        "closed by the peer; received 1011 (internal error) 'mine\\nand yours', sent 1011 (internal error)",
     ),
 }
 

@@ -277,7 +277,9 @@ async def test_an_observer_that_does_not_return_an_observation_is_logged_and_ign
     assert len(observer.events) == 5
     [record] = caplog.records
     assert record.getMessage() == "an observer failed"
-    assert str(record.exc_info and record.exc_info[1]) == f"Careless.opening() gives an Observation, not {given!r}"
+    assert (
+        str(record.exc_info and record.exc_info[1]) == f"Careless.opening() must return an Observation, not {given!r}"
+    )
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])

@@ -173,7 +173,7 @@ async def test_the_span_of_a_lost_connection_is_an_error(flavour: Flavour, spans
     assert attributes["polysocket.frames.received"] == 1
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description is not None
-    assert span.status.description.startswith("closed by the other side because of the network")
+    assert span.status.description.startswith("closed by the peer because of the network")
 
 
 async def test_a_request_without_a_url_has_a_span_too(flavour: Flavour, spans: Spans) -> None:

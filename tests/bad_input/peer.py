@@ -204,7 +204,7 @@ def _masked(payload: bytes, key: bytes) -> bytes:
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """A client's frames, as far as they are whole."""
+    """Yield a client's frames that are whole."""
     while len(data) > 5:
         size, start = data[1] & 0x7F, 2
         if size >= 126:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import pickle
 import socket
 import ssl
 
@@ -32,11 +33,11 @@ def refused_port() -> int:
 
 BEGIN = "it must begin with ws:// or wss://"
 WRONG_URLS = {
-    "https://example.com/": f"'https://example.com/' is no WebSocket URL: {BEGIN}",
-    "example.com/chat": f"'example.com/chat' is no WebSocket URL: {BEGIN}",
-    "localhost:8080": f"'localhost:8080' is no WebSocket URL: {BEGIN}",
-    "//example.com/": f"'//example.com/' is no WebSocket URL: {BEGIN}",
-    "": f"'' is no WebSocket URL: {BEGIN}",
+    "https://example.com/": f"'https://example.com/' is not a WebSocket URL: {BEGIN}",
+    "example.com/chat": f"'example.com/chat' is not a WebSocket URL: {BEGIN}",
+    "localhost:8080": f"'localhost:8080' is not a WebSocket URL: {BEGIN}",
+    "//example.com/": f"'//example.com/' is not a WebSocket URL: {BEGIN}",
+    "": f"'' is not a WebSocket URL: {BEGIN}",
     "ws://": "'ws://' names no host",
     "wss:///chat": "'wss:///chat' names no host",
     "ws://:8080/": "'ws://:8080/' names no host",
@@ -45,7 +46,9 @@ WRONG_URLS = {
     "ws://example.com/#": "'ws://example.com/#' has a fragment ('#…'), which a WebSocket URL may not have",
     "ws://exam ple.com/": "'ws://exam ple.com/' has a space or control character in it",
     "ws://example.com/\n": "'ws://example.com/\\n' has a space or control character in it",
-    "ws://a..example/": ("'ws://a..example/' has a host that is no domain name: each part has from 1 to 63 characters"),
+    "ws://a..example/": (
+        "'ws://a..example/' has a host that is not a domain name: each part has from 1 to 63 characters"
+    ),
 }
 
 
@@ -84,7 +87,7 @@ def test_a_url_of_another_type_is_named_by_its_type(flavour: Flavour, target: st
 def test_a_wrong_url_is_shown_without_its_secrets(flavour: Flavour) -> None:
     with pytest.raises(InvalidURL) as caught:
         flavour.open("http://me:secret@example.com/?token=secret", nothing)
-    assert str(caught.value) == "'http://…@example.com/?…' is no WebSocket URL: it must begin with ws:// or wss://"
+    assert str(caught.value) == "'http://…@example.com/?…' is not a WebSocket URL: it must begin with ws:// or wss://"
 
 
 def test_a_request_without_a_url_says_how_to_give_it_one(flavour: Flavour) -> None:
@@ -110,6 +113,7 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
     reason = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
     assert str(caught.value) == f"could not connect to 127.0.0.1 port {refused_port}: {reason}"
     assert caught.value.errno == errno.ECONNREFUSED
+    assert pickle.loads(pickle.dumps(caught.value)).errno == errno.ECONNREFUSED
     assert isinstance(caught.value.__cause__, OSError)
 
 

@@ -169,8 +169,7 @@ def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
         Side.REMOTE, CloseCause.NETWORK, detail="the connection ended without a Close"
     )
     assert str(caught.value) == (
-        "closed by the other side because of the network (the connection ended without a Close); "
-        "no Close received, none sent"
+        "closed by the peer because of the network (the connection ended without a Close); no Close received, none sent"
     )
     assert caught.value.__cause__ is None
 
@@ -178,7 +177,7 @@ def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
 def test_a_reset_connection_has_the_systems_error_as_its_cause(flavour: Flavour) -> None:
     with Peer(behind_the_upgrade(b"", "reset")) as peer, pytest.raises(ConnectionLost) as caught:
         flavour.open(peer.url, receive_all)
-    says(caught.value, "closed by the other side because of the network", "reset")
+    says(caught.value, "closed by the peer because of the network", "reset")
     assert caught.value.close_info.cause is CloseCause.NETWORK
     assert isinstance(caught.value.__cause__, ConnectionResetError)
 
@@ -187,17 +186,17 @@ CLOSES = {
     "1011 with a reason": (
         struct.pack("!H", 1011) + b"oops",
         Close(1011, "oops"),
-        "closed by the other side; received 1011 (internal error) 'oops', sent 1011 (internal error)",
+        "closed by the peer; received 1011 (internal error) 'oops', sent 1011 (internal error)",
     ),
     "4000": (
         struct.pack("!H", 4000),
         Close(4000),
-        "closed by the other side; received 4000, sent 4000",
+        "closed by the peer; received 4000, sent 4000",
     ),
     "no code": (
         b"",
         Close(1005),
-        "closed by the other side; received 1005 (no status received), sent 1005 (no status received)",
+        "closed by the peer; received 1005 (no status received), sent 1005 (no status received)",
     ),
 }
 

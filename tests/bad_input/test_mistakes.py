@@ -10,6 +10,8 @@ import asyncio
 import importlib.util
 import math
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -286,7 +288,7 @@ def test_hints_name_what_there_is() -> None:
 # The request
 
 WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
-    "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is no header name"),
+    "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is not a header name"),
     "a header value": (
         lambda: basic_request.header("X-A", "1\r\nX-B: 2"),
         "the value given for header X-A has a character that HTTP does not allow",
@@ -299,7 +301,7 @@ WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: basic_request.header("sec-websocket-protocol", "chat"),
         "the sec-websocket-protocol header can't be set by hand: name subprotocols with .subprotocol()",
     ),
-    "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is no subprotocol name"),
+    "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is not a subprotocol name"),
     "a subprotocol twice": (lambda: basic_request.subprotocol("a", "a"), "subprotocol 'a' is offered twice"),
     "a user with a colon": (
         lambda: basic_request.basic_auth("a:b", "secret"),
@@ -548,6 +550,30 @@ def test_a_flavour_where_another_library_runs_names_the_flavour_for_it(called: s
         importlib.import_module(running).run(main() if running == "asyncio" else main)
     says(caught.value, f"polysocket.{called} can't wait here: {running} runs, for which there is polysocket.{running}")
     assert isinstance(caught.value, RuntimeError)
+
+
+def test_a_library_that_only_sniffio_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    sniffio = pytest.importorskip("sniffio")
+    monkeypatch.setattr(sniffio.thread_local, "name", "curio")
+    with pytest.raises(NoAsyncLibrary) as caught:
+        polysocket_asyncio.connect("ws://127.0.0.1:1/").__await__().send(None)
+    assert str(caught.value) == "polysocket.asyncio can't wait here: curio runs"
+
+
+def test_sniffio_is_not_needed_to_say_that_nothing_runs() -> None:
+    program = """
+import sys
+
+sys.modules["sniffio"] = None  # as if it were not installed
+from polysocket import NoAsyncLibrary, asyncio
+
+try:
+    asyncio.connect("ws://127.0.0.1:1/").__await__().send(None)
+except NoAsyncLibrary as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout.startswith("polysocket.asyncio can't wait here: no asynchronous library runs"), ran.stderr
 
 
 @pytest.mark.parametrize("name", [name for name in ("asyncio", "trio") if importlib.util.find_spec(name)])

@@ -122,15 +122,15 @@ def leaving(answer: bytes) -> Script:
 NO_HTTP = {
     "an SSH server": (
         lambda conversation: conversation.send(b"SSH-2.0-OpenSSH_9.6\r\n"),
-        "the server answered with something that is no HTTP: b'SSH-2.0-OpenSSH_9.6'…",
+        "the server answered with something that is not HTTP: b'SSH-2.0-OpenSSH_9.6'…",
     ),
     "a mail server": (
         lambda conversation: conversation.send(b"220 mail.example ESMTP\r\n"),
-        "the server answered with something that is no HTTP: b'220 mail.example ESMTP'…",
+        "the server answered with something that is not HTTP: b'220 mail.example ESMTP'…",
     ),
     "bytes": (
         lambda conversation: conversation.send(bytes(range(200, 250))),
-        f"the server answered with something that is no HTTP: {bytes(range(200, 240))!r}…",
+        f"the server answered with something that is not HTTP: {bytes(range(200, 240))!r}…",
     ),
     "an endless header": (
         endless(b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * KIB + b"\r\n"),
@@ -151,7 +151,7 @@ NO_HTTP = {
     ),
     "a header that is none": (
         answering(b"HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
-        "the server's answer is no valid HTTP (illegal header line): b'HTTP/1.1 101 Switching Protocols'…",
+        "the server's answer is not valid HTTP (illegal header line): b'HTTP/1.1 101 Switching Protocols'…",
     ),
 }
 
@@ -343,7 +343,7 @@ WRONG_LOCATIONS: dict[str, tuple[tuple[str, ...], str]] = {
         ("ftp://example.com/",),
         (
             "the server answered 302 Found with a Location that can't be used: "
-            "'ftp://example.com/' is no WebSocket URL: it must begin with ws:// or wss://"
+            "'ftp://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"
         ),
     ),
     "with a user": (

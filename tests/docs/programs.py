@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from polysocket import Blocking, Request, WebSocket, basic_request
-from polysocket._opening.accept import accept_websocket
+from polysocket._opening.accept import accept_session
 from polysocket.effects import run
 from polysocket.effects.blocking import BlockingEffect
 
@@ -137,7 +137,7 @@ def scripted(script: Callable[[WebSocket[Blocking]], None], limits: Request = ba
 
     def handle(sock: socket.socket) -> None:
         stream = run(effect.adopt(sock.dup()))
-        ws: WebSocket[Blocking] = run(accept_websocket(effect, stream, limits))
+        ws: WebSocket[Blocking] = WebSocket(run(accept_session(effect, stream, limits)), effect)
         with ws:
             script(ws)
 

@@ -210,7 +210,7 @@ CASES = {
     "given_socket": Case(echo_by_address, "Hello!\n", every_flavour=False),
     "messages": Case(
         playing(send_messages),
-        "text: one\ntext: two\nbinary: 03 04\nclosed by the other side; "
+        "text: one\ntext: two\nbinary: 03 04\nclosed by the peer; "
         r"received 1001 \(going away\) 'come back tomorrow', sent 1001 \(going away\)\n",
     ),
     "frames": Case(
@@ -235,7 +235,7 @@ CASES = {
     "handler_by_future": Case(echo, "Hello!\n", every_flavour=False),
     "listener": Case(
         playing(send_two_texts),
-        r"received apples\nreceived pears\nclosed by the other side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+        r"received apples\nreceived pears\nclosed by the peer; received 1000 \(.*\), sent 1000 \(.*\)\n",
     ),
     "wrong_handler": Case(echo, "Printer.on_text is async, which this flavour can't await\n", every_flavour=False),
     "buffer": Case(playing(send_messages_normally), "one\ntwo\n"),
@@ -244,7 +244,7 @@ CASES = {
         playing(send_news),
         r"received apples\nreceived pears\nclosed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
     ),
-    "text_pipe": Case(playing(ask), r"closed by the other side; received 1000 \(.*\), sent 1000 \(.*\)\n"),
+    "text_pipe": Case(playing(ask), r"closed by the peer; received 1000 \(.*\), sent 1000 \(.*\)\n"),
     "fragments_pipe": Case(echo, "b'one message in three frames'\n"),
     "logging_backend": Case(
         echo,
@@ -269,7 +269,7 @@ CASES = {
     "either_close": Case(playing(fail), "one\nclosed: 1011 out of news\n"),
     "errors": Case(
         playing(fail),
-        r"one\nended: closed by the other side; received 1011 \(internal error\) 'out of news', "
+        r"one\nended: closed by the peer; received 1011 \(internal error\) 'out of news', "
         r"sent 1011 \(internal error\)\n",
     ),
     "too_big": Case(

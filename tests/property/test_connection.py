@@ -20,9 +20,9 @@ from wsproto.events import Pong as PongEvent
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
+from polysocket.compression import Deflate
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from polysocket.request import Deflate
 from tests.connections import Connection
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER

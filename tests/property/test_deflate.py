@@ -27,8 +27,8 @@ from wsproto.extensions import PerMessageDeflate as WsprotoDeflate
 from wsproto.frame_protocol import FrameProtocol
 
 from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Deflate
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 Content = Sequence[str | bytes]  # a message by its fragments

@@ -27,13 +27,15 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from polysocket._core.client_handshake import ClientHandshake, Upgraded
-from polysocket._core.header_fields import Extension, MalformedHeader, accept_value, parse_extensions
+from polysocket._core.client_handshake import ClientHandshake
+from polysocket._core.handshake import Upgraded, accept_value
+from polysocket._core.header_fields import Extension, MalformedHeader, parse_extensions
 from polysocket._core.http1 import MAX_BODY
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 from polysocket.headers import Headers
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.request import Request, basic_request
 from polysocket.response import Response
 
 T = TypeVar("T")
@@ -108,7 +110,7 @@ def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int])
 
 
 def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | None:
-    """What the client makes of the reply; None where it raises InvalidUpgrade, and any other error is a failure."""
+    """Return the client's result for the reply, None for InvalidUpgrade; any other error is a failure."""
     handshake, key = begin(REQUEST)
     accept = accept_value(key)
     result: Upgraded | Response | None
@@ -126,7 +128,7 @@ def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | N
 
 
 def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Response, bytes] | None:
-    """What the server makes of the request, with its answer and the bytes behind the request; None for a refusal."""
+    """Return the server's view of the request, its answer and the bytes after the request; None for a refusal."""
     handshake = ServerHandshake(Deflate(), None)
     try:
         request, rest = feed(handshake.receive, data, cuts)
@@ -139,7 +141,7 @@ def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Re
 
 
 def begin(request: Request) -> tuple[ClientHandshake, str]:
-    """A client's handshake, and its key."""
+    """Begin a client's handshake; return it with its key."""
     handshake = ClientHandshake(request)
     _, _, rest = handshake.data_to_send().partition(b"Sec-WebSocket-Key: ")
     return handshake, rest.partition(b"\r\n")[0].decode()

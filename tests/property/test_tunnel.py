@@ -59,7 +59,7 @@ def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
 
 
 def outcome(tunnel: Tunnel, data: bytes, cuts: Sequence[int]) -> tuple[Outcome, bytes]:
-    """What becomes of a tunnel, and all that was sent; any other error than ProxyFailed is a failure."""
+    """Return the outcome of a tunnel, and all bytes sent; any other error than ProxyFailed is a failure."""
     sent, position = tunnel.data_to_send(), 0
     try:
         for cut in [*cuts, len(data)]:

@@ -42,7 +42,7 @@ class RealProxy:
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python program that runs from the beginning of a ``with`` to its end."""
+    """Run a Python program until the end of the ``with``."""
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -52,7 +52,7 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def http_proxy(folder: pathlib.Path, *, tls: bool = False, auth: bool = True) -> Iterator[RealProxy]:
-    """An http or https proxy."""
+    """Run an http or https proxy."""
     port_file = folder / "port"
     options = ["--hostname", "127.0.0.1", "--port", "0", "--port-file", os.fspath(port_file)]
     options += [
@@ -97,7 +97,7 @@ anyio.run(main, *sys.argv[1:])
 
 @contextlib.contextmanager
 def socks_proxy(*, auth: bool = True) -> Iterator[RealProxy]:
-    """A SOCKS5 proxy."""
+    """Run a SOCKS5 proxy."""
     with running("-c", SOCKS, *((USER, PASSWORD) if auth else ("", ""))) as process:
         assert process.stdout is not None
         yield RealProxy("socks5", int(process.stdout.readline()))

@@ -44,7 +44,7 @@ OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: float) -> Exception:
-    """The error of opening a websocket through a proxy."""
+    """Return the error of opening a websocket through a proxy."""
     request = basic_request.timeouts(open=timeouts.get("open", TOO_LONG), close=1).get(url)
     async with a_backend(flavour, proxy=proxy) as backend:
         with pytest.raises((ConnectFailed, OpenTimeout, UpgradeRejected)) as caught:
@@ -55,7 +55,7 @@ async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: f
 
 @contextlib.asynccontextmanager
 async def a_proxy(flavour: Flavour, script: Script) -> AsyncIterator[Peer]:
-    """A scripted one; that the client has closed is waited for beside the body, which may have to see to it."""
+    """Run a scripted proxy, and wait beside the body until the client has closed."""
     peer = Peer(script).__enter__()
     try:
         yield peer
@@ -207,10 +207,10 @@ def endless(header: bytes, piece: bytes) -> Script:
 
 
 NONSENSE: dict[str, tuple[Script, str]] = {
-    "an SSH server": (answering(b"SSH-2.0-OpenSSH_9.6\r\n"), " answered with something that is no HTTP: b'SSH-2.0"),
-    "a SOCKS proxy": (answering(b"\x05\xff"), " answered with something that is no HTTP: "),
+    "an SSH server": (answering(b"SSH-2.0-OpenSSH_9.6\r\n"), " answered with something that is not HTTP: b'SSH-2.0"),
+    "a SOCKS proxy": (answering(b"\x05\xff"), " answered with something that is not HTTP: "),
     "TLS": (answering(bytes.fromhex("15 03 03 00 02 02 46")), "the proxy's URL may have to begin with https://"),
-    "a broken header": (answering(b"HTTP/1.1 200 OK\r\nX A: b\r\n\r\n"), "'s answer is no valid HTTP"),
+    "a broken header": (answering(b"HTTP/1.1 200 OK\r\nX A: b\r\n\r\n"), "'s answer is not valid HTTP"),
     "an endless header": (
         endless(b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * KIB + b"\r\n"),
         "'s answer is over 65536 bytes",
@@ -237,9 +237,9 @@ def leaving_socks(conversation: Conversation) -> None:
 
 NO_SOCKS: dict[str, tuple[Script, str]] = {
     "an http proxy": (socks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "its URL may have to begin with http://"),
-    "SOCKS4": (socks(b"\x00\x5b"), " speaks no SOCKS5: its answer begins with b'\\x00'"),
+    "SOCKS4": (socks(b"\x00\x5b"), " does not speak SOCKS5: its answer begins with b'\\x00'"),
     "an unoffered method": (socks(b"\x05\x01"), " chose authentication method 1, which was not offered"),
-    "another version later": (socks(b"\x05\x00", b"\x04\x00"), " speaks no SOCKS5"),
+    "another version later": (socks(b"\x05\x00", b"\x04\x00"), " does not speak SOCKS5"),
     "an unknown address": (socks(b"\x05\x00", b"\x05\x00\x00\x02"), " gave an address of type 2"),
     "an end": (leaving_socks, " closed the connection before it had opened a tunnel"),
 }
@@ -287,7 +287,7 @@ async def test_tls_that_the_server_does_not_speak_is_the_server_s_fault(flavour:
         error = await failing(flavour, url_of(peer), SECURE)
     assert isinstance(error, ConnectFailed)
     assert not isinstance(error, ProxyFailed)
-    says(error, "no TLS with server.example port 443 by " + name_of(peer), "the server speaks no TLS")
+    says(error, "no TLS with server.example port 443 via " + name_of(peer), "the server does not speak TLS")
 
 
 # Silence
@@ -312,7 +312,9 @@ async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeou
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, scheme), url, open=SHORT)
     assert isinstance(error, OpenTimeout)
-    says(error, f"by {name_of(peer)} was not open within 0.1 seconds: still ")
+    says(error, f"via {name_of(peer)} was not open within 0.1 seconds: still {error.step}")
+    assert error.timeout == SHORT
+    assert error.step in ("connecting", "in the TLS handshake", "in the opening handshake")
 
 
 @in_async_flavours
@@ -358,9 +360,9 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "another scheme": (
         "ftp://localhost",
         InvalidURL,
-        "is no proxy URL: it must begin with http://, https://, socks5://",
+        "is not a proxy URL: it must begin with http://, https://, socks5://",
     ),
-    "no scheme": ("localhost:3128", InvalidURL, "is no proxy URL"),
+    "no scheme": ("localhost:3128", InvalidURL, "is not a proxy URL"),
     "no host": ("http://", InvalidURL, "names no host"),
     "a wrong port": ("http://localhost:70000", InvalidURL, "a port is a number from 1 to 65535"),
     "a number": (3128, InvalidRequest, "proxy is a URL, a Proxy or None, not 3128"),
@@ -383,7 +385,7 @@ def test_a_function_that_gives_no_proxy_is_refused(name: str, door: Door) -> Non
     wrong: Callable[[Any], Any] = lambda url: url  # noqa: E731
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
-    says(caught.value, "what proxy() gives is a URL, a Proxy or None, not WebSocketURL(")
+    says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL(")
     assert door.nobody_came()
 
 

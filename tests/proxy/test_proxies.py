@@ -38,12 +38,12 @@ has_trio = importlib.util.find_spec("trio") is not None
 
 
 def settings(server: Server, proxy: Proxy | Callable[[WebSocketURL], Any] | str | None) -> Any:
-    """What a backend needs to come to the server by the proxy."""
+    """Return the options of a backend that connects to the server via the proxy."""
     return {"proxy": proxy, "ssl": client_context() if server.url().startswith("wss") else None}
 
 
 def value(proxy: RealProxy, port: int | None = None, **more: Any) -> Proxy:
-    """The proxy as a value, which trusts it where it speaks TLS."""
+    """Return the proxy as a value, with a context that trusts it if it speaks TLS."""
     return Proxy(proxy.url(port, **more), ssl=client_context() if proxy.scheme == "https" else None)
 
 
@@ -210,7 +210,7 @@ async def test_a_proxy_that_refuses_a_redirect_s_target_says_so(flavour: Flavour
             async with a_backend(flavour, proxy=http.url()) as backend:
                 with pytest.raises(ProxyRejected) as caught:
                     await backend.open_websocket(first.url(), WebSocketHandler())
-    says(caught.value, place, "502", f"where a redirect from {first.url()} led")
+    says(caught.value, place, "502", f"after a redirect from {first.url()}")
     assert caught.value.response is not None
     assert caught.value.response.status == 502
 
@@ -301,10 +301,10 @@ async def test_a_server_that_nobody_trusts_is_refused_through_a_proxy(flavour: F
         async with a_backend(flavour, proxy=http.url()) as backend:
             with pytest.raises(ConnectFailed) as caught:
                 await backend.open_websocket(server.url(), WebSocketHandler())
-    says(caught.value, "the server's certificate", f"by the proxy localhost port {http.port}", "; ssl=")
+    says(caught.value, "the server's certificate", f"via the proxy localhost port {http.port}", "; ssl=")
     assert not isinstance(caught.value, ProxyFailed)
 
 
 def test_a_backend_with_a_wrong_proxy_is_not_made() -> None:
-    with pytest.raises(ValueError, match="is no proxy URL"):
+    with pytest.raises(ValueError, match="is not a proxy URL"):
         BlockingBackend(proxy="ftp://localhost")

@@ -23,9 +23,9 @@ from polysocket._core.decoder import MAX_FRAGMENTS
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate, Refused
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
+from polysocket.compression import Deflate
 from polysocket.errors import BufferFull, InvalidFrame, MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
-from polysocket.request import Deflate
 from tests.connections import Connection
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER

@@ -20,8 +20,8 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, 
 from wsproto.frame_protocol import Opcode
 
 from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Deflate
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 TAIL = b"\x00\x00\xff\xff"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from polysocket import errors
+from polysocket._opening.transport import system_errno
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import (
     BackendClosed,
@@ -56,10 +57,10 @@ EACH: list[WebSocketError] = [
     UnexpectedFrame("why"),
     ConcurrentReceive("why"),
     OpeningFailed("why"),
-    ConnectFailed("why"),
-    ProxyFailed("why"),
+    ConnectFailed("why", errno.ECONNREFUSED),
+    ProxyFailed("why", errno.ECONNRESET),
     ProxyRejected("why", REJECTION),
-    OpenTimeout("why"),
+    OpenTimeout("why", 0.5, "connecting"),
     InvalidUpgrade("why"),
     UpgradeRejected(REJECTION),
     RedirectRefused(REJECTION, "why"),
@@ -141,6 +142,7 @@ def test_each_error_goes_through_pickling_and_copying_with_all_its_data(error: W
     assert str(copied) == str(error)
     assert copied.args == error.args
     assert vars(copied) == vars(error)
+    assert getattr(copied, "errno", None) == getattr(error, "errno", None)
 
 
 def test_a_rejection_carries_the_response_and_tells_its_status() -> None:
@@ -171,11 +173,15 @@ def test_a_message_that_is_too_big_tells_the_limit() -> None:
     assert MessageTooBig(INFO, 1024).limit == 1024
 
 
-def _raised_from(cause: BaseException | None) -> ConnectFailed:
-    try:
-        raise ConnectFailed("why") from cause
-    except ConnectFailed as error:
-        return error
+def test_a_failed_connection_has_a_number_or_none() -> None:
+    assert ConnectFailed("why", errno.ECONNREFUSED).errno == errno.ECONNREFUSED
+    assert ConnectFailed("why").errno is None
+    assert str(ConnectFailed("why", errno.ECONNREFUSED)) == "why"
+
+
+def test_a_passed_open_timeout_tells_its_seconds_and_its_step() -> None:
+    error = OpenTimeout("why", 0.5, "connecting")
+    assert (error.timeout, error.step) == (0.5, "connecting")
 
 
 def _of_attempts(*errors: OSError) -> OSError:
@@ -196,17 +202,16 @@ def _of_attempts(*errors: OSError) -> OSError:
     ],
     ids=["refused", "many attempts", "unknown name", "TLS", "no number", "no cause"],
 )
-def test_a_failed_connection_has_the_number_of_the_system_s_error(
+def test_the_number_of_a_failed_connection_is_that_of_the_system_s_error(
     cause: BaseException | None, number: int | None
 ) -> None:
-    assert _raised_from(cause).errno == number
-    assert str(_raised_from(cause)) == "why"
+    assert system_errno(cause) == number
 
 
 # CloseInfo
 
 INFOS = {
-    "Close received": (INFO, "closed by the other side; received 1001 (going away) 'bye', sent 1001 (going away)"),
+    "Close received": (INFO, "closed by the peer; received 1001 (going away) 'bye', sent 1001 (going away)"),
     "own Close, answered": (
         CloseInfo(Side.LOCAL, CloseCause.CLOSE, Close(), Close(1000, "done")),
         "closed by this side; received 1000 (normal closure), sent 1000 (normal closure) 'done'",
@@ -218,7 +223,7 @@ INFOS = {
     "protocol error": (
         CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, Close(1002, "bad"), "bad"),
         (
-            "closed by this side because of a protocol error of the other side (bad); "
+            "closed by this side because of a protocol error of the peer (bad); "
             "no Close received, sent 1002 (protocol error)"
         ),
     ),
@@ -232,11 +237,11 @@ INFOS = {
     ),
     "network": (
         CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail="reset"),
-        "closed by the other side because of the network (reset); no Close received, none sent",
+        "closed by the peer because of the network (reset); no Close received, none sent",
     ),
     "network, without more": (
         CloseInfo(Side.REMOTE, CloseCause.NETWORK),
-        "closed by the other side because of the network; no Close received, none sent",
+        "closed by the peer because of the network; no Close received, none sent",
     ),
     "cancellation": (
         CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, None, Close(1001)),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from polysocket import Headers, InvalidRequest, InvalidURL, Proxy, WebSocketURL, system_proxy
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 
 LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
 CONTEXT = ssl.create_default_context()
@@ -43,10 +43,13 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("ftp://proxy", "'ftp://proxy' is no proxy URL: it must begin with http://, https://, socks5:// or socks5h://"),
-        ("socks4://proxy", "'socks4://proxy' is no proxy URL: it must begin with"),
-        ("proxy.example:3128", "'proxy.example:3128' is no proxy URL: it must begin with"),
-        ("", "'' is no proxy URL: it must begin with"),
+        (
+            "ftp://proxy",
+            "'ftp://proxy' is not a proxy URL: it must begin with http://, https://, socks5:// or socks5h://",
+        ),
+        ("socks4://proxy", "'socks4://proxy' is not a proxy URL: it must begin with"),
+        ("proxy.example:3128", "'proxy.example:3128' is not a proxy URL: it must begin with"),
+        ("", "'' is not a proxy URL: it must begin with"),
         ("http://", "'http://' names no host"),
         ("http://me@:3128", "'http://…@:3128' names no host"),
         ("http://proxy:0", "'http://proxy:0' names port 0, to which nothing can connect"),
@@ -55,11 +58,11 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:
         ("http://proxy/path", "'http://proxy/path' has a path or a query, but a proxy is a host with a port"),
         ("http://proxy?a=s3cret", "'http://proxy?…' has a path or a query, but a proxy is a host with a port"),
         ("http://proxy#a", "'http://proxy#a' has a fragment ('#…'), which a proxy URL may not have"),
-        ("http://me:s3cret@[::1", "'http://…@[::1' is no URL: its host is none"),
-        ("ftp://me:s3cret@proxy", "'//…@proxy' is no proxy URL: it must begin with"),
+        ("http://me:s3cret@[::1", "'http://…@[::1' is not a URL: its host is malformed"),
+        ("ftp://me:s3cret@proxy", "'//…@proxy' is not a proxy URL: it must begin with"),
         ("socks5://:s3cret@proxy", "the user of socks5://proxy:1080 has from 1 to 255 bytes"),
         (f"socks5://me:{'s3cret' * 43}@proxy", "the user of socks5://proxy:1080 has from 1 to 255 bytes"),
-        (f"socks5://me{LONE}:s3cret@proxy", "the proxy's user or password has a character that UTF-8 does not have"),
+        (f"socks5://me{LONE}:s3cret@proxy", "the proxy's user or password has a character that UTF-8 can't encode"),
     ],
 )
 def test_a_wrong_url_is_refused_without_its_secrets(url: str, text: str) -> None:
@@ -83,11 +86,11 @@ def test_a_url_of_another_type_is_named_by_its_type() -> None:
         ("socks5://proxy", {"headers": {"A": "b"}}, "a SOCKS proxy takes no headers"),
         ("http://proxy", {"headers": {"Host": "b"}}, "the Host header of a Proxy can't be set by hand"),
         ("http://proxy", {"headers": {"Upgrade": "b"}}, "the Upgrade header can't be set by hand"),
-        ("http://proxy", {"headers": {"A b": "c"}}, "'A b' is no header name"),
+        ("http://proxy", {"headers": {"A b": "c"}}, "'A b' is not a header name"),
         ("http://proxy", {"headers": {"A": "b\r\nC: d"}}, "the value given for header A has a character"),
         ("http://me:s3cret@proxy", {"headers": {"Proxy-Authorization": "s3cret"}}, "http://proxy:80 has a user in its"),
         ("http://m%3Ae:s3cret@proxy", {}, "a user name with ':' in it can't be sent by Basic auth"),
-        (f"http://me:s3cret{LONE}@proxy", {}, "the user or the password has a character that UTF-8 does not have"),
+        (f"http://me:s3cret{LONE}@proxy", {}, "the user or the password has a character that UTF-8 can't encode"),
     ],
 )
 def test_what_does_not_go_together_is_refused(url: str, options: dict[str, Any], text: str) -> None:
@@ -104,7 +107,7 @@ def test_it_is_shown_without_its_secrets() -> None:
     token = Proxy("https://proxy.example", headers={"Proxy-Authorization": "Bearer s3cret"}, ssl=CONTEXT)
     assert "s3cret" not in repr(token)
     assert "ssl=<ssl.SSLContext" in repr(token)
-    assert "s3cret" not in repr(Route(proxy="http://me:s3cret@proxy.example:3128"))
+    assert "s3cret" not in repr(Transport(proxy="http://me:s3cret@proxy.example:3128"))
 
 
 def test_it_is_a_value() -> None:
@@ -193,5 +196,5 @@ def test_a_name_that_can_t_be_used_says_whose_it_is(environment: pytest.MonkeyPa
     with pytest.raises(InvalidURL) as caught:
         asked("wss://server.example/")
     assert str(caught.value).startswith(
-        "the system's proxy for https can't be used: '//…@proxy.example' is no proxy URL"
+        "the system's proxy for https can't be used: '//…@proxy.example' is not a proxy URL"
     )

@@ -6,14 +6,18 @@ import base64
 import copy
 import dataclasses
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest, InvalidURL, UpgradeRejected
 from polysocket.headers import Headers
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.proxy import Proxy
+from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
 
@@ -62,6 +66,71 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[str, str, int, str]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("host", "encoded"),
+    [
+        ("faß.example", "xn--fa-hia.example"),
+        ("ς.example", "xn--3xa.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("日本語。jp．", "xn--wgv71a119e.jp."),
+        ("ｅｘａｍｐｌｅ.com", "example.com"),
+        ("b\u00adücher.example", "xn--bcher-kva.example"),
+        ("א.example", "xn--4db.example"),
+        ("क्\u200dष.example", "xn--11b2ezcw70k.example"),
+        ("my_service", "my_service"),
+        ("my_service.bücher.example", "my_service.xn--bcher-kva.example"),
+        ("mein_büro.example", "xn--mein_bro-c6a.example"),
+        ("r3---sn-xyz.example", "r3---sn-xyz.example"),
+        ("r3---sn-bücher.example", "xn--r3---sn-bcher-4ob.example"),
+        ("-ü.example", "xn----eha.example"),
+        ("☕.example", "xn--53h.example"),
+        ("i❤.ws", "xn--i-7iq.ws"),
+        ("xn--fa-hia.example", "xn--fa-hia.example"),
+        ("xn--a.example", "xn--a.example"),
+    ],
+)
+def test_a_host_is_encoded_as_browsers_do(host: str, encoded: str) -> None:
+    """UTS 46 §4, non-transitional: IDNA 2008, and the names in use that it refuses (``_``, ``--``, symbols)."""
+    assert WebSocketURL.parse(f"ws://{host}/").host == encoded
+    assert Proxy(f"http://{host}:3128").host == encoded
+
+
+def test_idna_and_urllib_request_are_imported_only_when_needed() -> None:
+    """Their import takes longer than that of all of polysocket's own modules."""
+    program = """
+import sys
+from polysocket import Proxy, WebSocketURL, blocking, system_proxy
+
+WebSocketURL.parse("ws://example.com/"), Proxy("http://proxy.example")
+print("idna" in sys.modules, "urllib.request" in sys.modules)
+system_proxy(WebSocketURL.parse("ws://bücher.example/"))
+print("idna" in sys.modules, "urllib.request" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-X", "utf8", "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["False", "False", "True", "True"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "\u0301a.example",  # a combining mark first
+        "א1a.example",  # right to left, and left to right
+        "👩\u200d💻.example",  # a joiner out of its context
+        "xn--ü.example",
+        "⒈com.example",
+        "a\ufffd.example",
+        "\ud800.example",
+        "[fe80::1%ü]",
+        "ü" * 300,
+    ],
+    ids=ascii,
+)
+def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
+    with pytest.raises(InvalidURL, match=r"IDNA does not allow it|is not a URL"):
+        WebSocketURL.parse(f"ws://{host}/")
+
+
+@pytest.mark.parametrize(
     ("path", "target"),
     [
         ("/é", "/%C3%A9"),
@@ -105,11 +174,11 @@ def test_only_wss_is_secure() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("", "'' is no WebSocket URL: it must begin with ws:// or wss://"),
-        ("example.com", "'example.com' is no WebSocket URL: it must begin with ws:// or wss://"),
-        ("http://example.com/", "'http://example.com/' is no WebSocket URL: it must begin with ws:// or wss://"),
-        ("https://example.com/", "'https://example.com/' is no WebSocket URL: it must begin with ws:// or wss://"),
-        ("//example.com/", "'//example.com/' is no WebSocket URL: it must begin with ws:// or wss://"),
+        ("", "'' is not a WebSocket URL: it must begin with ws:// or wss://"),
+        ("example.com", "'example.com' is not a WebSocket URL: it must begin with ws:// or wss://"),
+        ("http://example.com/", "'http://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
+        ("https://example.com/", "'https://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
+        ("//example.com/", "'//example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
         ("ws:example.com", "'ws:example.com' names no host"),
         ("ws://", "'ws://' names no host"),
         ("ws:///chat", "'ws:///chat' names no host"),
@@ -119,7 +188,7 @@ def test_only_wss_is_secure() -> None:
         ("ws://example.com:x/", "'ws://example.com:x/' "),
         ("ws://example.com:-1/", None),
         ("ws://example.com:٨٠/", None),
-        ("ws://[::1/", "'ws://[::1/' is no URL: "),
+        ("ws://[::1/", "'ws://[::1/' is not a URL: "),
         ("ws://example.com/#", "'ws://example.com/#' has a fragment ('#…'), which a WebSocket URL may not have"),
         ("ws://example.com/a#b", None),
         ("ws://example.com/a?b#c", None),
@@ -129,11 +198,14 @@ def test_only_wss_is_secure() -> None:
         ("ws://example.com\x00/", "'ws://example.com\\x00/' has a space or control character in it"),
         ("ws://example.com/\x7f", "'ws://example.com/\\x7f' has a space or control character in it"),
         ("ws://exa\tmple.com/", "'ws://exa\\tmple.com/' has a space or control character in it"),
-        ("ws://a..b/", "'ws://a..b/' has a host that is no domain name: each part has from 1 to 63 characters"),
-        ("ws://./", "'ws://./' has a host that is no domain name: each part has from 1 to 63 characters"),
-        (f"ws://{'a' * 64}/", f"'ws://{'a' * 64}/' has a host that is no domain name: each part has from 1 to 63 char"),
-        (f"ws://{'ü' * 64}/", f"'ws://{'ü' * 64}/' has a host that is no domain name: "),
-        ("ws://ex\u2028ample/", "'ws://ex\\u2028ample/' has a host that is no domain name: "),
+        ("ws://a..b/", "'ws://a..b/' has a host that is not a domain name: each part has from 1 to 63 characters"),
+        ("ws://./", "'ws://./' has a host that is not a domain name: each part has from 1 to 63 characters"),
+        (
+            f"ws://{'a' * 64}/",
+            f"'ws://{'a' * 64}/' has a host that is not a domain name: each part has from 1 to 63 char",
+        ),
+        (f"ws://{'ü' * 64}/", f"'ws://{'ü' * 64}/' has a host that is not a domain name: "),
+        ("ws://ex\u2028ample/", "'ws://ex\\u2028ample/' has a host that is not a domain name: "),
         ("ws://good.example\uff0f.evil.example/", None),  # "/" in its wide form
         (f"ws://{LONE}/", None),
     ],
@@ -441,9 +513,9 @@ def test_no_header_value_carries_a_line_break_or_another_character_that_http_doe
 @pytest.mark.parametrize("name", ["", "X A", "X:", "X\r\n", "X\n", "\nX", "X\x00", "Ü", "X-A: b\r\nX-B", '"X"', "(X)"])
 def test_no_header_subprotocol_or_cookie_has_a_name_that_is_no_token(name: str) -> None:
     """RFC 9110 §5.6.2."""
-    with pytest.raises(InvalidRequest, match=r"is no header name$"):
+    with pytest.raises(InvalidRequest, match=r"is not a header name$"):
         basic_request.header(name, "b")
-    with pytest.raises(InvalidRequest, match=r"is no subprotocol name$"):
+    with pytest.raises(InvalidRequest, match=r"is not a subprotocol name$"):
         basic_request.subprotocol("a", name)
     with pytest.raises(InvalidRequest, match=r"has a character that cookies do not allow$"):
         basic_request.cookie(name, "b")
@@ -582,6 +654,15 @@ def test_a_mapping_of_headers_has_each_name_once_in_order() -> None:
     assert dict(SOME) == {"set-cookie": "a=b, c=d", "x-a": "1", "x-b": "2"}
     assert list(SOME.values()) == ["a=b, c=d", "1", "2"]
     assert not Headers()
+
+
+def test_headers_are_immutable_and_can_be_pickled() -> None:
+    headers = Headers([("X", "a"), ("x", "b")])
+    with pytest.raises(AttributeError, match="Headers are immutable"):
+        headers.pairs = ()
+    with pytest.raises(AttributeError, match="Headers are immutable"):
+        del headers.pairs
+    assert pickle.loads(pickle.dumps(headers)).pairs == copy.copy(headers).pairs == headers.pairs
 
 
 def test_pairs_are_the_fields_as_they_were_given() -> None:

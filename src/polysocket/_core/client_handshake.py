@@ -1,25 +1,24 @@
-"""The opening handshake (RFC 6455 §4), sans-IO, for both roles: bytes in, a request or an answer out, bytes to send.
+"""The client's half of the opening handshake (RFC 6455 §4.1), sans-IO; the other half is in ``server_handshake``.
 
-h11 reads and writes the HTTP; every check that RFC 6455 demands is made here. Whatever the other side sends, in
-whatever chunks, the only error is ``InvalidUpgrade``, and what is kept of it is bounded. The flavours drive it: send
-``data_to_send()``, then give ``receive`` what arrives until it gives something back. No socket, no clock.
+h11 reads and writes the HTTP; every check that RFC 6455 demands is made here. Whatever the server sends, split in
+whatever way, the only error is ``InvalidUpgrade``, and the bytes kept are bounded. A program sends ``data_to_send()``
+and then passes received bytes to ``receive`` until that returns an answer.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import h11
 
 from polysocket._core import deflate
 from polysocket._core.deflate import PerMessageDeflate
+from polysocket._core.handshake import Upgraded, accept_value, lacking
 from polysocket._core.header_fields import (
     MalformedHeader,
-    accept_value,
     encode_fields,
-    lacking,
     listed,
     parse_extensions,
     parse_tokens,
@@ -30,85 +29,76 @@ from polysocket._core.header_fields import (
 from polysocket._core.http1 import Exchange, Switch, is_http_1_1
 from polysocket.errors import InvalidRequest, InvalidUpgrade
 from polysocket.headers import Headers
-from polysocket.request import Request, basic_request
+from polysocket.request import Request, check_fields
 from polysocket.response import Response
-from polysocket.url import WebSocketURL
 
-__all__ = ["ClientHandshake", "Upgraded"]
-
+__all__ = ["ClientHandshake"]
 
 _IF_TLS = "the URL may have to begin with wss://"
-
-
-@dataclass(frozen=True, slots=True)
-class Upgraded:
-    """A finished handshake: its 101, the extension agreed on, and the bytes that came behind it."""
-
-    response: Response
-    deflate: PerMessageDeflate | None
-    trailing: bytes
 
 
 class ClientHandshake:
     """The client's side: sends the request, reads the answer.
 
-    Raises :class:`InvalidRequest` for a request that can't be sent. ``data_to_send`` gives the request, once.
+    Raises :class:`InvalidRequest` for a request that can't be sent.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
         self._exchange = Exchange(_opening_request(request, self._key), "the server", _IF_TLS, InvalidUpgrade)
-        self._over = False
+        self._is_over = False
 
     @property
     def rejection(self) -> Response | None:
-        """What is known of an answer other than 101, with the body so far; None before its header is complete."""
+        """The answer other than 101, with its body so far; None before its header is complete."""
         return self._exchange.rejection
 
     def data_to_send(self) -> bytes:
-        """The bytes of the request; after that, none."""
+        """Return the bytes of the request the first time, and then none."""
         return self._exchange.data_to_send()
 
     def receive(self, data: bytes) -> Upgraded | Response | None:
-        """Take bytes of the answer, or ``b""`` for the end of the stream; None means that more are needed.
+        """Take bytes of the answer, or ``b""`` at EOF; return None if more are needed.
 
-        Gives :class:`Upgraded`, or the :class:`Response` of any other final answer. Raises :class:`InvalidUpgrade`.
+        Return :class:`Upgraded`, or the :class:`Response` of any other final answer. Raises :class:`InvalidUpgrade`.
         """
-        if self._over:
-            raise RuntimeError("the opening handshake is over: what arrives now belongs to the connection")
-        self._over = True  # after an error, too
+        if self._is_over:
+            raise RuntimeError("the opening handshake is over: further bytes belong to the connection")
+        self._is_over = True  # after an error, too
         answer = self._exchange.receive(data)
         if isinstance(answer, Switch):
             return self._check(answer)
-        self._over = answer is not None
+        self._is_over = answer is not None
         return answer
 
     def _check(self, switch: Switch) -> Upgraded:
-        response = switch.response
+        """Check the 101 in each point of RFC 6455 §4.1."""
+        response, headers = switch.response, switch.response.headers
         if not is_http_1_1(switch.http_version):
             raise InvalidUpgrade(
                 f"the server answered 101 in HTTP/{switch.http_version.decode()}, but only HTTP/1.1 can upgrade"
             )
         try:
-            _check_switch(response.headers)
-            self._check_accept(response.headers)
-            subprotocol = self._check_subprotocol(response.headers)
-            extensions, agreed = self._check_extensions(response.headers)
+            if set(map(str.lower, parse_upgrade(headers))) != {"websocket"}:
+                raise InvalidUpgrade(lacking("the server's 101", headers, "Upgrade", "websocket"))
+            if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
+                raise InvalidUpgrade(lacking("the server's 101", headers, "Connection", "Upgrade"))
+            self._check_accept(single(headers, "Sec-WebSocket-Accept"))
+            subprotocol = self._check_subprotocol(single(headers, "Sec-WebSocket-Protocol"))
+            extensions, agreed = self._check_extensions(headers)
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error
         response = replace(response, subprotocol=subprotocol, extensions=extensions)
         return Upgraded(response, agreed, switch.trailing)
 
-    def _check_accept(self, headers: Headers) -> None:
-        value, due = single(headers, "Sec-WebSocket-Accept"), accept_value(self._key)
+    def _check_accept(self, value: str | None) -> None:
         if value is None:
             raise InvalidUpgrade("the server's 101 has no Sec-WebSocket-Accept header")
-        if value != due:
+        if value != (due := accept_value(self._key)):
             raise InvalidUpgrade(f"the server's Sec-WebSocket-Accept is {shown(value)}, but {due!r} was due")
 
-    def _check_subprotocol(self, headers: Headers) -> str | None:
-        chosen = single(headers, "Sec-WebSocket-Protocol")
+    def _check_subprotocol(self, chosen: str | None) -> str | None:
         if chosen is None or chosen in self._request.subprotocols:
             return chosen
         if "," in chosen:
@@ -136,35 +126,24 @@ class ClientHandshake:
 
 
 def _opening_request(request: Request, key: str) -> h11.Request:
-    """The client's opening handshake (RFC 6455 §4.1)."""
-    url = _url(request)
-    basic_request.subprotocol(*request.subprotocols).with_headers(request.headers)  # of one made by hand, too
+    """Return the client's opening handshake (RFC 6455 §4.1)."""
+    if request.url is None:
+        raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
+    check_fields(request)
     pairs = [
-        *([] if "Host" in request.headers else [("Host", url.authority)]),
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Key", key),
         ("Sec-WebSocket-Version", "13"),
     ]
+    if not request.headers.get_all("Host"):
+        pairs.insert(0, ("Host", request.url.authority))  # RFC 9110 §7.2: first, if possible
     if request.subprotocols:
         pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
     if request.compression is not None:
         pairs.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
     try:
-        return h11.Request(method="GET", target=url.target, headers=encode_fields([*pairs, *request.headers.pairs]))
+        fields = encode_fields([*pairs, *request.headers.pairs])
+        return h11.Request(method="GET", target=request.url.target, headers=fields)
     except (h11.LocalProtocolError, ValueError) as error:
         raise InvalidRequest(f"the request can't be sent: {error}") from error
-
-
-def _url(request: Request) -> WebSocketURL:
-    if request.url is None:
-        raise InvalidRequest("the request has no URL: give it one with .get('wss://…')")
-    return request.url
-
-
-def _check_switch(headers: Headers) -> None:
-    """Check what both sides send to switch protocols, in an answer (RFC 6455 §4.1)."""
-    if {protocol.lower() for protocol in parse_upgrade(headers)} != {"websocket"}:
-        raise InvalidUpgrade(lacking("the server's 101", headers, "Upgrade", "websocket"))
-    if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
-        raise InvalidUpgrade(lacking("the server's 101", headers, "Connection", "Upgrade"))

@@ -18,8 +18,8 @@ from wsproto import ConnectionType
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
-from polysocket.request import Deflate
 
 if TYPE_CHECKING:
     from zlib import _Compress, _Decompress

@@ -1,4 +1,4 @@
-"""Redirects: the request that follows from one and its answer (RFC 9110 §15.4), as values; nothing is opened here."""
+"""Redirects (RFC 9110 §15.4): the request that follows from a request and its answer, as values."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from polysocket.url import WebSocketURL
 
 __all__ = ["is_redirect", "redirected"]
 
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
 
 _FOR_ONE_ORIGIN = ("Authorization", "Proxy-Authorization", "Cookie", "Host")
 
 
 def is_redirect(response: Response) -> bool:
-    """Whether it is one of the redirects that :func:`redirected` follows."""
+    """Return whether an answer is a redirect that :func:`redirected` follows."""
     return response.status in _REDIRECTS
 
 
 def redirected(request: Request, response: Response) -> Request:
-    """The request that a redirect asks for, with one redirect less to follow; raises :class:`RedirectRefused`.
+    """Return the request that a redirect asks for, with one redirect less to follow; raises :class:`RedirectRefused`.
 
     Credentials, cookies and a Host set by hand go to their own origin only (RFC 9110 §15.4).
     """
@@ -54,12 +52,12 @@ def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
     try:
         joined = urldefrag(urljoin(base, reference)).url
     except ValueError:
-        joined = reference  # is no URL, and InvalidURL says so without its secrets
+        joined = reference  # InvalidURL will say that it is malformed, without its secrets.
     try:
         there = WebSocketURL.parse(re.sub(r"^http(s?):", r"ws\1:", joined, flags=re.IGNORECASE))
     except InvalidURL as error:
         raise RedirectRefused(response, f"{answered} with a Location that can't be used: {error}") from error
-    if there.credentials is not None:  # RFC 9110 §4.2.4: an error, where the URL's source is not trusted
+    if there.credentials is not None:  # RFC 9110 §4.2.4: an error if the source is not trusted
         raise RedirectRefused(response, f"the server redirects to a Location with a user name in it: {there}")
     return there
 

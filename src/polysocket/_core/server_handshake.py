@@ -1,4 +1,7 @@
-"""The server's half of the opening handshake (RFC 6455 §4.2), sans-IO."""
+"""The server's half of the opening handshake (RFC 6455 §4.2), sans-IO; the other half is in ``client_handshake``.
+
+Whatever the client sends, split in whatever way, the only error is ``InvalidUpgrade``, and the bytes kept are bounded.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,12 @@ from http import HTTPStatus
 import h11
 
 from polysocket._core import deflate
-from polysocket._core.client_handshake import _IF_TLS, Upgraded
 from polysocket._core.deflate import PerMessageDeflate
+from polysocket._core.handshake import Upgraded, accept_value, lacking
 from polysocket._core.header_fields import (
     Extension,
     MalformedHeader,
-    accept_value,
     encode_fields,
-    lacking,
     listed,
     parse_extensions,
     parse_tokens,
@@ -26,32 +27,29 @@ from polysocket._core.header_fields import (
     single,
 )
 from polysocket._core.http1 import MAX_HEADER, Reader, headers_of, is_http_1_1, redacted
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 from polysocket.headers import Headers
-from polysocket.request import Deflate
 from polysocket.response import Response
 
 __all__ = ["ServerHandshake", "UpgradeRequest"]
 
+_IF_TLS = "the client's URL may have to begin with ws://"
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 
-
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")  # RFC 3986 §3.2.2
-
 
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
 
-
 _BODILESS = frozenset({204, 304})  # RFC 9110 §6.4.1
-
 
 _SET_BY_ANSWER = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRequest:
-    """What a client asks for, as a server's handler sees it; ``target`` is the path with its query."""
+    """A client's request, for the server's handler; ``target`` is the path with its query."""
 
     target: str
     host: str
@@ -60,7 +58,7 @@ class UpgradeRequest:
     origin: str | None
 
     def first_of(self, subprotocols: Container[str]) -> str | None:
-        """The client's first choice among subprotocols that a server knows."""
+        """Return the client's first choice among the subprotocols that a server knows, or None."""
         return next((name for name in self.subprotocols if name in subprotocols), None)
 
     def __repr__(self) -> str:
@@ -73,9 +71,10 @@ class UpgradeRequest:
 
 
 class ServerHandshake:
-    """The server's side: reads the request, then sends what :meth:`accept` or :meth:`reject` answer.
+    """The server's side: reads the request, and sends the answer of :meth:`accept` or :meth:`reject`.
 
-    A request that is none is refused here: ``receive`` raises, and ``data_to_send`` has the HTTP answer.
+    A request that is not an opening handshake is refused here: ``receive`` raises, and ``data_to_send`` returns the
+    HTTP answer.
     """
 
     def __init__(self, compression: Deflate | None, max_message_size: int | None) -> None:
@@ -83,35 +82,35 @@ class ServerHandshake:
         self._max_message_size = max_message_size
         self._reader = Reader(h11.SERVER, _IF_TLS)
         self._outgoing = b""
-        self._begun: bytes | None = b""  # what may be an empty line before the request; None once that is decided
+        self._begun: bytes | None = b""  # the part of an empty line before the request; None after its end
         self._method = b""
         self._opening: _Opening | None = None
-        self._over = False
+        self._is_over = False
 
     def data_to_send(self) -> bytes:
-        """The bytes of the answer, once there is one; each only once."""
+        """Return the bytes of the answer, each only once."""
         data, self._outgoing = self._outgoing, b""
         return data
 
     def receive(self, data: bytes) -> UpgradeRequest | None:
-        """Take bytes of the request, or ``b""`` for the end of the stream; None means that more are needed.
+        """Take bytes of the request, or ``b""`` at EOF; return None if more are needed.
 
-        Raises :class:`InvalidUpgrade` when it is refused; then ``data_to_send`` has the refusal.
+        Raises :class:`InvalidUpgrade` for a request that is refused; then ``data_to_send`` returns the refusal.
         """
-        if self._over or self._opening is not None:
-            raise RuntimeError("the request was received: what arrives now belongs to the connection")
+        if self._is_over or self._opening is not None:
+            raise RuntimeError("the request was received: further bytes belong to the connection")
         try:
             self._opening = self._read(data)
         except _Refusal as refusal:
-            body = f"This is no WebSocket opening handshake: {refusal}.\n".encode()
+            body = f"This is not a WebSocket opening handshake: {refusal}.\n".encode()
             self._answer(refusal.status, [*refusal.headers, ("Content-Type", "text/plain; charset=utf-8")], body)
             raise InvalidUpgrade(str(refusal)) from refusal.__cause__
         return None if self._opening is None else self._opening.request
 
     def accept(self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()) -> Upgraded:
-        """Answer 101; raises ValueError for a subprotocol that was not offered, or a header that can't be sent.
+        """Answer 101, accept the first acceptable offer of permessage-deflate, and decline every other extension.
 
-        The first acceptable offer of permessage-deflate is taken, and every other extension declined.
+        Raises ValueError for a subprotocol that was not offered, and for a header that can't be sent.
         """
         opening, extra = self._unanswered(), list(headers)
         if subprotocol is not None and subprotocol not in opening.request.subprotocols:
@@ -132,18 +131,18 @@ class ServerHandshake:
         reason = HTTPStatus.SWITCHING_PROTOCOLS.phrase
         event = h11.InformationalResponse(status_code=101, reason=reason, headers=encode_fields(pairs))
         self._outgoing += self._reader.http.send(event)
-        self._over = True
+        self._is_over = True
         extensions = () if extension is None else (extension,)
         return Upgraded(Response(101, Headers(pairs), reason, subprotocol, extensions), agreed, self._reader.trailing)
 
     def reject(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
-        """Answer with another status (200 to 599); Connection, Content-Length and Transfer-Encoding are set here.
+        """Answer with another status, from 200 to 599, and set Connection, Content-Length and Transfer-Encoding.
 
         Raises ValueError for a status, header or body that can't be sent.
         """
         self._unanswered()
         if status not in range(200, 600):
-            raise ValueError(f"{status!r} is no status that can reject an upgrade: it must be from 200 to 599")
+            raise ValueError(f"{status!r} is not a status that can reject an upgrade: it must be from 200 to 599")
         if body and status in _BODILESS:
             raise ValueError(f"an answer with status {status} has no body (RFC 9110 §6.4.1)")
         self._answer(status, [pair for pair in headers if pair[0].lower() not in _SET_BY_ANSWER], body)
@@ -157,19 +156,19 @@ class ServerHandshake:
             event = self._reader.http.next_event()
         except h11.RemoteProtocolError as error:
             why = redacted(error)
-            message = f"the request is no valid HTTP ({why}): {self._reader.beginning}"
+            message = f"the request is not valid HTTP ({why}): {self._reader.beginning}"
             raise _Refusal(error.error_status_hint, message) from error
         if isinstance(event, h11.Request):
             self._method = event.method
             opening = _check_request(event)
             self._reader.http.next_event()  # the end of the request, which has no body
             return opening
-        if self._reader.exhausted:
+        if self._reader.is_exhausted:
             raise _Refusal(431, f"the request's header is over {MAX_HEADER} bytes")
         return None
 
     def _without_empty_line(self, data: bytes) -> bytes:
-        """Take off one empty line before the request, which is to be ignored (RFC 9112 §2.2)."""
+        """Remove one empty line before the request, which a server should ignore (RFC 9112 §2.2)."""
         if self._begun is None:
             return data
         self._begun += data
@@ -179,7 +178,7 @@ class ServerHandshake:
         return data
 
     def _unanswered(self) -> _Opening:
-        if self._opening is None or self._over:
+        if self._opening is None or self._is_over:
             raise RuntimeError("there is no request to answer" if self._opening is None else "the request is answered")
         return self._opening
 
@@ -194,7 +193,7 @@ class ServerHandshake:
 
     def _answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         fields = encode_fields(headers)
-        # RFC 9110 §7.8: whoever sends Upgrade lists it in Connection
+        # RFC 9110 §7.8: a sender of Upgrade lists it in Connection.
         upgrade = any(name.lower() == b"upgrade" for name, _ in fields)
         fields.append((b"Connection", b"close, Upgrade" if upgrade else b"close"))
         if status not in _BODILESS:
@@ -204,12 +203,12 @@ class ServerHandshake:
         if body and self._method != b"HEAD":
             answer += http.send(h11.Data(data=body))
         self._outgoing += answer + http.send(h11.EndOfMessage())
-        self._over = True
+        self._is_over = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """A request that may be accepted, with what its handler need not see."""
+    """A request that may be accepted, with the fields that its handler need not see."""
 
     request: UpgradeRequest
     key: str
@@ -217,7 +216,7 @@ class _Opening:
 
 
 class _Refusal(Exception):
-    """What is wrong with a request, and how to answer that."""
+    """The reason for refusing a request, and the answer's status and headers."""
 
     def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(message)
@@ -251,11 +250,11 @@ def _check_target(event: h11.Request, headers: Headers) -> tuple[str, str]:
     target, host = event.target.decode("ascii"), single(headers, "Host")
     if host is None or not _HOST.fullmatch(host):
         raise _Refusal(400, lacking("the request", headers, "Host", "a host, with or without a port"))
-    # RFC 9112 §3.2.2: the host of a target in absolute form takes the place of the Host header
+    # RFC 9112 §3.2.2: the host of a target in absolute form replaces the Host header.
     if absolute := _ABSOLUTE_FORM.fullmatch(target):
         host, target = absolute[1], absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
     if not target.startswith("/") or "#" in target or not _HOST.fullmatch(host):
-        raise _Refusal(400, "the request's target is no resource name, such as '/chat' (RFC 6455 §3)")
+        raise _Refusal(400, "the request's target is not a resource name, such as '/chat' (RFC 6455 §3)")
     return target, host
 
 

@@ -1,9 +1,9 @@
-"""The talk with a proxy, sans-IO: what is sent to have a tunnel to a server, and what its answers mean.
+"""The conversation with a proxy that opens a tunnel to a server, sans-IO.
 
 ``CONNECT`` (RFC 9110 §9.3.6) for http and https proxies, SOCKS5 (RFC 1928, with the user and password of RFC 1929).
-Whatever the proxy sends, in whatever chunks, the only error is ``ProxyFailed``, of which ``ProxyRejected`` is one. The
-programs drive it: send ``data_to_send()``, give ``receive`` what arrives, until the tunnel is open. Of the request that
-goes through the tunnel nothing is known here, so none of it can reach the proxy.
+Whatever the proxy sends, split in whatever way, the only error is ``ProxyFailed``, of which ``ProxyRejected`` is a
+subclass. A program sends ``data_to_send()`` and passes received bytes to ``receive``, until the tunnel is open. The
+request that goes through the tunnel is not known here, so nothing of it can reach the proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from polysocket.url import WebSocketURL, authority
 
 __all__ = ["ConnectTunnel", "SocksTunnel", "Tunnel", "tunnel_to"]
 
-
 # RFC 1928 §6
 _REPLIES = {
     1: "general SOCKS server failure",
@@ -37,46 +36,42 @@ _REPLIES = {
     8: "address type not supported",
 }
 
-
 _ADDRESS_SIZES = {1: 4, 4: 16}  # bytes of an IPv4 and an IPv6 address (RFC 1928 §5)
-
 
 _NO_AUTHENTICATION, _USER_AND_PASSWORD, _NO_METHOD = 0, 2, 0xFF
 
-
-_LONGEST_NAME = 255  # bytes, for the length is one
-
+_LONGEST_NAME = 255  # bytes: a name's length is sent in one byte (RFC 1928 §5)
 
 _IF_TLS = "the proxy's URL may have to begin with https://"
 
 
 class Tunnel(Protocol):
-    """The client's side of the talk."""
+    """The client's side of the conversation."""
 
     @property
     def proxy(self) -> Proxy:
-        """With whom."""
+        """The proxy."""
         ...
 
     @property
     def rejection(self) -> ProxyRejected | None:
-        """What is known of a rejection that is not complete; None before its header is."""
+        """The rejection, with its body so far; None before its header is complete."""
         ...
 
     def data_to_send(self) -> bytes:
-        """The bytes to send now; each only once."""
+        """Return the bytes to send now, each only once."""
         ...
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes from the proxy, or ``b""`` for the end of the stream; None means that more are needed.
+        """Take bytes from the proxy, or ``b""`` at EOF; return None if more are needed.
 
-        Once the tunnel is open, gives the bytes that came through it already. Raises :class:`ProxyFailed`.
+        When the tunnel is open, return the bytes that have come through it. Raises :class:`ProxyFailed`.
         """
         ...
 
 
 def tunnel_to(url: WebSocketURL, proxy: Proxy) -> Tunnel:
-    """The talk that opens a tunnel to a URL's host; raises :class:`ProxyFailed` for one that can't be named there."""
+    """Return the conversation for a tunnel to a URL's host; raises :class:`ProxyFailed` for a name too long for it."""
     if proxy.scheme == "socks5":
         return SocksTunnel(url, proxy)
     return ConnectTunnel(url, proxy)
@@ -97,16 +92,16 @@ class ConnectTunnel:
 
     @property
     def rejection(self) -> ProxyRejected | None:
-        """What is known of a rejection, with its body so far."""
+        """The rejection, with its body so far."""
         response = self._exchange.rejection
         return None if response is None else self._rejected(response)
 
     def data_to_send(self) -> bytes:
-        """The bytes of the ``CONNECT``."""
+        """Return the bytes of the ``CONNECT`` the first time, and then none."""
         return self._exchange.data_to_send()
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes of the answer."""
+        """Take bytes of the answer, as :meth:`Tunnel.receive` says."""
         answer = self._exchange.receive(data)
         if isinstance(answer, Response):
             raise self._rejected(answer)
@@ -122,9 +117,9 @@ class ConnectTunnel:
 
 
 class SocksTunnel:
-    """The :class:`Tunnel` of a SOCKS5 proxy, which looks the server's name up."""
+    """The :class:`Tunnel` of a SOCKS5 proxy, which resolves the server's name."""
 
-    rejection = None  # It is complete with its first byte.
+    rejection = None  # A reply is complete with its first byte.
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy
@@ -132,16 +127,16 @@ class SocksTunnel:
         self._address = _address(url.host, proxy) + url.port.to_bytes(2, "big")
         self._outgoing = b""
         self._received = bytearray()
-        self._talk = self._conversation()
-        self._needed = next(self._talk)
+        self._steps = self._conversation()
+        self._needed = next(self._steps)
 
     def data_to_send(self) -> bytes:
-        """The bytes of the next request."""
+        """Return the bytes of the next request, each only once."""
         data, self._outgoing = self._outgoing, b""
         return data
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes of the replies."""
+        """Take bytes of the replies, as :meth:`Tunnel.receive` says."""
         if not data:
             raise ProxyFailed(f"{self.proxy.place} closed the connection before it had opened a tunnel")
         self._received += data
@@ -149,13 +144,13 @@ class SocksTunnel:
             while len(self._received) >= self._needed:
                 piece = bytes(self._received[: self._needed])
                 del self._received[: self._needed]
-                self._needed = self._talk.send(piece)
+                self._needed = self._steps.send(piece)
         except StopIteration:
             return bytes(self._received)
         return None
 
     def _conversation(self) -> Generator[int, bytes, None]:
-        """The steps of the talk: each yields how many bytes it needs, and gets them."""
+        """Step through the conversation: each step yields the number of bytes that it needs, and gets them."""
         yield from self._authenticate()
         self._outgoing += b"\x05\x01\x00" + self._address  # CONNECT (RFC 1928 §4)
         yield from self._expect_version()
@@ -167,7 +162,7 @@ class SocksTunnel:
         size = (yield 1)[0] if kind == 3 else _ADDRESS_SIZES.get(kind)
         if size is None:
             raise ProxyFailed(f"{self.proxy.place} gave an address of type {kind}, which RFC 1928 does not know")
-        yield size + 2  # its own address and port, which say nothing to us
+        yield size + 2  # the proxy's own address and port, which are of no use here
 
     def _authenticate(self) -> Generator[int, bytes, None]:
         credentials = self.proxy.credentials
@@ -190,7 +185,7 @@ class SocksTunnel:
         version = yield 1
         if version != b"\x05":
             looks = " (which looks like HTTP: its URL may have to begin with http://)" if version == b"H" else ""
-            raise ProxyFailed(f"{self.proxy.place} speaks no SOCKS5: its answer begins with {version!r}{looks}")
+            raise ProxyFailed(f"{self.proxy.place} does not speak SOCKS5: its answer begins with {version!r}{looks}")
 
 
 def _address(host: str, proxy: Proxy) -> bytes:

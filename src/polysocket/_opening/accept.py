@@ -1,31 +1,26 @@
-"""Accept a websocket on the server's side of a byte stream (RFC 6455 §4.2)."""
+"""The server's program for opening a websocket on a byte stream (RFC 6455 §4.2)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from wsproto import ConnectionType
 
-from polysocket._core.client_handshake import Upgraded
+from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake
 from polysocket._opening.opening_handshake import session_of
+from polysocket._opening.transport import system_errno
+from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
-from polysocket.errors import (
-    ConnectFailed,
-    InvalidUpgrade,
-    OpenTimeout,
-)
+from polysocket.errors import ConnectFailed, InvalidUpgrade, OpenTimeout
 from polysocket.request import Request, basic_request
-from polysocket.websocket import WebSocket
 
-__all__ = ["accept_websocket"]
+__all__ = ["accept_session"]
 
 
-async def accept_websocket(effect: Effect, stream: ByteStream, limits: Request = basic_request) -> WebSocket[Any]:
-    """The server's half: read an upgrade from the stream and accept it (RFC 6455 §4.2).
+async def accept_session(effect: Effect, stream: ByteStream, limits: Request = basic_request) -> Session:
+    """Read an upgrade from the stream and accept it (RFC 6455 §4.2).
 
     ``limits`` has the time limits, the largest message, the compression and the subprotocols that the server knows.
-    Raises :class:`InvalidUpgrade` once the refusal is sent, :class:`OpenTimeout`, :class:`ConnectFailed`.
+    Raises :class:`InvalidUpgrade` after sending the refusal, :class:`OpenTimeout`, :class:`ConnectFailed`.
     """
     handshake = ServerHandshake(limits.compression, limits.max_message_size)
     try:
@@ -33,11 +28,13 @@ async def accept_websocket(effect: Effect, stream: ByteStream, limits: Request =
             upgraded = await _accept(stream, handshake, limits.subprotocols)
     except TimeoutError as error:
         stream.abort()
-        raise OpenTimeout(f"no upgrade was received within {limits.open_timeout} seconds") from error
+        seconds = limits.open_timeout
+        text = f"no upgrade was received within {seconds} seconds"
+        raise OpenTimeout(text, seconds, "in the opening handshake") from error
     except BaseException:
         stream.abort()
         raise
-    return WebSocket(session_of(effect, stream, ConnectionType.SERVER, upgraded, limits), effect)
+    return session_of(effect, stream, ConnectionType.SERVER, upgraded, limits)
 
 
 async def _accept(stream: ByteStream, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:
@@ -53,5 +50,6 @@ async def _accept(stream: ByteStream, handshake: ServerHandshake, subprotocols: 
         stream.write(handshake.data_to_send())
         await stream.drain()
     except OSError as error:
-        raise ConnectFailed(f"the connection was lost during the opening handshake: {error}") from error
+        text = f"the connection was lost during the opening handshake: {error}"
+        raise ConnectFailed(text, system_errno(error)) from error
     return upgraded

@@ -15,10 +15,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar, cast
 
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
+from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.proxy import ProxySetting
-from polysocket.request import Deflate, Request, basic_request
+from polysocket.request import Request, basic_request
 
 __all__ = ["OPTION_DOCS", "ConnectOptions", "prepare", "shows_options"]
 
@@ -73,12 +74,12 @@ def shows_options(connect: C) -> C:
 
 
 def default_of(option: str) -> Any:
-    """Return the default of an option of ``connect``: what a request and a route begin with."""
+    """Return the default of an option of ``connect``: what a request and a transport begin with."""
     return getattr(basic_request, option, None)
 
 
-def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Route]:
-    """Return the request to send, and the route to the server, for the arguments of a ``connect``.
+def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Transport]:
+    """Return the request to send, and the transport to the server, for the arguments of a ``connect``.
 
     Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
@@ -89,12 +90,12 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Ro
     unix_path, context, sock, proxy = (given.pop(name, None) for name in ("unix_path", "ssl", "sock", "proxy"))
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
-    route = Route(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
+    transport = Transport(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
     request = dataclasses.replace(request, **given)
     if context is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
-    return request, route
+    return request, transport
 
 
 _HEADERS: Final = "basic_request.header(name, value).get(url)"

@@ -1,7 +1,7 @@
-"""The way to the server: a TCP connection, a proxy's tunnel, a Unix socket or a given socket, and TLS over each.
+"""The connection to the server: TCP, a proxy's tunnel, a Unix socket or a given socket, and TLS over each of them.
 
-Written once for every flavour. Errors of the system are mapped here, once, to those of :mod:`polysocket.errors`. What
-goes over the stream is not known here.
+:class:`Transport` has the options, :class:`Dialer` makes one connection. Errors of the system are mapped here, once,
+to those of :mod:`polysocket.errors`. WebSockets are not known here.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from polysocket.errors import ConnectFailed, InvalidRequest, ProxyFailed, ProxyR
 from polysocket.proxy import Proxy, ProxySetting, as_proxy
 from polysocket.url import WebSocketURL
 
-__all__ = ["Route", "Way"]
+__all__ = ["Dialer", "ResumedStream", "Transport", "system_errno"]
 
+_NAME_MISMATCHES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 
-WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
-
-
-OF_RUNTIMES = ("Connect call failed", "Error connecting to")  # asyncio's words leave the reason out, trio's repeat
+# The words of asyncio, which leave the reason out, and of trio, which repeat the address.
+_RUNTIME_WORDS = ("Connect call failed", "Error connecting to")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """The way to the server, where it is not just the URL's host and port; raises :class:`InvalidRequest`."""
+class Transport:
+    """The options of a connection that is not just TCP to the URL's host; raises :class:`InvalidRequest`."""
 
     ssl: ssl.SSLContext | None = None
     sock: socket.socket | None = None
@@ -46,103 +45,142 @@ class Route:
             raise InvalidRequest(f"sock is a socket, not {self.sock!r}")
         if self.sock is not None and self.unix_path is not None:
             raise InvalidRequest("sock and unix_path exclude each other")
-        if self.proxy is not None and self.is_fixed:
+        if self.proxy is None:
+            return
+        if self.is_fixed:
             raise InvalidRequest(f"proxy and {'unix_path' if self.sock is None else 'sock'} exclude each other")
         if not callable(self.proxy):
-            object.__setattr__(self, "proxy", as_proxy(self.proxy))  # so that it is checked now, and its repr redacted
+            object.__setattr__(self, "proxy", as_proxy(self.proxy))  # to be checked now, and redacted in repr
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it leads to one place, so that a redirect can't be followed."""
+        """Whether the options name one address, so that a redirect can't be followed."""
         return self.sock is not None or self.unix_path is not None
 
-    def proxy_for(self, url: WebSocketURL) -> Proxy | None:
-        """The proxy that leads to a URL; what a function that chooses it raises is raised."""
-        return as_proxy(self.proxy(url), "what proxy() gives") if callable(self.proxy) else as_proxy(self.proxy)
+
+class Dialer:
+    """The maker of one connection to the server of a URL; it can say what it is doing while it is at work."""
+
+    def __init__(self, url: WebSocketURL, transport: Transport) -> None:
+        self._url = url
+        self._transport = transport
+        self._tunnel = None if transport.proxy is None else _tunnel(url, transport.proxy)
+        self.step: str = "connecting"
+        """The step under way, for an error's text."""
+
+    @property
+    def rejection(self) -> ProxyRejected | None:
+        """The proxy's rejection, if its header is complete but its body is not."""
+        return None if self._tunnel is None else self._tunnel.rejection
+
+    @property
+    def via(self) -> str:
+        """The proxy in words, for an error's text; empty without a proxy."""
+        return "" if self._tunnel is None else f" via {self._tunnel.proxy.place}"
+
+    async def connect(self, effect: Effect) -> ByteStream:
+        """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
+        if self._tunnel is not None:
+            stream = await _connect_to_proxy(effect, self._tunnel)
+        else:
+            try:
+                stream = await self._connecting(effect)
+            except OSError as error:
+                raise self._server.unreachable(error) from error
+        if self._url.scheme == "wss":
+            self.step = "in the TLS handshake"
+            stream = await _encrypt(effect, stream, self._transport.ssl, self._url.host, self._server)
+        self.step = "in the opening handshake"
+        return stream
+
+    def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
+        if self._transport.sock is not None:
+            return _adopt(effect, self._transport.sock)
+        if self._transport.unix_path is not None:
+            return effect.connect_unix(self._transport.unix_path)
+        return effect.connect_tcp(self._url.host, self._url.port)
+
+    @property
+    def _server(self) -> _Endpoint:
+        if self._transport.sock is not None:
+            place = "the given socket"
+        elif self._transport.unix_path is not None:
+            place = f"the Unix socket {self._transport.unix_path}"
+        else:
+            place = f"{self._url.host} port {self._url.port}{self.via}"
+        return _Endpoint(ConnectFailed, "the server", place, "the URL must begin with ws://", "ssl=")
 
 
-class End(NamedTuple):
-    """Who is at the other end of a connection, in the words of its errors."""
+class _Endpoint(NamedTuple):
+    """A peer that a connection leads to, with the words that explain an error of that connection."""
 
     error: type[ConnectFailed]
     name: str
     place: str
-    plain: str
+    without_tls: str
     context: str
 
+    def unreachable(self, error: OSError) -> ConnectFailed:
+        return self.error(f"could not connect to {self.place}: {self._explain(error)}", system_errno(error))
 
-class Way:
-    """The way to one URL, to be gone once."""
+    def no_tls(self, error: OSError, host: str) -> ConnectFailed:
+        place = self.place if host in self.place else f"{host} over {self.place}"
+        return self.error(f"no TLS with {place}: {self._explain(error)}", system_errno(error))
 
-    def __init__(self, url: WebSocketURL, route: Route) -> None:
-        self._url = url
-        self._route = route
-        proxy = route.proxy_for(url)
-        self._tunnel = None if proxy is None else tunnel_to(url, proxy)
-        self.step: str = "connecting"
-        """What is being done, for a message."""
-
-    @property
-    def rejection(self) -> ProxyRejected | None:
-        """What is known of a proxy's rejection that is not complete."""
-        return None if self._tunnel is None else self._tunnel.rejection
-
-    @property
-    def by(self) -> str:
-        """The proxy, for a message."""
-        return "" if self._tunnel is None else f" by {self._tunnel.proxy.place}"
-
-    async def connect(self, effect: Effect) -> ByteStream:
-        """Come to the server, by TLS where the URL says so. Raises :class:`ConnectFailed`."""
-        end = End(ConnectFailed, "the server", self._place(), "the URL must begin with ws://", "ssl=")
-        stream = await self._stream(effect, end)
-        if self._url.secure:
-            self.step = "in the TLS handshake"
-            stream = await _encrypted(effect, stream, self._route.ssl, self._url.host, end)
-        self.step = "in the opening handshake"
-        return stream
-
-    async def _stream(self, effect: Effect, end: End) -> ByteStream:
-        if self._tunnel is not None:
-            return await _dug(effect, self._tunnel)
-        if self._route.sock is not None:
-            return await _reached(_adopt(effect, self._route.sock), end)
-        if self._route.unix_path is not None:
-            return await _reached(effect.connect_unix(self._route.unix_path), end)
-        return await _reached(effect.connect_tcp(self._url.host, self._url.port), end)
-
-    def _place(self) -> str:
-        if self._route.sock is not None:
-            return "the given socket"
-        if self._route.unix_path is not None:
-            return f"the Unix socket {self._route.unix_path}"
-        return f"{self._url.host} port {self._url.port}{self.by}"
+    def _explain(self, error: OSError) -> str:
+        """Return an error in words, with those of each attempt if several addresses were tried."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = "" if error.verify_code in _NAME_MISMATCHES else f"; {self.context} takes a context that trusts it"
+            return f"{self.name}'s certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
+        reason = getattr(error, "reason", None)
+        if isinstance(error, ssl.SSLError) and reason:
+            words = str(reason).lower().replace("_", " ")
+            return f"{words}; if {self.name} does not speak TLS, {self.without_tls}"
+        attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
+        if attempts:
+            return "; ".join(dict.fromkeys(self._explain(each) for each in attempts if isinstance(each, OSError)))
+        if error.errno and any(words in str(error) for words in _RUNTIME_WORDS):
+            return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+        return str(error)
 
 
-async def _reached(connecting: Awaitable[ByteStream], end: End) -> ByteStream:
-    try:
-        return await connecting
-    except OSError as error:
-        raise end.error(f"could not connect to {end.place}: {_explained(error, end)}") from error
+def system_errno(error: BaseException | None) -> int | None:
+    """Return the number of the system's error, of the first attempt if there were several; None without a number."""
+    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
+    if attempts:
+        return system_errno(attempts[0])
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # SSLError has OpenSSL's numbers.
+        return None
+    return error.errno or system_errno(error.__cause__)
 
 
-async def _dug(effect: Effect, tunnel: Tunnel) -> ByteStream:
-    """The stream through a proxy's tunnel."""
+def _tunnel(url: WebSocketURL, setting: ProxySetting) -> Tunnel | None:
+    """Return the tunnel of the proxy for a URL, if it has one. An error of the user's function is raised as it is."""
+    proxy: Proxy | None
+    proxy = as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
+    return None if proxy is None else tunnel_to(url, proxy)
+
+
+async def _connect_to_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
+    """Connect to a proxy and open the tunnel, which becomes the stream."""
     proxy = tunnel.proxy
-    end = End(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
-    stream = await _reached(effect.connect_tcp(proxy.host, proxy.port), end)
-    if proxy.scheme == "https":
-        stream = await _encrypted(effect, stream, proxy.ssl, proxy.host, end)
+    endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
     try:
-        received = await _opened(stream, tunnel)
+        stream = await effect.connect_tcp(proxy.host, proxy.port)
+    except OSError as error:
+        raise endpoint.unreachable(error) from error
+    if proxy.scheme == "https":
+        stream = await _encrypt(effect, stream, proxy.ssl, proxy.host, endpoint)
+    try:
+        received = await _open_tunnel(stream, tunnel)
     except BaseException:
         stream.abort()
         raise
     return ResumedStream(stream, received) if received else stream
 
 
-async def _opened(stream: ByteStream, tunnel: Tunnel) -> bytes:
-    """Talk with the proxy until the tunnel is open; gives what came through it already."""
+async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
+    """Talk with the proxy until the tunnel is open; return the bytes that have come through the tunnel."""
     received: bytes | None = None
     while received is None:
         try:
@@ -151,33 +189,33 @@ async def _opened(stream: ByteStream, tunnel: Tunnel) -> bytes:
                 await stream.drain()
             data = await stream.read()
         except OSError as error:
-            raise ProxyFailed(f"the connection to {tunnel.proxy.place} was lost before a tunnel: {error}") from error
+            text = f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {error}"
+            raise ProxyFailed(text, system_errno(error)) from error
         received = tunnel.receive(data)
     return received
 
 
 class ResumedStream(DelegatingStream):
-    """A :class:`~polysocket.effects.ByteStream` whose first bytes were read already."""
+    """A :class:`~polysocket.effects.ByteStream` whose first bytes were already read."""
 
     def __init__(self, inner: ByteStream, received: bytes) -> None:
         super().__init__(inner)
         self._received = received
 
     async def read(self) -> bytes:
-        """Return the bytes that were read already, then those of the inner stream."""
+        """Return the bytes that were already read, then those of the inner stream."""
         received, self._received = self._received, b""
         return received or await self.inner.read()
 
 
-async def _encrypted(
-    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, end: End
+async def _encrypt(
+    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, endpoint: _Endpoint
 ) -> ByteStream:
     try:
         return await TLSStream.start(stream, context or default_context(), effect.mutex(), server_hostname=host)
     except OSError as error:
         stream.abort()
-        over = end.place if host in end.place else f"{host} over {end.place}"
-        raise end.error(f"no TLS with {over}: {_explained(error, end)}") from error
+        raise endpoint.no_tls(error, host) from error
     except BaseException:
         stream.abort()
         raise
@@ -194,30 +232,11 @@ async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
 
 def _check_socket(sock: socket.socket) -> None:
     if sock.type != socket.SOCK_STREAM:
-        raise OSError(errno.EPROTOTYPE, "it is no stream socket")
+        raise OSError(errno.EPROTOTYPE, "it is not a stream socket")
     try:
         sock.getpeername()
     except OSError as error:
         raise OSError(errno.ENOTCONN, "it is not connected") from error
     if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # As the runtimes do for the connections that they open: a small frame must not wait for an acknowledgement.
+        # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _explained(error: OSError, end: End) -> str:
-    """The error in words, with those of the single attempts where there were many."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        remedy = "" if error.verify_code in WRONG_NAME else f"; {end.context} takes a context that trusts it"
-        return f"{end.name}'s certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
-    reason = getattr(error, "reason", None)
-    if isinstance(error, ssl.SSLError) and reason:
-        words = str(reason).lower().replace("_", " ")
-        return f"{words}; where {end.name} speaks no TLS, {end.plain}"
-    attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
-    if attempts:
-        return "; ".join(
-            dict.fromkeys(_explained(attempt, end) for attempt in attempts if isinstance(attempt, OSError))
-        )
-    if error.errno and any(words in str(error) for words in OF_RUNTIMES):
-        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
-    return str(error)

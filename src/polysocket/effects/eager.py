@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from polysocket._logger import logger
 from polysocket.effects.interface import NoMutex
 
 __all__ = ["EagerEffect", "WaiterEvent"]
-
-
-logger: Final = logging.getLogger("polysocket")
 
 
 P = ParamSpec("P")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any
 
 import trio
 
+from polysocket._logger import logger
 from polysocket.effects.interface import CoroutineEffect, NoMutex
 from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["TrioEffect"]
-
-
-logger: Final = logging.getLogger("polysocket")
 
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)

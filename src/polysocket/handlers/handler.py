@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Any
 
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
@@ -13,9 +12,7 @@ from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.websocket import WebSocket
 
-__all__ = ["Handler", "WebSocketHandler", "is_own_close", "logger"]
-
-logger: Final = logging.getLogger("polysocket")
+__all__ = ["Handler", "WebSocketHandler", "is_own_close"]
 
 
 class Handler(ABC):

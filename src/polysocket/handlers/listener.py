@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from polysocket._logger import logger
 from polysocket._session.listening import Listening
 from polysocket._session.session import Session
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
-from polysocket.handlers.handler import Handler, is_own_close, logger
+from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import WebSocket
 
 __all__ = ["Listener", "await_result"]

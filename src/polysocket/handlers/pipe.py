@@ -13,13 +13,14 @@ from contextlib import aclosing, closing
 from typing import Any, Final
 
 from polysocket._lifting import wait_for_result
+from polysocket._logger import logger
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import Effect
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
-from polysocket.handlers.handler import Handler, is_own_close, logger
+from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import UntilClosed, until_closed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]

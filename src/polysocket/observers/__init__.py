@@ -1,6 +1,6 @@
-"""Observers: the protocol that logging, metrics and tracing implement, and the ready ones.
+"""Observers: the protocol for logging, metrics and tracing, and its implementations.
 
-``observers.prometheus`` and ``observers.opentelemetry`` need an extra each, and are imported only on request.
+``observers.prometheus`` and ``observers.opentelemetry`` need an extra each, and are not imported here.
 """
 
 from polysocket.observers.logging import LoggingObserver

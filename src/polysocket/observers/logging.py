@@ -1,33 +1,30 @@
-"""Log what happens to websockets."""
+"""Logging of the events of websockets."""
 
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
 
+from polysocket._logger import logger
 from polysocket.close_info import CloseInfo
 from polysocket.frames import Close, Frame
-from polysocket.observers.observation import Observation, logger, payload_size
+from polysocket.observers.observation import Observation, payload_size
 from polysocket.request import Request
 from polysocket.response import Response
 
 __all__ = ["LoggingObserver"]
 
 
-T = TypeVar("T")
-
-
 class LoggingObserver:
-    """Logs one line when a websocket is opened, rejected or closed, at INFO, and one for each frame at DEBUG.
+    """An :class:`Observer` that logs openings, rejections and closings at INFO, and each frame at DEBUG.
 
-    What is secret (credentials, cookies, query strings) is redacted; of frames only kind and size are logged.
+    Secrets (credentials, cookies, query strings) are redacted. Frames are logged with their kind and size only.
     """
 
     def __init__(self, logger: logging.Logger = logger) -> None:
         self.logger = logger
 
     def opening(self, request: Request, /) -> Observation:
-        """Begin to log."""
+        """Return an observation that logs."""
         return _Log(self.logger, request)
 
 

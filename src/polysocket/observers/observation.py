@@ -1,61 +1,57 @@
-"""Observers: what logging, metrics and tracing hang on; a backend that is observed tells them what happens.
+"""The protocol of observers, which an observed backend calls as things happen to its websockets.
 
-An observer only listens. What it raises is logged, and changes nothing.
+An observer only listens: an exception that it raises is logged, and changes nothing.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from polysocket._logger import logger
 from polysocket.close_info import CloseInfo
 from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request
 from polysocket.response import Response
 
-__all__ = ["Observation", "Observer", "each", "guarded", "logger", "observations", "payload_size"]
-
+__all__ = ["Observation", "Observer", "each", "guarded", "observations", "payload_size"]
 
 T = TypeVar("T")
 
 
-logger: Final = logging.getLogger("polysocket")
-
-
 class Observer(Protocol):
-    """Makes an :class:`Observation` for each websocket that is about to be opened."""
+    """A maker of :class:`Observation` objects, one for each websocket that is about to be opened."""
 
     def opening(self, request: Request, /) -> Observation:
-        """A request is about to be opened."""
+        """Return an observation of the websocket that is about to be opened for this request."""
         ...
 
 
 class Observation:
-    """What happens to one websocket, in this order; override what is of interest.
+    """Callbacks for the events of one websocket, in this order; override those of interest.
 
-    Called in the thread or task in which it happens, and while the websocket is locked: it must be quick, and must not
-    wait. A call of the websocket's methods would wait for itself, and never end.
+    They are called in the thread or task in which the event happens, while the websocket is locked. So they must be
+    quick, must not wait, and must not call the websocket's methods, which would deadlock.
     """
 
     def opened(self, response: Response, /) -> None:
-        """It is open."""
+        """Note that the websocket is open."""
 
     def rejected(self, error: BaseException, /) -> None:
-        """It could not be opened, or that was cancelled; this is all then."""
+        """Note that the websocket could not be opened, or that opening it was cancelled; no other event follows."""
 
     def received(self, frame: Frame | Close, /) -> None:
-        """A frame has come."""
+        """Note a received frame."""
 
     def sent(self, frame: Frame | Close, /) -> None:
-        """A frame was sent, by a program or by itself: a Pong, an answer to a Close."""
+        """Note a sent frame, including the Pongs and the answer to a Close that are sent automatically."""
 
     def closed(self, info: CloseInfo, /) -> None:
-        """It has ended, and so has the connection."""
+        """Note that the websocket and its connection have ended."""
 
 
 def observations(observers: Iterable[Observer], request: Request) -> list[Observation]:
-    """Begin to observe a request; an observer that fails, or gives no Observation, is logged and left out."""
+    """Begin to observe a request. Log an observer that fails or returns no Observation, and leave it out."""
     begun: list[Observation] = []
     for observer in observers:
         try:
@@ -67,19 +63,19 @@ def observations(observers: Iterable[Observer], request: Request) -> list[Observ
 
 def _checked(observer: Observer, observation: object) -> Observation:
     if not isinstance(observation, Observation):
-        raise TypeError(f"{type(observer).__name__}.opening() gives an Observation, not {observation!r}")
+        raise TypeError(f"{type(observer).__name__}.opening() must return an Observation, not {observation!r}")
     return observation
 
 
 def payload_size(frame: Frame | Close) -> int:
-    """The payload's size in bytes, before compression."""
+    """Return the size of a frame's payload in bytes, before compression."""
     if isinstance(frame, Close):
         return 0 if frame.code == CloseCode.NO_STATUS_RECEIVED else len(frame.reason.encode()) + 2
     return len(frame.payload.encode()) if isinstance(frame.payload, str) else len(frame.payload)
 
 
 def each(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Callable[[T], None]:
-    """Both calls, one after the other; the second where there is no first."""
+    """Return a function that calls both, one after the other; ``second`` itself if there is no first."""
     if first is None:
         return second
     before = first
@@ -92,7 +88,7 @@ def each(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Call
 
 
 def guarded(call: Callable[[T], None]) -> Callable[[T], None]:
-    """The same call, whose errors are logged."""
+    """Return a function that calls ``call`` and logs its exceptions."""
 
     def guard(argument: T) -> None:
         try:

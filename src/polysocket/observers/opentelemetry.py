@@ -1,7 +1,7 @@
-"""Tracing by OpenTelemetry of the websockets of an observed backend.
+"""OpenTelemetry tracing of the websockets of an observed backend.
 
-Needs the extra ``polysocket[opentelemetry]``. Attributes have the names of OpenTelemetry's semantic conventions where
-there is one; credentials, headers, query strings and payloads are in none of them.
+Needs the extra ``polysocket[opentelemetry]``. Attributes have their names from OpenTelemetry's semantic conventions if
+those have one. No attribute has credentials, headers, a query string or a payload.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["OpenTelemetryObserver"]
 
 
 class OpenTelemetryObserver:
-    """An :class:`~polysocket.Observer` that makes a span of each websocket, from its request to its end.
+    """An :class:`~polysocket.Observer` that makes a span for each websocket, from its request to its end.
 
-    Its parent is the caller's current span. It has an event ``opened``, and at the end the counts of frames and of
-    bytes of payload; its status is an error where the websocket was rejected, or has ended abnormally.
+    The span's parent is the caller's current span. The span has an event ``opened``, and at the end the counts of
+    frames and of bytes of payload. Its status is an error if the websocket was rejected or ended abnormally.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:

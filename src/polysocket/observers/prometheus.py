@@ -1,6 +1,6 @@
-"""Metrics for Prometheus of what happens to the websockets of an observed backend.
+"""Metrics for Prometheus of the websockets of an observed backend.
 
-Needs the extra ``polysocket[prometheus]``. Nothing of a request is in a label: their number is bounded.
+Needs the extra ``polysocket[prometheus]``. No label has anything of a request, so the number of time series is bounded.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KINDS: tuple[type[Frame | Close], ...] = (Text, Binary, Ping, Pong, Close)
 
 
 class PrometheusObserver:
-    """An :class:`~polysocket.Observer` that counts; give one to every backend that has the same registry.
+    """An :class:`~polysocket.Observer` that counts; share one between all backends that have the same registry.
 
     ====================================================  =====================================================
-    ``polysocket_websockets_open``                        those that are open now
-    ``polysocket_websockets_opened_total``                those that were opened
-    ``polysocket_websockets_rejected_total{reason}``      those that were not, by the class of the error
-    ``polysocket_websockets_closed_total{code}``          those that have ended, by the code that was received
-    ``polysocket_opening_seconds``                        a histogram of how long those that were opened took
+    ``polysocket_websockets_open``                        websockets that are open now
+    ``polysocket_websockets_opened_total``                websockets that were opened
+    ``polysocket_websockets_rejected_total{reason}``      websockets that could not be opened, per class of error
+    ``polysocket_websockets_closed_total{code}``          websockets that have ended, per received close code
+    ``polysocket_opening_seconds``                        a histogram of the time that each opening took
     ``polysocket_frames_total{direction,kind}``           frames ``received`` and ``sent``: ``text``, ``ping``, …
     ``polysocket_payload_bytes_total{direction}``         their payloads, before compression
     ====================================================  =====================================================
@@ -50,7 +50,7 @@ class PrometheusObserver:
         self._sent = _Direction(frames, payload, "sent")
 
     def opening(self, _request: Request, /) -> Observation:
-        """Begin to measure."""
+        """Return an observation that counts."""
         return _Measurement(self)
 
 

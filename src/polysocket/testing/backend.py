@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from polysocket._core.client_handshake import Upgraded
+from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket._opening.opening_handshake import follow
-from polysocket._opening.transport import Route
+from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.backend import (
     Backend,
@@ -230,7 +230,7 @@ class StubConnector(SocketConnector):
     """The :class:`~polysocket.backend.Connector` of a stub."""
 
     def __init__(self, effect: Effect, request: Request) -> None:
-        super().__init__(effect, Route(), request)
+        super().__init__(effect, Transport(), request)
         self._rules: tuple[Rule, ...] = ()
         self._fallback: Connector | None = None
 
@@ -259,7 +259,7 @@ class StubConnector(SocketConnector):
         self._check_open()
         request = as_request(request, self.request)
         if request.url is None:
-            raise InvalidRequest("the request names no URL: add it with .get(url)")
+            raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
         if self._fallback is not None and self._find(request) is None:
             return await self._fallback.open_websocket(request, handler)
         reply: Reply | None = None
@@ -284,7 +284,7 @@ class StubConnector(SocketConnector):
             answer = shake_hands(request, rule.reply.answer, plain)
             if isinstance(answer, Agreed):
                 return rule.reply, answer.client.response
-            request = follow(first, request, answer, self._route)
+            request = follow(first, request, answer, self._transport)
 
     def _find(self, request: Request) -> Rule | None:
         return next((rule for rule in self._rules if rule.matches(request)), None)

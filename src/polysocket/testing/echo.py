@@ -14,14 +14,15 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from polysocket._opening.accept import accept_websocket
+from polysocket._logger import logger
+from polysocket._opening.accept import accept_session
 from polysocket._opening.tls import TLSStream
-from polysocket.effects import ByteStream, run
+from polysocket.effects import Async, ByteStream, CoroutineEffect, run
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.errors import OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
-from polysocket.observers.observation import logger
 from polysocket.request import Request, basic_request
+from polysocket.websocket import WebSocket
 
 __all__ = ["EchoServer"]
 
@@ -114,7 +115,8 @@ class EchoServer:
         if self._ssl is not None:
             async with self._effect.time_limit(self._limits.open_timeout):
                 stream = await TLSStream.start(stream, self._ssl, self._effect.mutex(), server_side=True)
-        websocket = (await accept_websocket(self._effect, stream, self._limits))._for_programs()
+        session = await accept_session(self._effect, stream, self._limits)
+        websocket: WebSocket[Async] = WebSocket(session, CoroutineEffect())
         async with websocket:
             async for message in websocket:
                 await websocket.send(Text(message) if isinstance(message, str) else Binary(message))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from polysocket._core.client_handshake import ClientHandshake, Upgraded
+from polysocket._core.client_handshake import ClientHandshake
+from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
 from polysocket.request import Request, basic_request
