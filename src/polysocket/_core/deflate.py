@@ -1,8 +1,7 @@
-"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension itself for wsproto.
+"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension of one connection.
 
-Of a message no more than ``max_message_size + 1`` bytes are ever inflated, however it is packed, fragmented or chunked.
-Headers are not parsed here, and of frames only RSV1 is judged: the opening handshake brings parameters that are tokens
-already, and puts the :class:`PerMessageDeflate` that it gets into one ``wsproto.connection.Connection``.
+At most ``max_message_size + 1`` bytes of a message are inflated, however it is packed, fragmented or chunked. The
+opening handshake parses the headers; the decoder passes frames to the extension, directly or via wsproto.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _STEP = 1024  # bytes after a final block: zlib copies what follows one, so larg
 
 @dataclass(frozen=True, slots=True)
 class DeflateParameters:
-    """The agreed parameters, the same for both sides; window bits that nobody limited are None, which means 15."""
+    """The negotiated parameters, the same for both sides; window bits of None are not limited, which means 15."""
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
@@ -51,14 +50,14 @@ class DeflateParameters:
     client_max_window_bits: int | None = None
 
     def __str__(self) -> str:
-        """The text of the Sec-WebSocket-Extensions header that agrees on them."""
+        """Return the Sec-WebSocket-Extensions element that agrees on them."""
         flags = [name for name in _FLAGS if getattr(self, name)]
         limits = [f"{name}={bits}" for name in _LIMITS if (bits := getattr(self, name)) is not None]
         return "; ".join([NAME, *flags, *limits])
 
 
 def offer(config: Deflate) -> str:
-    """The client's offer, always with ``client_max_window_bits``: the server may limit our window (§7.1.2.2)."""
+    """Return the client's offer, which lets the server limit this side's window, too (§7.1.2.2)."""
     wanted = DeflateParameters(
         server_no_context_takeover=config.server_no_context_takeover,
         client_no_context_takeover=config.client_no_context_takeover,
@@ -69,7 +68,7 @@ def offer(config: Deflate) -> str:
 
 
 def agree(config: Deflate, params: Parameters, max_message_size: int | None) -> PerMessageDeflate:
-    """Take the server's answer to :func:`offer`; raises :class:`InvalidUpgrade` where it is none (§7.1)."""
+    """Return the extension for the server's answer to :func:`offer`. Raises :class:`InvalidUpgrade` (§7.1)."""
     answer = _read(params)
     if config.server_no_context_takeover and "server_no_context_takeover" not in answer:
         raise InvalidUpgrade(f"{NAME}: the answer lacks server_no_context_takeover, which was offered")
@@ -92,9 +91,9 @@ def agree(config: Deflate, params: Parameters, max_message_size: int | None) -> 
 
 
 def accept(config: Deflate, params: Parameters, max_message_size: int | None) -> tuple[str, PerMessageDeflate] | None:
-    """The server's answer to one offer, with its extension; None declines an offer that RFC 7692 does not allow.
+    """Return the server's answer to one offer, and its extension; None declines an offer that breaks RFC 7692.
 
-    A client that can't be told its window bits (no ``client_max_window_bits`` in the offer) is taken with 15.
+    Without ``client_max_window_bits`` in the offer, the server must not limit the client's window: it uses 15 bits.
     """
     try:
         offered = _read(params)
@@ -113,7 +112,7 @@ def accept(config: Deflate, params: Parameters, max_message_size: int | None) ->
 
 
 def _read(params: Parameters) -> dict[str, int | None]:
-    """The parameters by name, with their window bits where they have a value; raises :class:`InvalidUpgrade`."""
+    """Return window bits, or None, by the name of the parameter. Raises :class:`InvalidUpgrade`."""
     values: dict[str, int | None] = {}
     for name, value in params:
         if name in values:
@@ -137,12 +136,12 @@ def _value(name: str, value: str | None) -> int | None:
 
 
 def _least(*limits: int | None) -> int | None:
-    """The least of the limits that are set."""
+    """Return the least of the limits that are not None."""
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 class Refused(Exception):
-    """A compressed message that fails the connection, with the close code that wsproto is told."""
+    """A compressed message fails the connection with a close code."""
 
     def __init__(self, code: CloseReason, failure: str) -> None:
         super().__init__(failure)

@@ -24,7 +24,7 @@ DATA: tuple[type[DataFrame], ...] = (Text, Binary)
 
 
 class Receiver:
-    """What the one caller that receives takes; ``is_receiving`` is True while there is one.
+    """The frames and messages for the one caller that receives; ``is_receiving`` is True while there is one.
 
     The session's mutex guards all of this.
     """

@@ -1,7 +1,7 @@
 """Send frames whole and in turn, keep fragmented messages together, and answer Pings.
 
 Nothing here waits while the mutex is held. A caller that receives never waits to send: two sides that both did would
-wait for each other for ever.
+wait for each other forever.
 """
 
 from __future__ import annotations
