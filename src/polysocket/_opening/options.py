@@ -85,7 +85,7 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
     """
     for name in options:
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{_hint(name)}")
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
     context, sock, proxy = given.pop("ssl", None), given.pop("sock", None), given.pop("proxy", None)
     unix_path = given.pop("unix_path", None)
@@ -138,6 +138,6 @@ _HINTS: Final = {
 """Options of other libraries' ``connect``, each with its counterpart here."""
 
 
-def _hint(option: str) -> str:
+def hint(option: str) -> str:
     """Return the counterpart of an unknown option, as the end of an error's text; empty if none is known."""
     return f"; for that there is {_HINTS[option]}" if option in _HINTS else ""
