@@ -64,7 +64,8 @@ class Dialer:
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:
         self._url = url
         self._transport = transport
-        self._tunnel = None if transport.proxy is None else _tunnel(url, transport.proxy)
+        proxy = None if transport.proxy is None else _choose_proxy(url, transport.proxy)
+        self._tunnel = None if proxy is None else tunnel_to(url, proxy)
         self.step: str = "connecting"
         """The step under way, for an error's text."""
 
@@ -163,11 +164,9 @@ def system_errno(error: BaseException | None) -> int | None:
     return error.errno or system_errno(error.__cause__)
 
 
-def _tunnel(url: WebSocketURL, setting: ProxySetting) -> Tunnel | None:
-    """Return the tunnel of the proxy for a URL, if it has one. An error of the user's function is raised as it is."""
-    proxy: Proxy | None
-    proxy = as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
-    return None if proxy is None else tunnel_to(url, proxy)
+def _choose_proxy(url: WebSocketURL, setting: ProxySetting) -> Proxy | None:
+    """Return the proxy for a URL. An error of the user's function is raised as it is."""
+    return as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
 
 
 async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:

@@ -27,7 +27,7 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.errors import ConcurrentReceive, ReceiveTimeout, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text, join_fragments
 from polysocket.observers.observation import Observation, guarded
 from polysocket.request import check_timeout
 from polysocket.response import Response
@@ -255,7 +255,7 @@ class Session:
                     return frame.payload
                 fragments.append(frame)
                 if frame.final:
-                    message = joined(fragments)
+                    message = join_fragments(fragments)
                     fragments.clear()
                     return message
             elif isinstance(frame, Close):
