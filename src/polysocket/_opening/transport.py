@@ -64,7 +64,8 @@ class Dialer:
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:
         self._url = url
         self._transport = transport
-        self._tunnel = None if transport.proxy is None else _tunnel(url, transport.proxy)
+        proxy = None if transport.proxy is None else _choose_proxy(url, transport.proxy)
+        self._tunnel = None if proxy is None else tunnel_to(url, proxy)
         self.step: str = "connecting"
         """The step under way, for an error's text."""
 
@@ -80,20 +81,29 @@ class Dialer:
 
     async def connect(self, effect: Effect) -> ByteStream:
         """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
-        if self._tunnel is not None:
-            stream = await _connect_to_proxy(effect, self._tunnel)
-        else:
-            try:
-                stream = await self._connecting(effect)
-            except OSError as error:
-                raise self._server.unreachable(error) from error
+        try:
+            stream = await self._connecting(effect)
+        except ProxyFailed:
+            raise
+        except OSError as error:
+            raise self._server.unreachable(error) from error
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            stream = await _encrypt(effect, stream, self._transport.ssl, self._url.host, self._server)
+            context = self._transport.ssl or default_context()
+            try:
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=self._url.host)
+            except OSError as error:
+                stream.abort()
+                raise self._server.no_tls(error, self._url.host) from error
+            except BaseException:
+                stream.abort()
+                raise
         self.step = "in the opening handshake"
         return stream
 
     def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
+        if self._tunnel is not None:
+            return _connect_via_proxy(effect, self._tunnel)
         if self._transport.sock is not None:
             return _adopt(effect, self._transport.sock)
         if self._transport.unix_path is not None:
@@ -154,24 +164,26 @@ def system_errno(error: BaseException | None) -> int | None:
     return error.errno or system_errno(error.__cause__)
 
 
-def _tunnel(url: WebSocketURL, setting: ProxySetting) -> Tunnel | None:
-    """Return the tunnel of the proxy for a URL, if it has one. An error of the user's function is raised as it is."""
-    proxy: Proxy | None
-    proxy = as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
-    return None if proxy is None else tunnel_to(url, proxy)
+def _choose_proxy(url: WebSocketURL, setting: ProxySetting) -> Proxy | None:
+    """Return the proxy for a URL. An error of the user's function is raised as it is."""
+    return as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
 
 
-async def _connect_to_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
-    """Connect to a proxy and open the tunnel, which becomes the stream."""
+async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
+    """Connect to a proxy and open the tunnel, which becomes the stream. Raises :class:`ProxyFailed`."""
     proxy = tunnel.proxy
     endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
     try:
         stream = await effect.connect_tcp(proxy.host, proxy.port)
     except OSError as error:
         raise endpoint.unreachable(error) from error
-    if proxy.scheme == "https":
-        stream = await _encrypt(effect, stream, proxy.ssl, proxy.host, endpoint)
     try:
+        if proxy.scheme == "https":
+            context = proxy.ssl or default_context()
+            try:
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=proxy.host)
+            except OSError as error:
+                raise endpoint.no_tls(error, proxy.host) from error
         received = await _open_tunnel(stream, tunnel)
     except BaseException:
         stream.abort()
@@ -206,19 +218,6 @@ class ResumedStream(DelegatingStream):
         """Return the bytes that were already read, then those of the inner stream."""
         received, self._received = self._received, b""
         return received or await self.inner.read()
-
-
-async def _encrypt(
-    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, endpoint: _Endpoint
-) -> ByteStream:
-    try:
-        return await TLSStream.start(stream, context or default_context(), effect.mutex(), server_hostname=host)
-    except OSError as error:
-        stream.abort()
-        raise endpoint.no_tls(error, host) from error
-    except BaseException:
-        stream.abort()
-        raise
 
 
 async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:

@@ -13,7 +13,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
-from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, joined
+from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_fragments
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 
@@ -129,7 +129,7 @@ class Receiver:
                     return frame.payload
                 fragments.append(frame)
                 if frame.final:
-                    message = joined(fragments)
+                    message = join_fragments(fragments)
                     fragments.clear()
                     return message
             elif isinstance(frame, Close):

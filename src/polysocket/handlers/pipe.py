@@ -19,7 +19,7 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import Effect
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, joined
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, join_fragments
 from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import UntilClosed, until_closed
 
@@ -257,7 +257,7 @@ class MessageStage:
         fragments.append(frame)
         if not frame.final:
             return None
-        message = joined(fragments)
+        message = join_fragments(fragments)
         fragments.clear()
         return message
 
