@@ -17,9 +17,11 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.pycode import ModuleAnalyzer
 
 import polysocket
 import polysocket.testing
+from polysocket._lifting import lifted
 
 SECTIONS = Config(napoleon_numpy_docstring=False, napoleon_custom_sections=["Cancellation"])
 
@@ -55,7 +57,7 @@ def either(name: str, end: str) -> Callable[..., Any]:
     return method(polysocket.WebSocket, name, doc, inspect.Signature(parameters, return_annotation=f"F[T | {end}]"))
 
 
-def opening(name: str, argument: str, kind: str, doc: str) -> Callable[..., Any]:
+def opening(name: str, argument: str, kind: str) -> Callable[..., Any]:
     """Make ``open_websocket`` or ``open_websocket_f``, whose result depends on the handler."""
     parameters = [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
@@ -63,14 +65,19 @@ def opening(name: str, argument: str, kind: str, doc: str) -> Callable[..., Any]
         inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind),
     ]
     signature = inspect.Signature(parameters, return_annotation="F[WebSocketResponse[R]]")
+    doc = inspect.getattr_static(polysocket.Backend, name).__doc__
     return method(polysocket.Backend, name, doc, signature)
 
 
 def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
+    for module in ("polysocket.websocket", "polysocket.backend"):
+        analyzer = ModuleAnalyzer.for_module(module)
+        analyzer.analyze()
+        analyzer.overloads.clear()  # One signature in F is shown instead.
     for owner in (polysocket.WebSocket, polysocket.Backend):
         for name, member in list(vars(owner).items()):
-            if hasattr(member, "__wrapped__") and not inspect.isfunction(member):
+            if isinstance(member, lifted):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
     polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[misc, assignment]
     polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[misc, assignment]
@@ -78,13 +85,11 @@ def show_methods() -> None:
         "open_websocket",
         "handler",
         "WebSocketHandler | Listener[F] | PipeHandler",
-        "Open a websocket for the handler, whose result ``R`` is in the response (sttp's ``openWebsocket``).",
     )
     polysocket.Backend.open_websocket_f = opening(  # type: ignore[misc, assignment]
         "open_websocket_f",
         "make_handler",
         "Callable[[], F[WebSocketHandler | Listener[F] | PipeHandler]]",
-        "Make the handler with an effect of ``F``, then open a websocket for it (sttp's ``openWebsocketF``).",
     )
 
 

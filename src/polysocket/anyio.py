@@ -1,7 +1,7 @@
 """The anyio flavour: ``F[T]`` is a coroutine, on asyncio or trio; and a websocket as anyio's object stream.
 
 The running library is found by sniffio, and trio is imported only if it is running. How this flavour waits is in
-:mod:`polysocket.effects.anyio`.
+``polysocket.effects.anyio``.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
         """Receive a whole message. A cancellation loses none.
 
         Raises:
-            EndOfStream: The peer has closed normally (1000, 1001, no code).
-            BrokenResourceError: The websocket has ended in another way.
-            ClosedResourceError: After :meth:`aclose`.
-            BusyResourceError: Another task is receiving.
+            anyio.EndOfStream: The peer has closed normally (1000, 1001, no code).
+            anyio.BrokenResourceError: The websocket has ended in another way.
+            anyio.ClosedResourceError: After :meth:`aclose`.
+            anyio.BusyResourceError: Another task is receiving.
         """
         await anyio.lowlevel.checkpoint()
         self._check(self._is_closed)

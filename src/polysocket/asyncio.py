@@ -1,6 +1,6 @@
 """The asyncio flavour (uvloop too): ``F[T]`` is a coroutine.
 
-How this flavour waits is in :mod:`polysocket.effects.asyncio`.
+How this flavour waits is in ``polysocket.effects.asyncio``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The blocking flavour: plain sockets and plain values; ``F[T]`` is ``T``.
 
-Neither asyncio nor trio nor anyio is imported. How this flavour waits is in :mod:`polysocket.effects.blocking`.
+Neither asyncio nor trio nor anyio is imported. How this flavour waits is in ``polysocket.effects.blocking``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The threaded flavour: plain sockets, and ``concurrent.futures.Future``; ``F[T]`` is ``Future[T]``.
 
 A call runs in the caller's thread until it would have to wait, so that sends keep the order of the calls. Then it goes
-on in a thread of its own. How this flavour waits is in :mod:`polysocket.effects.threaded`.
+on in a thread of its own. How this flavour waits is in ``polysocket.effects.threaded``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The trio flavour: ``F[T]`` is a coroutine; and a websocket as trio's channel.
 
-How this flavour waits is in :mod:`polysocket.effects.trio`.
+How this flavour waits is in ``polysocket.effects.trio``.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
         """Receive a whole message. A cancellation loses none.
 
         Raises:
-            EndOfChannel: The peer has closed normally (1000, 1001, no code).
-            BrokenResourceError: The websocket has ended in another way.
-            ClosedResourceError: After :meth:`aclose`.
-            BusyResourceError: Another task is receiving.
+            trio.EndOfChannel: The peer has closed normally (1000, 1001, no code).
+            trio.BrokenResourceError: The websocket has ended in another way.
+            trio.ClosedResourceError: After :meth:`aclose`.
+            trio.BusyResourceError: Another task is receiving.
         """
         await trio.lowlevel.checkpoint()
         self._check()

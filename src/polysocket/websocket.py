@@ -15,7 +15,7 @@ from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._session.session import DATA, Session
 from polysocket.close_info import CloseInfo
-from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter, Threaded
+from polysocket.effects import Async, Blocking, CoroutineEffect, DelegatingEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
 from polysocket.request import Request, check_timeout
@@ -332,14 +332,14 @@ _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}
 """The class of each flavour, by the type of its effect."""
 
 
-def _flavour_of(effect: Any) -> type[WebSocket[Any]]:
+def _flavour_of(effect: Lifter) -> type[WebSocket[Any]]:
     """Return the class of an effect's flavour; the common class for an effect that lifts in a way of its own."""
-    while hasattr(effect, "inner"):  # a DelegatingEffect, which lifts as the inner effect does
-        effect = effect.inner
-    kinds: tuple[Any, ...] = type(effect).__mro__
-    for kind in kinds:
-        if kind in _flavours and kind.lift is type(effect).lift:
+    of_effect = cast("Any", type(effect))
+    for kind in of_effect.__mro__:
+        if kind in _flavours and kind.lift is of_effect.lift:
             return _flavours[kind]
+    if isinstance(effect, DelegatingEffect) and of_effect.lift is DelegatingEffect.lift:
+        return _flavour_of(effect.inner)
     return WebSocket
 
 

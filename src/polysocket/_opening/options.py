@@ -87,7 +87,7 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
     """
     for name in options:
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{_hint(name)}")
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
     unix_path, context, sock, proxy = (given.pop(name, None) for name in ("unix_path", "ssl", "sock", "proxy"))
     if not isinstance(unix_path, str | os.PathLike | None):
@@ -138,6 +138,6 @@ _HINTS: Final = {
 """Options of other libraries' ``connect``, each with its counterpart here."""
 
 
-def _hint(option: str) -> str:
+def hint(option: str) -> str:
     """Return the counterpart of an unknown option, as the end of an error's text; empty if none is known."""
     return f"; for that there is {_HINTS[option]}" if option in _HINTS else ""

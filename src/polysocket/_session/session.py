@@ -171,8 +171,12 @@ class Session:
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
+        take = partial(self.take_frame, True)
         try:
-            while not isinstance(frame := await self.read_until(partial(self.take_frame, True)), Close):
+            while True:
+                frame: Frame | Close = await self.read_until(take)
+                if isinstance(frame, Close):
+                    return
                 self._is_handing_over = True
                 try:
                     await handle(frame)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import sniffio
 
 from polysocket.effects.asyncio import AsyncioEffect
@@ -42,6 +44,11 @@ class AnyioEffect(CoroutineEffect, DelegatingEffect):
     def inner(self) -> Effect:
         """The effect of the library that runs."""
         return running_effect()
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+        """The checkpoint of the library that runs."""
+        return self.inner.checkpoint
 
     def is_cancellation(self, error: BaseException, /) -> bool:
         """Return whether the error ends the task from outside; GeneratorExit may come while no library runs."""

@@ -189,7 +189,8 @@ class StubSession(Session):
 
     def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take the next frame, or raise the error that is prepared in its place."""
-        return self._or_raise(super().take_frame(pong_on_ping))
+        frame: Frame | Close | None = self._or_raise(super().take_frame(pong_on_ping))
+        return frame
 
     def take_data(self, kinds: Any, pong_on_ping: bool) -> Any:
         """Take the next data frame, or raise the error that is prepared in its place."""
@@ -199,7 +200,7 @@ class StubSession(Session):
         """Take the next message, or raise the error that is prepared in its place."""
         return self._or_raise(super().take_message(kinds, pong_on_ping))
 
-    def _or_raise(self, taken: T | None) -> T | None:
+    def _or_raise(self, taken: Any) -> Any:
         if taken is None and self._is_stuck():
             error = self._peer.take_error()
             if not self._is_listened_to:
