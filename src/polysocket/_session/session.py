@@ -74,7 +74,8 @@ class Session:
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
-        self._sender.flush()  # A Close may have arrived in one piece with the opening handshake.
+        if connection.has_ended:  # A Close arrived in one piece with the opening handshake.
+            self._sender.flush()
 
     @property
     def is_open(self) -> bool:
