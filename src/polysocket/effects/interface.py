@@ -238,10 +238,9 @@ class CoroutineEffect:
         """Always True: a program can await a coroutine."""
         return True
 
-    @property
-    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
-        """None: sends need no checkpoint."""
-        return None
+    # Not a property, which would be one more call for each message.
+    checkpoint: Callable[[], Awaitable[object]] | None = None
+    """None: sends need no checkpoint."""
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return the program itself."""
