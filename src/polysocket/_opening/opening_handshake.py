@@ -117,7 +117,8 @@ def session_of(
 ) -> Session:
     """Return the session of one side after the opening handshake."""
     connection = Connection(role, upgraded.deflate, limits.max_message_size)
-    connection.receive(upgraded.trailing)
+    if upgraded.trailing:
+        connection.receive(upgraded.trailing)
     return Session(effect, stream, connection, upgraded.response, limits.close_timeout)
 
 
