@@ -7,13 +7,11 @@ awaitable that ``connect`` returns in the asynchronous flavours is here, too.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
-from polysocket._opening.opening_handshake import open_session
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
@@ -23,6 +21,9 @@ from polysocket.errors import WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
 from polysocket.request import Request, check_timeout
 from polysocket.response import Response
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
 
@@ -313,6 +314,8 @@ class WebSocket(HasWith[F_co]):
         return Messages(self._session)
 
     def _refuse_futures(self) -> None:
+        from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
             raise TypeError(
                 "a WebSocket whose calls return futures has no iteration: call receive_message() repeatedly"
@@ -347,6 +350,8 @@ class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
 
 async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
     """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
+    from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
+
     request, transport = prepare(target, options)
     return kind(await open_session(effect, request, transport), effect)
 

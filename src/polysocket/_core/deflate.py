@@ -1,8 +1,7 @@
-"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension itself for wsproto.
+"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension of one connection.
 
-Of a message no more than ``max_message_size + 1`` bytes are ever inflated, however it is packed, fragmented or chunked.
-Headers are not parsed here, and of frames only RSV1 is judged: the opening handshake brings parameters that are tokens
-already, and puts the :class:`PerMessageDeflate` that it gets into one ``wsproto.connection.Connection``.
+At most ``max_message_size + 1`` bytes of a message are inflated, however it is packed, fragmented or chunked. The
+opening handshake parses the headers; the decoder passes frames to the extension, directly or via wsproto.
 """
 
 from __future__ import annotations

@@ -11,15 +11,17 @@ import inspect
 import os
 import re
 import socket
-import ssl
 from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
 from polysocket._opening.transport import Transport
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["OPTION_DOCS", "ConnectOptions", "prepare", "shows_options"]
 

@@ -6,14 +6,16 @@ The ``take_…`` methods never wait: they return None if what is asked for has n
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from polysocket._core.connection import Connection
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_fragments
+
+if TYPE_CHECKING:
+    from polysocket._core.connection import Connection
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 
@@ -24,7 +26,7 @@ DATA: tuple[type[DataFrame], ...] = (Text, Binary)
 
 
 class Receiver:
-    """What the one caller that receives takes; ``is_receiving`` is True while there is one.
+    """The frames and messages for the one caller that receives; ``is_receiving`` is True while there is one.
 
     The session's mutex guards all of this.
     """

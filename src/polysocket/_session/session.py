@@ -12,10 +12,9 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core import close_codes
-from polysocket._core.connection import Connection
 from polysocket._core.states import State
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
@@ -32,6 +31,9 @@ from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.observation import Observation, guarded
 from polysocket.request import check_timeout
 from polysocket.response import Response
+
+if TYPE_CHECKING:
+    from polysocket._core.connection import Connection
 
 __all__ = ["Session", "close_after"]
 
@@ -72,7 +74,8 @@ class Session:
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
-        self._sender.flush()  # A Close may have arrived in one piece with the opening handshake.
+        if connection.has_ended:  # A Close arrived in one piece with the opening handshake.
+            self._sender.flush()
 
     @property
     def is_open(self) -> bool:

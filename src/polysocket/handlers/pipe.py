@@ -13,7 +13,7 @@ from contextlib import aclosing, closing
 from typing import Any, Final
 
 from polysocket._lifting import wait_for_result
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -204,7 +204,9 @@ class _StageRun:
         return self._ended_at is not None and self._session.seconds_left(self._ended_at) == 0
 
     def _overdue(self) -> WebSocketClosed:
-        logger.warning("the stage of a pipe has not ended within the close timeout after its websocket, and was ended")
+        get_logger().warning(
+            "the stage of a pipe has not ended within the close timeout after its websocket, and was ended"
+        )
         return self._session.error()
 
 
