@@ -9,6 +9,7 @@
     ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
     ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
+    ├── ReentrantCall                              (RuntimeError)  a call inside another one of the same thread
     ├── OpeningFailed                                              no websocket was opened
     │   ├── ConnectFailed                          (OSError)       name, port, network or TLS: .errno
     │   │   └── ProxyFailed                                        no connection to the proxy, or a malformed answer
@@ -53,6 +54,7 @@ __all__ = [
     "ProxyRejected",
     "ReceiveTimeout",
     "RedirectRefused",
+    "ReentrantCall",
     "UnexpectedFrame",
     "UpgradeRejected",
     "WebSocketClosed",
@@ -94,6 +96,13 @@ class UnexpectedFrame(WebSocketError):
 
 class ConcurrentReceive(WebSocketError, RuntimeError):
     """A second ``receive`` while another task or thread is in one: either might get the next frame."""
+
+
+class ReentrantCall(WebSocketError, RuntimeError):
+    """A call from inside another call of the same websocket in this thread, for which it would have to wait.
+
+    A signal handler, ``__del__`` or a logging handler can make one. Raise from it, or call from another thread.
+    """
 
 
 class OpeningFailed(WebSocketError):

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
-from contextlib import AbstractContextManager
 
-from polysocket.effects import ByteStream, DelegatingStream
+from polysocket.effects import ByteStream, DelegatingStream, Mutex
 
 __all__ = ["TLSStream", "default_context"]
 
@@ -34,7 +33,7 @@ class TLSStream(DelegatingStream):
         self,
         inner: ByteStream,
         context: ssl.SSLContext,
-        mutex: AbstractContextManager[object],
+        mutex: Mutex,
         server_hostname: str | None,
         server_side: bool,
     ) -> None:
@@ -51,7 +50,7 @@ class TLSStream(DelegatingStream):
         cls,
         inner: ByteStream,
         context: ssl.SSLContext,
-        mutex: AbstractContextManager[object],
+        mutex: Mutex,
         *,
         server_hostname: str | None = None,
         server_side: bool = False,

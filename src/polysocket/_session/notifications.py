@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
+
+from polysocket.effects import Mutex
 
 __all__ = ["Notifications"]
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class Notifications:
     """A queue of calls that are due; a session without observers never fills it."""
 
-    def __init__(self, mutex: AbstractContextManager[Any]) -> None:
+    def __init__(self, mutex: Mutex) -> None:
         self.due: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._mutex = mutex
         self._is_delivering = False

@@ -16,6 +16,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.is_reading = False
+        self.thread = 0  # of the reader
         self.waiting: list[Event] = []
 
 

@@ -5,7 +5,6 @@ The ``take_…`` methods never wait: they return None if what is asked for has n
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._session.notifications import Notifications
@@ -16,6 +15,8 @@ from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
+
+from polysocket.effects import Mutex
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 
@@ -37,7 +38,7 @@ class Receiver:
         reader: Reader,
         sender: Sender,
         notifications: Notifications,
-        mutex: AbstractContextManager[Any],
+        mutex: Mutex,
     ) -> None:
         self.is_receiving = False
         self._connection = connection

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from polysocket._core.states import State
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import ByteStream, Effect, Event
-from polysocket.errors import ConnectionLost, WebSocketClosed
+from polysocket.effects import ByteStream, Effect, Event, Mutex
+from polysocket.errors import ConnectionLost, ReentrantCall, WebSocketClosed, WebSocketError
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SEND_CAPACITY", "Sender"]
 
+INTERRUPTED: Final = ConnectionAbortedError("a send was interrupted, perhaps in the middle of a frame")
 SEND_CAPACITY: Final = 64 * 1024  # bytes pending in the stream from which the next frame waits: asyncio's high water
 
 
@@ -35,7 +36,7 @@ class Sender:
         effect: Effect,
         stream: ByteStream,
         connection: Connection,
-        mutex: AbstractContextManager[Any],
+        mutex: Mutex,
         notifications: Notifications,
     ) -> None:
         self.waiting: list[Event] = []
@@ -49,7 +50,8 @@ class Sender:
         self._mutex = mutex
         self._notifications = notifications
         self._message_owner: object = None
-        self._error: OSError | None = None
+        self._error: OSError = INTERRUPTED
+        self._is_broken = False
         self._is_pong_waiting = False
         self._has_told_close = False
 
@@ -60,15 +62,22 @@ class Sender:
         finished, is written while that is awaited.
         """
         stream = self._stream
+        if self._mutex.is_held():
+            raise reentrant_call("send")
         with self._mutex:
-            is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and self._error is None
+            is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
             if not is_free and self._must_wait(frame, is_continuation):
                 return self._send_later(frame, is_continuation)
-            data = self._connection.send(frame, is_continuation)
+            # It stays True if a signal handler raises: then no one knows how much of the frame was encoded or written.
+            self._is_broken = True
             try:
-                stream.write(data)
+                stream.write(self._connection.send(frame, is_continuation))
             except OSError as error:
                 raise self._lost(error) from error
+            except WebSocketError:  # before anything was encoded
+                self._is_broken = False
+                raise
+            self._is_broken = False
             if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "final", True):
                 self._note_sent(frame)
         if self._notifications.due:
@@ -107,7 +116,7 @@ class Sender:
     def _must_wait(self, frame: Frame | Close, is_continuation: bool) -> bool:
         if self._connection.state is not State.OPEN:
             return False  # The connection raises.
-        if self._error is not None:
+        if self._is_broken:
             raise self._lost(self._error)
         return self._stream.pending >= SEND_CAPACITY or self._must_wait_for_turn(frame, is_continuation)
 
@@ -115,7 +124,7 @@ class Sender:
         """Return True if another caller's fragmented message has to be finished first."""
         if is_continuation or self._message_owner is None or not isinstance(frame, Text | Binary):
             return False
-        is_open = self._connection.state is State.OPEN and self._error is None
+        is_open = self._connection.state is State.OPEN and not self._is_broken
         return is_open and self._message_owner != self._effect.current_task()
 
     async def drain(self) -> None:
@@ -133,22 +142,35 @@ class Sender:
 
     def _lost(self, error: OSError) -> WebSocketClosed:
         """Return the error of a broken stream: the known end, or one that is met once the rest is received."""
-        self._error = error
+        self._error, self._is_broken = error, True
+        if error is INTERRUPTED:
+            self._stream.abort()  # Nothing may follow a torn frame.
         wake(self.waiting)
         if self._connection.has_ended:
             return self._connection.error()
+        if error is INTERRUPTED:
+            return ConnectionLost(CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, detail=str(error)))
         return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
 
     def flush(self) -> None:
         """Write what the connection sends on its own, and wake callers that can send nothing more; mutex held."""
-        if data := self._connection.data_to_send():
-            with contextlib.suppress(OSError):  # The reader meets the end of the stream.
-                self._stream.write(data)
+        self.write_at_once(self._connection.data_to_send)
         if self._connection.state is not State.OPEN:
             wake(self.waiting)
         info = self._connection.close_info
         if info is not None and info.sent is not None:
             self._tell(info.sent)
+
+    def write_at_once(self, encode: Callable[[], bytes]) -> None:
+        """Write what ``encode`` returns, if anything; the reader meets a broken stream. The mutex is held."""
+        if self._is_broken:
+            self._stream.abort()  # Nothing may follow a torn frame.
+            return
+        self._is_broken = True  # as in send()
+        if data := encode():
+            with contextlib.suppress(OSError):
+                self._stream.write(data)
+        self._is_broken = False
 
     def _tell(self, frame: Frame | Close) -> None:
         if isinstance(frame, Close):
@@ -172,9 +194,7 @@ class Sender:
             return
         if self._stream.pending < SEND_CAPACITY:
             pong, self.due_pong = self.due_pong, None
-            data = self._connection.send(pong)
-            with contextlib.suppress(OSError):  # The reader meets the end of the stream.
-                self._stream.write(data)
+            self.write_at_once(partial(self._connection.send, pong))
             self._tell(pong)
         elif not self._is_pong_waiting:
             self._is_pong_waiting = True
@@ -193,3 +213,11 @@ class Sender:
     def _stop_waiting_for_pong(self, error: BaseException | None) -> None:
         if error is not None:
             self._is_pong_waiting = False
+
+
+def reentrant_call(name: str) -> ReentrantCall:
+    """Return the error for a call in the middle of another call that the same thread makes."""
+    return ReentrantCall(
+        f"{name} was called from inside another call of this websocket in the same thread, as by a signal handler: "
+        "raise there instead, or call it from another thread"
+    )

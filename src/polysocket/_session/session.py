@@ -7,11 +7,11 @@ are new are attended to (Pings answered, Pongs matched), and callers take them f
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core import close_codes
@@ -21,7 +21,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reader, wake
 from polysocket._session.receiving import DATA, Receiver, concurrent_receive
-from polysocket._session.sending import Sender
+from polysocket._session.sending import Sender, reentrant_call
 from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
@@ -65,6 +65,7 @@ class Session:
         self._pings = Pings(effect.now)
         self._is_handing_over = False
         self._is_watching = False
+        self._is_decoding = False
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
         self._background: list[Event] = []  # each is set when a program in the background has ended
@@ -201,6 +202,8 @@ class Session:
                 data, error, is_done, is_reader = b"", None, False, False
                 try:
                     with mutex:
+                        if self._is_decoding:
+                            self._note_interrupted_read()
                         if (taken := take()) is not None:
                             return taken
                         if connection.failure is not None:
@@ -208,22 +211,26 @@ class Session:
                             continue
                         if not reader.is_reading and not connection.queue.is_full:
                             is_reader = reader.is_reading = True
+                            reader.thread = get_ident()
                     if not is_reader:
                         await self._wait_turn()
                         continue
                     if not connection.holds_bytes:
-                        data = await self._stream.read()
+                        try:
+                            data = await self._stream.read()
+                        except OSError as caught:
+                            error = caught
                     elif (next_turn := self._effect.next_turn) is not None:
                         await next_turn()  # The peer has sent many frames at once: other tasks are due.
                     is_done = True
-                except OSError as caught:
-                    error, is_done = caught, True
                 finally:
                     if is_reader:
                         with mutex:
                             reader.is_reading = False
                             if data or (is_done and connection.holds_bytes):
+                                self._is_decoding = True  # It stays True if a signal handler raises.
                                 frames = connection.receive(data)
+                                self._is_decoding = False
                                 if self._is_watching or connection.has_ended:
                                     self._attend(frames)
                             elif is_done:
@@ -253,6 +260,7 @@ class Session:
     async def _wait_turn(self) -> None:
         """Wait until another caller has read, or until the queue has room."""
         waiter = self._effect.event()
+        self._refuse_reentrant_call("a method that waits")
         try:
             with self._mutex:
                 if not self._reader.is_reading and not self._connection.queue.is_full:
@@ -263,6 +271,18 @@ class Session:
             with self._mutex:
                 if waiter in self._reader.waiting:
                     self._reader.waiting.remove(waiter)
+
+    def _refuse_reentrant_call(self, name: str) -> None:
+        """Raise :class:`ReentrantCall` if this thread is in the middle of reading: it can't wait for itself."""
+        is_own_read = self._reader.is_reading and self._reader.thread == get_ident() and not self._effect.is_async
+        if is_own_read or self._mutex.is_held():
+            raise reentrant_call(name)
+
+    def _note_interrupted_read(self) -> None:
+        """End the connection, of whose bytes no one knows how many were decoded; mutex held."""
+        self._is_decoding = False
+        self._stream.abort()
+        self._note_dropped(CloseCause.CANCELLATION, "a read was interrupted, perhaps in the middle of a frame")
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""
@@ -384,6 +404,7 @@ class Session:
 
     async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection."""
+        self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
         for has_ended in self._background:
@@ -403,9 +424,7 @@ class Session:
 
     def _send_close(self, code: int, reason: str = "") -> None:
         """Send a Close without waiting; mutex held."""
-        data = self._connection.send(Close(code, reason))
-        with contextlib.suppress(OSError):  # The reader meets the end of the stream.
-            self._stream.write(data)
+        self._sender.write_at_once(partial(self._connection.send, Close(code, reason)))
         self._sender.flush()
 
     async def _finish(self) -> None:

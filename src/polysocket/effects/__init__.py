@@ -20,12 +20,12 @@ from polysocket.effects.interface import (
     Effect,
     Event,
     Lifter,
-    NoMutex,
     Threaded,
     Trio,
     foreign_await,
     run,
 )
+from polysocket.effects.mutex import Mutex, NoMutex, ThreadMutex
 from polysocket.effects.push_stream import PushStream
 from polysocket.effects.send_buffer import SendBuffer
 
@@ -44,9 +44,11 @@ __all__ = [
     "Effect",
     "Event",
     "Lifter",
+    "Mutex",
     "NoMutex",
     "PushStream",
     "SendBuffer",
+    "ThreadMutex",
     "Threaded",
     "TimeLimit",
     "Trio",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects.interface import ByteStream, Effect, Event
+from polysocket.effects.mutex import Mutex
 
 __all__ = ["DelegatingEffect", "DelegatingStream"]
 
@@ -58,7 +59,7 @@ class DelegatingEffect:
         """Return a new event."""
         return self.inner.event()
 
-    def mutex(self) -> AbstractContextManager[object]:
+    def mutex(self) -> Mutex:
         """Return a new guard for code that never waits."""
         return self.inner.mutex()
 

@@ -10,12 +10,12 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from polysocket._logger import get_logger
-from polysocket.effects.interface import Event, NoMutex
+from polysocket.effects.interface import Event
+from polysocket.effects.mutex import Mutex, NoMutex
 
 __all__ = ["EagerEffect", "WaiterEvent"]
 
@@ -88,7 +88,7 @@ class EagerEffect(ABC):
         self.call_later(0, event.set)
         await event.wait()
 
-    def mutex(self) -> AbstractContextManager[object]:
+    def mutex(self) -> Mutex:
         """Return a guard that takes no lock."""
         return NoMutex()
 

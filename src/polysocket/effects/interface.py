@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar
+
+from polysocket.effects.mutex import Mutex, NoMutex
 
 __all__ = [
     "Async",
@@ -22,7 +24,6 @@ __all__ = [
     "Effect",
     "Event",
     "Lifter",
-    "NoMutex",
     "Threaded",
     "Trio",
     "foreign_await",
@@ -160,11 +161,8 @@ class Effect(Lifter, Protocol):
         """Return a new event, not set."""
         ...
 
-    def mutex(self) -> AbstractContextManager[object]:
-        """Return a new guard for code that never waits: a lock if threads may call, else :class:`NoMutex`.
-
-        A caller who holds it must not enter it again.
-        """
+    def mutex(self) -> Mutex:
+        """Return a guard for code that never waits: :class:`ThreadMutex` if threads may call, else :class:`NoMutex`."""
         ...
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:
@@ -224,15 +222,6 @@ class Effect(Lifter, Protocol):
         ...
 
 
-class NoMutex:
-    """A context manager that does nothing: the mutex of a flavour whose tasks all run in one thread."""
-
-    # Any C function that accepts all arguments and returns something false. It costs half of what a lock or a
-    # contextlib.nullcontext costs, and no Python call: "with" is on the way of each message.
-    __enter__: Callable[..., object] = "".format
-    __exit__: Callable[..., Any] = "".format
-
-
 class CoroutineEffect:
     """The base of an :class:`Effect` whose ``F`` is coroutines: the user calls the program itself.
 
@@ -256,7 +245,7 @@ class CoroutineEffect:
         """Await the value."""
         return await value
 
-    def mutex(self) -> AbstractContextManager[object]:
+    def mutex(self) -> Mutex:
         """Return a guard that takes no lock, since all tasks run in one thread."""
         return NoMutex()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
 from typing import Final, NoReturn
+
+from polysocket.effects.mutex import Mutex
 
 __all__ = ["SendBuffer"]
 
@@ -22,7 +23,7 @@ class SendBuffer(ABC):
     held.
     """
 
-    def __init__(self, sock: socket.socket, mutex: AbstractContextManager[object]) -> None:
+    def __init__(self, sock: socket.socket, mutex: Mutex) -> None:
         self.pending: int = 0
         self._socket = sock
         self._mutex = mutex
@@ -32,6 +33,10 @@ class SendBuffer(ABC):
 
     def write(self, data: bytes) -> None:
         """Send at once what the system takes; the rest is pending. Raises OSError if the socket has failed."""
+        if self._mutex.is_held():  # A signal handler writes while its own thread flushes, which then goes on with this.
+            self._unsent += data
+            self.pending = len(self._unsent)
+            return
         with self._mutex:
             if self._error is not None or self._is_sending:
                 self._raise_error()

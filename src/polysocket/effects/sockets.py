@@ -15,6 +15,7 @@ from typing import Any
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
@@ -69,9 +70,9 @@ class SocketEffect(ABC):
         """Make a stream of this effect."""
         return SocketStream(sock)
 
-    def mutex(self) -> threading.Lock:
+    def mutex(self) -> Mutex:
         """Return a lock."""
-        return threading.Lock()
+        return ThreadMutex()
 
     def now(self) -> float:
         """Return the system's time."""
@@ -180,7 +181,7 @@ class SocketStream(SendBuffer):
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        super().__init__(sock, threading.Lock())
+        super().__init__(sock, ThreadMutex())
         self._aborted = False
         self._waiters: dict[object, bool] = {}  # threads that use the socket, and whether they send once they can
         self._sender: threading.Thread | None = None

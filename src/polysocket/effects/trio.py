@@ -11,7 +11,8 @@ from typing import Any
 import trio
 
 from polysocket._logger import get_logger
-from polysocket.effects.interface import CoroutineEffect, NoMutex
+from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["TrioEffect"]

@@ -1,0 +1,183 @@
+"""Signal handlers that raise in a blocking call, or call the same websocket again."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from polysocket import Blocking, ConcurrentReceive, ReentrantCall, WebSocket, blocking
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+
+Reports = queue.Queue[tuple[list[str], int | None]]
+
+
+class Interrupt(BaseException):
+    """Raised by a signal handler."""
+
+
+@contextlib.contextmanager
+def server() -> Iterator[tuple[str, Reports]]:
+    """Run a server that echoes a text, and reports the texts and the close code of each connection."""
+    reports: Reports = queue.Queue()
+
+    def handle(ws: ServerConnection) -> None:
+        texts = []
+        with contextlib.suppress(Exception):
+            for text in ws:
+                texts.append(str(text))
+                if text == "echo":
+                    ws.send(text)
+        reports.put((texts, ws.protocol.close_sent.code if ws.protocol.close_sent else None))
+
+    with serve(handle, "127.0.0.1", 0, max_size=None) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{listening.socket.getsockname()[1]}", reports
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def alarms(handler: Callable[..., object], first: float, interval: float = 0) -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, first, interval)
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def interrupt(*_: Any) -> None:
+    raise Interrupt
+
+
+PROGRAM = """
+import contextlib, signal, sys, time, zlib
+from polysocket import Deflate, WebSocketClosed, blocking
+
+class Interrupt(BaseException): pass
+
+def interrupt(*_):
+    raise Interrupt
+
+url, interval, compression = sys.argv[1], float(sys.argv[2]), Deflate() if sys.argv[3] == "deflate" else None
+sys.unraisablehook = lambda _: None  # A handler may raise in a destructor, too.
+signal.signal(signal.SIGALRM, interrupt)
+for _ in range(4):
+    ws = blocking.connect(url, compression=compression, close_timeout=5)
+    end = time.monotonic() + 0.1
+    number = 0
+    with contextlib.suppress(Interrupt):
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+        while time.monotonic() < end:
+            with contextlib.suppress(Interrupt):
+                body = f"{number} " * (number % 50 + 1)
+                number += 1
+                try:
+                    ws.send_text(f"{zlib.crc32(body.encode())}|{body}")
+                except WebSocketClosed:
+                    break
+    while True:
+        with contextlib.suppress(Interrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for _ in range(1000):
+                pass  # A signal that has arrived is handled here.
+            break
+    ws.close()
+"""
+
+
+@pytest.mark.parametrize("compression", ["deflate", "plain"])
+@pytest.mark.parametrize("interval", ["50e-6", "200e-6", "1e-3"])
+def test_an_interrupted_send_has_sent_the_whole_frame_or_nothing_or_ended_the_connection(
+    compression: str, interval: str
+) -> None:
+    with server() as (url, reports):
+        subprocess.run([sys.executable, "-c", PROGRAM, url, interval, compression], check=True, timeout=30)
+        for _ in range(4):
+            texts, code = reports.get(timeout=10)
+            assert code not in (1002, 1007)
+            for text in texts:
+                checksum, body = text.split("|")
+                assert zlib.crc32(body.encode()) == int(checksum)
+            numbers = [int(text.split("|")[1].split()[0]) for text in texts]
+            assert numbers == sorted(set(numbers))
+
+
+def test_an_interrupted_receive_leaves_the_websocket_usable() -> None:
+    with server() as (url, _), blocking.connect(url) as ws:
+        for receive in (ws.receive_text, lambda: ws.receive_text(timeout=10), ws.receive):
+            with alarms(interrupt, 0.05), pytest.raises(Interrupt):
+                receive()
+            ws.send_text("echo")
+            assert ws.receive_text() == "echo"
+        blocking.connect(url).close()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda ws: ws.send_text("from the handler"), None),
+        (lambda ws: ws.close(), ReentrantCall),
+        (lambda ws: ws.ping(), ReentrantCall),
+        (lambda ws: ws.receive(), ConcurrentReceive),
+    ],
+    ids=["send", "close", "ping", "receive"],
+)
+def test_a_signal_handler_may_call_the_websocket_in_which_its_thread_waits(
+    call: Callable[[WebSocket[Blocking]], object], error: type[Exception] | None
+) -> None:
+    errors: list[BaseException | None] = []
+
+    def handle(*_: Any) -> None:
+        try:
+            call(ws)
+            errors.append(None)
+        except (ConcurrentReceive, ReentrantCall) as raised:
+            errors.append(raised)
+        ws.send_text("echo")
+
+    with server() as (url, _), blocking.connect(url) as ws:
+        with alarms(handle, 0.05):
+            assert ws.receive_text(timeout=10) == "echo"
+        assert [type(each) for each in errors] == [type(None) if error is None else error]
+
+
+def test_a_signal_handler_that_sends_never_waits_for_its_own_thread() -> None:
+    outcomes: set[str] = set()
+
+    def handle(*_: Any) -> None:
+        try:
+            ws.send_text("from the handler")
+            outcomes.add("sent")
+        except ReentrantCall:
+            outcomes.add("refused")
+
+    with server() as (url, reports):
+        with blocking.connect(url) as ws:
+            end = time.monotonic() + 0.3
+            sent = 0
+            with alarms(handle, 1e-4, 1e-4):
+                while time.monotonic() < end:
+                    ws.send_text("from the program")
+                    sent += 1
+        texts, code = reports.get(timeout=10)
+    assert code == 1000
+    assert texts.count("from the program") == sent
+    assert "sent" in outcomes
