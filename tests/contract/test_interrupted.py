@@ -68,38 +68,41 @@ def interrupt(*_: Any) -> None:
 
 
 PROGRAM = """
-import contextlib, signal, sys, time, zlib
+import signal, sys, time, zlib
 from polysocket import Deflate, WebSocketClosed, blocking
 
 class Interrupt(BaseException): pass
 
+is_armed = False
+
 def interrupt(*_):
-    raise Interrupt
+    global is_armed
+    if is_armed:
+        is_armed = False
+        raise Interrupt
 
 url, interval, compression = sys.argv[1], float(sys.argv[2]), Deflate() if sys.argv[3] == "deflate" else None
-sys.unraisablehook = lambda _: None  # A handler may raise in a destructor, too.
+sys.unraisablehook = lambda _: None  # The handler may raise in a destructor, too.
 signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, interval, interval)
 for _ in range(4):
     ws = blocking.connect(url, compression=compression, close_timeout=5)
     end = time.monotonic() + 0.1
     number = 0
-    with contextlib.suppress(Interrupt):
-        signal.setitimer(signal.ITIMER_REAL, interval, interval)
-        while time.monotonic() < end:
-            with contextlib.suppress(Interrupt):
-                body = f"{number} " * (number % 50 + 1)
-                number += 1
-                try:
-                    ws.send_text(f"{zlib.crc32(body.encode())}|{body}")
-                except WebSocketClosed:
-                    break
-    while True:
-        with contextlib.suppress(Interrupt):
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for _ in range(1000):
-                pass  # A signal that has arrived is handled here.
+    while time.monotonic() < end:
+        body = f"{number} " * (number % 50 + 1)
+        number += 1
+        try:
+            is_armed = True
+            ws.send_text(f"{zlib.crc32(body.encode())}|{body}")
+            is_armed = False
+        except Interrupt:
+            pass
+        except WebSocketClosed:
             break
+    is_armed = False
     ws.close()
+signal.setitimer(signal.ITIMER_REAL, 0)
 """
 
 

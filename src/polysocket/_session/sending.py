@@ -167,9 +167,13 @@ class Sender:
             self._stream.abort()  # Nothing may follow a torn frame.
             return
         self._is_broken = True  # as in send()
-        if data := encode():
-            with contextlib.suppress(OSError):
-                self._stream.write(data)
+        try:
+            if data := encode():
+                with contextlib.suppress(OSError):
+                    self._stream.write(data)
+        except WebSocketError:
+            self._is_broken = False
+            raise
         self._is_broken = False
 
     def _tell(self, frame: Frame | Close) -> None:

@@ -220,8 +220,8 @@ class Session:
                             data = await self._stream.read()
                         except OSError as caught:
                             error = caught
-                    elif (next_turn := self._effect.next_turn) is not None:
-                        await next_turn()  # The peer has sent many frames at once: other tasks are due.
+                    else:
+                        await self._effect.next_turn()  # The peer has sent many frames at once.
                     is_done = True
                 finally:
                     if is_reader:

@@ -43,7 +43,7 @@ class DelegatingEffect:
         return self.inner.checkpoint
 
     @property
-    def next_turn(self) -> Callable[[], Awaitable[object]] | None:
+    def next_turn(self) -> Callable[[], Awaitable[object]]:
         """The inner effect's way to let other tasks run."""
         return self.inner.next_turn
 

@@ -153,8 +153,8 @@ class Effect(Lifter, Protocol):
         ...
 
     @property
-    def next_turn(self) -> Callable[[], Awaitable[object]] | None:
-        """A coroutine function that lets the event loop run other tasks; None without an event loop."""
+    def next_turn(self) -> Callable[[], Awaitable[object]]:
+        """A coroutine function to await between two stretches of work: it lets other tasks run, and time limits end."""
         ...
 
     def event(self) -> Event:

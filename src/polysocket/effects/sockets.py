@@ -60,7 +60,10 @@ class SocketEffect(ABC):
 
     is_async: bool = False
     checkpoint: Callable[[], Awaitable[object]] | None = None
-    next_turn: Callable[[], Awaitable[object]] | None = None
+
+    async def next_turn(self) -> None:
+        """Look at the time limit: a flood that has arrived must not outlast it."""
+        _remaining()
 
     @abstractmethod
     def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
