@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from polysocket._core import close_codes
 from polysocket._logger import logger
 from polysocket._session.listening import Listening
 from polysocket._session.session import Session
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
-from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Frame, Ping, Pong, Text
 from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import WebSocket
 
@@ -154,7 +155,7 @@ class _Delivery:
                 logger.error("a method of %s failed", name, exc_info=error)
             await self._call(self._listener.on_error, _as_exception(error, f"{name}.{_name(method)}"))
         if not is_after_close:
-            await self._session.close(CloseCode.INTERNAL_ERROR)
+            await self._session.close(close_codes.CALLBACK_RAISED)
         return is_after_close
 
 
