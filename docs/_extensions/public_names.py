@@ -71,10 +71,10 @@ def opening(name: str, argument: str, kind: str) -> Callable[..., Any]:
 
 def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
-    for module in ("polysocket.websocket", "polysocket.backend"):
+    for module in ("polysocket.websocket", "polysocket.backend", "polysocket.testing.strategies"):
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
-        analyzer.overloads.clear()  # One signature in F is shown instead.
+        analyzer.overloads.clear()  # One signature is shown instead.
     for owner in (polysocket.WebSocket, polysocket.Backend):
         for name, member in list(vars(owner).items()):
             if isinstance(member, lifted):
@@ -102,11 +102,13 @@ def show_connect_first() -> None:
 def mend_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Mend what autodoc can't write: the default of a dataclass's field, and a parameter specification."""
+    """Mend what autodoc can't write: a default that is made anew, and a type of Hypothesis, which is not imported."""
     if signature is not None:
-        signature = signature.replace("<factory>", "Headers()").replace("Callable[[P],", "Callable[P,")
+        signature = signature.replace("<factory>", "Headers()")
         signature = re.sub(r"= Deflate\([^)]*\)", "= Deflate()", signature)
-    return signature, None if returned is None else returned.replace("Callable[[P],", "Callable[P,")
+    if name.startswith("polysocket.testing.strategies."):
+        returned = inspect.get_annotations(obj)["return"]  # type: ignore[arg-type]
+    return signature, returned
 
 
 def read_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
