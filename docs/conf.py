@@ -73,6 +73,7 @@ FIGURES = {
     "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
     "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),
     "max_fragments": f"{constant('MAX_FRAGMENTS'):,}",
+    "frame_cost": in_bytes(constant("FRAME_COST")),
     "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
     "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),
