@@ -34,7 +34,7 @@ from polysocket import (
     blocking,
     polymorphic,
 )
-from polysocket._session.session import Session
+from polysocket._session.receiving import Receiver
 from polysocket.effects import polling, run
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.effects.sockets import SocketStream
@@ -250,21 +250,21 @@ def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
 
 
 def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
-    class Raced(Session):
-        """A session whose second caller looks at the flag just before the first one takes it down."""
+    class Raced(Receiver):
+        """A receiver whose second caller looks at the flag just before the first one takes it down."""
 
         flag = False
 
         @property
-        def _is_receiving(self) -> bool:
+        def is_receiving(self) -> bool:
             flag = self.flag
             if threading.current_thread() is not first:
                 looked.set()
                 first.join(0.2)
             return flag
 
-        @_is_receiving.setter
-        def _is_receiving(self, flag: bool) -> None:
+        @is_receiving.setter
+        def is_receiving(self, flag: bool) -> None:
             if threading.current_thread() is first and not flag:
                 ending.set()
                 looked.wait(0.2)
@@ -273,8 +273,8 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
     ending, looked = threading.Event(), threading.Event()
     with connected(peer) as ws:
         first = threading.Thread(target=ws.receive)
-        del ws._session.__dict__["_is_receiving"]
-        ws._session.__class__ = Raced
+        del ws._session.receiver.__dict__["is_receiving"]
+        ws._session.receiver.__class__ = Raced
         first.start()
         peer.send(wire.encode(wire.TEXT, "for the first") + wire.encode(wire.TEXT, "for the second"))
         ending.wait()

@@ -21,5 +21,5 @@ async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour:
         ws._session.begin_receiving()  # a receiver that has not come to take it yet
         with pytest.raises(ConcurrentReceive):
             await ws.receive_text()
-        ws._session._is_receiving = False
+        ws._session.receiver.is_receiving = False
         assert await ws.receive_text() == "a"

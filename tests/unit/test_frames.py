@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, join_fragments
 
 EACH: list[Frame | Close] = [
     Text("a"),
@@ -137,4 +137,4 @@ def test_a_close_reads_as_code_name_and_reason_in_one_line(close: Close, text: s
     ],
 )
 def test_fragments_are_joined_to_their_message(fragments: list[DataFrame], message: str | bytes) -> None:
-    assert joined(fragments) == message
+    assert join_fragments(fragments) == message

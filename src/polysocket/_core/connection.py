@@ -176,7 +176,7 @@ class Connection:
             self._outgoing += self._encoder.encode(CLOSE, close_payload(close))
 
     def overflow(self, frames: int | None, size: int | None = None) -> None:
-        """Fail the connection since its queue is full; keep so many frames of it, and so many bytes."""
+        """Fail the connection since its queue is full; keep at most that many frames, and bytes, of it."""
         self.queue.cut(frames, size)
         detail = f"{len(self.queue.frames)} received frames wait, and there is no room for more"
         self.failure = Failure(close_codes.BUFFER_OVERFLOWED, CloseCause.BUFFER_FULL, detail)

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket.effects.interface import NoMutex
 
 __all__ = ["EagerEffect", "WaiterEvent"]
@@ -130,10 +130,10 @@ class EagerEffect(ABC):
             error: BaseException | None = None
             try:
                 await program()
-            except BaseException as raised:
+            except BaseException as raised:  # noqa: BLE001 - logged, and handed to on_done
                 error = raised
                 if not self.is_cancellation(raised):
-                    logger.exception("a background program failed: %s", program.__qualname__)
+                    get_logger().exception("a background program failed: %s", program.__qualname__)
             on_done(error)
 
         context = copy_context()
