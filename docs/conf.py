@@ -33,7 +33,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|collections|concurrent|contextlib|contextvars|enum|logging|os|socket|ssl|types|typing)\..*"),
     (r"py:.*", r"(anyio|opentelemetry|prometheus_client|trio)\..*"),
-    (r"py:.*", r"SearchStrategy|TracerProvider"),
+    (r"py:.*", r"SearchStrategy|SSLContext|TracerProvider"),
     (r"py:.*", r"(~?\w+\.)*[A-Z](_co)?"),
 ]
 
