@@ -16,6 +16,7 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autodoc.mock import mock
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 
@@ -135,7 +136,8 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Prepare the modules, and connect the handlers."""
-    show_methods()
+    with mock(app.config.autodoc_mock_imports):
+        show_methods()
     show_connect_first()
     app.connect("autodoc-process-signature", mend_signature)
     app.connect("autodoc-process-docstring", read_sections)
