@@ -12,7 +12,7 @@ __all__ = ["Connection", "encoded"]
 
 
 class Connection(connection.Connection):
-    """A connection whose :meth:`data_to_send` returns the bytes of sent frames, too."""
+    """A connection that takes all turns at once, and whose :meth:`data_to_send` returns sent frames, too."""
 
     _sent = b""
 
@@ -21,6 +21,12 @@ class Connection(connection.Connection):
         data = super().send(frame, is_continuation)
         self._sent += own + data
         return data
+
+    def receive(self, data: bytes) -> list[Frame | Close]:
+        frames = super().receive(data)
+        while self.holds_bytes and not self.queue.is_full:  # They wait for the next turn only.
+            frames += super().receive(b"")
+        return frames
 
     def data_to_send(self) -> bytes:
         data, self._sent = self._sent + super().data_to_send(), b""

@@ -138,7 +138,7 @@ def _opening_request(request: Request, key: str) -> h11.Request:
         ("Sec-WebSocket-Key", key),
         ("Sec-WebSocket-Version", "13"),
     ]
-    if not request.headers.get_all("Host"):
+    if not request.headers.pairs or not request.headers.get_all("Host"):
         pairs.insert(0, ("Host", request.url.authority))  # RFC 9110 §7.2: first, if possible
     if request.subprotocols:
         pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))

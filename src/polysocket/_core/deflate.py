@@ -42,7 +42,7 @@ _STEP = 1024  # bytes after a final block: zlib copies what follows one, so larg
 
 @dataclass(frozen=True, slots=True)
 class DeflateParameters:
-    """The agreed parameters, the same for both sides; window bits that nobody limited are None, which means 15."""
+    """The agreed parameters, the same for both sides; window bits without a limit are None, which means 15."""
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False

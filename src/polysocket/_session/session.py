@@ -59,7 +59,7 @@ class Session:
         self._close_timeout = close_timeout
         self._mutex = effect.mutex()
         self._notifications = Notifications(self._mutex)
-        self._reader = Reader(effect)
+        self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self.receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
@@ -196,39 +196,41 @@ class Session:
                 with mutex:
                     if receiver.is_receiving:
                         raise concurrent_receive()
-                    receiver.is_receiving = is_receiver = True
+                    is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
             while True:
-                with mutex:
-                    if (taken := take()) is not None:
-                        return taken
-                    if connection.failure is not None:
-                        self._fail()  # No more will arrive, and this caller doesn't take the frames before the failure.
-                        continue
-                    waiter = reader.wait_turn() if reader.is_reading or connection.queue.is_full else None
-                    if waiter is None:
-                        reader.is_reading = True
-                if waiter is not None:
-                    await self._wait_turn(waiter)
-                    continue
-                data, error, is_done = b"", None, connection.holds_bytes
+                data, error, is_done, is_reader = b"", None, False, False
                 try:
-                    if not is_done:
+                    with mutex:
+                        if (taken := take()) is not None:
+                            return taken
+                        if connection.failure is not None:
+                            self._fail()  # No more will arrive, and this caller doesn't take the frames before it.
+                            continue
+                        if not reader.is_reading and not connection.queue.is_full:
+                            is_reader = reader.is_reading = True
+                    if not is_reader:
+                        await self._wait_turn()
+                        continue
+                    if not connection.holds_bytes:
                         data = await self._stream.read()
-                        is_done = True
+                    elif (next_turn := self._effect.next_turn) is not None:
+                        await next_turn()  # The peer has sent many frames at once: other tasks are due.
+                    is_done = True
                 except OSError as caught:
                     error, is_done = caught, True
                 finally:
-                    with mutex:
-                        reader.is_reading = False
-                        if data or connection.holds_bytes:
-                            frames = connection.receive(data)
-                            if self._is_watching or connection.has_ended:
-                                self._attend(frames)
-                        elif is_done:
-                            connection.receive_eof(error)
-                            self._attend(())
-                        if reader.waiting:
-                            wake(reader.waiting)
+                    if is_reader:
+                        with mutex:
+                            reader.is_reading = False
+                            if data or (is_done and connection.holds_bytes):
+                                frames = connection.receive(data)
+                                if self._is_watching or connection.has_ended:
+                                    self._attend(frames)
+                            elif is_done:
+                                connection.receive_eof(error)
+                                self._attend(())
+                            if reader.waiting:
+                                wake(reader.waiting)
                 if self._notifications.due:
                     self._notifications.deliver()
         finally:
@@ -248,12 +250,19 @@ class Session:
                 raise
             raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
 
-    async def _wait_turn(self, waiter: Event) -> None:
+    async def _wait_turn(self) -> None:
+        """Wait until another caller has read, or until the queue has room."""
+        waiter = self._effect.event()
         try:
+            with self._mutex:
+                if not self._reader.is_reading and not self._connection.queue.is_full:
+                    return
+                self._reader.waiting.append(waiter)
             await waiter.wait()
         finally:
             with self._mutex:
-                self._reader.forget(waiter)
+                if waiter in self._reader.waiting:
+                    self._reader.waiting.remove(waiter)
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""

@@ -25,6 +25,10 @@ class AsyncioEffect(CoroutineEffect):
 
     name: str = "polysocket.asyncio"
 
+    async def next_turn(self) -> None:
+        """Let the loop run other tasks."""
+        await asyncio.sleep(0)
+
     def event(self) -> asyncio.Event:
         """Return a new event of asyncio."""
         return asyncio.Event()

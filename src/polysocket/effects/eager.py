@@ -15,7 +15,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from polysocket._logger import get_logger
-from polysocket.effects.interface import NoMutex
+from polysocket.effects.interface import Event, NoMutex
 
 __all__ = ["EagerEffect", "WaiterEvent"]
 
@@ -57,6 +57,10 @@ class EagerEffect(ABC):
         """Cancel what a call waits for at this moment."""
 
     @abstractmethod
+    def event(self) -> Event:
+        """Return a new event, not set."""
+
+    @abstractmethod
     def call_later(self, seconds: float, function: Callable[[], object], /) -> Callable[[], object]:
         """Schedule a call, in a later turn of the loop; return a function that revokes it, and may come too late."""
 
@@ -77,6 +81,12 @@ class EagerEffect(ABC):
     async def unlift(self, value: Awaitable[T], /) -> T:
         """Await the value."""
         return await value
+
+    async def next_turn(self) -> None:
+        """Let the loop run other calls."""
+        event = self.event()
+        self.call_later(0, event.set)
+        await event.wait()
 
     def mutex(self) -> AbstractContextManager[object]:
         """Return a guard that takes no lock."""

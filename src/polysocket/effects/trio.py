@@ -26,6 +26,7 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
+    next_turn: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
 
     def event(self) -> trio.Event:
         """Return a new event of trio."""
