@@ -32,8 +32,8 @@ default_role = "literal"
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|collections|concurrent|contextlib|contextvars|enum|logging|os|socket|ssl|types|typing)\..*"),
-    (r"py:.*", r"(anyio|hypothesis|opentelemetry|prometheus_client|trio)\..*"),
-    (r"py:.*", r"TracerProvider"),
+    (r"py:.*", r"(anyio|opentelemetry|prometheus_client|trio)\..*"),
+    (r"py:.*", r"SearchStrategy|SSLContext|TracerProvider"),
     (r"py:.*", r"(~?\w+\.)*[A-Z](_co)?"),
 ]
 
@@ -73,6 +73,7 @@ FIGURES = {
     "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
     "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),
     "max_fragments": f"{constant('MAX_FRAGMENTS'):,}",
+    "frame_cost": in_bytes(constant("FRAME_COST")),
     "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
     "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),

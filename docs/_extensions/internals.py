@@ -1,4 +1,4 @@
-"""``:source:`` and ``layers``: what the page for maintainers draws from the code.
+"""``:source:``, ``layers`` and ``close-codes``: what the page for maintainers draws from the code.
 
 A word in ``:source:`` is followed by the file of its definition. A word without a definition, or with two, is a
 warning, which fails the build.
@@ -7,17 +7,19 @@ warning, which fails the build.
 from __future__ import annotations
 
 import ast
-import html
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from docutils import nodes  # type: ignore[import-untyped]
 from source_index import PACKAGE, NotOneDefinition, definition
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-VALUES, FLAVOURS = "values", "flavours"
+from polysocket._core import close_codes
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 class Source(SphinxRole):
@@ -34,193 +36,89 @@ class Source(SphinxRole):
         return [nodes.literal(text=self.text), nodes.Text(f" ({found.path})")], []
 
 
-class Unit(NamedTuple):
-    """A box of the picture: a folder or a module of the package, or a group of modules."""
-
-    name: str
-    modules: tuple[str, ...]
-    imports: frozenset[str]
-
-
 class Layers(SphinxDirective):
-    """The directive: a picture of the units, each above all that it imports, and a table of what they hold."""
+    """The directive: the layers that import-linter checks, from top to bottom, and what each module is for.
+
+    Each line of its content is the title of a layer.
+    """
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Draw the picture, and write the table below it."""
-        for path in PACKAGE.rglob("*.py"):
-            self.env.note_dependency(str(path))
-        rows = layers()
-        picture = nodes.raw("", svg(rows), format="html")
+        """Draw a row for each layer, with a box for each unit of it, and write the table below."""
+        self.env.note_dependency(str(PYPROJECT))
+        rows, titles = list(layers()), list(self.content)
+        if len(rows) != len(titles):
+            raise self.error(f"layers needs {len(rows)} titles, one for each of {[' '.join(row) for row in rows]}")
+        picture = nodes.container(classes=["layers"])
+        for title, row in zip(titles, rows, strict=True):
+            drawn = nodes.container(classes=["layer"])
+            drawn += self.parse_text_to_nodes(title)
+            drawn += nodes.container("", *(box(unit) for unit in row), classes=["units"])
+            picture += drawn
         lines = [".. dropdown:: Modules and their purpose", "", "   .. list-table::", "      :header-rows: 1"]
-        lines += ["      :widths: 25 75", "", "      * - Module", "        - Purpose"]
-        for module in (module for row in rows for unit in row for module in unit.modules):
+        lines += ["      :widths: 30 70", "", "      * - Module", "        - Purpose"]
+        for module in (module for row in rows for unit in row for module in modules_of(unit)):
+            self.env.note_dependency(str(path_of(module)))
             lines += [f"      * - ``{module}``", f"        - {purpose(module)}"]
         return [picture, *self.parse_text_to_nodes("\n".join(lines))]
 
 
-def layers() -> list[list[Unit]]:
-    """Return the units from top to bottom. Raises RuntimeError if the imports of two units are a circle."""
-    graph = {unit.name: unit for unit in units()}
-    heights: dict[str, int] = {}
-
-    def height(name: str, above: tuple[str, ...] = ()) -> int:
-        if name in above:
-            raise RuntimeError(f"a circle of imports: {' → '.join((*above, name))}")
-        if name not in heights:
-            heights[name] = 1 + max((height(each, (*above, name)) for each in graph[name].imports), default=-1)
-        return heights[name]
-
-    rows: list[list[Unit]] = [[] for _ in range(1 + max(map(height, graph)))]
-    for name, unit in graph.items():
-        rows[heights[name]].append(unit)
-    return rows[::-1]
+def layers() -> Iterator[list[str]]:
+    """Return the units of each layer, from top to bottom: the folders and modules of the contract that lint checks."""
+    contracts = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    for layer in next(each for each in contracts if each["type"] == "layers")["layers"]:
+        units = [unit.strip(" ()") for unit in layer.replace(":", "|").split("|")]
+        if found := [unit for unit in units if path_of(unit).exists()]:
+            yield found
 
 
-def units() -> list[Unit]:
-    """Group the modules: a folder is a unit, so are all values, so are all flavours, and each other module."""
-    imports = {module_of(path): set(imported(path)) for path in sorted(PACKAGE.rglob("*.py"))}
-    folders = {module.partition("/")[0] for module in imports if "/" in module}
-    private = {folder for folder in folders if folder.startswith("_")} | {"effects"}
-
-    def unit_of(module: str) -> str:
-        folder = module.partition("/")[0]
-        if folder in folders:
-            return folder if reaches(folder) else VALUES
-        if (PACKAGE / f"{module}.py").exists() and "\ndef connect(" in (PACKAGE / f"{module}.py").read_text("utf-8"):
-            return FLAVOURS
-        return module if reaches(module) else VALUES
-
-    def reaches(name: str) -> bool:
-        """Return whether a module imports a layer above the values, directly or not."""
-        seen, todo = set(), [each for each in imports if each == name or each.startswith(f"{name}/")]
-        while todo:
-            module = todo.pop()
-            if module.partition("/")[0] in private:
-                return True
-            if module not in seen:
-                seen.add(module)
-                todo += imports[module]
-        return False
-
-    members: dict[str, list[str]] = {}
-    for module in imports:
-        if module not in ("__init__", "__main__"):
-            members.setdefault(unit_of(module), []).append(module)
-    return [
-        Unit(
-            name,
-            tuple(
-                dict.fromkeys(
-                    shown(module) for module in modules if module not in {f"{each}/__init__" for each in folders}
-                )
-            ),
-            frozenset(unit_of(each) for module in modules for each in imports[module] if each != "__init__") - {name},
-        )
-        for name, modules in members.items()
-    ]
+def box(unit: str) -> nodes.container:
+    """Draw a unit: its name, and the names of the modules in a folder."""
+    inside = [module.removeprefix(f"{unit}/") for module in modules_of(unit) if module != unit]
+    text = nodes.paragraph("", "", nodes.strong(text=unit))
+    if inside:
+        text += nodes.Text(f" {' '.join(inside)}")
+    return nodes.container("", text, classes=["unit"])
 
 
-def shown(module: str) -> str:
-    """Return what stands for a module: itself, or its folder if that is inside another folder."""
-    folder = module.rpartition("/")[0]
-    return folder if "/" in folder or module.endswith("/__init__") else module
+def modules_of(unit: str) -> list[str]:
+    """Return the modules and folders in a folder, or the module itself."""
+    found = sorted((PACKAGE / unit).glob("*"))
+    inside = [each.stem for each in found if each.suffix == ".py" or (each / "__init__.py").exists()]
+    return [f"{unit}/{each}" for each in inside if not each.startswith("__")] or [unit]
 
 
-def module_of(path: Path) -> str:
-    """Return a module's name as its path in the package, without the suffix."""
-    return path.relative_to(PACKAGE).with_suffix("").as_posix()
-
-
-def imported(path: Path) -> Iterator[str]:
-    """Find the package's modules that a module imports while it is loaded; those for type checkers only don't count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "polysocket":
-            base = node.module.replace(".", "/").removeprefix("polysocket").removeprefix("/")
-            for alias in node.names:
-                candidates = [f"{base}/{alias.name}".strip("/"), base, f"{base}/__init__".strip("/")]
-                yield next(each for each in candidates if (PACKAGE / f"{each}.py").exists())
+def path_of(module: str) -> Path:
+    """Return the file of a module or of a folder."""
+    path = PACKAGE / module
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def purpose(module: str) -> str:
     """Return the first paragraph of a module's docstring, or of a folder's."""
-    path = PACKAGE / module
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    doc = ast.get_docstring(ast.parse(path_of(module).read_text(encoding="utf-8"))) or ""
     return doc.partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
-WIDTH, GAP, LINE, PADDING = 860, 26, 16, 10
-CHARACTER = 6.7  # of the modules' names, in pixels at 11 px
+class CloseCodes(SphinxDirective):
+    """The directive: the table of events and their close codes, from the constants and their docstrings."""
 
-
-def svg(rows: list[list[Unit]]) -> str:
-    """Draw the rows of boxes, with a line from each box to those that it imports and no other box leads to."""
-    boxes: dict[str, tuple[float, float, float, float]] = {}
-    shapes: list[str] = []
-    top = 2.0
-    for row in rows:
-        width = (WIDTH - GAP * (len(row) - 1)) / len(row) - 2
-        names = {unit.name: wrapped(unit, width) for unit in row}
-        height = 2 * PADDING + LINE * (1 + max(len(lines) for lines in names.values()))
-        for number, unit in enumerate(row):
-            left = 1 + number * (width + GAP)
-            boxes[unit.name] = (left, top, width, height)
-            shapes.append(f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}" rx="6"/>')
-            shapes.append(
-                f'<text class="unit" x="{left + PADDING:.0f}" y="{top + 20:.0f}">{html.escape(unit.name)}</text>'
-            )
-            shapes += [
-                f'<text x="{left + PADDING:.0f}" y="{top + 20 + LINE * (line + 1):.0f}">{html.escape(text)}</text>'
-                for line, text in enumerate(names[unit.name])
-            ]
-        top += height + GAP * 1.5
-    lines = []
-    for above, below in arrows(rows):
-        left, y, width, height = boxes[above]
-        left_below, y_below, width_below, _ = boxes[below]
-        lines.append(
-            f'<line x1="{left + width / 2:.0f}" y1="{y + height:.0f}" '
-            f'x2="{middle(left_below, width_below, left + width / 2):.0f}" y2="{y_below:.0f}"/>'
-        )
-    return (
-        f'<svg class="layers" role="img" aria-label="Modules, each above all that it imports" '
-        f'viewBox="0 0 {WIDTH} {top:.0f}">{"".join(lines)}{"".join(shapes)}</svg>'
-    )
-
-
-def middle(left: float, width: float, wanted: float) -> float:
-    """Return the point of a box's upper edge that is nearest to the middle of the box above, off the corners."""
-    return min(max(wanted, left + 20), left + width - 20)
-
-
-def wrapped(unit: Unit, width: float) -> list[str]:
-    """Return the names of a unit's modules in lines that fit the box; none for a unit that is one module."""
-    names = [module.removeprefix(f"{unit.name}/") for module in unit.modules]
-    if names == [unit.name]:
-        return []
-    lines = [""]
-    for name in names:
-        if lines[-1] and len(f"{lines[-1]}  {name}") * CHARACTER > width - 2 * PADDING:
-            lines.append("")
-        lines[-1] = f"{lines[-1]}  {name}".strip()
-    return lines
-
-
-def arrows(rows: list[list[Unit]]) -> Iterator[tuple[str, str]]:
-    """Yield the imports between units that do not follow from others."""
-    graph = {unit.name: unit.imports for row in rows for unit in row}
-
-    def below(name: str) -> set[str]:
-        return set(graph[name]).union(*(below(each) for each in graph[name]))
-
-    for name, imports in graph.items():
-        implied = set().union(*(below(each) for each in imports))
-        yield from ((name, each) for each in sorted(imports - implied))
+    def run(self) -> list[nodes.Node]:
+        """Make a table with one row for each constant."""
+        analyzer = ModuleAnalyzer.for_module(close_codes.__name__)
+        self.env.note_dependency(analyzer.srcname)
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 46 27 27", ""]
+        lines += ["   * - Event", "     - Close code", "     - Constant"]
+        for (_, name), doc in analyzer.find_attr_docs().items():
+            code = getattr(close_codes, name)
+            lines += [f"   * - {' '.join(doc).strip()}", f"     - {int(code)} ``{code.name}``", f"     - ``{name}``"]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the role and the directive."""
+    """Register the role and the directives."""
     app.add_role("source", Source())
     app.add_directive("layers", Layers)
+    app.add_directive("close-codes", CloseCodes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,6 +16,7 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autodoc.mock import mock
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 
@@ -71,10 +72,10 @@ def opening(name: str, argument: str, kind: str) -> Callable[..., Any]:
 
 def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
-    for module in ("polysocket.websocket", "polysocket.backend"):
+    for module in ("polysocket.websocket", "polysocket.backend", "polysocket.testing.strategies"):
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
-        analyzer.overloads.clear()  # One signature in F is shown instead.
+        analyzer.overloads.clear()  # One signature is shown instead.
     for owner in (polysocket.WebSocket, polysocket.Backend):
         for name, member in list(vars(owner).items()):
             if isinstance(member, lifted):
@@ -102,11 +103,13 @@ def show_connect_first() -> None:
 def mend_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Mend what autodoc can't write: the default of a dataclass's field, and a parameter specification."""
+    """Mend what autodoc can't write: a default that is made anew, and a type of Hypothesis, which is not imported."""
     if signature is not None:
-        signature = signature.replace("<factory>", "Headers()").replace("Callable[[P],", "Callable[P,")
+        signature = signature.replace("<factory>", "Headers()")
         signature = re.sub(r"= Deflate\([^)]*\)", "= Deflate()", signature)
-    return signature, None if returned is None else returned.replace("Callable[[P],", "Callable[P,")
+    if name.startswith("polysocket.testing.strategies."):
+        returned = inspect.get_annotations(obj)["return"]  # type: ignore[arg-type]
+    return signature, returned
 
 
 def read_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -133,7 +136,8 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Prepare the modules, and connect the handlers."""
-    show_methods()
+    with mock(app.config.autodoc_mock_imports):
+        show_methods()
     show_connect_first()
     app.connect("autodoc-process-signature", mend_signature)
     app.connect("autodoc-process-docstring", read_sections)

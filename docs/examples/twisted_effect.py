@@ -1,6 +1,6 @@
 """A flavour for Twisted: ``F[T]`` is ``Deferred[T]``, in one file.
 
-To type checkers ``F[T]`` is an awaitable with its exact ``T``. Where a Deferred is needed, for its callbacks,
+To type checkers ``F[T]`` is an awaitable with its exact ``T``. If you need a Deferred, for its callbacks,
 ``ensureDeferred(ws.receive_text())`` returns the same one with its type.
 """
 # ruff: noqa: N802, N815 - the callbacks have Twisted's names

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
 
+from polysocket._core import close_codes
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._logger import get_logger
 from polysocket._opening.transport import Transport
@@ -20,7 +21,6 @@ from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, Effect, Threaded
 from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
-from polysocket.frames import CloseCode
 from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
@@ -263,7 +263,7 @@ class SocketConnector:
 
     async def close(self) -> None:
         """Close every websocket that was opened, all at the same time, with 1000, and open no more."""
-        await self._close(CloseCode.NORMAL_CLOSURE)
+        await self._close(close_codes.BLOCK_ENDED)
 
     async def close_after(self, error: BaseException | None) -> None:
         """Close at the end of a ``with``, as a websocket does."""

@@ -18,7 +18,7 @@ INTERRUPTED: Final = ConnectionAbortedError("a write was interrupted, perhaps in
 class SendBuffer(ABC):
     """The base of a :class:`~polysocket.effects.ByteStream` over a non-blocking socket: sends without waiting.
 
-    Bytes that the system does not take at once are kept, and sent via :meth:`_flush` once the socket is writable. A
+    Bytes that the system does not take at once are kept, and sent via ``_flush`` once the socket is writable. A
     socket that has failed stays failed. ``mutex`` guards the buffer; methods marked *Locked* are called while it is
     held.
     """
@@ -62,7 +62,7 @@ class SendBuffer(ABC):
 
     @abstractmethod
     def _send_later(self) -> None:
-        """Have :meth:`_flush` called once the socket is writable. Locked."""
+        """Have ``_flush`` called once the socket is writable. Locked."""
 
     @property
     def _must_flush(self) -> bool:

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from polysocket._core import close_codes
 from polysocket._logger import get_logger
 from polysocket._session.listening import Listening
 from polysocket._session.session import Session
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
-from polysocket.frames import Binary, CloseCode, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Frame, Ping, Pong, Text
 from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import WebSocket
 
@@ -153,7 +154,7 @@ class _Delivery:
                 get_logger().error("a method of %s failed", name, exc_info=error)
             await self._call(self._listener.on_error, _as_exception(error, f"{name}.{_name(method)}"))
         if not is_after_close:
-            await self._session.close(CloseCode.INTERNAL_ERROR)
+            await self._session.close(close_codes.CALLBACK_RAISED)
         return is_after_close
 
 

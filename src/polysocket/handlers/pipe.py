@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from typing import Any, Final
 
+from polysocket._core import close_codes
 from polysocket._lifting import wait_for_result
 from polysocket._logger import get_logger
 from polysocket._session.session import Session
@@ -19,7 +20,7 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import Effect
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Text, join_fragments
+from polysocket.frames import Binary, Close, DataFrame, Frame, Text, join_fragments
 from polysocket.handlers.handler import Handler, is_own_close
 from polysocket.websocket import UntilClosed, until_closed
 
@@ -82,7 +83,7 @@ class PipeHandler(Handler):
         try:
             await (run.run_async if effect.is_async else run.run_blocking)(self.stage)
         except UnexpectedFrame:
-            await session.close(CloseCode.UNSUPPORTED_DATA)
+            await session.close(close_codes.MESSAGE_KIND_REFUSED)
             raise
         except BaseException as error:
             if not is_own_close(session, error):
