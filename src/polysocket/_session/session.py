@@ -383,10 +383,10 @@ class Session:
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close, and keep no frame that arrives later; :meth:`close` waits for the end."""
         with self._mutex:
-            if self._closing_since is None:
-                self._closing_since = self._effect.now()
             if self.is_open:
                 self._send_close(code, reason)
+            if self._closing_since is None:  # only now: a code that may not be sent begins no closing
+                self._closing_since = self._effect.now()
             if not self.receiver.is_receiving or self._is_handing_over:
                 self._connection.drop_incoming()
                 self._sender.flush()
