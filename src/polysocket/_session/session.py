@@ -319,6 +319,7 @@ class Session:
         """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
         has_ended = self._effect.event()
         has_started = False
+        is_spawning = True
 
         @functools.wraps(program)
         async def run() -> None:
@@ -332,13 +333,17 @@ class Session:
 
         def done(error: BaseException | None) -> None:
             if error is not None and not has_started:
-                # The caller of spawn still holds the mutex, or the flavour takes none.
-                self._note_dropped(CloseCause.CANCELLATION, f"reading in the background could not start: {error!r}")
-                self._stream.abort()
+                detail = f"reading in the background could not start: {error!r}"
+                if is_spawning:  # The mutex is held, and its holder delivers the notifications.
+                    self._note_dropped(CloseCause.CANCELLATION, detail)
+                    self._stream.abort()
+                else:
+                    self.abort(detail)
             has_ended.set()
 
         self._background.append(has_ended)
         self._effect.spawn(run, done)
+        is_spawning = False
 
     # Sending
 
