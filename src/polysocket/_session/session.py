@@ -460,6 +460,7 @@ class Session:
             self._notifications.add(call, info)
         if self.listening is None and self._when_over is not None:
             self._notifications.add(self._when_over, info)  # after the observers were told
+            self._when_over = None
 
     # Handlers
 
