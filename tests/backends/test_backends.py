@@ -432,6 +432,18 @@ async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer
         await forgotten.get()
 
 
+async def test_a_backend_forgets_a_websocket_once(flavour: Flavour, peer: Peer) -> None:
+    forgotten: list[object] = []
+    async with a_backend(flavour) as backend:
+        backend._connector._open_sessions.sessions = WatchedSet(forgotten.append)
+        ws = await opened(flavour, backend, peer.url)
+        finishing = flavour.spawn(flavour.call, peer.finish)
+        await ws.close()
+        await ws.close()
+        await finishing.result()
+    assert len(forgotten) == 1
+
+
 def test_a_closed_backend_registers_no_websocket() -> None:
     session: Any = object()
     opened = _OpenSessions()

@@ -234,6 +234,22 @@ async def test_an_unexpected_error_ends_a_websocket_with_a_listener(flavour: Fla
     assert "ZeroDivisionError('a bug')" in str(calls[-1])
 
 
+@in_asyncio
+async def test_a_websocket_whose_reading_ahead_is_cancelled_before_it_starts_has_ended(
+    flavour: Flavour, peer: Peer
+) -> None:
+    ended = flavour.inbox()
+    backend = ObservedBackend(flavour.backend(), EndObserver(ended.put))
+    async with flavour.entered(backend):
+        ws = (await seen(flavour, backend).open_websocket(peer.url, WebSocketHandler(Buffer.unbounded()))).result
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        assert "could not start: CancelledError()" in str(await ended.get())
+        assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe9")]
+        with pytest.raises(ConnectionLost):
+            await ws.receive()
+
+
 @in_async_flavours
 @pytest.mark.parametrize("handler", [WebSocketHandler(Buffer.unbounded()), Listener()], ids=["read ahead", "listener"])
 def test_a_websocket_ends_with_its_event_loop(flavour: Flavour, peer: Peer, handler: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from polysocket import Asyncio, ReceiveTimeout, WebSocket
+from polysocket import Asyncio, ReceiveTimeout, Text, WebSocket
 from polysocket import asyncio as polysocket_asyncio
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.testing.contract import wire
@@ -181,3 +181,37 @@ def test_a_background_program_that_is_cancelled_before_it_starts_is_done(run: Ru
 
     run(main())
     assert [type(error) for error in done] == [asyncio.CancelledError]
+
+
+def test_a_sender_that_waits_for_its_turn_again_and_again_nests_no_deeper(run: Runner, peer: Peer) -> None:
+    senders = 50
+
+    async def send_in_fragments(ws: WebSocket[Asyncio]) -> None:
+        await ws.send(Text("a", final=False))
+        await asyncio.sleep(0)
+        await ws.send(Text("b"), is_continuation=True)
+
+    async def main() -> None:
+        ws = await polysocket_asyncio.connect(peer.url)
+        tasks = [asyncio.create_task(send_in_fragments(ws)) for _ in range(senders)]
+        deepest = 0
+        while not all(task.done() for task in tasks):
+            deepest = max(deepest, *map(_depth, tasks))
+            await asyncio.sleep(0)
+        assert await asyncio.to_thread(peer.frames, 2 * senders) == senders * [
+            Wire(wire.TEXT, b"a", final=False),
+            Wire(wire.CONTINUATION, b"b"),
+        ]
+        peer.hang_up()
+        await ws.close()
+        assert deepest <= 6
+
+    run(main())
+
+
+def _depth(task: asyncio.Task[None]) -> int:
+    """Return how many coroutines a task has nested."""
+    depth, awaited = 0, cast("Any", task.get_coro())
+    while hasattr(awaited, "cr_await"):
+        depth, awaited = depth + 1, awaited.cr_await
+    return depth

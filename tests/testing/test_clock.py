@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from polysocket import Buffer, CloseCause, Pong, ReceiveTimeout, Text, WebSocket, WebSocketHandler
+from polysocket import Buffer, CloseCause, InvalidFrame, Pong, ReceiveTimeout, Text, WebSocket, WebSocketHandler
 from polysocket.testing import (
     BackendStub,
     EchoServer,
@@ -74,6 +74,18 @@ async def test_a_closing_that_is_not_answered_ends_by_the_clock(
         assert clock.now() == 10
         assert client.close_info is not None
         assert client.close_info.cause is CloseCause.TIMEOUT
+
+
+async def test_the_close_timeout_does_not_run_since_a_close_that_was_refused(
+    flavour: Flavour, tag: type[Any], clock: VirtualClock
+) -> None:
+    async with joined(flavour, tag, clock=clock) as (client, _, pair):
+        with pytest.raises(InvalidFrame):
+            await client.close(1)
+        with pytest.raises(ReceiveTimeout):
+            await after(HOUR, clock, flavour, lambda: pair.client.receive(timeout=HOUR))
+        await after(10, clock, flavour, pair.client.close)
+        assert clock.now() == HOUR + 10
 
 
 def test_time_does_not_go_back() -> None:

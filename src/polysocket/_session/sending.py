@@ -96,14 +96,17 @@ class Sender:
         self._tell(frame)
 
     async def _send_later(self, frame: Frame | Close, is_continuation: bool) -> None:
-        turn = None
-        with self._mutex:
-            if self._must_wait_for_turn(frame, is_continuation):
-                turn = self._effect.event()
-                self.waiting.append(turn)
-        if turn is None:
-            await self.drain()
-        else:
+        while True:  # A loop, since each nested try would make each resumption of this caller longer.
+            turn = None
+            with self._mutex:
+                if not self._must_wait(frame, is_continuation):
+                    break
+                if self._must_wait_for_turn(frame, is_continuation):
+                    turn = self._effect.event()
+                    self.waiting.append(turn)
+            if turn is None:
+                await self.drain()
+                continue
             try:
                 await turn.wait()
             finally:

@@ -348,6 +348,7 @@ class Session:
         """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
         has_ended = self._effect.event()
         has_started = False
+        is_spawning = True
 
         @functools.wraps(program)
         async def run() -> None:
@@ -361,13 +362,17 @@ class Session:
 
         def done(error: BaseException | None) -> None:
             if error is not None and not has_started:
-                # The caller of spawn still holds the mutex, or the flavour takes none.
-                self._note_dropped(CloseCause.CANCELLATION, f"reading in the background could not start: {error!r}")
-                self._stream.abort()
+                detail = f"reading in the background could not start: {error!r}"
+                if is_spawning:  # The mutex is held, and its holder delivers the notifications.
+                    self._note_dropped(CloseCause.CANCELLATION, detail)
+                    self._stream.abort()
+                else:
+                    self.abort(detail)
             has_ended.set()
 
         self._background.append(has_ended)
         self._effect.spawn(run, done)
+        is_spawning = False
 
     # Sending
 
@@ -413,10 +418,10 @@ class Session:
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close, and keep no frame that arrives later; :meth:`close` waits for the end."""
         with self._mutex:
-            if self._closing_since is None:
-                self._closing_since = self._effect.now()
             if self.is_open:
                 self._send_close(code, reason)
+            if self._closing_since is None:  # only now: a code that may not be sent begins no closing
+                self._closing_since = self._effect.now()
             if not self.receiver.is_receiving or self._is_handing_over:
                 self._connection.drop_incoming()
                 self._sender.flush()
@@ -483,6 +488,7 @@ class Session:
             self._notifications.add(call, info)
         if self.listening is None and self._when_over is not None:
             self._notifications.add(self._when_over, info)  # after the observers were told
+            self._when_over = None
 
     # Handlers
 
