@@ -37,7 +37,7 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket.testing import BackendStub, EchoServer, Incoming, NothingPrepared, UnmatchedRequest, WebSocketStub
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from tests.backends.flavours import Flavour, Inbox, seen
 from tests.backends.stages import raw_stage
 

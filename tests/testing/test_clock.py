@@ -16,7 +16,7 @@ from polysocket.testing import (
     WebSocketStub,
     memory_pair,
 )
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from polysocket.websocket import open_websocket
 from tests.backends.flavours import Flavour, has_trio, seen
 from tests.testing.joined import after, joined

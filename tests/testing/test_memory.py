@@ -25,9 +25,9 @@ from polysocket import (
     basic_request,
 )
 from polysocket._opening.tls import TLSStream
-from polysocket.testing import Faults, memory_links, memory_pair
+from polysocket.testing import Faults, memory_streams, memory_pair
 from polysocket.testing.contract.places import client_context, server_context
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from tests.backends.flavours import Flavour
 from tests.testing.joined import joined
 
@@ -182,9 +182,9 @@ def test_faults_that_can_not_be_are_refused(faults: dict[str, Any]) -> None:
         Faults(**faults)
 
 
-async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> None:
+async def test_streams_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> None:
     async def conversation() -> None:
-        client, server = memory_links(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
+        client, server = memory_streams(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
 
         async def serve() -> None:
             tls = await TLSStream.start(server, server_context(), effect.mutex(), server_side=True)

@@ -16,7 +16,7 @@ from polysocket.testing import BackendStub, MemoryPair, RecordingBackend, WebSoc
 ELSEWHERE = ("trio", "hypothesis", "pytest", "asyncio", "anyio")
 
 
-@pytest.mark.parametrize("module", ["polysocket.testing", "polysocket.testing.flavours"])
+@pytest.mark.parametrize("module", ["polysocket.testing", "polysocket.testing.effect_of"])
 def test_importing_needs_no_more_than_polysocket(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {ELSEWHERE!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)

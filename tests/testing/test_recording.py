@@ -362,5 +362,5 @@ FIRST = next(recording_of().lines())
 def test_what_is_no_recording_is_refused(tmp_path: pathlib.Path, lines: list[str], number: int) -> None:
     path = tmp_path / "conversation.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ValueError, match=f"line {number} is not one of a recording"):
+    with pytest.raises(ValueError, match=f"line {number} is not a line of a recording"):
         Recording.load(path)
