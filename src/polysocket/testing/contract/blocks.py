@@ -9,7 +9,7 @@ import pytest
 
 from polysocket import Binary, CloseCause, CloseInfo, ReceiveTimeout, Text, WebSocketClosed
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.closing import the_end
+from polysocket.testing.contract.closing import check_ended
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connect, promise
 from polysocket.testing.contract.places import Peer, Place
@@ -19,7 +19,9 @@ from polysocket.testing.contract.wire import Wire
 @tcp_and_tls
 @pytest.mark.parametrize(("error", "code"), [(None, 1000), (KeyError, 1011)])
 @promise
-async def test_the_end_of_a_block_closes_with_a_code_for_its_error(flavour: Flavour, peer: Peer, error: type[Exception] | None, code: int) -> None:
+async def test_the_end_of_a_block_closes_with_a_code_for_its_error(
+    flavour: Flavour, peer: Peer, error: type[Exception] | None, code: int
+) -> None:
     async def block() -> None:
         async with await connect(flavour, peer):
             if error is not None:
@@ -45,7 +47,7 @@ async def test_a_cancelled_block_does_not_wait_for_the_peer(flavour: Flavour, pe
 
     assert await flavour.interrupt(block) is INTERRUPTED
     assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe9")]
-    error = await the_end(ws)
+    error = await check_ended(ws)
     assert error.close_info.cause is CloseCause.CANCELLATION
 
 
@@ -71,9 +73,7 @@ async def test_a_block_that_raises_a_base_exception_does_not_wait_for_the_peer(f
 @tcp_and_tls
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
 @promise
-async def test_a_block_may_be_cancelled_in_the_middle_of_a_frame(
-    flavour: Flavour, place: Place, turns: int
-) -> None:
+async def test_a_block_may_be_cancelled_in_the_middle_of_a_frame(flavour: Flavour, place: Place, turns: int) -> None:
     with Peer(place, receive_buffer=4096) as peer:
         ws = await connect(flavour, peer, close_timeout=None)
 
@@ -83,15 +83,13 @@ async def test_a_block_may_be_cancelled_in_the_middle_of_a_frame(
 
         assert await flavour.interrupt(block, turns) is INTERRUPTED
         if turns:
-            await the_end(ws)
+            await check_ended(ws)
         await ws.close() if turns else await flavour.interrupt(ws.close)
 
 
 @pytest.mark.parametrize("what", ["receive", "ping", "a turn to send", "all of them"])
 @promise
-async def test_a_cancelled_block_wakes_the_callers_that_wait(
-    flavour: Flavour, peer: Peer, what: str
-) -> None:
+async def test_a_cancelled_block_wakes_the_callers_that_wait(flavour: Flavour, peer: Peer, what: str) -> None:
     ws = await connect(flavour, peer)
 
     async def raises(call: Callable[[], Coroutine[Any, Any, object]]) -> CloseInfo:

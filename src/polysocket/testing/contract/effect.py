@@ -27,7 +27,7 @@ def spawn(flavour: Flavour, program: Callable[[], Coroutine[Any, Any, None]]) ->
 
     async def end() -> BaseException | None:
         await has_ended.wait()
-        [error] = ended  # Once only.
+        [error] = ended  # on_done was called exactly once.
         return error
 
     flavour.effect().spawn(program, on_done)
@@ -126,7 +126,7 @@ async def test_nested_time_limits_each_end_their_own_block(flavour: Flavour) -> 
 
 
 @promise
-async def test_a_cancellation_passes_a_time_limit(flavour: Flavour) -> None:
+async def test_a_cancellation_passes_through_a_time_limit(flavour: Flavour) -> None:
     async def wait() -> None:
         async with flavour.effect().time_limit(5):
             await flavour.event().wait()
@@ -181,7 +181,7 @@ async def test_an_effect_has_a_name_for_error_texts(flavour: Flavour) -> None:
 
 
 async def joined(effect: Effect) -> tuple[Any, socket.socket]:
-    """Return a stream, and the socket of its peer."""
+    """Return a stream, and the socket at its other end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sock = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -243,5 +243,5 @@ async def test_an_aborted_stream_wakes_its_reader_and_refuses_writes(flavour: Fl
         stream.abort()
         stream.abort()
         assert await reading.result() == b""
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the runtime's
+        with pytest.raises(OSError):  # noqa: PT011 - the runtime chooses the subclass
             stream.write(b"a")
