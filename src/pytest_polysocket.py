@@ -1,7 +1,7 @@
 """Fixtures for pytest: an echo server, and stubbed backends whose websockets are aborted after the test.
 
-pytest imports this module in every run if polysocket is installed. So the module is not in the package, and imports what
-a fixture needs only in that fixture: a run that uses no fixture does not import polysocket.
+pytest imports this module in every run if polysocket is installed. So the module is outside of the package, and each
+fixture imports what it needs: a run that uses no fixture does not import polysocket.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
 async def first_connected(host: str, addresses: Iterable[Address], attempts: Attempts) -> socket.socket:
     """Return the first socket that connects to one of the addresses, with TCP_NODELAY; abort the other attempts.
 
-    Raises OSError if all attempts fail; its cause is the group of their errors. An error or a cancellation leaks nothing.
+    Raises OSError if all attempts fail; its cause is the group of their errors. A cancellation leaks nothing.
     """
     try:
         connected = await _race(host, interleaved(addresses), attempts)
