@@ -1,8 +1,8 @@
 """Replays: the script of a stub that does what the server of a recording did.
 
-Each frame of the server follows the same frames of the client. The client's data frames and Close are compared with the
-recording. Pings and Pongs are not, since their timing is random: the stub answers the Pings that it receives, and drops
-the recorded Pongs that answered Pings of the client.
+Each frame of the server is sent after the same frames of the client as in the recording. The client's data frames and
+Close are compared with the recording. Pings and Pongs are not, since their timing is random: the stub answers the Pings
+that it receives, and drops the recorded Pongs that answered Pings of the client.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class WebSocketStub:
 
     @staticmethod
     def replaying(recording: Recording, *, redact: Redact = unchanged) -> WebSocketStub:
-        """Return a stub that does what the server of a recording did: each frame follows the same client's frames.
+        """Return a stub that sends what the server of a recording sent, each frame after the same frames of the client.
 
         A client that sends something else gets :class:`ReplayMismatch`. Pings and Pongs are not compared, since their
         timing is random.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -27,6 +27,8 @@ from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
 from polysocket.testing.contract.places import Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
+
+T = TypeVar("T")
 
 
 class Script(NamedTuple):
@@ -98,6 +100,24 @@ def pieces(peer: Peer, sent: list[bytes], size: int) -> Iterator[bytes]:
 # Cancelled, or timed out, at every point
 
 
+async def check_rest(
+    flavour: Flavour,
+    ws: WebSocket[Async],
+    peer: Peer,
+    received: list[T],
+    expected: list[T],
+    receive: Callable[[], Coroutine[Any, Any, T]],
+) -> None:
+    """Receive the rest of the script; check that nothing was lost, each Ping was answered, and the Close is next."""
+    while len(received) < len(expected):
+        received.append(await receive())
+    assert received == expected
+    pongs = script().pongs
+    assert await flavour.call(peer.frames, len(pongs)) == pongs
+    peer.send(wire.close(1000, "x"))
+    assert await ws.receive() == Close(1000, "x")
+
+
 @every_transport
 @pytest.mark.parametrize("size", [1, 2, 5, 61])
 @promise
@@ -113,11 +133,7 @@ async def test_receive_may_be_cancelled_without_losing_a_frame(
             frame = await flavour.interrupt(ws.receive, next(turns))
             if frame is not INTERRUPTED:
                 received.append(frame)
-        while len(received) < len(expected):
-            received.append(await ws.receive())
-        assert received == expected
-        assert await flavour.call(deflating_peer.frames, 3) == script().pongs
-        await check_no_more(ws, deflating_peer)
+        await check_rest(flavour, ws, deflating_peer, received, expected, ws.receive)
 
 
 @tcp_and_tls
@@ -134,11 +150,7 @@ async def test_receive_may_time_out_without_losing_a_frame(
                 received.append(await ws.receive(timeout=0.001))
             except ReceiveTimeout:
                 continue
-        while len(received) < len(expected):
-            received.append(await ws.receive())
-        assert received == expected
-        assert await flavour.call(deflating_peer.frames, 3) == script().pongs
-        await check_no_more(ws, deflating_peer)
+        await check_rest(flavour, ws, deflating_peer, received, expected, ws.receive)
 
 
 @tcp_and_tls
@@ -161,17 +173,7 @@ async def test_receiving_a_message_may_be_cancelled_without_losing_a_fragment(
             message = await flavour.interrupt(receive, next(turns))
             if message is not INTERRUPTED:
                 received.append(message)
-        while len(received) < len(whole.messages):
-            received.append(await receive())
-        assert received == whole.messages
-        assert await flavour.call(deflating_peer.frames, 3) == whole.pongs
-        await check_no_more(ws, deflating_peer)
-
-
-async def check_no_more(ws: WebSocket[Async], peer: Peer) -> None:
-    """Check that the next frame is the Close."""
-    peer.send(wire.close(1000, "x"))
-    assert await ws.receive() == Close(1000, "x")
+        await check_rest(flavour, ws, deflating_peer, received, whole.messages, receive)
 
 
 @promise

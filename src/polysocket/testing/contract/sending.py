@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
-from polysocket import Async, Binary, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
+from polysocket import Async, Binary, Close, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
-from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, connected, promise
 from polysocket.testing.contract.places import Echo, Peer
 from polysocket.testing.contract.wire import Wire
 
@@ -220,48 +222,54 @@ async def test_some_tasks_may_send_while_another_receives(flavour: Flavour, echo
 # While the websocket ends
 
 
+async def waiting_sends(flavour: Flavour, send: Callable[[], Coroutine[Any, Any, None]]) -> list[Task[None]]:
+    """Start three concurrent sends, and wait until each of them waits."""
+    sending = [flavour.spawn(send) for _ in range(3)]
+    for task in sending:
+        await task.waiting()
+    return sending
+
+
+async def check_closed(sending: list[Task[None]], ws: WebSocket[Async]) -> list[WebSocketClosed]:
+    """Check that the sends raise, and that the websocket has ended; return the errors of the sends."""
+    errors: list[WebSocketClosed] = []
+    for task in sending:
+        with pytest.raises(WebSocketClosed) as caught:
+            await task.result()
+        errors.append(caught.value)
+    with pytest.raises(WebSocketClosed):
+        await ws.receive_text()
+    assert not ws.is_open
+    return errors
+
+
 @tcp_and_tls
 @promise
 async def test_a_send_that_waits_raises_if_the_connection_is_lost(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
-        sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(3)]
-        for task in sending:
-            await task.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_binary(bytes(HUGE)))
         slow_peer.reset()
-        for task in sending:
-            with pytest.raises(WebSocketClosed):
-                await task.result()
-        with pytest.raises(WebSocketClosed):
-            await ws.receive()
-        assert not ws.is_open
+        await check_closed(sending, ws)
 
 
 @tcp_and_tls
 @promise
 async def test_a_send_that_waits_raises_if_this_side_closes(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer, close_timeout=0.1) as ws:
-        sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(2)]
-        for task in sending:
-            await task.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_binary(bytes(HUGE)))
         await ws.close(1000, "enough")
-        for task in sending:
-            with pytest.raises(WebSocketClosed) as caught:
-                await task.result()
-            assert caught.value.close_info == ws.close_info
+        for error in await check_closed(sending, ws):
+            assert error.close_info == ws.close_info
 
 
 @promise
 async def test_senders_that_wait_for_their_turn_raise_if_the_peer_closes(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
-        others = [flavour.spawn(ws.send_text, "other") for _ in range(2)]
-        for other in others:
-            await other.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_text("other"))
         peer.send(wire.close(1001))
-        assert (await ws.receive()) is not None
-        for other in others:
-            with pytest.raises(WebSocketClosed):
-                await other.result()
+        assert await ws.receive() == Close(1001)
+        await check_closed(sending, ws)
 
 
 @promise
@@ -269,9 +277,7 @@ async def test_senders_that_wait_for_their_turn_raise_if_the_connection_is_lost(
     """No caller receives. The sender whose message is open notices the lost connection."""
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
-        others = [flavour.spawn(ws.send_text, "other") for _ in range(2)]
-        for other in others:
-            await other.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_text("other"))
         peer.reset()
 
         async def go_on() -> None:
@@ -280,9 +286,7 @@ async def test_senders_that_wait_for_their_turn_raise_if_the_connection_is_lost(
 
         with pytest.raises(WebSocketClosed):
             await go_on()
-        for other in others:
-            with pytest.raises(WebSocketClosed):
-                await other.result()
+        await check_closed(sending, ws)
 
 
 @promise
