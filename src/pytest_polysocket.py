@@ -1,7 +1,7 @@
-"""Fixtures for pytest: an echo server, and stubs of backends that are closed when the test is over.
+"""Fixtures for pytest: an echo server, and stubbed backends whose websockets are aborted after the test.
 
-pytest imports this in every run where polysocket is installed. So it is no part of the package, which would be imported
-with it, and imports nothing by itself that a fixture may need.
+pytest imports this module in every run if polysocket is installed. So the module is outside of the package, and each
+fixture imports what it needs: a run that uses no fixture does not import polysocket.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["polysocket_echo_server", "polysocket_stub"]
 
-pytest.register_assert_rewrite("polysocket.testing")  # the contract's promises are tests
+pytest.register_assert_rewrite("polysocket.testing")  # The promises of the contract are tests.
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def polysocket_echo_server() -> Iterator[EchoServer]:
 
 @pytest.fixture
 def polysocket_stub() -> Iterator[StubFactory]:
-    """Makes a :class:`~polysocket.testing.BackendStub` for a flavour; its websockets end with the test."""
+    """A factory of :class:`~polysocket.testing.BackendStub`, whose websockets are aborted after the test."""
     from polysocket.testing import StubFactory  # noqa: PLC0415
 
     factory = StubFactory()

@@ -1,9 +1,9 @@
 """A flavour for Twisted: ``F[T]`` is ``Deferred[T]``, in one file.
 
-To type checkers ``F[T]`` is an awaitable with its exact ``T``. If you need a Deferred, for its callbacks,
-``ensureDeferred(ws.receive_text())`` returns the same one with its type.
+To type checkers, ``F[T]`` is an awaitable with its exact ``T``. If you need the type Deferred, to add callbacks,
+``ensureDeferred(ws.receive_text())`` returns the same object with that type.
 """
-# ruff: noqa: N802, N815 - the callbacks have Twisted's names
+# ruff: noqa: N802, N815 - Twisted names the callbacks
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ endpoints: Any = twisted_endpoints
 
 
 class Twisted(Async):
-    """The tag of Deferreds."""
+    """The tag of Deferreds: a call returns ``Deferred[T]``."""
 
 
 def new_event() -> WaiterEvent[Deferred[None]]:
@@ -39,7 +39,7 @@ def new_event() -> WaiterEvent[Deferred[None]]:
 
 
 class TwistedEffect(EagerEffect):
-    """The Effect of Twisted's reactor."""
+    """The effect of Twisted's reactor."""
 
     name = "the flavour for Twisted"
     cancellation = CancelledError
@@ -71,7 +71,7 @@ class TwistedEffect(EagerEffect):
 
     async def adopt(self, sock: socket.socket, /) -> TwistedStream:
         stream = TwistedStream()
-        with sock:  # The reactor duplicates it.
+        with sock:  # The reactor duplicates the socket.
             sock.setblocking(False)
             reactor.adoptStreamConnection(sock.fileno(), sock.family, Factory.forProtocol(lambda: stream))
         return stream
@@ -92,7 +92,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
 
 
 def plainly_cancelled(deferred: Deferred[Any]) -> Deferred[Any]:
-    """Return one that fails with CancelledError if it is cancelled: an endpoint has other errors for that."""
+    """Return a Deferred that fails with CancelledError if it is cancelled: endpoints fail with errors of their own."""
 
     def cancel(_: object) -> None:
         plain.errback(CancelledError())
@@ -105,7 +105,7 @@ def plainly_cancelled(deferred: Deferred[Any]) -> Deferred[Any]:
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class TwistedStream(PushStream, Protocol):
-    """A ByteStream over a transport of Twisted's, of which it is the protocol."""
+    """A ByteStream that is the protocol of a Twisted transport."""
 
     dataReceived = PushStream.data_received
     readConnectionLost = PushStream.eof_received
@@ -135,11 +135,11 @@ class TwistedStream(PushStream, Protocol):
         self.transport.resumeProducing()
 
     def close_transport(self) -> None:
-        self.transport.unregisterProducer()  # or it would be asked for more first
+        self.transport.unregisterProducer()  # Otherwise the transport asks for more before it closes.
         self.transport.loseConnection()
 
     def abort_transport(self) -> None:
-        # In the reactor's next turn it may send what the system takes, such as a Close; then it is over.
+        # In the reactor's next turn, the transport may still send a Close. In the turn after, it is aborted.
         self.close_transport()
         reactor.callLater(0, reactor.callLater, 0, self.transport.abortConnection)
 

@@ -1,4 +1,4 @@
-"""``python -m polysocket demo``: one program, run in each flavour against an echo server on this machine."""
+"""``python -m polysocket demo``: run one program in three flavours against an echo server on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polysocket.websocket import ConnectCall
 
 @polymorphic
 async def conversation(ws: WebSocket[Async]) -> None:
-    """Exchange a text, a message in two frames with a Ping between them, and bytes; tell of each."""
+    """Exchange a text, a message in two frames with a Ping between them, and bytes; print each step."""
     extensions = ", ".join(ws.response.extensions) or "no extensions"
     print(f"  open      {ws.response.status_line}; {extensions}")
 
@@ -37,8 +37,8 @@ async def conversation(ws: WebSocket[Async]) -> None:
     print("  sent      100,000 bytes")
     print(f"  received  {len(await ws.receive_binary()):,} bytes")
 
-    print(f"  pinged    {await ws.ping() * 1e6:,.0f} µs there and back")
-    await ws.close(1000, "that was it")
+    print(f"  pinged    {await ws.ping() * 1e6:,.0f} µs round trip")
+    await ws.close(1000, "done")
     print(f"  closed    {ws.close_info}")
 
 
@@ -51,7 +51,7 @@ async def open_and_converse(call: ConnectCall[WebSocket[Asyncio]] | ConnectCall[
 def demo() -> None:
     """Run the conversation in each flavour."""
     with EchoServer() as server:
-        print(f"An echo server listens on {server.url}; one program talks to it in each flavour.")
+        print(f"An echo server listens on {server.url}. One program talks to it in each flavour.")
 
         print("\nblocking sockets")
         with blocking.connect(server.url) as ws:
@@ -72,12 +72,14 @@ def demo() -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m polysocket", description="WebSockets with the protocol written once"
     )
     commands = parser.add_subparsers(required=True)
-    commands.add_parser("demo", help="one program in three flavours against an echo server here").set_defaults(run=demo)
+    commands.add_parser(
+        "demo", help="run one program in three flavours against an echo server on this machine"
+    ).set_defaults(run=demo)
     parser.parse_args().run()
 
 

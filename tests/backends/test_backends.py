@@ -422,7 +422,7 @@ async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
     # The Close arrives in one piece with the 101, and the program never receives.
-    peer = new_peer(upgrading(behind=wire.close(1000)))
+    peer = new_peer(upgrading(trailing=wire.close(1000)))
     async with a_backend(flavour) as backend:
         forgotten = flavour.inbox()
         backend._connector._open_sessions.sessions = WatchedSet(forgotten.put)

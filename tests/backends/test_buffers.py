@@ -99,7 +99,7 @@ async def test_pings_are_answered_while_no_caller_receives(flavour: Flavour, pee
 async def test_pings_that_arrive_with_the_servers_answer_are_answered(
     flavour: Flavour, new_peer: Callable[..., Peer], buffer: Buffer
 ) -> None:
-    peer = new_peer(upgrading(behind=text("a") + wire.encode(wire.PING, b"1")))
+    peer = new_peer(upgrading(trailing=text("a") + wire.encode(wire.PING, b"1")))
     async with a_backend(flavour, request=basic_request.timeouts(open=5, close=0.2)) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(buffer))
         peer.send(wire.encode(wire.PING, b"2"))
@@ -197,7 +197,7 @@ async def test_too_many_frames_fail_the_websocket_after_the_buffered_frames(flav
 async def test_too_many_frames_may_arrive_with_the_servers_answer(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
-    peer = new_peer(upgrading(behind=text("a") * 5))
+    peer = new_peer(upgrading(trailing=text("a") * 5))
     async with a_backend(flavour) as backend:
         ws = await opened(flavour, backend, peer.url, WebSocketHandler(FAIL))
         peer.hang_up()

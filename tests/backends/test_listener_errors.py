@@ -216,7 +216,7 @@ async def test_a_method_that_answers_receives_all_frames_sent_before_the_close(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
     # The WebSocketClosed of its own websocket is reported, but the remaining frames are delivered.
-    peer = new_peer(upgrading(behind=text("a") + text("b") + text("c") + wire.close()))
+    peer = new_peer(upgrading(trailing=text("a") + text("b") + text("c") + wire.close()))
     listener = Answering(flavour)
     # The Close arrives in one piece with the server's answer, so it is read before the first method is called.
     async with a_backend(flavour) as backend:

@@ -66,7 +66,7 @@ async def test_a_listener_receives_each_frame_in_order_and_the_end_last(
 async def test_frames_that_arrive_with_the_servers_answer_are_delivered(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
-    peer = new_peer(upgrading(behind=CONVERSATION))
+    peer = new_peer(upgrading(trailing=CONVERSATION))
     listener = Recorder(flavour.inbox())
     async with a_backend(flavour) as backend:
         await opened(flavour, backend, peer.url, listener)
@@ -92,7 +92,7 @@ async def test_opening_does_not_wait_for_the_first_frame_to_be_handled(
     flavour: Flavour, new_peer: Callable[..., Peer]
 ) -> None:
     # The frame arrives in one piece with the server's answer.
-    peer = new_peer(upgrading(behind=text("a")))
+    peer = new_peer(upgrading(trailing=text("a")))
     go_on = flavour.inbox()
     is_open = threading.Event()
 

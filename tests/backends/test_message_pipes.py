@@ -89,7 +89,7 @@ async def test_a_function_receives_all_messages_sent_before_the_close(
         messages.append(message)
         return message
 
-    peer = new_peer(upgrading(behind=text("a") + text("b") + text("c") + wire.close()))
+    peer = new_peer(upgrading(trailing=text("a") + text("b") + text("c") + wire.close()))
     pipe = await start_pipe(flavour, peer, lift(function))
     assert await flavour.call(read_to_close, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
     assert (await pipe.result()).received == Close()

@@ -139,7 +139,7 @@ async def test_an_observer_is_told_of_each_frame_including_automatic_answers(
 async def test_an_observer_is_told_of_frames_that_arrive_with_the_servers_answer(
     flavour: Flavour, new_peer: Callable[..., Peer], make_handler: Callable[[Flavour], Any]
 ) -> None:
-    peer = new_peer(upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1001)))
+    peer = new_peer(upgrading(trailing=wire.encode(wire.TEXT, "a") + wire.close(1001)))
     observer = Recording()
     backend = ObservedBackend(flavour.backend(), observer)
     async with flavour.entered(backend):

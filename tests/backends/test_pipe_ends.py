@@ -96,7 +96,7 @@ async def test_a_stage_receives_all_frames_sent_before_the_close(
         yield Text("another", final=False)
         incoming.append(frame)
 
-    peer = new_peer(upgrading(behind=text("a") + text("b") + text("c") + wire.close(code)))
+    peer = new_peer(upgrading(trailing=text("a") + text("b") + text("c") + wire.close(code)))
     pipe = await start_pipe(flavour, peer, raw_stage(flavour, function, ended=ended.append))
     assert [frame.opcode for frame in await flavour.call(read_to_close, peer)] == [wire.CLOSE]
     if code == 1000:

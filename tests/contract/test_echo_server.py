@@ -56,7 +56,7 @@ def test_it_leaves_no_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
 
 
 def test_it_has_no_url_before_it_listens() -> None:
-    with pytest.raises(RuntimeError, match="from the beginning of its with"):
+    with pytest.raises(RuntimeError, match="inside its with block only"):
         _ = EchoServer().url
 
 

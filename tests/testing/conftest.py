@@ -1,4 +1,4 @@
-"""Every test with a ``flavour`` runs once in every flavour, and looks that it leaves nothing behind."""
+"""Fixtures: each test with a ``flavour`` runs once in every flavour, and must leak nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polysocket import Async, Asyncio, Blocking, Threaded, Trio
 from polysocket.testing import VirtualClock
 from tests.backends import flavours
 from tests.backends.flavours import FLAVOURS, Flavour
-from tests.leaks import *  # noqa: F403 - its fixture
+from tests.leaks import *  # noqa: F403 - an autouse fixture
 
 TAGS: dict[type[Flavour], type[Any]] = {
     flavours.BlockingFlavour: Blocking,
@@ -38,5 +38,5 @@ def tag(flavour: Flavour) -> type[Any]:
 
 @pytest.fixture
 def clock(tag: type[Any]) -> VirtualClock:
-    """A clock that the test advances; in the blocking flavour, where nobody else could, whoever waits does."""
+    """A clock that the test advances; in the blocking flavour, the waiting caller advances it."""
     return VirtualClock(autojump=tag is Blocking)

@@ -1,4 +1,4 @@
-"""A pair in memory as a test's body sees it, and calls that wait for its clock."""
+"""A pair in memory whose methods a test awaits in every flavour, and calls that wait for its clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.backends.flavours import Flavour, seen
 
 
 class Joined(NamedTuple):
-    """Both sides, whose methods are awaited in every flavour; and the pair, whose methods give what is in ``F``."""
+    """Both sides, whose methods are awaited in every flavour; and the pair itself, whose methods return ``F``."""
 
     client: WebSocket[Async]
     server: WebSocket[Async]
@@ -22,20 +22,20 @@ class Joined(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def joined(flavour: Flavour, tag: type[Any], **options: Any) -> AsyncIterator[Joined]:
-    """A pair inside its ``with``, or ``async with``."""
+    """Make a pair, and enter its ``with`` or ``async with``."""
     pair: MemoryPair[Any] = memory_pair(tag, **options)
     async with flavour.entered(cast("Any", pair)):
         yield Joined(seen(flavour, pair.client), seen(flavour, pair.server), pair)
 
 
 async def after(seconds: float, clock: VirtualClock, flavour: Flavour, call: Callable[[], Any]) -> Any:
-    """What a call in ``F`` gives that has to wait until so many seconds have passed, which do so while it waits."""
-    given = call()
+    """Return the result of a call in ``F`` that waits for ``seconds``; let them pass on the clock meanwhile."""
+    result = call()
     if not flavour.is_async:
-        if isinstance(given, Future):
+        if isinstance(result, Future):
             clock.advance(seconds)
-        return await flavour.value(given)
-    task = flavour.spawn(lambda: given)
+        return await flavour.value(result)
+    task = flavour.spawn(lambda: result)
     await flavour.nothing_left_to_do()
     clock.advance(seconds)
     return await task.result()

@@ -1,4 +1,4 @@
-"""A stubbed backend opens what its rules say, as a real one would, and tells what a test has not thought of."""
+"""A stubbed backend: it opens websockets according to its rules, and names requests that match no rule."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket.testing import BackendStub, EchoServer, Incoming, NothingPrepared, UnmatchedRequest, WebSocketStub
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from tests.backends.flavours import Flavour, Inbox, seen
 from tests.backends.stages import raw_stage
 
@@ -47,13 +47,13 @@ greeting = WebSocketStub.with_initial_incoming([Text("hello")])
 
 
 async def opened(flavour: Flavour, backend: Backend[Any], request: str | Request = URL, handler: Any = None) -> Any:
-    """The response of an opening."""
+    """Open a websocket, and return the response."""
     opening: Any = backend.open_websocket(request, handler or WebSocketHandler())
     return await flavour.value(opening)
 
 
 async def first_text(flavour: Flavour, backend: Backend[Any], request: str | Request = URL) -> Any:
-    """What is received first."""
+    """Open a websocket, and return the first text that is received."""
     response = await opened(flavour, backend, request)
     return await flavour.value(response.result.receive_text())
 
@@ -66,13 +66,13 @@ def saying(text: str) -> WebSocketStub:
     return WebSocketStub.with_initial_incoming([Text(text)])
 
 
-def test_each_flavour_has_a_maker_of_its_own(flavour: Flavour, tag: type[Any]) -> None:
+def test_each_flavour_has_a_factory_method(flavour: Flavour, tag: type[Any]) -> None:
     name = "anyio" if tag is Async else tag.__name__.lower()
     stub: BackendStub[Any] = getattr(BackendStub, name)()
     assert type(stub._effect) is type(flavour.backend()._effect)
 
 
-async def test_any_request_gets_the_websocket(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_rule_for_any_request_opens_every_websocket(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(greeting)
     async with flavour.entered(backend):
         websockets = [seen(flavour, (await opened(flavour, backend)).result) for _ in range(2)]
@@ -82,7 +82,7 @@ async def test_any_request_gets_the_websocket(flavour: Flavour, tag: type[Any]) 
     assert not any(ws.is_open for ws in websockets)
 
 
-async def test_the_response_is_what_the_rule_says(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_response_has_the_headers_and_the_subprotocol_of_the_rule(flavour: Flavour, tag: type[Any]) -> None:
     headers = [("X-Served-By", "a"), ("X-Served-By", "b")]
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(headers=headers, subprotocol="chat")
     async with flavour.entered(backend):
@@ -115,10 +115,10 @@ async def test_the_first_rule_that_matches_decides(flavour: Flavour, tag: type[A
         assert await first_text(flavour, backend, "ws://example.com/") == "any"
 
 
-async def test_a_stub_is_a_value(flavour: Flavour, tag: type[Any]) -> None:
+async def test_adding_a_rule_does_not_change_the_stub(flavour: Flavour, tag: type[Any]) -> None:
     bare: BackendStub[Any] = BackendStub.of(tag)
     backend = bare.when_any_request().then_respond_web_socket(greeting)
-    with pytest.raises(UnmatchedRequest):
+    with pytest.raises(UnmatchedRequest, match="it has no rules"):
         await opened(flavour, bare)
     async with flavour.entered(backend):
         assert await first_text(flavour, backend) == "hello"
@@ -144,7 +144,7 @@ async def test_an_unmatched_request_is_named_without_its_secrets(flavour: Flavou
     assert "hunter2" not in text
 
 
-async def test_a_rejection_is_one_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_rejection_raises_upgrade_rejected(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_reject(404, {"X-Why": "gone"}, b"nothing here")
     with pytest.raises(UpgradeRejected, match="404 Not Found") as caught:
         await opened(flavour, backend)
@@ -153,7 +153,7 @@ async def test_a_rejection_is_one_as_in_life(flavour: Flavour, tag: type[Any]) -
     assert caught.value.response.body == b"nothing here"
 
 
-async def test_a_redirect_is_followed_to_another_rule(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_redirect_is_followed_and_matched_with_the_rules(flavour: Flavour, tag: type[Any]) -> None:
     backend = (
         BackendStub.of(tag)
         .when_request_matches(is_chat)
@@ -167,7 +167,7 @@ async def test_a_redirect_is_followed_to_another_rule(flavour: Flavour, tag: typ
             await opened(flavour, backend, basic_request.follow_redirects(0).get(URL))
 
 
-async def test_an_error_is_raised_by_the_opening(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_opening_raises_the_error_of_the_rule(flavour: Flavour, tag: type[Any]) -> None:
     error = ConnectFailed("no route to host")
     backend = BackendStub.of(tag).when_any_request().then_raise(error)
     with pytest.raises(ConnectFailed) as caught:
@@ -175,7 +175,7 @@ async def test_an_error_is_raised_by_the_opening(flavour: Flavour, tag: type[Any
     assert caught.value is error
 
 
-async def test_a_request_that_the_server_s_half_refuses_is_rejected(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_request_that_a_server_can_not_accept_is_rejected(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(greeting)
     with pytest.raises(UpgradeRejected, match="400"):
         await opened(flavour, backend, basic_request.get(URL).header("Host", "two hosts"))
@@ -200,12 +200,12 @@ async def test_a_function_makes_the_result_of_the_handler(flavour: Flavour, tag:
     assert handlers == [handler]
 
 
-async def test_a_function_may_give_a_plain_result(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_function_may_return_a_plain_result(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_handle_open_web_socket(lambda _: "plain")
     assert (await opened(flavour, backend)).result == "plain"
 
 
-async def test_the_fallback_opens_what_no_rule_matches(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_fallback_opens_websockets_that_no_rule_matches(flavour: Flavour, tag: type[Any]) -> None:
     with EchoServer() as server:
         real = flavour.backend()
         backend = (
@@ -222,7 +222,7 @@ async def test_the_fallback_opens_what_no_rule_matches(flavour: Flavour, tag: ty
             assert await ws.receive_text() == "real"
 
 
-async def test_handlers_are_checked_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_invalid_handlers_are_refused(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(greeting)
     for handler in ("no handler", PipeHandler(cast("Any", lambda incoming: incoming))):
         with pytest.raises(InvalidHandler):
@@ -238,7 +238,7 @@ async def test_a_closed_backend_opens_nothing(flavour: Flavour, tag: type[Any]) 
         await opened(flavour, backend)
 
 
-async def test_the_backend_s_request_is_what_a_url_begins_with(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_url_starts_with_the_request_of_the_backend(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag, request=basic_request.header("X-Kind", "news"))
     backend = backend.when_request_matches(lambda request: "X-Kind" in request.headers).then_respond_web_socket(
         greeting
@@ -259,10 +259,10 @@ async def test_a_handler_may_be_made_by_an_effect(flavour: Flavour, tag: type[An
 
 
 @pytest.mark.parametrize("buffer", [Buffer.unbounded(), Buffer.bounded(1, overflow="wait")])
-async def test_a_websocket_that_reads_ahead_says_that_nothing_is_prepared(
+async def test_a_websocket_that_reads_ahead_raises_nothing_prepared(
     flavour: Flavour, tag: type[Any], buffer: Buffer
 ) -> None:
-    frames: list[Incoming] = [Text("a"), Ping(b"answered by itself"), Text("b"), KeyError("c"), Text("d")]
+    frames: list[Incoming] = [Text("a"), Ping(b"answered automatically"), Text("b"), KeyError("c"), Text("d")]
     stub = WebSocketStub.with_initial_incoming(frames).then_respond(lambda frame: [Ping(b""), frame])
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(stub)
     async with flavour.entered(backend):
@@ -292,8 +292,8 @@ async def test_a_buffer_that_is_full_fails_the_websocket(flavour: Flavour, tag: 
 # Listeners
 
 
-class Told(Listener[Any]):
-    """Puts what it is told into an inbox, and answers what it is opened with."""
+class InboxListener(Listener[Any]):
+    """A listener that puts its calls into an inbox, and sends a text when the websocket opens."""
 
     def __init__(self, inbox: Inbox[Any], flavour: Flavour) -> None:
         self.inbox = inbox
@@ -312,53 +312,55 @@ class Told(Listener[Any]):
         self.inbox.put(error)
 
 
-async def test_a_listener_is_told_of_what_is_prepared_and_waits_for_more(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_listener_receives_the_prepared_frames_and_waits_for_more(flavour: Flavour, tag: type[Any]) -> None:
     stub = greeting.then_respond(lambda frame: [frame])
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(stub)
     async with flavour.entered(backend):
-        told = Told(flavour.inbox(), flavour)
-        ws = seen(flavour, (await opened(flavour, backend, handler=told)).result)
-        assert [await told.inbox.get(), await told.inbox.get()] == [Text("hello"), Text("hello")]
+        listener = InboxListener(flavour.inbox(), flavour)
+        ws = seen(flavour, (await opened(flavour, backend, handler=listener)).result)
+        assert [await listener.inbox.get(), await listener.inbox.get()] == [Text("hello"), Text("hello")]
         await ws.send_text("later")
-        assert await told.inbox.get() == Text("later")
+        assert await listener.inbox.get() == Text("later")
         await ws.close()
-        info = await told.inbox.get()
+        info = await listener.inbox.get()
         assert info.is_normal
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), ConnectionResetError("a")])
-async def test_an_exception_ends_what_a_listener_listens_to(flavour: Flavour, tag: type[Any], error: Exception) -> None:
+async def test_a_prepared_exception_ends_the_websocket_of_a_listener(
+    flavour: Flavour, tag: type[Any], error: Exception
+) -> None:
     stub = WebSocketStub.with_initial_incoming([Text("before"), error])
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(stub)
     async with flavour.entered(backend):
-        told = Told(flavour.inbox(), flavour)
-        await opened(flavour, backend, handler=told)
-        assert await told.inbox.get() == Text("before")
-        lost = await told.inbox.get()
+        listener = InboxListener(flavour.inbox(), flavour)
+        await opened(flavour, backend, handler=listener)
+        assert await listener.inbox.get() == Text("before")
+        lost = await listener.inbox.get()
         assert isinstance(lost, ConnectionLost)
         assert lost.__cause__ is error
-        assert await told.inbox.get() == lost.close_info
+        assert await listener.inbox.get() == lost.close_info
 
 
 # Pipes
 
 
-async def test_a_pipe_goes_through_what_is_prepared(flavour: Flavour, tag: type[Any]) -> None:
-    heard: list[DataFrame] = []
+async def test_a_pipe_answers_the_prepared_frames(flavour: Flavour, tag: type[Any]) -> None:
+    received: list[DataFrame] = []
 
     def respond(frame: DataFrame) -> list[Incoming]:
-        heard.append(frame)
-        return [Close(1000, "enough")] if len(heard) == 2 else []
+        received.append(frame)
+        return [Close(1000, "enough")] if len(received) == 2 else []
 
     stub = WebSocketStub.with_initial_incoming([Text("a"), Text("b", final=False), Text("c")]).then_respond(respond)
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(stub)
     async with flavour.entered(backend):
         response = await opened(flavour, backend, handler=PipeHandler(from_text_pipe(str.upper)))
-        assert heard == [Text("A"), Text("BC")]
+        assert received == [Text("A"), Text("BC")]
         assert response.result.received == Close(1000, "enough")
 
 
-async def test_a_pipe_that_would_wait_for_ever_is_told(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_pipe_that_would_wait_forever_raises_nothing_prepared(flavour: Flavour, tag: type[Any]) -> None:
     backend = BackendStub.of(tag).when_any_request().then_respond_web_socket(greeting)
 
     def stage(frame: DataFrame) -> list[Frame]:
@@ -373,7 +375,7 @@ async def test_a_pipe_that_would_wait_for_ever_is_told(flavour: Flavour, tag: ty
 
 
 class Notes(Observation):
-    """Notes what it is told."""
+    """An observation that records its calls."""
 
     def __init__(self) -> None:
         self.notes: list[object] = []
@@ -398,7 +400,7 @@ class Notes(Observation):
         self.notes.append(info.code)
 
 
-async def test_observers_are_told_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_observers_are_told_about_stubbed_websockets(flavour: Flavour, tag: type[Any]) -> None:
     notes = Notes()
     rule = BackendStub.of(tag).when_request_matches(is_chat)
     stub = rule.then_respond_web_socket(greeting).with_fallback(BackendStub.of(tag).when_any_request().then_reject(404))
@@ -412,7 +414,7 @@ async def test_observers_are_told_as_in_life(flavour: Flavour, tag: type[Any]) -
     assert notes.notes == ["ws://example.com/", UpgradeRejected]
 
 
-async def test_what_wraps_a_stub_can_be_its_fallback(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_backend_that_wraps_a_stub_can_be_a_fallback(flavour: Flavour, tag: type[Any]) -> None:
     notes = Notes()
     answering = BackendStub.of(tag).when_any_request().then_respond_web_socket(greeting)
     backend = BackendStub.of(tag).with_fallback(ObservedBackend(answering, notes))
@@ -421,9 +423,9 @@ async def test_what_wraps_a_stub_can_be_its_fallback(flavour: Flavour, tag: type
     assert notes.notes[:2] == ["wss://example.com/chat", 101]
 
 
-async def test_a_flavour_of_one_s_own_gives_its_effect(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_flavour_of_your_own_is_given_with_its_effect(flavour: Flavour, tag: type[Any]) -> None:
     class Own:
-        """The tag of a flavour that nobody knows."""
+        """The tag of a flavour that polysocket does not know."""
 
     stub = BackendStub.of(Own, effect=effect_of(tag)).when_any_request().then_respond_web_socket(greeting)
     assert await first_text(flavour, cast("Backend[Any]", stub)) == "hello"

@@ -1,4 +1,4 @@
-"""Delays and time limits go by the test's clock, and no test waits for them."""
+"""The virtual clock: delays and time limits pass on it, and no test waits for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polysocket.testing import (
     WebSocketStub,
     memory_pair,
 )
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from polysocket.websocket import open_websocket
 from tests.backends.flavours import Flavour, has_trio, seen
 from tests.testing.joined import after, joined
@@ -24,7 +24,7 @@ from tests.testing.joined import after, joined
 HOUR = 3600.0
 
 
-async def test_a_delayed_frame_is_received_when_its_time_has_come(
+async def test_a_delayed_frame_is_received_after_its_delay(
     flavour: Flavour, tag: type[Any], clock: VirtualClock
 ) -> None:
     async with joined(flavour, tag, clock=clock, to_client=Faults(delay=HOUR)) as (_, server, pair):
@@ -33,7 +33,9 @@ async def test_a_delayed_frame_is_received_when_its_time_has_come(
         assert clock.now() == HOUR
 
 
-async def test_a_delayed_frame_is_not_received_before(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
+async def test_a_delayed_frame_is_not_received_before_its_delay(
+    flavour: Flavour, tag: type[Any], clock: VirtualClock
+) -> None:
     async with joined(flavour, tag, clock=clock, to_client=Faults(delay=HOUR)) as (_, server, pair):
         await server.send_text("late")
         with pytest.raises(ReceiveTimeout):
@@ -50,7 +52,7 @@ async def test_the_end_of_the_connection_is_delayed_too(flavour: Flavour, tag: t
         assert clock.now() == 5
 
 
-async def test_a_time_limit_passes_with_the_clock(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
+async def test_a_time_limit_passes_on_the_clock(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
     async with joined(flavour, tag, clock=clock) as (client, server, pair):
         with pytest.raises(ReceiveTimeout):
             await after(HOUR, clock, flavour, lambda: pair.client.receive(timeout=HOUR))
@@ -59,14 +61,16 @@ async def test_a_time_limit_passes_with_the_clock(flavour: Flavour, tag: type[An
         assert clock.now() == HOUR
 
 
-async def test_a_ping_takes_as_long_as_the_clock_says(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
+async def test_the_round_trip_of_a_ping_is_measured_on_the_clock(
+    flavour: Flavour, tag: type[Any], clock: VirtualClock
+) -> None:
     faults = Faults(delay=0.75)
     async with joined(flavour, tag, clock=clock, to_client=faults) as (_, server, pair):
         await server.send(Pong(b"early"))
         assert await after(0.75, clock, flavour, lambda: pair.client.ping(b"early")) == 0.75
 
 
-async def test_a_closing_that_is_not_answered_ends_by_the_clock(
+async def test_a_close_that_is_not_answered_ends_after_the_close_timeout_on_the_clock(
     flavour: Flavour, tag: type[Any], clock: VirtualClock
 ) -> None:
     async with joined(flavour, tag, clock=clock) as (client, _, pair):
@@ -109,7 +113,9 @@ async def test_reading_ahead_goes_on_while_time_limits_pass(
         assert await seen(flavour, ws).receive_text() == "b"
 
 
-async def test_an_event_that_is_set_is_not_waited_for(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
+async def test_waiting_for_an_event_that_is_set_takes_no_time(
+    flavour: Flavour, tag: type[Any], clock: VirtualClock
+) -> None:
     effect = VirtualEffect(effect_of(tag), clock)
 
     async def program() -> None:
@@ -122,7 +128,9 @@ async def test_an_event_that_is_set_is_not_waited_for(flavour: Flavour, tag: typ
     assert clock.now() == 0
 
 
-async def test_a_socket_is_the_flavour_s_own(flavour: Flavour, tag: type[Any], clock: VirtualClock) -> None:
+async def test_a_virtual_effect_opens_sockets_of_the_flavour(
+    flavour: Flavour, tag: type[Any], clock: VirtualClock
+) -> None:
     effect = VirtualEffect(effect_of(tag), clock)
     with EchoServer() as server:
         ws = seen(flavour, await flavour.value(effect.lift(open_websocket)(WebSocket[Any], effect, server.url, {})))
@@ -132,7 +140,7 @@ async def test_a_socket_is_the_flavour_s_own(flavour: Flavour, tag: type[Any], c
 
 
 @pytest.mark.skipif(not has_trio, reason="trio is not installed")
-def test_trio_s_own_virtual_clock_will_do() -> None:
+def test_the_virtual_clock_of_trio_works_too() -> None:
     import trio
     import trio.testing
 

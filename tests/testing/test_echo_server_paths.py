@@ -1,4 +1,4 @@
-"""The echo server on a Unix socket whose path can't be had."""
+"""The echo server on a Unix socket whose path is taken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polysocket.testing import EchoServer
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets on this system")
-def test_a_path_that_is_taken_is_an_error_that_leaves_no_socket_and_the_file(tmp_path: pathlib.Path) -> None:
+def test_a_path_that_is_taken_raises_an_error_and_leaks_no_socket_and_the_file_stays(tmp_path: pathlib.Path) -> None:
     taken = tmp_path / "taken"
     taken.touch()
     with warnings.catch_warnings(record=True) as caught:

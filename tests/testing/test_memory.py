@@ -1,4 +1,4 @@
-"""A pair in memory is as in life, and what a network does wrong happens to it when a test says so."""
+"""A pair in memory: it behaves as over a network, and has the faults that a test asks for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from polysocket import (
+    Asyncio,
     Binary,
     Blocking,
     Close,
@@ -25,9 +26,9 @@ from polysocket import (
     basic_request,
 )
 from polysocket._opening.tls import TLSStream
-from polysocket.testing import Faults, memory_links, memory_pair
+from polysocket.testing import Faults, inside, memory_pair, memory_streams
 from polysocket.testing.contract.places import client_context, server_context
-from polysocket.testing.flavours import effect_of
+from polysocket.testing.effect_of import effect_of
 from tests.backends.flavours import Flavour
 from tests.testing.joined import joined
 
@@ -41,7 +42,7 @@ CONVERSATION: list[Frame] = [
 ]
 
 
-async def test_what_one_side_sends_the_other_receives(flavour: Flavour, tag: type[Any]) -> None:
+async def test_frames_go_in_both_directions(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag) as (client, server, _):
         for sender, receiver in ((client, server), (server, client)):
             for position, frame in enumerate(CONVERSATION):
@@ -50,7 +51,7 @@ async def test_what_one_side_sends_the_other_receives(flavour: Flavour, tag: typ
             assert await sender.receive() == Pong(b"are you there")
 
 
-async def test_a_closing_handshake_is_one_of_both_sides(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_closing_handshake_is_seen_on_both_sides(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag) as (client, server, _):
         closing = flavour.spawn(client.close, 4000, "done")
         assert await server.receive() == Close(4000, "done")
@@ -60,7 +61,7 @@ async def test_a_closing_handshake_is_one_of_both_sides(flavour: Flavour, tag: t
         assert server.close_info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(4000, "done"), Close(4000))
 
 
-async def test_leaving_ends_both_sides_without_waiting(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_end_of_the_block_aborts_both_sides_without_waiting(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag) as (client, server, _):
         await client.send_text("never received")
     assert not client.is_open
@@ -69,7 +70,7 @@ async def test_leaving_ends_both_sides_without_waiting(flavour: Flavour, tag: ty
         await client.send_text("too late")
 
 
-async def test_both_sides_agree_as_in_a_real_handshake(flavour: Flavour, tag: type[Any]) -> None:
+async def test_both_sides_agree_in_a_real_opening_handshake(flavour: Flavour, tag: type[Any]) -> None:
     request = basic_request.get("ws://memory/chat").subprotocol("news", "chat").compress(Deflate())
     limits = basic_request.subprotocol("chat")
     async with joined(flavour, tag, request=request, limits=limits) as (client, server, _):
@@ -80,7 +81,13 @@ async def test_both_sides_agree_as_in_a_real_handshake(flavour: Flavour, tag: ty
         assert await server.receive_text() == "compressed " * 100
 
 
-def test_a_request_that_can_not_be_sent_is_refused() -> None:
+def test_with_is_refused_in_an_async_flavour() -> None:
+    pair: Any = memory_pair(Asyncio)
+    with pytest.raises(TypeError, match="is for 'async with', not 'with'"), pair:
+        pass
+
+
+def test_a_request_that_can_not_be_sent_is_invalid() -> None:
     with pytest.raises(InvalidRequest, match="no URL"):
         memory_pair(Blocking, request=basic_request)
 
@@ -107,7 +114,7 @@ async def test_bytes_in_pieces_change_nothing(flavour: Flavour, tag: type[Any], 
 
 
 @pytest.mark.parametrize("cut_after", range(2 + 3, 2 + 3 + 2 + 3))
-async def test_a_cut_in_the_middle_of_a_frame_loses_the_connection_behind_what_came_before(
+async def test_a_cut_within_a_frame_loses_the_connection_after_the_frames_before_it(
     flavour: Flavour, tag: type[Any], cut_after: int
 ) -> None:
     async with joined(flavour, tag, to_client=Faults(cut_after=cut_after)) as (client, server, _):
@@ -122,7 +129,7 @@ async def test_a_cut_in_the_middle_of_a_frame_loses_the_connection_behind_what_c
         assert caught.value.close_info.code == 1006
 
 
-async def test_a_cut_is_one_in_both_directions(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_cut_breaks_both_directions(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag, to_server=Faults(cut_after=10)) as (client, server, _):
         await server.send_text("already on its way")
         await client.send_text("a lot more than fits into ten bytes")
@@ -134,7 +141,7 @@ async def test_a_cut_is_one_in_both_directions(flavour: Flavour, tag: type[Any])
         with pytest.raises(ConnectionLost):
             await server.receive()
         with pytest.raises(WebSocketClosed):
-            await server.send_text("nobody is there")
+            await server.send_text("too late")
 
 
 async def test_a_cut_at_once_lets_nothing_through(flavour: Flavour, tag: type[Any]) -> None:
@@ -144,7 +151,7 @@ async def test_a_cut_at_once_lets_nothing_through(flavour: Flavour, tag: type[An
             await server.receive()
 
 
-async def test_without_room_a_sender_waits_until_somebody_receives(flavour: Flavour, tag: type[Any]) -> None:
+async def test_without_room_a_sender_waits_until_the_peer_receives(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag, to_server=Faults(room=1000)) as (client, server, pair):
         order: list[str] = []
 
@@ -160,12 +167,12 @@ async def test_without_room_a_sender_waits_until_somebody_receives(flavour: Flav
         order.append("received")
         await sending.result()
         assert "sent" in order
-        assert pair.client._session._stream.pending == 0
+        assert inside(pair.client).pending_bytes == 0
 
 
-async def test_whoever_waits_for_room_is_woken_by_the_end(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_sender_that_waits_for_room_is_woken_by_the_end(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag, to_server=Faults(room=0)) as (client, _, pair):
-        sending = flavour.spawn(client.send_text, "nobody receives this")
+        sending = flavour.spawn(client.send_text, "never received")
         await flavour.nothing_left_to_do()
         pair.server._session.abort()
         with pytest.raises(WebSocketClosed):
@@ -182,9 +189,9 @@ def test_faults_that_can_not_be_are_refused(faults: dict[str, Any]) -> None:
         Faults(**faults)
 
 
-async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> None:
+async def test_streams_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> None:
     async def conversation() -> None:
-        client, server = memory_links(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
+        client, server = memory_streams(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
 
         async def serve() -> None:
             tls = await TLSStream.start(server, server_context(), effect.mutex(), server_side=True)
@@ -202,7 +209,7 @@ async def test_links_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> No
     await flavour.value(effect.lift(conversation)())
 
 
-async def test_many_may_send_at_the_same_time(flavour: Flavour, tag: type[Any]) -> None:
+async def test_many_tasks_may_send_at_the_same_time(flavour: Flavour, tag: type[Any]) -> None:
     faults = Faults(pieces=(3, 1000), room=50)
     async with joined(flavour, tag, to_server=faults) as (client, server, _):
         texts = [f"{number} {'x' * number}" for number in range(40)]
@@ -211,7 +218,7 @@ async def test_many_may_send_at_the_same_time(flavour: Flavour, tag: type[Any]) 
             for text in some:
                 await client.send_text(text)
 
-        senders = [flavour.spawn(send, texts[begin::4]) for begin in range(4)]
+        senders = [flavour.spawn(send, texts[start::4]) for start in range(4)]
         received = [await server.receive_text() for _ in texts]
         for sender in senders:
             await sender.result()

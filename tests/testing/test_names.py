@@ -1,4 +1,4 @@
-"""The public names are what they say, to type checkers too, and need no more than polysocket."""
+"""The public names: each has a docstring and an exact type, and importing them needs no other package."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import polysocket.testing
 from polysocket import Asyncio, Blocking, Threaded, Trio, WebSocket, WebSocketHandler, WebSocketResponse
 from polysocket.testing import BackendStub, MemoryPair, RecordingBackend, WebSocketStub, memory_pair
 
-ELSEWHERE = ("trio", "hypothesis", "pytest", "asyncio", "anyio")
+OTHERS = ("trio", "hypothesis", "pytest", "asyncio", "anyio")
 
 
-@pytest.mark.parametrize("module", ["polysocket.testing", "polysocket.testing.flavours"])
-def test_importing_needs_no_more_than_polysocket(module: str) -> None:
-    code = f"import sys, {module}; print([name for name in {ELSEWHERE!r} if name in sys.modules])"
+@pytest.mark.parametrize("module", ["polysocket.testing", "polysocket.testing.effect_of"])
+def test_importing_needs_no_other_package(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {OTHERS!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
     assert ran.stdout.strip() == "[]"
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         blocking = BackendStub.blocking().open_websocket("ws://a/", handler)
         assert_type(blocking, WebSocketResponse[WebSocket[Blocking]])
 
-    async def what_they_see_of_coroutines() -> None:
+    async def what_type_checkers_see_of_coroutines() -> None:
         assert_type(await WebSocketStub().build(Asyncio).receive_text(), str)
         response = await BackendStub.trio().open_websocket("ws://a/", WebSocketHandler())
         assert_type(response, WebSocketResponse[WebSocket[Trio]])

@@ -1,4 +1,4 @@
-"""The fixtures work in a user's own pytest, by the entry point, and nobody else notices the plugin."""
+"""The plugin of pytest: its fixtures work in a user's tests, and a run that uses none imports nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYPROJECT = pathlib.Path(__file__).parents[2] / "pyproject.toml"
 
 @pytest.fixture
 def project(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder for a user's tests, and beside it what an installation tells of the entry points."""
+    """A folder for a user's tests, beside an installation with the entry points of pyproject.toml."""
     plugins: dict[str, str] = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["entry-points"][
         "pytest11"
     ]
@@ -37,7 +37,7 @@ def project(tmp_path: pathlib.Path) -> pathlib.Path:
 def run_pytest(
     project: pathlib.Path, tests: str, *options: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a user's tests in a process of their own, where each warning is an error."""
+    """Run a user's tests in a process of their own, in which each warning is an error."""
     (project / "test_user.py").write_text(textwrap.dedent(tests), encoding="utf-8")
     path = os.pathsep.join([str(project.parent / "site"), str(SOURCE), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
@@ -56,7 +56,7 @@ def passed(ran: subprocess.CompletedProcess[str], count: int) -> None:
     assert f"{count} passed" in ran.stdout
 
 
-def test_the_echo_server_is_there_in_every_flavour(project: pathlib.Path) -> None:
+def test_the_echo_server_serves_clients_of_every_flavour(project: pathlib.Path) -> None:
     tests = """
     import asyncio
 
@@ -79,7 +79,7 @@ def test_the_echo_server_is_there_in_every_flavour(project: pathlib.Path) -> Non
     passed(run_pytest(project, tests), 2)
 
 
-def test_stubs_are_made_for_each_flavour_and_end_with_the_test(project: pathlib.Path) -> None:
+def test_stubs_are_made_for_each_flavour_and_are_aborted_after_the_test(project: pathlib.Path) -> None:
     tests = """
     import asyncio
     import pytest
@@ -95,7 +95,7 @@ def test_stubs_are_made_for_each_flavour_and_end_with_the_test(project: pathlib.
         assert ws.receive_text() == "hello"
         opened.append(ws)
 
-    def test_what_was_left_open_is_closed():
+    def test_the_websocket_of_the_test_before_is_closed():
         assert not opened[0].is_open
 
     def test_threaded(polysocket_stub):
@@ -130,13 +130,13 @@ def test_stubs_are_made_for_each_flavour_and_end_with_the_test(project: pathlib.
     passed(run_pytest(project, tests), 6 if has_trio else 5)
 
 
-def test_the_fixtures_are_listed_with_what_they_are_for(project: pathlib.Path) -> None:
+def test_the_fixtures_are_listed(project: pathlib.Path) -> None:
     ran = run_pytest(project, "", "--fixtures")
     assert "polysocket_echo_server" in ran.stdout, ran.stdout + ran.stderr
     assert "polysocket_stub" in ran.stdout
 
 
-def test_who_does_not_use_it_does_not_notice_it(project: pathlib.Path) -> None:
+def test_a_run_that_uses_no_fixture_imports_nothing(project: pathlib.Path) -> None:
     tests = """
     import sys
 
@@ -145,11 +145,11 @@ def test_who_does_not_use_it_does_not_notice_it(project: pathlib.Path) -> None:
         for module in ("polysocket", "hypothesis", "trio", "anyio", "asyncio"):
             assert module not in sys.modules, module
     """
-    # Of all plugins that are installed, only this one: the others import what they like.
+    # Load only this plugin: others that are installed may import anything.
     passed(run_pytest(project, tests, "-p", "polysocket", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), 1)
 
 
-def test_the_promises_of_the_contract_say_why_they_are_broken(project: pathlib.Path) -> None:
+def test_the_assertions_of_the_contract_are_rewritten(project: pathlib.Path) -> None:
     tests = """
     import polysocket.testing.contract
 
@@ -157,5 +157,5 @@ def test_the_promises_of_the_contract_say_why_they_are_broken(project: pathlib.P
         loader = polysocket.testing.contract.__loader__
         assert type(loader).__name__ == "AssertionRewritingHook"
     """
-    # By the name of the module: "-p polysocket" would have pytest itself rewrite what has that name.
+    # Use the name of the module: with "-p polysocket", pytest itself would rewrite the package of that name.
     passed(run_pytest(project, tests, "-p", "pytest_polysocket", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), 1)

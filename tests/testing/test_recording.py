@@ -1,4 +1,4 @@
-"""A conversation is recorded without its secrets, saved, loaded, and replayed as it was."""
+"""Recordings: a conversation is recorded without its secrets, saved, loaded and replayed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ request = (
 
 @asynccontextmanager
 async def recorded(flavour: Flavour, backend: Any, **options: Any) -> AsyncIterator[RecordingBackend[Any]]:
-    """A backend that records, inside its ``with``."""
+    """Make a backend that records, and enter its ``with`` or ``async with``."""
     recording: RecordingBackend[Any] = RecordingBackend(cast("Backend[Any]", backend), **options)
     async with flavour.entered(recording):
         yield recording
@@ -70,14 +70,14 @@ async def recorded(flavour: Flavour, backend: Any, **options: Any) -> AsyncItera
 async def opened(
     flavour: Flavour, backend: Backend[Any], url: str, handler: WebSocketHandler | None = None
 ) -> WebSocket[Async]:
-    """A websocket whose methods are awaited in every flavour."""
+    """Open a websocket whose methods are awaited in every flavour."""
     opening: Any = backend.open_websocket(request.get(url), handler or WebSocketHandler())
     websocket: WebSocket[Async] = seen(flavour, (await flavour.value(opening)).result)
     return websocket
 
 
 async def converse(ws: WebSocket[Async]) -> list[object]:
-    """A conversation with an echo server; gives what was received."""
+    """Converse with an echo server; return the received messages."""
     await ws.send_text("Grüße")
     await ws.send_binary(bytes(range(256)))
     received: list[object] = [await ws.receive_text()]
@@ -124,7 +124,9 @@ async def test_a_recording_is_saved_loaded_and_replayed(
     conversations = [sent_and_received(each) for each in (recording, again)]
     if buffer:
         for conversation in conversations:
-            conversation.sort(key=itemgetter(0))  # What is read ahead comes between what is sent where it likes.
+            conversation.sort(
+                key=itemgetter(0)
+            )  # Frames that are read ahead are recorded at random places between the sent ones.
     assert conversations[0] == conversations[1]
     assert again.closed == recording.closed
 
@@ -162,7 +164,7 @@ async def test_an_opening_without_an_answer_is_recorded_and_can_not_be_replayed(
         BackendStub.of(tag).when_any_request().then_replay(recording)
 
 
-async def test_frames_are_redacted_by_the_user_s_function(flavour: Flavour, tag: type[Any]) -> None:
+async def test_frames_are_redacted_with_the_function_of_the_user(flavour: Flavour, tag: type[Any]) -> None:
     def redact(frame: Frame | Close) -> Frame | Close:
         match frame:
             case Text(payload) if payload.startswith("login "):
@@ -191,7 +193,7 @@ async def test_frames_are_redacted_by_the_user_s_function(flavour: Flavour, tag:
 
 
 def recording_of(*frames: tuple[str, Frame | Close], closed: CloseInfo | None = None) -> Recording:
-    """A recording of these frames."""
+    """Make a recording of these frames."""
     recorded = [Recorded(number / 10, cast("Any", sender), frame) for number, (sender, frame) in enumerate(frames)]
     return Recording("ws://example.com/", response=Response(101, Headers()), frames=tuple(recorded), closed=closed)
 
@@ -217,7 +219,7 @@ LOGIN = recording_of(
 )
 
 
-async def test_a_server_s_frame_comes_behind_the_client_s_that_it_came_behind(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_frame_of_the_server_follows_the_same_frames_of_the_client(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, LOGIN)
     assert await ws.receive() == Text("who are you?")
     with pytest.raises(NothingPrepared, match=r"goes on with Text\(payload='me', final=True\) from the client"):
@@ -230,18 +232,20 @@ async def test_a_server_s_frame_comes_behind_the_client_s_that_it_came_behind(fl
     assert ws.close_info == LOGIN.closed
 
 
-async def test_a_client_that_sends_something_else_is_told_what_was_recorded(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_client_that_sends_something_else_gets_a_replay_mismatch(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, LOGIN)
     with pytest.raises(ReplayMismatch) as caught:
-        await ws.send_text("somebody else")
+        await ws.send_text("something else")
     text = str(caught.value)
     assert "goes on with Text(payload='me', final=True) from the client (2 of 8)" in text
-    assert "but Text(payload='somebody else', final=True) was sent" in text
-    await ws.close(1011)  # The failure is known: leaving does not hide it.
+    assert "but Text(payload='something else', final=True) was sent" in text
+    await ws.close(1011)  # This Close does not hide the failure with another one.
     assert not ws.is_open
 
 
-async def test_a_client_that_sends_more_than_was_recorded_is_told(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_client_that_sends_more_than_was_recorded_gets_a_replay_mismatch(
+    flavour: Flavour, tag: type[Any]
+) -> None:
     ws = replaying(flavour, tag, recording_of(("server", Text("all"))))
     assert await ws.receive_text() == "all"
     with pytest.raises(NothingPrepared, match="the recording has ended"):
@@ -250,21 +254,21 @@ async def test_a_client_that_sends_more_than_was_recorded_is_told(flavour: Flavo
         await ws.send_text("more")
 
 
-async def test_a_client_that_closes_too_early_is_told(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_client_that_closes_too_early_gets_a_replay_mismatch(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, LOGIN)
     with pytest.raises(ReplayMismatch, match=r"but Close\(.*1000.*\) was sent"):
         await ws.close()
     await ws.close()
 
 
-async def test_a_client_that_has_failed_closes_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_client_that_has_failed_may_close_early(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, LOGIN)
     await ws.close(1011)
     assert ws.close_info is not None
     assert ws.close_info.received == Close(1011)
 
 
-async def test_a_recording_that_was_never_closed_is_closed_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_close_after_the_end_of_the_recording_is_answered(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, recording_of(("server", Text("all"))))
     await ws.close()
     assert ws.close_info is not None
@@ -289,7 +293,7 @@ async def test_a_lost_connection_is_lost_again(flavour: Flavour, tag: type[Any])
     assert ws.close_info == recording.closed
 
 
-async def test_late_frames_and_a_close_of_the_server_come_as_recorded(flavour: Flavour, tag: type[Any]) -> None:
+async def test_frames_and_the_close_after_the_client_s_close_are_replayed(flavour: Flavour, tag: type[Any]) -> None:
     recording = recording_of(
         ("client", Close(4000)), ("server", Text("late")), ("server", Close(4001, "and another code"))
     )
@@ -298,7 +302,7 @@ async def test_late_frames_and_a_close_of_the_server_come_as_recorded(flavour: F
     assert [await ws.receive(), await ws.receive()] == [Text("late"), Close(4001, "and another code")]
 
 
-async def test_a_close_of_the_server_is_answered_as_recorded(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_close_of_the_server_is_replayed(flavour: Flavour, tag: type[Any]) -> None:
     ws = replaying(flavour, tag, recording_of(("server", Close(1001, "restart")), ("client", Close(1001))))
     assert await ws.receive() == Close(1001, "restart")
     await ws.close()
@@ -334,7 +338,7 @@ recordings = st.builds(
 
 
 @given(recordings)
-def test_every_recording_is_that_which_its_lines_give(recording: Recording) -> None:
+def test_a_recording_equals_the_one_read_from_its_lines(recording: Recording) -> None:
     lines = list(recording.lines())
     assert Recording.from_lines(lines) == recording
     for line in lines:
@@ -356,11 +360,18 @@ FIRST = next(recording_of().lines())
         ([FIRST, '{"seconds": 0.1, "server": {"binary": "no base64!"}}'], 2),
         ([FIRST, '{"seconds": "soon", "server": {"text": "a"}}'], 2),
         ([FIRST, '{"client": {"text": "a"}}'], 2),
-        ([FIRST, '{"closed": {"initiator": "nobody"}}'], 2),
+        ([FIRST, '{"closed": {"initiator": "unknown"}}'], 2),
     ],
 )
-def test_what_is_no_recording_is_refused(tmp_path: pathlib.Path, lines: list[str], number: int) -> None:
+def test_an_invalid_recording_is_refused_and_its_line_named(
+    tmp_path: pathlib.Path, lines: list[str], number: int
+) -> None:
     path = tmp_path / "conversation.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ValueError, match=f"line {number} is not one of a recording"):
+    with pytest.raises(ValueError, match=f"line {number} is not a line of a recording"):
         Recording.load(path)
+
+
+def test_a_recording_without_lines_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one line"):
+        Recording.from_lines([])

@@ -1,4 +1,4 @@
-"""What a program sees of a stub is what it sees of a server that does the same."""
+"""The same program has the same result with a stub and with a server that does the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.backends.flavours import Flavour
 
 
 def echo(fragments: tuple[DataFrame, ...], frame: DataFrame) -> tuple[tuple[DataFrame, ...], Iterable[Incoming]]:
-    """Answer as :class:`EchoServer` does: by whole messages."""
+    """Answer as :class:`EchoServer` does: with whole messages."""
     fragments = (*fragments, frame)
     if not frame.final:
         return fragments, []
@@ -73,7 +73,7 @@ async def wrong_kind(ws: WebSocket[Async]) -> list[object]:
 @polymorphic
 async def pinging(ws: WebSocket[Async]) -> list[object]:
     seconds = await ws.ping(b"payload", timeout=5)
-    await ws.send_text("behind the Pong")
+    await ws.send_text("after the Pong")
     return [seconds >= 0, await ws.receive_data_frame(pong_on_ping=False), ws.is_open]
 
 
@@ -118,11 +118,11 @@ BUFFERS = [None, Buffer.unbounded(), Buffer.bounded(100, overflow="wait")]
 
 @pytest.mark.parametrize(
     ("program", "buffer"),
-    # Who reads ahead sees no control frames.
+    # A websocket that reads ahead receives no control frames.
     [(control_frames, None), *itertools.product(PROGRAMS, BUFFERS)],
     ids=lambda value: value.__wrapped__.__name__ if isinstance(value, polymorphic) else value and value.overflow,
 )
-async def test_the_same_program_gives_the_same(
+async def test_the_same_program_has_the_same_result(
     flavour: Flavour, tag: type[Any], program: Any, buffer: Buffer | None
 ) -> None:
     request = basic_request.compress(None).subprotocol("echo")
@@ -133,9 +133,9 @@ async def test_the_same_program_gives_the_same(
             async with flavour.entered(backend):
                 opening = backend.open_websocket(request.get(server.url), WebSocketHandler(buffer))
                 response = await flavour.value(opening)
-                gave = await flavour.value(program(response.result))
+                result = await flavour.value(program(response.result))
                 await flavour.value(response.result.close())
                 answered = response.status, response.reason, response.subprotocol, [*response.headers]
-                results.append((answered, gave))
+                results.append((answered, result))
     assert results[0] == results[1]
     assert results[0][1]

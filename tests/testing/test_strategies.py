@@ -1,4 +1,4 @@
-"""What the strategies give may be sent, arrives as it was sent, and shrinks to the simplest."""
+"""The strategies: their values can be sent, arrive as they were sent, and shrink to the simplest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from polysocket.testing.strategies import (
 
 
 def arrived(sent: Sequence[Frame | Close], chunks: list[bytes] | None = None) -> list[Frame | Close]:
-    """What a server receives of what a client sends, in these chunks of bytes."""
+    """Return the frames that a server receives if a client sends these, in these chunks of bytes."""
     server = Connection(ConnectionType.SERVER)
     for chunk in [wire(sent)] if chunks is None else chunks:
         server.receive(chunk)
@@ -64,7 +64,7 @@ def test_close_codes_can_be_sent(code: int) -> None:
 
 
 @given(st.data(), messages())
-def test_the_fragments_of_a_message_make_it_up(data: st.DataObject, message: str | bytes) -> None:
+def test_the_fragments_of_a_message_join_to_the_message(data: st.DataObject, message: str | bytes) -> None:
     fragments = data.draw(fragmented(message))
     assert join_fragments(fragments) == message
     assert [fragment.final for fragment in fragments] == [False] * (len(fragments) - 1) + [True]
@@ -72,7 +72,7 @@ def test_the_fragments_of_a_message_make_it_up(data: st.DataObject, message: str
 
 
 @given(st.data(), st.lists(frames(max_size=50)))
-def test_the_chunks_of_bytes_make_them_up(data: st.DataObject, sent: list[Frame]) -> None:
+def test_the_chunks_of_bytes_join_to_the_bytes(data: st.DataObject, sent: list[Frame]) -> None:
     chunks = data.draw(chunked(wire(sent)))
     assert all(chunks)
     assert arrived(sent, chunks) == sent
@@ -93,7 +93,7 @@ def test_the_chunks_of_bytes_make_them_up(data: st.DataObject, sent: list[Frame]
     ],
     ids=lambda value: value if isinstance(value, SearchStrategy) else "",
 )
-def test_the_simplest_is_what_a_failure_shrinks_to(strategy: SearchStrategy[Any], simplest: object) -> None:
+def test_a_failure_shrinks_to_the_simplest_value(strategy: SearchStrategy[Any], simplest: object) -> None:
     assert find(strategy, lambda _: True) == simplest
 
 
@@ -101,7 +101,7 @@ def is_of(kind: type[Frame], frame: Frame) -> bool:
     return isinstance(frame, kind)
 
 
-def test_every_kind_is_found() -> None:
+def test_every_kind_of_value_is_generated() -> None:
     for kind in (Text, Binary, Ping, Pong):
         find(frames(), functools.partial(is_of, kind))
     assert find(fragmented("ab"), lambda fragments: len(fragments) > 2) == [
@@ -115,7 +115,7 @@ def test_every_kind_is_found() -> None:
 
 
 @given(st.lists(frames(), max_size=5), st.lists(st.integers(1, 20), max_size=5).map(tuple))
-def test_they_are_made_for_stubs_and_faults(prepared: list[Frame], pieces: tuple[int, ...]) -> None:
+def test_the_values_work_with_stubs_and_faults(prepared: list[Frame], pieces: tuple[int, ...]) -> None:
     with memory_pair(Blocking, to_client=Faults(pieces=pieces)) as (client, server):
         for frame in prepared:
             server.send(frame)

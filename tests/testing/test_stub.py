@@ -1,4 +1,4 @@
-"""A websocket with a stub behind it is as in life, says what was prepared, and never waits for what was not."""
+"""A websocket with a stub as its peer: a real one, which receives the prepared frames and never waits forever."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.backends.flavours import Flavour, seen
 
 
 def built(flavour: Flavour, tag: type[Any], stub: WebSocketStub, **options: Any) -> WebSocket[Async]:
-    """A websocket of the stub, whose methods are awaited in every flavour."""
+    """Build a websocket of the stub, whose methods are awaited in every flavour."""
     websocket: WebSocket[Async] = seen(flavour, stub.build(tag, **options))
     return websocket
 
@@ -52,7 +52,7 @@ async def test_initial_frames_are_received_in_their_order(flavour: Flavour, tag:
     await ws.close()
 
 
-async def test_each_method_receives_as_in_life(flavour: Flavour, tag: type[Any]) -> None:
+async def test_each_method_receives_its_kind_of_frames(flavour: Flavour, tag: type[Any]) -> None:
     frames: list[Incoming] = [Text("a", final=False), Ping(b""), Text("b"), Binary(b"c"), Text("d"), Close()]
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming(frames))
     assert await ws.receive_text() == "ab"
@@ -64,7 +64,7 @@ async def test_each_method_receives_as_in_life(flavour: Flavour, tag: type[Any])
         await ws.receive_data_frame()
 
 
-async def test_either_gives_the_end(flavour: Flavour, tag: type[Any]) -> None:
+async def test_either_returns_the_close(flavour: Flavour, tag: type[Any]) -> None:
     stub = WebSocketStub.with_initial_incoming([Text("a"), Close(1001)])
     ws = stub.build(tag)
     assert await flavour.value(ws.either_close(ws.receive_text)) == "a"
@@ -73,11 +73,11 @@ async def test_either_gives_the_end(flavour: Flavour, tag: type[Any]) -> None:
 
 
 async def test_each_data_frame_is_answered_by_the_function(flavour: Flavour, tag: type[Any]) -> None:
-    heard: list[DataFrame] = []
+    received: list[DataFrame] = []
 
     def respond(frame: DataFrame) -> list[Frame]:
-        heard.append(frame)
-        return [Text(f"{len(heard)}"), frame] if frame.final else []
+        received.append(frame)
+        return [Text(f"{len(received)}"), frame] if frame.final else []
 
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("hello")]).then_respond(respond))
     assert await ws.receive_text() == "hello"
@@ -85,18 +85,18 @@ async def test_each_data_frame_is_answered_by_the_function(flavour: Flavour, tag
     await ws.send(Text("b"), is_continuation=True)
     await ws.send_binary(b"c")
     await ws.pong(b"is not answered")
-    assert heard == [Text("a", final=False), Text("b"), Binary(b"c")]
+    assert received == [Text("a", final=False), Text("b"), Binary(b"c")]
     assert [await ws.receive() for _ in range(4)] == [Text("2"), Text("b"), Text("3"), Binary(b"c")]
 
 
-async def test_fragments_in_an_answer_are_continued_by_themselves(flavour: Flavour, tag: type[Any]) -> None:
+async def test_fragments_in_an_answer_are_sent_as_continuations(flavour: Flavour, tag: type[Any]) -> None:
     fragments: list[Frame] = [Binary(b"a", final=False), Ping(b"between"), Binary(b"b", final=False), Binary(b"c")]
     ws = built(flavour, tag, WebSocketStub().then_respond(lambda _: fragments))
     await ws.send_text("go")
     assert await ws.receive_binary() == b"abc"
 
 
-async def test_a_state_goes_from_answer_to_answer(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_state_is_passed_from_answer_to_answer(flavour: Flavour, tag: type[Any]) -> None:
     def count(total: int, frame: DataFrame) -> tuple[int, Iterable[Incoming]]:
         total += len(frame.payload)
         return total, [Text(str(total))]
@@ -109,7 +109,7 @@ async def test_a_state_goes_from_answer_to_answer(flavour: Flavour, tag: type[An
         assert [await ws.receive_text() for _ in range(3)] == ["3", "5", "5"]
 
 
-async def test_a_stub_is_a_value(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_stub_is_immutable_and_can_be_used_again(flavour: Flavour, tag: type[Any]) -> None:
     frames = [Text("first")]
     silent = WebSocketStub.with_initial_incoming(frames)
     answering = silent.then_respond(echoing)
@@ -125,7 +125,7 @@ async def test_a_stub_is_a_value(flavour: Flavour, tag: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("method", ["receive", "receive_text", "receive_data_frame", "receive_message"])
-async def test_receive_says_at_once_that_nothing_is_prepared(flavour: Flavour, tag: type[Any], method: str) -> None:
+async def test_receive_raises_nothing_prepared_at_once(flavour: Flavour, tag: type[Any], method: str) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("a", final=False)]))
     assert await ws.receive() == Text("a", final=False)
     with pytest.raises(NothingPrepared, match=r"with_initial_incoming\(\)"):
@@ -133,14 +133,14 @@ async def test_receive_says_at_once_that_nothing_is_prepared(flavour: Flavour, t
     assert ws.is_open
 
 
-async def test_a_message_without_its_end_loses_no_fragment(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_fragments_of_an_incomplete_message_can_be_received(flavour: Flavour, tag: type[Any]) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("a", final=False)]))
     with pytest.raises(NothingPrepared):
         await ws.receive_text()
     assert await ws.receive() == Text("a", final=False)
 
 
-async def test_an_exception_is_raised_in_the_place_of_a_frame(flavour: Flavour, tag: type[Any]) -> None:
+async def test_an_exception_among_the_frames_is_raised_by_receive(flavour: Flavour, tag: type[Any]) -> None:
     prepared: list[Incoming] = [Text("a"), ReceiveTimeout("slow"), KeyError("b"), Text("c")]
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming(prepared))
     assert await ws.receive_text() == "a"
@@ -152,7 +152,7 @@ async def test_an_exception_is_raised_in_the_place_of_a_frame(flavour: Flavour, 
     assert await ws.receive_text() == "c"
 
 
-async def test_an_exception_is_an_answer_too(flavour: Flavour, tag: type[Any]) -> None:
+async def test_an_answer_may_be_an_exception(flavour: Flavour, tag: type[Any]) -> None:
     ws = built(flavour, tag, WebSocketStub().then_respond(lambda frame: [ReceiveTimeout("slow"), frame]))
     await ws.send_text("a")
     with pytest.raises(ReceiveTimeout):
@@ -160,7 +160,9 @@ async def test_an_exception_is_an_answer_too(flavour: Flavour, tag: type[Any]) -
     assert await ws.receive() == Text("a")
 
 
-async def test_pings_and_the_closing_pass_by_an_exception(flavour: Flavour, tag: type[Any]) -> None:
+async def test_pings_and_the_close_are_answered_before_an_exception_is_received(
+    flavour: Flavour, tag: type[Any]
+) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([ReceiveTimeout("slow"), Text("never received")]))
     assert await ws.ping(timeout=1000) >= 0
     await ws.close()
@@ -177,11 +179,11 @@ async def test_an_error_of_the_network_loses_the_connection(flavour: Flavour, ta
     assert caught.value.__cause__ is reset
     assert not ws.is_open
     with pytest.raises(ConnectionLost):
-        await ws.send_text("nobody is there")
+        await ws.send_text("too late")
     await ws.close()
 
 
-async def test_what_the_function_raises_is_raised_by_send(flavour: Flavour, tag: type[Any]) -> None:
+async def test_send_raises_the_error_of_the_function(flavour: Flavour, tag: type[Any]) -> None:
     def check(frame: DataFrame) -> list[Frame]:
         assert frame == Text("expected")
         return [Text("thanks")]
@@ -194,7 +196,7 @@ async def test_what_the_function_raises_is_raised_by_send(flavour: Flavour, tag:
 
 
 @pytest.mark.parametrize("answer", [None, Text("not in a list"), "text", 1])
-async def test_an_answer_that_is_no_list_is_refused(flavour: Flavour, tag: type[Any], answer: Any) -> None:
+async def test_an_answer_that_is_not_a_list_is_refused(flavour: Flavour, tag: type[Any], answer: Any) -> None:
     ws = built(flavour, tag, WebSocketStub().then_respond(lambda _: answer))
     with pytest.raises(TypeError, match="a list of frames"):
         await ws.send_text("go")
@@ -212,14 +214,14 @@ async def test_pings_are_answered(flavour: Flavour, tag: type[Any]) -> None:
     assert Pong(b"by hand") in [await ws.receive(), await ws.receive()]
 
 
-async def test_closing_is_answered(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_close_is_answered(flavour: Flavour, tag: type[Any]) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("a"), Text("b")]))
     assert await ws.receive() == Text("a")
     await ws.close(4001, "bye")
     assert not ws.is_open
     assert ws.close_info is not None
     assert ws.close_info.received == Close(4001)
-    assert await ws.receive() == Text("b")  # What was received before the closing is not lost.
+    assert await ws.receive() == Text("b")  # Frames that were received before the close are kept.
 
 
 async def test_the_answer_to_a_close_that_was_sent_can_be_received(flavour: Flavour, tag: type[Any]) -> None:
@@ -231,7 +233,7 @@ async def test_the_answer_to_a_close_that_was_sent_can_be_received(flavour: Flav
     assert ws.close_info.cause is CloseCause.CLOSE
 
 
-async def test_limits_are_the_request_s(flavour: Flavour, tag: type[Any]) -> None:
+async def test_the_limits_of_the_request_hold(flavour: Flavour, tag: type[Any]) -> None:
     request = basic_request.get("ws://stub/").limit_message_size(3)
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("abcd")]), request=request)
     with pytest.raises(MessageTooBig):
@@ -246,7 +248,7 @@ async def test_a_patient_stub_lets_receive_wait(flavour: Flavour, tag: type[Any]
     assert await receiving.result() == "later"
 
 
-async def test_a_patient_stub_still_raises_what_is_prepared(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_patient_stub_raises_a_prepared_exception(flavour: Flavour, tag: type[Any]) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([ReceiveTimeout("slow")]).then_wait())
     with pytest.raises(ReceiveTimeout, match="slow"):
         await ws.receive()
@@ -254,12 +256,12 @@ async def test_a_patient_stub_still_raises_what_is_prepared(flavour: Flavour, ta
         await ws.receive(timeout=0.001)
 
 
-def test_a_request_that_can_not_be_accepted_is_an_error_of_the_test(tag: type[Any]) -> None:
+def test_a_request_that_a_server_can_not_accept_raises_stub_error(tag: type[Any]) -> None:
     with pytest.raises(StubError, match="400"):
         WebSocketStub().build(tag, request=basic_request.get("ws://stub/").header("Host", "two hosts"))
 
 
-async def test_a_message_may_stand_for_its_frame(flavour: Flavour, tag: type[Any]) -> None:
+async def test_a_whole_message_stands_for_its_frame(flavour: Flavour, tag: type[Any]) -> None:
     stub = WebSocketStub.with_initial_incoming(["a", b"b", Close()])
     ws = seen(flavour, stub.build(tag))
     assert [await ws.receive(), await ws.receive(), await ws.receive()] == [Text("a"), Binary(b"b"), Close()]
@@ -269,6 +271,6 @@ async def test_a_message_may_stand_for_its_frame(flavour: Flavour, tag: type[Any
     assert [await ws.receive_message(), await ws.receive_message()] == ["c", b"and more"]
 
 
-def test_one_message_is_no_list_of_them() -> None:
+def test_a_message_is_not_a_list_of_messages() -> None:
     with pytest.raises(TypeError, match="a list of frames or messages, not 'abc'"):
         WebSocketStub.with_initial_incoming("abc")

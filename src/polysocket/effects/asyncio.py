@@ -111,12 +111,12 @@ class ConnectingTasks:
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[socket.socket]] = []
 
-    def begin(self, address: Address) -> None:
-        """Begin one more."""
+    def start(self, address: Address) -> None:
+        """Start one more attempt."""
         self._tasks.append(asyncio.create_task(_connected(address)))
 
     async def next_connected(self, seconds: float | None) -> socket.socket | None:
-        """Wait for one of them."""
+        """Wait for one of the attempts."""
         await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in self._tasks:
             if task.done():
@@ -124,8 +124,8 @@ class ConnectingTasks:
                 return task.result()
         return None
 
-    async def end(self) -> None:
-        """Cancel those that are left, and close the sockets that they have connected."""
+    async def abort(self) -> None:
+        """Cancel the attempts that still run, and close the sockets that they have connected."""
         for task in self._tasks:
             task.cancel()
         try:

@@ -1,7 +1,7 @@
-"""Happy eyeballs (RFC 8305): try a host's addresses one after the other, each a little after the one before.
+"""Happy Eyeballs (RFC 8305): connect to a host's addresses in turn, each attempt 0.25 seconds after the previous one.
 
-The order and the delay are here; each flavour makes connections and waits for them. trio has its own implementation.
-So has asyncio, but a cancelled one leaks tasks and sockets, as seen in Python 3.11; and uvloop has none.
+The order and the delay are here. Each flavour makes the connections and waits for them. trio has an implementation of
+its own. That of asyncio leaks tasks and sockets if it is cancelled (seen in Python 3.11), and uvloop has none.
 """
 
 from __future__ import annotations
@@ -13,32 +13,30 @@ from typing import Any, Protocol
 
 __all__ = ["Address", "Attempts", "first_connected", "interleaved"]
 
-
-ATTEMPT_DELAY = 0.25  # seconds (RFC 8305 §8)
-
+ATTEMPT_DELAY = 0.25  # seconds: the recommended Connection Attempt Delay (RFC 8305 §8)
 
 Address = tuple[Any, Any, int, str, Any]
-"""A result of getaddrinfo: family, kind, protocol, canonical name, and the address itself."""
+"""A result of getaddrinfo: family, type, protocol, canonical name, and the address of the socket."""
 
 
 class Attempts(Protocol):
-    """Connections that are being made, all at the same time."""
+    """Attempts to connect that run at the same time."""
 
-    def begin(self, address: Address, /) -> None:
-        """Begin one more. Raises OSError if it has failed already."""
+    def start(self, address: Address, /) -> None:
+        """Start one more attempt. Raises OSError if it fails at once."""
         ...
 
     async def next_connected(self, seconds: float | None, /) -> socket.socket | None:
-        """Return the next one that is connected, or None after so many seconds. Raises OSError if one has failed."""
+        """Return the next connected socket, or None after ``seconds``. Raises OSError if an attempt has failed."""
         ...
 
-    async def end(self) -> None:
-        """End those that are under way."""
+    async def abort(self) -> None:
+        """Abort the attempts that still run."""
         ...
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
-    """Return the addresses in the order in which to try them: the families in turn, the first one's first (§4)."""
+    """Return the addresses in the order of the attempts: the families alternate, the first one's first (§4)."""
     families: dict[object, list[Address]] = {}
     for address in addresses:
         families.setdefault(address[0], []).append(address)
@@ -47,18 +45,18 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
 
 
 async def first_connected(host: str, addresses: Iterable[Address], attempts: Attempts) -> socket.socket:
-    """Return the first socket that connects to one of the addresses, with TCP_NODELAY; end the other attempts.
+    """Return the first socket that connects to one of the addresses, with TCP_NODELAY; abort the other attempts.
 
-    Raises OSError, whose cause is the group of all errors. An error or a cancellation leaks nothing.
+    Raises OSError if all attempts fail; its cause is the group of their errors. A cancellation leaks nothing.
     """
     try:
         connected = await _race(host, interleaved(addresses), attempts)
     except BaseException:
-        await attempts.end()
+        await attempts.abort()
         raise
     try:
-        await attempts.end()
-        # A small frame must not wait for the acknowledgement of the one before (Nagle's algorithm).
+        await attempts.abort()
+        # A small frame must not wait until the peer acknowledges the previous one (Nagle's algorithm).
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         connected.close()
@@ -72,7 +70,7 @@ async def _race(host: str, addresses: list[Address], attempts: Attempts) -> sock
     while len(errors) < len(addresses):
         try:
             if (address := next(untried, None)) is not None:
-                attempts.begin(address)
+                attempts.start(address)
             if (connected := await attempts.next_connected(ATTEMPT_DELAY if address else None)) is not None:
                 return connected
         except OSError as error:

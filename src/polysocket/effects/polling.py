@@ -1,6 +1,6 @@
-"""The calls in which threads block: all that the blocking and threaded flavours wait in.
+"""The system calls in which the blocking and the threaded flavour wait, except to look up names.
 
-They are looked up in this module at each call, so that a test can replace them.
+Callers look each function up in this module at each call, so that a test can replace it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["wait_until_connected", "wait_until_ready", "wait_until_set"]
 
 
 def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-    """Block until the socket is readable or writable, as asked for, or the time has passed; return which it is."""
+    """Block until the socket is readable or writable, as asked for, or ``seconds`` have passed; return which it is."""
     if sys.platform == "win32":
         can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
         return bool(can_read), bool(can_write)
@@ -24,12 +24,12 @@ def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | N
     poll.register(fd, select.POLLIN * readable | select.POLLOUT * writable)
     ready = poll.poll(None if seconds is None else math.ceil(seconds * 1000))
     events = ready[0][1] if ready else 0
-    # poll() reports errors and EOF in any case; reading or writing then meets them.
+    # poll() also reports errors and EOF. The next read or write raises the error, or returns EOF.
     return readable and bool(events & ~select.POLLOUT), writable and bool(events)
 
 
 def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
-    """Block until one of the sockets has connected, or has failed to; return it, or None after so many seconds."""
+    """Block until one of the sockets has connected or failed; return it, or None after ``seconds``."""
     if sys.platform == "win32":
         _, connected, failed = select.select([], sockets, sockets, seconds)
         return next(iter([*connected, *failed]), None)
@@ -41,5 +41,5 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None
 
 
 def wait_until_set(event: threading.Event, seconds: float | None) -> bool:
-    """Block until another thread sets the event; return False if the time has passed first."""
+    """Block until another thread sets the event; return False if ``seconds`` pass first."""
     return event.wait(seconds)

@@ -147,8 +147,8 @@ class SocketAttempts:
     def __init__(self) -> None:
         self._sockets: list[socket.socket] = []
 
-    def begin(self, address: Address) -> None:
-        """Begin one more."""
+    def start(self, address: Address) -> None:
+        """Start one more attempt."""
         family, kind, proto, _, where = address
         sock = socket.socket(family, kind, proto)
         self._sockets.append(sock)
@@ -162,7 +162,7 @@ class SocketAttempts:
             raise
 
     async def next_connected(self, seconds: float | None) -> socket.socket | None:
-        """Wait for one of them."""
+        """Wait for one of the attempts."""
         limits = [limit for limit in (seconds, _remaining()) if limit is not None]
         sock = polling.wait_until_connected(self._sockets, min(limits, default=None))
         if sock is None:
@@ -173,8 +173,8 @@ class SocketAttempts:
             raise OSError(error, os.strerror(error))
         return sock
 
-    async def end(self) -> None:
-        """Close those that are left."""
+    async def abort(self) -> None:
+        """Close the sockets of the attempts that still run."""
         for sock in self._sockets:
             sock.close()
 

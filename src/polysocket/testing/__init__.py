@@ -1,18 +1,20 @@
-"""What users' own tests are made of: stubs, recordings, a pair in memory, an echo server.
+"""Tools for users' own tests: stubs, recordings, a pair in memory, an echo server.
 
-Needs nothing but polysocket. Hypothesis strategies are in :mod:`polysocket.testing.strategies`; the fixtures for pytest
-are in ``pytest_polysocket``, which pytest finds by itself.
+They need no other package. Hypothesis strategies are in :mod:`polysocket.testing.strategies`. The fixtures for pytest
+are in ``pytest_polysocket``, a plugin that pytest loads automatically.
 """
 
-from polysocket.testing.backend import BackendStub, StubFactory, When
+from polysocket.testing.backend_stub import BackendStub, StubFactory, When
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.echo import EchoServer
 from polysocket.testing.errors import NothingPrepared, ReplayMismatch, StubError, UnmatchedRequest
-from polysocket.testing.inside import SessionView, inside
-from polysocket.testing.memory import Faults, MemoryPair, memory_links, memory_pair
-from polysocket.testing.recorder import RecordingBackend
+from polysocket.testing.memory import Faults, memory_streams
+from polysocket.testing.pair import MemoryPair, memory_pair
 from polysocket.testing.recording import Recorded, Recording
-from polysocket.testing.stub import Incoming, WebSocketStub
+from polysocket.testing.recording_backend import RecordingBackend
+from polysocket.testing.stub_peer import Incoming
+from polysocket.testing.view import SessionView, inside
+from polysocket.testing.websocket_stub import WebSocketStub
 
 __all__ = [
     "BackendStub",
@@ -34,6 +36,6 @@ __all__ = [
     "WebSocketStub",
     "When",
     "inside",
-    "memory_links",
     "memory_pair",
+    "memory_streams",
 ]

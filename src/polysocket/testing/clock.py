@@ -1,7 +1,7 @@
-"""Time that tests advance: a clock, and an effect of any flavour whose time limits and ``now`` use it.
+"""Virtual time: a clock that a test advances, and an effect whose time limits and ``now`` use it.
 
-The clock wakes a caller when it passes the caller's time limit. That works for all that waits via the effect's own
-events, as the streams in memory do; a socket does not know this clock.
+The clock wakes a caller when the caller's time limit has passed. This works for everything that waits via the effect's
+events, such as streams in memory. A socket does not use this clock.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["VirtualClock", "VirtualEffect"]
 
 
 class VirtualClock:
-    """Seconds from 0, which pass when :meth:`advance` is called.
+    """A clock that starts at 0 seconds and stands still until :meth:`advance` is called.
 
-    With ``autojump``, a caller that has to wait advances the clock to the next time limit: for tests in which one task
-    or thread does everything, as in the blocking flavour. (``trio.testing.MockClock`` does so for many tasks.)
+    With ``autojump``, a caller that has to wait advances the clock to the next time limit. Use it if one task or thread
+    does everything, as in the blocking flavour. (For many tasks of trio, there is ``trio.testing.MockClock``.)
     """
 
     def __init__(self, *, autojump: bool = False) -> None:
@@ -31,11 +31,11 @@ class VirtualClock:
         self._alarms: list[tuple[float, Event]] = []
 
     def now(self) -> float:
-        """Return the seconds that have passed."""
+        """Return the clock's time in seconds."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wake the callers whose time limit has passed."""
+        """Let time pass, and wake the callers whose time limit has passed. Raise ValueError for negative seconds."""
         if seconds < 0:
             raise ValueError(f"a clock can't be advanced by {seconds!r} seconds: time does not go back")
         with self._lock:
@@ -46,7 +46,7 @@ class VirtualClock:
 
     @contextlib.contextmanager
     def alarm(self, time: float | None, event: Event) -> Generator[None]:
-        """Set the event at that time, until the block ends; None is never."""
+        """Set the event if the clock reaches ``time`` before the block ends. None means never."""
         alarms = [] if time is None else [(time, event)]
         with self._lock:
             self._alarms += alarms
@@ -59,13 +59,14 @@ class VirtualClock:
                     self._alarms.remove(alarm)
 
     def _jump(self) -> None:
+        """Advance to the next alarm if it is due or the clock jumps."""
         times = [time for time, _ in self._alarms]
         if times and (self._autojump or min(times) <= self._now):
             self.advance(max(min(times) - self._now, 0))
 
 
 class VirtualEffect(DelegatingEffect):
-    """An :class:`~polysocket.effects.Effect` like the one that it wraps, whose time is a clock's."""
+    """An effect that wraps another one, and takes the time from a clock."""
 
     def __init__(self, effect: Effect, clock: VirtualClock) -> None:
         super().__init__(effect)
@@ -91,43 +92,43 @@ class VirtualEffect(DelegatingEffect):
 
 
 _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
-"""The time at which the calling program must stop waiting."""
+"""The time on the clock at which the current program must stop waiting."""
 
 
 class VirtualEvent:
-    """An :class:`~polysocket.effects.Event` whose waiters also end at the time limit on the clock."""
+    """An :class:`~polysocket.effects.Event` whose waiters also wake when their time limit on the clock has passed."""
 
     def __init__(self, make_event: Callable[[], Event], clock: VirtualClock) -> None:
         self._make_event = make_event
         self._clock = clock
         self._lock = threading.Lock()
         self._is_set = False
-        self._turns: list[Event] = []
+        self._waiters: list[Event] = []
 
     def set(self) -> None:
-        """Set the flag and wake the callers that wait."""
+        """Set the flag and wake the waiters."""
         with self._lock:
             self._is_set = True
-            turns = list(self._turns)
-        for turn in turns:
-            turn.set()
+            waiters = list(self._waiters)
+        for waiter in waiters:
+            waiter.set()
 
     async def wait(self) -> None:
-        """Wait until the flag is set, or the time limit has passed."""
-        turn = self._make_event()
+        """Wait until the flag is set. Raise DeadlinePassed if the time limit passes first."""
+        waiter = self._make_event()
         deadline = _deadline.get()
         with self._lock:
-            self._turns.append(turn)
+            self._waiters.append(waiter)
             if self._is_set:
-                turn.set()
+                waiter.set()
         try:
             if self._is_set:
-                await turn.wait()
+                await waiter.wait()  # In trio, waiting for an event that is set is a checkpoint.
             else:
-                with self._clock.alarm(deadline, turn):
-                    await turn.wait()
+                with self._clock.alarm(deadline, waiter):
+                    await waiter.wait()
         finally:
             with self._lock:
-                self._turns.remove(turn)
+                self._waiters.remove(waiter)
         if not self._is_set:
             raise DeadlinePassed

@@ -1,6 +1,6 @@
-"""A WebSocket echo server on loopback, for tests and demonstrations: the server's half of the programs, in threads.
+"""A WebSocket echo server on loopback, for tests and demonstrations.
 
-It is no server for production: each connection has a thread of its own, and there is no limit on their number.
+It is not for production: each connection has a thread of its own, and the number of connections is not limited.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ from polysocket.websocket import WebSocket
 
 __all__ = ["EchoServer"]
 
-SECONDS_BEFORE_NEXT_TRY = 0.1
+RETRY_DELAY = 0.1  # seconds after a failed accept(): short for a test, but long enough not to flood the log
 
 
 class EchoServer:
-    """Echoes each message on ``url`` from the beginning of its ``with`` to the end, which ends every connection.
+    """A server that sends each message back, inside its ``with`` block. The end of the block drops all connections.
 
-    It listens on a free port of 127.0.0.1, or on a Unix socket at ``unix_path``; with a server's ``ssl`` context, by
-    TLS for the name ``localhost``. ``limits`` says which compression, subprotocols and sizes it accepts.
+    The server listens on a free port of 127.0.0.1, or on a Unix socket.
+
+    Args:
+        ssl: A server's TLS settings, with a certificate for ``localhost``. None for no TLS.
+        unix_path: The path of the Unix socket to listen on. The end of the block removes the file.
+        limits: The compression, subprotocols, sizes and time limits that the server accepts.
     """
 
     def __init__(
@@ -48,15 +52,15 @@ class EchoServer:
         self._limits = limits
         self._effect = BlockingEffect()
         self._lock = threading.Lock()
-        self._links: set[ByteStream] = set()
+        self._streams: set[ByteStream] = set()
         self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
 
     @property
     def url(self) -> str:
-        """Where to connect to. Raises RuntimeError before the ``with``."""
+        """The URL to connect to. Raises RuntimeError before the ``with`` block."""
         if self._listener is None:
-            raise RuntimeError("an EchoServer has its url from the beginning of its with on: it listens on a free port")
+            raise RuntimeError("an EchoServer has a url inside its with block only: it listens on a free port")
         scheme = "ws" if self._ssl is None else "wss"
         if self._unix_path is not None:
             return f"{scheme}://localhost/"
@@ -76,7 +80,7 @@ class EchoServer:
         self._stop.close()
         self._listening.join()
         with self._lock:
-            for stream in self._links:
+            for stream in self._streams:
                 stream.abort()
         for thread in self._threads:
             thread.join()
@@ -90,13 +94,13 @@ class EchoServer:
         while self._stopping not in select.select([listener, self._stopping], [], [])[0]:
             try:
                 sock, _ = listener.accept()
-            except OSError as error:  # such as too many open files; a client that has gone
+            except OSError as error:  # such as too many open files, or a client that has disconnected
                 get_logger().warning("the echo server could not accept a connection: %s", error)
-                select.select([self._stopping], [], [], SECONDS_BEFORE_NEXT_TRY)
+                select.select([self._stopping], [], [], RETRY_DELAY)
                 continue
             stream: ByteStream = run(self._effect.adopt(sock))
             with self._lock:
-                self._links.add(stream)
+                self._streams.add(stream)
             thread = threading.Thread(target=self._serve, args=(stream,), daemon=True)
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             thread.start()
@@ -105,11 +109,11 @@ class EchoServer:
         try:
             run(self._echo(stream))
         except (OpeningFailed, WebSocketClosed, OSError):
-            pass  # What a client does wrong is the client's affair.
+            pass  # An error of a client is reported to the client, and is no error of the server.
         finally:
             stream.abort()
             with self._lock:
-                self._links.discard(stream)
+                self._streams.discard(stream)
 
     async def _echo(self, stream: ByteStream) -> None:
         if self._ssl is not None:

@@ -1,7 +1,7 @@
-"""What a test has not prepared: raised in the place of waiting for what would never come.
+"""The errors of stubs: raised instead of waiting for something that the test has not prepared.
 
-They are AssertionErrors and no :class:`~polysocket.WebSocketError`, so that a program under test, which handles those,
-does not take a hole in its test for a bad network.
+They are ``AssertionError``, not :class:`~polysocket.WebSocketError`. A program under test that handles network errors
+does not swallow them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class StubError(AssertionError):
 
 
 class NothingPrepared(StubError):
-    """``receive`` was called, and the stub has nothing to give."""
+    """``receive`` was called, and the stub has no frame left."""
 
 
 class ReplayMismatch(StubError):
-    """The program under test has sent something else than what was recorded."""
+    """The program under test sent something that differs from the recording."""
 
 
 class UnmatchedRequest(StubError):
@@ -32,6 +32,7 @@ class UnmatchedRequest(StubError):
         self.rules = rules
 
     def __str__(self) -> str:
-        """The request, as far as it is not secret, and the rules in their order."""
+        """Return the request without its secrets, and the rules in their order."""
         rules = "".join(f"\n  {number}. {rule}" for number, rule in enumerate(self.rules, 1))
-        return f"no rule of the stub matches {self.request!r}; its rules are:{rules or ' none'}"
+        listed = f"its rules are:{rules}" if rules else "it has no rules"
+        return f"the stub has neither a rule nor a fallback for {self.request!r}; {listed}"

@@ -1,4 +1,4 @@
-"""The opening handshake in memory: the real client's half and the real server's, with nothing between them."""
+"""The opening handshake in memory: the client's half and the server's half, joined directly."""
 
 from __future__ import annotations
 
@@ -15,39 +15,45 @@ from polysocket.response import Response
 __all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
 
 plain: Request = basic_request.compress(None)
-"""What both halves agree to unless a test is about it: what is on the wire is as long as it looks."""
+"""The settings of a test that is not about compression: each frame has a predictable size on the wire."""
 
 plain_request: Request = plain.get("ws://memory/")
 
 Answer = Callable[[UpgradeRequest, ServerHandshake], Upgraded | None]
-"""What a server does with a request: it accepts by the handshake, or rejects and gives None."""
+"""A server's answer to a request: accept via the handshake, or reject and return None."""
 
 
 class Agreed(NamedTuple):
-    """What a successful handshake gives to each side."""
+    """The result of a successful handshake on each side."""
 
     client: Upgraded
     server: Upgraded
 
 
 def shake_hands(request: Request, answer: Answer, limits: Request) -> Agreed | Response:
-    """Give what client and server agree on, or the server's rejection, as ``answer`` decides.
+    """Return what client and server agree on, or the response with which the server rejects the request.
 
-    ``limits`` has the server's compression and largest message. Raises as the client's half does, and what ``answer``
-    raises.
+    Args:
+        request: The client's request.
+        answer: The server's answer to a valid request; its errors pass.
+        limits: The server's compression and largest message.
+
+    Raises:
+        InvalidRequest: The request can't be sent.
+        InvalidUpgrade: The client refuses the server's answer.
     """
     client, server = ClientHandshake(request), ServerHandshake(limits.compression, limits.max_message_size)
     accepted = None
     try:
         received = server.receive(client.data_to_send())
     except InvalidUpgrade:
-        pass  # The server has refused by itself, and its answer tells the client why.
+        pass  # The server has rejected the request itself. The response tells the client why.
     else:
-        assert received is not None, "a request comes whole"
+        assert received is not None, "a request arrives in one piece"
         accepted = answer(received, server)
     answered = client.receive(server.data_to_send())
     if isinstance(answered, Response):
         return answered
-    assert answered is not None, "an answer comes whole"
-    assert accepted is not None, "who answers 101 accepts"
+    assert answered is not None, "an answer arrives in one piece"
+    assert accepted is not None, "the server has accepted if the client received a 101"
     return Agreed(answered, accepted)

@@ -1,7 +1,7 @@
-"""Two ends of a connection without a network: streams in memory, and a client and a server websocket joined by them.
+"""Streams in memory: two ends of a connection without a network.
 
-Written over :class:`~polysocket.effects.Effect` alone, so they are the same in every flavour. What a network does wrong
-is a value, :class:`Faults`, one for each direction; its delays go by the effect's clock, which may be a virtual one.
+They wait only via an :class:`~polysocket.effects.Effect`, so they work in every flavour, and the time of their delays
+may be a virtual clock's. The faults of the simulated network are a value, :class:`Faults`, for each direction.
 """
 
 from __future__ import annotations
@@ -11,48 +11,30 @@ import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import NamedTuple
 
-from wsproto import ConnectionType
+from polysocket.effects import ByteStream, Effect, Event
 
-from polysocket._lifting import wait_for_result
-from polysocket._opening.opening_handshake import session_of
-from polysocket._session.session import Session
-from polysocket.effects import Async, Blocking, ByteStream, Effect, Event, Threaded
-from polysocket.errors import UpgradeRejected
-from polysocket.request import Request, basic_request
-from polysocket.response import Response
-from polysocket.testing.clock import VirtualClock, VirtualEffect
-from polysocket.testing.flavours import effect_of
-from polysocket.testing.handshake import plain_request, shake_hands
-from polysocket.websocket import WebSocket
-
-__all__ = ["Faults", "MemoryPair", "MemoryStream", "Wire", "memory_links", "memory_pair"]
-
-F = TypeVar("F")
-A = TypeVar("A", bound=Async)
+__all__ = ["Faults", "MemoryStream", "Wire", "faultless", "memory_streams"]
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What happens to the bytes of one direction; by default nothing.
-
-    ``cut_after`` so many bytes the connection breaks, in both directions. ``pieces`` are the sizes in which bytes
-    arrive, again and again: ``(1,)`` is one by one. ``delay`` is in seconds. ``room`` is how many unread bytes the
-    network takes before whoever sends waits; None for as many as come.
-    """
+    """The faults of the network in one direction; by default, there are no faults."""
 
     cut_after: int | None = None
+    """The number of bytes after which the connection breaks, in both directions."""
     pieces: tuple[int, ...] = ()
+    """The sizes of the pieces in which bytes arrive, used again and again: ``(1,)`` is one byte at a time."""
     delay: float = 0
+    """The seconds from sending to arrival."""
     room: int | None = None
+    """The number of unread bytes above which a sender waits; None for no limit."""
 
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.pieces):
-            raise ValueError(f"a piece has at least 1 byte, which not all of {self.pieces!r} have")
+            raise ValueError(f"pieces must be sizes of at least 1 byte, not {self.pieces!r}")
         for name in ("cut_after", "delay", "room"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -63,14 +45,14 @@ faultless: Faults = Faults()
 
 
 class _Arrival(NamedTuple):
-    """Bytes, or the end of the stream, and the time from which on they can be read; None is at once."""
+    """Bytes, or the end of the stream, and the time at which they can be read; None for at once."""
 
     time: float | None
     content: bytes | OSError
 
 
 class Wire:
-    """One direction: written at one end, read at the other; threads may do so at the same time."""
+    """One direction of a connection. One thread may write while another reads."""
 
     def __init__(self, effect: Effect, faults: Faults = faultless) -> None:
         self._effect = effect
@@ -80,36 +62,35 @@ class Wire:
         self._arrivals: deque[_Arrival] = deque()
         self._written = 0
         self._unread = 0
-        self._is_ended = False
-        self._is_abandoned = False  # by its reader
+        self._is_closed = False  # by the writer
+        self._is_aborted = False  # by the reader
         self._reader: Event | None = None
         self._writers: list[Event] = []
 
     @property
     def is_cut(self) -> bool:
-        """Whether it was cut as its faults say."""
+        """Whether the connection was cut because of ``Faults.cut_after``."""
         return self._faults.cut_after is not None and self._written >= self._faults.cut_after
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to read."""
+        """Whether nothing is on the way to the reader."""
         return not self._arrivals
 
     @property
     def has_idle_reader(self) -> bool:
-        """Whether a reader waits, and has nothing to read."""
+        """Whether a caller waits in :meth:`read`, and nothing is on the way to it."""
         return self._reader is not None and self.is_empty
 
     @property
     def excess(self) -> int:
-        """How many unread bytes there are for which there is no room."""
+        """The number of unread bytes for which there is no room."""
         return 0 if self._faults.room is None else max(self._unread - self._faults.room, 0)
 
     def write(self, data: bytes) -> None:
-        """Send all of it, as far as the faults let it through; raises OSError where the connection is broken."""
+        """Send the bytes, as far as the faults let them through. Raise OSError if the connection is broken."""
         with self._lock:
-            if self._is_ended or self._is_abandoned:
-                raise BrokenPipeError("the connection was ended")
+            self._check_open()
             if self._faults.cut_after is not None:
                 data = data[: self._faults.cut_after - self._written]
             self._written += len(data)
@@ -120,29 +101,32 @@ class Wire:
                 self._put(data[position : position + size])
                 position += size
         if self.is_cut:
-            self.end(ConnectionResetError(f"the connection was cut after {self._written} bytes"))
+            self.close(ConnectionResetError(f"the connection was cut after {self._written} bytes"))
 
-    def end(self, error: OSError | None = None) -> None:
-        """Let the reader find the end of the stream, or an error, behind what was sent."""
+    def close(self, error: OSError | None = None) -> None:
+        """Send EOF, or an error, after the bytes that were written."""
         with self._lock:
-            if not self._is_ended:
-                self._is_ended = True
+            if not self._is_closed:
+                self._is_closed = True
                 self._put(b"" if error is None else error)
 
-    def abandon(self) -> None:
-        """End it at the reader's side: nothing more can be read, or written."""
+    def abort(self) -> None:
+        """Drop the unread bytes, and accept no more: the reader has ended the connection."""
         with self._lock:
-            self._is_abandoned = True
+            self._is_aborted = True
             self._wake()
 
     async def read(self) -> bytes:
-        """Wait for bytes; ``b""`` at the end. Raises OSError. A cancellation, or a passed time limit, loses nothing."""
+        """Wait for bytes; return ``b""`` at EOF and after :meth:`abort`. Raise OSError if the connection broke.
+
+        A cancellation, or a time limit that passes, loses nothing.
+        """
         while True:
             with self._lock:
                 left = self._seconds_left()
                 self._reader = reader = self._effect.event()
                 if not left:
-                    reader.set()  # It is awaited all the same: in trio, reading is a checkpoint.
+                    reader.set()  # The event is awaited in any case: in trio, a read is a checkpoint.
             with contextlib.suppress(TimeoutError):
                 async with self._effect.time_limit(None if left in (0, math.inf) else left):
                     await reader.wait()
@@ -152,16 +136,19 @@ class Wire:
                     return self._take()
 
     async def drain(self) -> None:
-        """Wait until there is room. Raises OSError where the connection is broken."""
+        """Wait until there is room. Raise OSError if the connection is broken."""
         while True:
             with self._lock:
                 if not self.excess:
                     return
-                if self._is_ended or self._is_abandoned:
-                    raise BrokenPipeError("the connection was ended")
+                self._check_open()
                 writer = self._effect.event()
                 self._writers.append(writer)
             await writer.wait()
+
+    def _check_open(self) -> None:
+        if self._is_closed or self._is_aborted:
+            raise BrokenPipeError("the connection has ended")
 
     def _put(self, content: bytes | OSError) -> None:
         delay = self._faults.delay
@@ -176,8 +163,8 @@ class Wire:
         self._writers.clear()
 
     def _seconds_left(self) -> float:
-        """How long the reader must wait: 0 where it need not, infinity where nothing was sent."""
-        if self._is_abandoned:
+        """Return how long the reader must wait: 0 if something has arrived, infinity if nothing was sent."""
+        if self._is_aborted:
             return 0
         if not self._arrivals:
             return math.inf
@@ -185,13 +172,14 @@ class Wire:
         return 0 if time is None else max(time - self._effect.now(), 0)
 
     def _take(self) -> bytes:
-        if self._is_abandoned:
+        """Return the bytes that have arrived, or else the end of the stream."""
+        if self._is_aborted:
             return b""
         pieces: list[bytes] = []
         while self._arrivals and not self._seconds_left():
             content = self._arrivals[0].content
             if not content or isinstance(content, OSError):
-                break  # The end stays, for whoever reads again.
+                break  # The end stays in the queue for the next read.
             pieces.append(content)
             self._arrivals.popleft()
             if self._faults.pieces:
@@ -207,7 +195,7 @@ class Wire:
 
 
 class MemoryStream:
-    """A :class:`~polysocket.effects.ByteStream` of two wires."""
+    """A :class:`~polysocket.effects.ByteStream` over two wires."""
 
     def __init__(self, incoming: Wire, outgoing: Wire) -> None:
         self._incoming = incoming
@@ -215,7 +203,7 @@ class MemoryStream:
 
     @property
     def pending(self) -> int:
-        """Bytes for which the network has no room."""
+        """The number of bytes for which the network has no room."""
         return self._outgoing.excess
 
     async def read(self) -> bytes:
@@ -223,113 +211,29 @@ class MemoryStream:
         return await self._incoming.read()
 
     def write(self, data: bytes) -> None:
-        """Send the bytes; where that cuts the wire, nothing comes from the other side either."""
+        """Send the bytes. If this cuts the connection, nothing more arrives either."""
         self._outgoing.write(data)
         if self._outgoing.is_cut:
-            self._incoming.end(ConnectionResetError("the connection was cut"))
+            self._incoming.close(ConnectionResetError("the connection was cut"))
 
     async def drain(self) -> None:
         """Wait until there is room."""
         await self._outgoing.drain()
 
     async def close(self) -> None:
-        """Wait until there is room, then end both wires."""
+        """Wait until there is room, then end the connection."""
         await self.drain()
         self.abort()
 
     def abort(self) -> None:
-        """End both wires; what was sent still arrives."""
-        self._outgoing.end()
-        self._incoming.abandon()
+        """End the connection at once; bytes that were written still arrive."""
+        self._outgoing.close()
+        self._incoming.abort()
 
 
-def memory_links(
+def memory_streams(
     effect: Effect, to_server: Faults = faultless, to_client: Faults = faultless
 ) -> tuple[ByteStream, ByteStream]:
-    """Two streams that are joined: the client's, and the server's."""
+    """Return two joined streams: the client's and the server's."""
     upstream, downstream = Wire(effect, to_server), Wire(effect, to_client)
     return MemoryStream(downstream, upstream), MemoryStream(upstream, downstream)
-
-
-class MemoryPair(Generic[F]):
-    """A ``client`` and a ``server`` that are joined; can be unpacked to both.
-
-    At the end of its ``with`` (``async with``) both are ended at once, without a closing handshake: what a test is to
-    see of that, it does inside.
-    """
-
-    def __init__(self, effect: Effect, client: Session, server: Session) -> None:
-        self.client: WebSocket[F] = WebSocket(client, effect)
-        self.server: WebSocket[F] = WebSocket(server, effect)
-        self._leave = effect.lift(_leaving(client, server))
-
-    def __iter__(self) -> Iterator[WebSocket[F]]:
-        yield self.client
-        yield self.server
-
-    @overload
-    def __enter__(self: MemoryPair[Blocking]) -> MemoryPair[Blocking]: ...
-    @overload
-    def __enter__(self: MemoryPair[Threaded]) -> MemoryPair[Threaded]: ...
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self: MemoryPair[Blocking] | MemoryPair[Threaded],
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        wait_for_result(self._leave())
-
-    async def __aenter__(self: MemoryPair[A]) -> MemoryPair[A]:
-        return self
-
-    async def __aexit__(
-        self: MemoryPair[A], kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self._leave()
-
-
-def _leaving(*sessions: Session) -> Callable[[], Coroutine[Any, Any, None]]:
-    async def leave() -> None:
-        for session in sessions:
-            session.abort()
-        for session in sessions:
-            await session.close()  # It waits for whoever reads ahead.
-
-    return leave
-
-
-def memory_pair(
-    flavour: type[F],
-    *,
-    to_server: Faults = faultless,
-    to_client: Faults = faultless,
-    clock: VirtualClock | None = None,
-    request: Request = plain_request,
-    limits: Request = basic_request,
-    effect: Effect | None = None,
-) -> MemoryPair[F]:
-    """Join a client and a server in memory, behind their opening handshake, which suffers no faults.
-
-    ``flavour`` is ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or, for anyio, ``Async``; for one of your own give
-    its ``effect`` too.
-    With a ``clock``, delays and all time limits go by it. ``request`` is the client's, ``limits`` are the server's, as
-    for :class:`EchoServer`. The two are open at once, also in an asynchronous flavour. In the blocking one a side that
-    waits for the other (to receive, to close) needs that in another thread.
-
-    Raises :class:`UpgradeRejected`, :class:`InvalidUpgrade`, :class:`InvalidRequest` where the two don't fit.
-    """
-    waiting = effect or effect_of(flavour)
-    if clock is not None:
-        waiting = VirtualEffect(waiting, clock)
-    agreed = shake_hands(request, lambda asked, server: server.accept(asked.first_of(limits.subprotocols)), limits)
-    if isinstance(agreed, Response):
-        raise UpgradeRejected(agreed)
-    client, server = memory_links(waiting, to_server, to_client)
-    return MemoryPair(
-        waiting,
-        session_of(waiting, client, ConnectionType.CLIENT, agreed.client, request),
-        session_of(waiting, server, ConnectionType.SERVER, agreed.server, limits),
-    )

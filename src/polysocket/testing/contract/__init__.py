@@ -1,4 +1,4 @@
-"""The contract: the promises of every flavour, as tests for the author of a new one.
+"""The contract: the promises of every flavour, as tests for the author of a new flavour.
 
 The author's test module has a fixture ``flavour``, which returns a new :class:`Flavour`, and imports the promises via
 ``from polysocket.testing.contract.promises import *``. Needs pytest and trustme (``polysocket[contract]``).

@@ -1,4 +1,4 @@
-"""Closing: ``close`` from either side, at any time, any number of times; and the errors of all calls after it."""
+"""The closing handshake: from either side, at any time, any number of times; and the errors of all later calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from polysocket.testing.contract.places import Echo, Peer, Place
 from polysocket.testing.contract.wire import Wire
 
 
-async def the_end(ws: WebSocket[Async]) -> WebSocketClosed:
+async def check_ended(ws: WebSocket[Async]) -> WebSocketClosed:
     """Check that receive, send and ping all raise the same error from now on; return it."""
     with pytest.raises(WebSocketClosed) as received:
         await ws.receive()
@@ -40,12 +40,12 @@ async def the_end(ws: WebSocket[Async]) -> WebSocketClosed:
     return received.value
 
 
-# From this side
+# Initiated by this side
 
 
 @every_transport
 @promise
-async def test_close_tells_code_and_reason_and_waits_for_the_answer(flavour: Flavour, peer: Peer) -> None:
+async def test_close_sends_code_and_reason_and_waits_for_the_answer(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = flavour.spawn(ws.close, 4001, "¡adiós!")
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x0f\xa1" + "¡adiós!".encode())]
@@ -54,12 +54,12 @@ async def test_close_tells_code_and_reason_and_waits_for_the_answer(flavour: Fla
     assert (ws.close_info.initiator, ws.close_info.cause, ws.close_info.code) == (Side.LOCAL, CloseCause.CLOSE, 4001)
     assert ws.close_info.received == ws.close_info.sent == Close(4001, "¡adiós!")
     assert await ws.receive() == Close(4001, "¡adiós!")
-    assert (await the_end(ws)).close == Close(4001, "¡adiós!")
+    assert (await check_ended(ws)).close == Close(4001, "¡adiós!")
 
 
 @every_transport
 @promise
-async def test_close_twice(flavour: Flavour, echo: Echo) -> None:
+async def test_close_may_be_called_again_and_changes_nothing(flavour: Flavour, echo: Echo) -> None:
     ws = await connect(flavour, echo)
     await ws.close()
     info = ws.close_info
@@ -72,7 +72,7 @@ async def test_close_twice(flavour: Flavour, echo: Echo) -> None:
 
 @tcp_and_tls
 @promise
-async def test_close_from_many_at_the_same_time(flavour: Flavour, peer: Peer) -> None:
+async def test_many_callers_may_close_at_the_same_time(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = [flavour.spawn(ws.close) for _ in range(4)]
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xe8")]
@@ -96,7 +96,7 @@ async def test_close_takes_no_longer_than_close_timeout_if_the_peer_is_silent(
     assert ws.close_info is not None
     assert (ws.close_info.initiator, ws.close_info.cause) == (Side.LOCAL, CloseCause.TIMEOUT)
     assert "0.05 seconds" in str(ws.close_info)
-    assert isinstance(await the_end(ws), ConnectionLost)
+    assert isinstance(await check_ended(ws), ConnectionLost)
     assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe8")]
 
 
@@ -146,7 +146,7 @@ async def test_close_may_be_cancelled_and_the_connection_is_ended(flavour: Flavo
 
 
 @promise
-async def test_one_close_cancelled_ends_the_other_too(flavour: Flavour, peer: Peer) -> None:
+async def test_a_cancelled_close_ends_a_concurrent_close_too(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = flavour.spawn(ws.close)
     await closing.waiting()
@@ -158,7 +158,7 @@ async def test_one_close_cancelled_ends_the_other_too(flavour: Flavour, peer: Pe
 @tcp_and_tls
 @pytest.mark.parametrize("way", ["receive", "receive_text", "iteration"])
 @promise
-async def test_close_while_another_receives(flavour: Flavour, peer: Peer, way: str) -> None:
+async def test_close_ends_the_receive_of_another_caller(flavour: Flavour, peer: Peer, way: str) -> None:
     ws = await connect(flavour, peer)
     messages = aiter(ws)
 
@@ -185,7 +185,7 @@ async def test_close_while_another_receives(flavour: Flavour, peer: Peer, way: s
 
 @tcp_and_tls
 @promise
-async def test_close_while_another_receives_from_a_silent_peer(flavour: Flavour, peer: Peer) -> None:
+async def test_close_ends_the_receive_of_another_caller_if_the_peer_is_silent(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer, close_timeout=0.05)
 
     async def receive() -> WebSocketClosed:
@@ -214,7 +214,7 @@ async def test_frames_received_before_close_can_still_be_received(flavour: Flavo
     assert [await ws.receive(), await ws.receive()] == [Text("second"), Ping(b"p")]
     assert await ws.receive_message() == "one two"
     assert await ws.receive() == Close(1000)
-    await the_end(ws)
+    await check_ended(ws)
 
 
 @promise
@@ -256,14 +256,14 @@ async def test_close_does_not_wait_for_a_receiver_that_takes_no_more(flavour: Fl
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
 @promise
-async def test_close_says_by_tls_that_nothing_more_will_come(flavour: Flavour, peer: Peer) -> None:
+async def test_close_sends_a_tls_close_notify(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     closing = flavour.spawn(ws.close)
     assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
     peer.send(wire.close(1000))
     peer.notify_close()
     assert await flavour.call(peer.rest) == []
-    assert peer.stream.was_told_of_the_end
+    assert peer.stream.has_received_close_notify
     peer.hang_up()
     await closing.result()
 
@@ -278,7 +278,7 @@ async def test_after_sending_a_close_the_rest_can_be_received(flavour: Flavour, 
         peer.send(wire.text("a") + wire.encode(wire.PING, b"p") + wire.close(4001, "yours"))
         assert [await ws.receive() for _ in range(3)] == [Text("a"), Ping(b"p"), Close(4001, "yours")]
         assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x0f\xa0mine")
-        error = await the_end(ws)
+        error = await check_ended(ws)
         assert error.close == Close(4001, "yours")
         assert (error.close_info.initiator, error.close_info.sent) == (Side.LOCAL, Close(4000, "mine"))
 
@@ -295,7 +295,7 @@ async def test_a_close_that_may_not_be_sent_is_refused_and_changes_nothing(flavo
         assert await ws.receive_text() == "a"
 
 
-# From the peer
+# Initiated by the peer
 
 
 @every_transport
@@ -309,13 +309,15 @@ async def test_a_close_that_may_not_be_sent_is_refused_and_changes_nothing(flavo
     ],
 )
 @promise
-async def test_the_peer_closes(flavour: Flavour, peer: Peer, sent: bytes, received: Close, answer: bytes) -> None:
+async def test_a_close_from_the_peer_is_received_and_answered(
+    flavour: Flavour, peer: Peer, sent: bytes, received: Close, answer: bytes
+) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.text("a") + sent)
         assert await ws.receive() == Text("a")
         assert await ws.receive() == received
         assert await flavour.call(peer.frame) == Wire(wire.CLOSE, answer)
-        error = await the_end(ws)
+        error = await check_ended(ws)
         assert type(error) is WebSocketClosed
         assert error.close == received
         assert (error.close_info.initiator, error.close_info.cause) == (Side.REMOTE, CloseCause.CLOSE)
@@ -335,7 +337,7 @@ async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
 
         async def iterate() -> None:
             async for message in ws:
-                received.append(message)  # noqa: PERF401 - what came before the error is wanted
+                received.append(message)  # noqa: PERF401 - the messages before the error are kept
 
         for _ in range(2):
             if is_normal:
@@ -348,7 +350,7 @@ async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
 
 
 @promise
-async def test_both_sides_close_at_the_same_time(flavour: Flavour, peer: Peer) -> None:
+async def test_closes_that_cross_are_both_kept(flavour: Flavour, peer: Peer) -> None:
     ws = await connect(flavour, peer)
     peer.send(wire.text("crossing") + wire.close(1001))
     await ws.send(Close(4000))

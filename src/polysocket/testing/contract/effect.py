@@ -27,7 +27,7 @@ def spawn(flavour: Flavour, program: Callable[[], Coroutine[Any, Any, None]]) ->
 
     async def end() -> BaseException | None:
         await has_ended.wait()
-        [error] = ended  # Once only.
+        [error] = ended  # on_done was called exactly once.
         return error
 
     flavour.effect().spawn(program, on_done)
@@ -126,7 +126,7 @@ async def test_nested_time_limits_each_end_their_own_block(flavour: Flavour) -> 
 
 
 @promise
-async def test_a_cancellation_passes_a_time_limit(flavour: Flavour) -> None:
+async def test_a_cancellation_passes_through_a_time_limit(flavour: Flavour) -> None:
     async def wait() -> None:
         async with flavour.effect().time_limit(5):
             await flavour.event().wait()
@@ -180,8 +180,8 @@ async def test_an_effect_has_a_name_for_error_texts(flavour: Flavour) -> None:
 # Streams
 
 
-async def joined(effect: Effect) -> tuple[Any, socket.socket]:
-    """Return a stream, and the socket of its peer."""
+async def stream_and_socket(effect: Effect) -> tuple[Any, socket.socket]:
+    """Return a stream, and the socket at its other end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sock = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -191,7 +191,7 @@ async def joined(effect: Effect) -> tuple[Any, socket.socket]:
 
 @promise
 async def test_a_stream_carries_bytes_in_both_directions_and_reports_eof(flavour: Flavour) -> None:
-    stream, peer = await joined(flavour.effect())
+    stream, peer = await stream_and_socket(flavour.effect())
     with peer:
         stream.write(b"ab")
         stream.write(b"c")
@@ -211,7 +211,7 @@ async def test_a_stream_carries_bytes_in_both_directions_and_reports_eof(flavour
 
 @promise
 async def test_a_stream_reports_what_is_pending_until_it_is_drained(flavour: Flavour) -> None:
-    stream, peer = await joined(flavour.effect())
+    stream, peer = await stream_and_socket(flavour.effect())
     size = 16 * 1024 * 1024
 
     def receive_all() -> int:
@@ -231,7 +231,7 @@ async def test_a_stream_reports_what_is_pending_until_it_is_drained(flavour: Fla
 
 @promise
 async def test_an_aborted_stream_wakes_its_reader_and_refuses_writes(flavour: Flavour) -> None:
-    stream, peer = await joined(flavour.effect())
+    stream, peer = await stream_and_socket(flavour.effect())
 
     async def read() -> bytes:
         data: bytes = await stream.read()
@@ -243,5 +243,5 @@ async def test_an_aborted_stream_wakes_its_reader_and_refuses_writes(flavour: Fl
         stream.abort()
         stream.abort()
         assert await reading.result() == b""
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the runtime's
+        with pytest.raises(OSError):  # noqa: PT011 - the runtime chooses the subclass
             stream.write(b"a")

@@ -1,4 +1,4 @@
-"""The other ends: a lost connection, a protocol error, a message over the limit; what came before them is received."""
+"""Ends without a closing handshake: a lost connection, a protocol error, a message over the limit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from polysocket import (
     WebSocket,
 )
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.closing import the_end
+from polysocket.testing.contract.closing import check_ended
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import Flavour, connected, promise
-from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
+from polysocket.testing.contract.places import DEFLATE, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
 # Lost
@@ -50,7 +50,7 @@ async def test_frames_before_a_lost_connection_are_received_wherever_it_is_cut(
         await flavour.call(peer.send, torn)
         peer.hang_up()
         assert [await ws.receive() for _ in before] == before
-        error = await the_end(ws)
+        error = await check_ended(ws)
         assert isinstance(error, ConnectionLost)
         assert error.close is None
         assert (error.close_info.code, error.close_info.initiator) == (1006, Side.REMOTE)
@@ -64,14 +64,14 @@ async def test_a_reset_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
         peer.send(wire.text("a"))
         assert await ws.receive() == Text("a")
         peer.reset()
-        error = await the_end(ws)
+        error = await check_ended(ws)
         assert isinstance(error, ConnectionLost)
         assert error.close_info.cause is CloseCause.NETWORK
 
 
 @tcp_and_tls
 @promise
-async def test_a_waiting_receiver_is_told_of_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
+async def test_a_receive_that_waits_raises_if_the_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
     async def receive(ws: WebSocket[Async]) -> type[Exception]:
         with pytest.raises(ConnectionLost) as caught:
             await ws.receive()
@@ -85,7 +85,7 @@ async def test_a_waiting_receiver_is_told_of_a_lost_connection(flavour: Flavour,
 
 
 @promise
-async def test_iteration_raises_at_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
+async def test_iteration_raises_if_the_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.text("a"))
         peer.hang_up()
@@ -103,7 +103,7 @@ async def test_a_tls_close_notify_without_a_close_is_a_lost_connection(flavour: 
             peer.send(wire.text("a"))
             peer.notify_close()
             assert await ws.receive() == Text("a")
-            assert isinstance(await the_end(ws), ConnectionLost)
+            assert isinstance(await check_ended(ws), ConnectionLost)
 
 
 @promise
@@ -113,7 +113,7 @@ async def test_a_broken_tls_record_loses_the_connection_after_the_valid_frames(f
         async with connected(flavour, peer) as ws:
             peer.send_raw(peer.stream.encrypted(wire.text("a")) + b"\x17\x03\x03\x00\x20" + bytes(32))
             assert await ws.receive() == Text("a")
-            error = await the_end(ws)
+            error = await check_ended(ws)
             assert isinstance(error, ConnectionLost)
             assert "record" in str(error).lower() or "mac" in str(error).lower()
 
@@ -163,8 +163,8 @@ async def test_a_protocol_error_fails_the_websocket_after_the_valid_frames(
         first = await flavour.call(peer.frame)
         assert first == Wire(wire.PONG, b"p")
         if broken[0] == 1:
-            assert isinstance(await ws.receive(), Text)  # the first fragment was good
-        error = await the_end(ws)
+            assert isinstance(await ws.receive(), Text)  # the valid first fragment
+        error = await check_ended(ws)
         close = await flavour.call(peer.frame)
         assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (wire.CLOSE, code)
         assert isinstance(error, ProtocolError)
@@ -197,10 +197,9 @@ async def test_a_message_over_the_limit_is_too_big(flavour: Flavour, place: Plac
 
 
 @promise
-async def test_messages_have_no_bound_if_max_message_size_is_none(flavour: Flavour, echo: Echo, place: Place) -> None:
+async def test_messages_have_no_limit_if_max_message_size_is_none(flavour: Flavour, peer: Peer) -> None:
     size = 5 * 1024 * 1024
-    with Peer(place) as peer:
-        async with connected(flavour, peer, max_message_size=None) as ws:
-            sending = flavour.spawn(flavour.call, peer.send, wire.encode(wire.BINARY, bytes(size)))
-            assert len(await ws.receive_binary()) == size
-            await sending.result()
+    async with connected(flavour, peer, max_message_size=None) as ws:
+        sending = flavour.spawn(flavour.call, peer.send, wire.encode(wire.BINARY, bytes(size)))
+        assert len(await ws.receive_binary()) == size
+        await sending.result()

@@ -1,4 +1,4 @@
-"""The fixtures of the promises; ``flavour`` is the author's."""
+"""The fixtures of the promises, except ``flavour``, which the author of a flavour writes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 @pytest.fixture
 def transport(request: pytest.FixtureRequest) -> str:
-    """Return how client and server are connected: TCP, unless a test is for more."""
+    """Return the transport between client and server: TCP, unless a test is parametrized."""
     name: str = getattr(request, "param", "tcp")
     return name
 
@@ -73,14 +73,14 @@ def compressed(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
-    """A peer that agrees on compression if the test is about it."""
+    """A peer that agrees on compression if ``compressed`` is true."""
     with Peer(place, upgrading(*[DEFLATE] * compressed)) as peer:
         yield peer
 
 
 @pytest.fixture
 def slow_deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
-    """A peer with a small buffer that agrees on compression if the test is about it."""
+    """A peer with a small buffer that agrees on compression if ``compressed`` is true."""
     with Peer(place, upgrading(*[DEFLATE] * compressed), receive_buffer=4096) as peer:
         yield peer
 

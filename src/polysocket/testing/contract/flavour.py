@@ -1,7 +1,7 @@
-"""The author's side of the contract: a flavour, which runs promises.
+"""The interface that the author of a flavour implements, so that promises can run in the flavour.
 
-A promise is an ``async def`` that is written once. asyncio and trio run it in their loop. If ``F`` is no coroutine, a
-promise is driven as a program is, and what it awaits never suspends.
+A promise is an ``async def`` that is written once. asyncio and trio run it in their event loop. If ``F`` is not a
+coroutine, a promise is driven as a program is: whatever it awaits blocks the thread and never suspends.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 Body = Callable[[], Coroutine[Any, Any, None]]
-"""A promise with its fixtures."""
+"""A promise whose fixtures are bound."""
 
 TURNS: Final = 8
-"""Turns of an event loop in which a new task reaches its first wait: more than any program here needs."""
+"""Turns of an event loop after which a new task has reached its first wait: more than any promise needs."""
 
 
 class Interrupted(enum.Enum):
-    """The result of :meth:`Flavour.interrupt` for a call that did not end by itself."""
+    """The result of :meth:`Flavour.interrupt` if the program was interrupted before its end."""
 
     INTERRUPTED = enum.auto()
 
@@ -43,28 +43,28 @@ class Task(Protocol[T_co]):
     """A program that runs beside the body."""
 
     async def result(self) -> T_co:
-        """Wait for its end; return its result or raise its error."""
+        """Wait for the end of the program; return its result or raise its error."""
         ...
 
     async def waiting(self) -> None:
-        """Return when the program waits for something, or has ended."""
+        """Wait until the program waits for something or has ended."""
         ...
 
 
 class Flavour(ABC):
-    """One way to wait; made anew for each test. Each method bounds its waits in time."""
+    """A flavour, made anew for each test. Each method bounds its waits in time."""
 
     @abstractmethod
     def run(self, body: Body) -> None:
-        """Run a body to its end, bounded in time; a task that is left running is an error."""
+        """Run a body to its end, bounded in time. Raise an error if a task is still running afterwards."""
 
     @abstractmethod
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
-        """Call the flavour's public ``connect`` and return the websocket that is in its ``F``."""
+        """Call the flavour's public ``connect``, wait for its ``F``, and return the websocket."""
 
     @abstractmethod
     def backend(self, *, request: Request) -> Backend[Any]:
-        """Make the flavour's public backend, with a request that has its limits."""
+        """Make the flavour's public backend. ``request`` has the limits of its websockets."""
 
     @abstractmethod
     def spawn(self, program: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Task[T]:
@@ -72,9 +72,9 @@ class Flavour(ABC):
 
     @abstractmethod
     async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
-        """Run a program, and end it from outside after so many turns, via the flavour's cancellation.
+        """Run a program, and cancel it after this number of turns of the event loop.
 
-        In a flavour without one, an exception (as Ctrl-C brings one) comes out of what the program waits in.
+        In a flavour without cancellation, raise an exception from a wait of the program, as Ctrl-C does.
         """
 
     @abstractmethod
@@ -83,18 +83,18 @@ class Flavour(ABC):
 
     @abstractmethod
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that blocks, such as a peer's, without blocking the flavour's tasks."""
+        """Call a function that blocks, such as a method of the peer, without blocking the flavour's tasks."""
 
     def event(self) -> Event:
         """Return a new event, not set."""
         return self.effect().event()
 
     async def open(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Async]:
-        """Open a websocket via :meth:`connect`, and return it as programs see it."""
+        """Open a websocket via :meth:`connect`, and return it with methods that a program can await."""
         return await self.seen(await self.connect(url_or_request, **options))
 
     async def seen(self, ws: WebSocket[Any]) -> WebSocket[Async]:
-        """Return a websocket of the flavour's as programs see it."""
+        """Return a websocket of the flavour with methods that a program can await."""
         seen: WebSocket[Async] = await self.effect().unlift(_seen(ws))
         return seen
 
@@ -111,7 +111,7 @@ def promise(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         flavour = kwargs["flavour"]
         if not isinstance(flavour, Flavour):
-            raise TypeError(f"the fixture flavour returns a Flavour of the contract, not {flavour!r}")
+            raise TypeError(f"the fixture flavour must return a Flavour of the contract, not {flavour!r}")
         flavour.run(lambda: test(*args, **kwargs))
 
     return run
@@ -127,7 +127,7 @@ async def connect(flavour: Flavour, target: Target, **options: Unpack[ConnectOpt
 async def connected(
     flavour: Flavour, target: Target, **options: Unpack[ConnectOptions]
 ) -> AsyncGenerator[WebSocket[Async]]:
-    """Open a websocket; at the end of the block the server hangs up first, so that closing does not wait for it."""
+    """Open a websocket. At the end of the block the server hangs up first, so that closing does not wait."""
     ws = await connect(flavour, target, **options)
     try:
         yield ws

@@ -1,4 +1,4 @@
-"""Handlers via a backend: reading ahead, listening, piping; and closing all that the backend has opened."""
+"""Handlers via a backend: reading ahead, listening, piping; and closing the backend."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LIMITS = basic_request.timeouts(open=5, close=5)
 async def opened(
     flavour: Flavour, backend: Backend[Any], peer: Peer, handler: WebSocketHandler | Listener[Any]
 ) -> WebSocket[Async]:
-    """Open a websocket via the backend, and return it as programs see it."""
+    """Open a websocket via the backend, and return it with methods that a program can await."""
     response = await flavour.effect().unlift(backend.open_websocket(peer.url, handler))
     return await flavour.seen(response.result)
 
@@ -108,36 +108,36 @@ async def test_a_full_buffer_ends_the_websocket_after_the_buffered_frames(flavou
 # Listening
 
 
-class Hears(Listener[Any]):
-    """A listener that records its calls, and fails at a text ``"fail"``."""
+class RecordingListener(Listener[Any]):
+    """A listener that records its calls, and fails if it receives the text ``"fail"``."""
 
     def __init__(self, has_ended: Event) -> None:
-        self.heard: list[object] = []
+        self.calls: list[object] = []
         self._has_ended = has_ended
 
     def on_text(self, frame: Text) -> None:
-        self.heard.append(frame)
+        self.calls.append(frame)
         if frame.payload == "fail":
             raise ZeroDivisionError("on purpose")
 
     def on_binary(self, frame: Binary) -> None:
-        self.heard.append(frame)
+        self.calls.append(frame)
 
     def on_pong(self, frame: Pong) -> None:
-        self.heard.append(frame)
+        self.calls.append(frame)
 
     def on_close(self, info: CloseInfo) -> None:
-        self.heard.append("the end")
+        self.calls.append("the end")
         self._has_ended.set()
 
     def on_error(self, error: Exception) -> None:
-        self.heard.append(type(error))
+        self.calls.append(type(error))
 
 
 @promise
 async def test_a_listener_is_called_for_each_frame_in_order_and_last_for_the_end(flavour: Flavour, peer: Peer) -> None:
     backend, has_ended = flavour.backend(request=LIMITS), flavour.event()
-    listener = Hears(has_ended)
+    listener = RecordingListener(has_ended)
     ws = await opened(flavour, backend, peer, listener)
     frames = [
         wire.encode(wire.TEXT, "a", final=False),
@@ -152,29 +152,29 @@ async def test_a_listener_is_called_for_each_frame_in_order_and_last_for_the_end
     assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
     peer.hang_up()
     await has_ended.wait()
-    assert listener.heard == [Text("a", final=False), Pong(b"p"), Text("b"), Binary(b"c"), "the end"]
+    assert listener.calls == [Text("a", final=False), Pong(b"p"), Text("b"), Binary(b"c"), "the end"]
     await close(flavour, backend)
 
 
 @promise
 async def test_an_error_of_a_listener_goes_to_on_error_and_closes(flavour: Flavour, peer: Peer) -> None:
     backend, has_ended = flavour.backend(request=LIMITS), flavour.event()
-    listener = Hears(has_ended)
+    listener = RecordingListener(has_ended)
     await opened(flavour, backend, peer, listener)
     peer.send(wire.encode(wire.TEXT, "fail") + wire.encode(wire.TEXT, "dropped"))
     assert await flavour.call(peer.finish) == [Wire(wire.CLOSE, b"\x03\xf3")]
     await has_ended.wait()
-    assert listener.heard == [Text("fail"), ZeroDivisionError, "the end"]
+    assert listener.calls == [Text("fail"), ZeroDivisionError, "the end"]
     await close(flavour, backend)
 
 
 @promise
 async def test_closing_the_backend_waits_for_its_listeners(flavour: Flavour, peer: Peer) -> None:
     backend = flavour.backend(request=LIMITS)
-    listener = Hears(flavour.event())
+    listener = RecordingListener(flavour.event())
     await opened(flavour, backend, peer, listener)
     assert await closed(flavour, backend, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
-    assert listener.heard == ["the end"]
+    assert listener.calls == ["the end"]
 
 
 # Pipes
@@ -196,22 +196,22 @@ async def test_a_pipe_answers_messages_until_the_peer_closes(flavour: Flavour, p
 
 @promise
 async def test_a_stage_that_takes_nothing_ends_with_the_websocket(flavour: Flavour, peer: Peer) -> None:
-    """A stage that waits for something else is interrupted; a blocking one ends when it yields its next frame."""
+    """A stage that waits for something else is interrupted. A blocking one ends when it yields its next frame."""
     never = flavour.event()
 
-    async def waits(incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame, None]:
-        yield Text("begun")
+    async def waiting(incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame, None]:
+        yield Text("started")
         await never.wait()
 
-    def gives(incoming: Iterator[DataFrame]) -> Generator[Frame, None, None]:
-        yield Text("begun")
+    def yielding(incoming: Iterator[DataFrame]) -> Generator[Frame, None, None]:
+        yield Text("started")
         while True:
             yield Pong(b"")
 
     backend = flavour.backend(request=LIMITS)
-    handler = PipeHandler(waits if flavour.effect().is_async else gives)
+    handler = PipeHandler(waiting if flavour.effect().is_async else yielding)
     pipe = piping(flavour, backend, peer, handler)
-    assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"begun")
+    assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"started")
     peer.send(wire.close())
     frame = await flavour.call(peer.frame)
     while frame.opcode == wire.PONG:

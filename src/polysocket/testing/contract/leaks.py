@@ -1,4 +1,4 @@
-"""Checks for what a test leaks."""
+"""Checks that a test leaks nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["nothing_left_behind"]
 
 @contextlib.contextmanager
 def nothing_left_behind() -> Generator[None]:
-    """Check that the block leaks no socket, and nothing that is collected with a ResourceWarning.
+    """Check that the block leaks no socket, and no object that is collected with a ResourceWarning.
 
-    Each fixture that must end first is used inside. Warnings must be errors.
+    Fixtures that must end before the check are used inside the block. Warnings must be errors.
     """
-    gc.freeze()  # what is there already need not be looked at: the collection below takes a tenth of the time then
+    gc.freeze()  # Objects that exist already need no check. Without them, the collection takes a tenth of the time.
     try:
         before = _open_sockets()
         yield
@@ -32,7 +32,7 @@ def _open_sockets() -> set[tuple[int, int]]:
     sockets: set[tuple[int, int]] = set()
     folder = pathlib.Path("/dev/fd")
     for path in folder.iterdir() if folder.exists() else ():
-        with contextlib.suppress(OSError):  # that by which the folder is read is closed by now
+        with contextlib.suppress(OSError):  # iterdir() has closed its own descriptor of the folder
             status = os.fstat(int(path.name))
             if stat.S_ISSOCK(status.st_mode):
                 sockets.add((int(path.name), status.st_ino))

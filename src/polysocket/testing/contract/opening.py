@@ -1,4 +1,4 @@
-"""``connect``: every way to a server, its result, and that nothing leaks if it fails or is cancelled."""
+"""The opening of a websocket: every transport, redirects, errors, time limits, and cancellation without a leak."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from polysocket.testing.contract.places import (
     upgrading,
 )
 
-SHORT = 0.1  # an open_timeout that passes
+SHORT = 0.1  # seconds: an open_timeout that passes
 
 
 # Open
@@ -42,7 +42,7 @@ SHORT = 0.1  # an open_timeout that passes
 
 @every_transport
 @promise
-async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Place) -> None:
+async def test_an_open_websocket_has_the_response_of_the_server(flavour: Flavour, place: Place) -> None:
     answer = upgrading("Sec-WebSocket-Protocol: two", "Set-Cookie: a=1", "Set-Cookie: b=2", "X-Server: test")
     with Peer(place, answer) as peer:
         request = basic_request.get(peer.url).subprotocol("one", "two").header("X-Client", "y").cookie("c", "d")
@@ -65,7 +65,9 @@ async def test_what_is_open_tells_how_it_was_opened(flavour: Flavour, place: Pla
 @every_transport
 @pytest.mark.parametrize("compression", [None, Deflate(), Deflate(server_no_context_takeover=True)])
 @promise
-async def test_compression_is_what_both_want(flavour: Flavour, echo: Echo, compression: Deflate | None) -> None:
+async def test_compression_is_used_if_both_sides_want_it(
+    flavour: Flavour, echo: Echo, compression: Deflate | None
+) -> None:
     async with connected(flavour, echo, compression=compression) as ws:
         assert bool(ws.response.extensions) == (compression is not None)
         for _ in range(2):
@@ -80,8 +82,8 @@ async def test_no_compression_is_offered_if_compression_is_none(flavour: Flavour
 
 
 @promise
-async def test_a_close_after_the_handshake_in_the_same_piece(flavour: Flavour, place: Place) -> None:
-    with Peer(place, upgrading(behind=wire.encode(wire.TEXT, "a") + wire.close(1013, "later"))) as peer:
+async def test_a_close_in_one_piece_with_the_handshake_is_answered(flavour: Flavour, place: Place) -> None:
+    with Peer(place, upgrading(trailing=wire.encode(wire.TEXT, "a") + wire.close(1013, "later"))) as peer:
         async with connected(flavour, peer) as ws:
             assert not ws.is_open
             assert await ws.receive_text() == "a"
@@ -125,7 +127,7 @@ async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, 
 
 
 @promise
-async def test_redirects_end(flavour: Flavour, place: Place) -> None:
+async def test_redirects_over_the_limit_are_refused(flavour: Flavour, place: Place) -> None:
     circle = [answering("302 Found", "Location: /again")] * 4
     with Peer(place, *circle) as peer:
         with pytest.raises(RedirectRefused, match="allows no more") as caught:
@@ -136,7 +138,7 @@ async def test_redirects_end(flavour: Flavour, place: Place) -> None:
 
 @pytest.mark.parametrize("transport", ["unix", "sock"], indirect=True)
 @promise
-async def test_a_fixed_way_follows_no_redirect(flavour: Flavour, place: Place) -> None:
+async def test_a_given_socket_or_unix_path_follows_no_redirect(flavour: Flavour, place: Place) -> None:
     with Peer(place, answering("302 Found", "Location: /there")) as peer, pytest.raises(RedirectRefused):
         await connect(flavour, peer)
 
@@ -164,7 +166,7 @@ def _for_another_key(request: bytes) -> bytes:
     ids=["404", "401", "200", "no HTTP", "nothing", "accept", "subprotocol", "extension"],
 )
 @promise
-async def test_a_refused_upgrade_leaves_nothing(
+async def test_a_refused_upgrade_raises_an_error_and_leaks_nothing(
     flavour: Flavour, place: Place, answer: Answer, error: type[OpeningFailed]
 ) -> None:
     with Peer(place, answer) as peer:
@@ -179,7 +181,7 @@ async def test_a_refused_upgrade_leaves_nothing(
 
 
 @promise
-async def test_a_refused_port(flavour: Flavour, place: Place) -> None:
+async def test_a_refused_connection_raises_connect_failed(flavour: Flavour, place: Place) -> None:
     listener = Listener(place)
     listener.hang_up()
     with pytest.raises(ConnectFailed, match="could not connect to localhost port"):
@@ -187,42 +189,42 @@ async def test_a_refused_port(flavour: Flavour, place: Place) -> None:
 
 
 @promise
-async def test_an_unknown_host(flavour: Flavour) -> None:
+async def test_an_unknown_host_raises_connect_failed(flavour: Flavour) -> None:
     with pytest.raises(ConnectFailed, match=r"could not connect to host\.invalid port 80"):
         await flavour.open("ws://host.invalid/")
 
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
 @promise
-async def test_a_unix_socket_that_is_not_there(flavour: Flavour, place: Place) -> None:
+async def test_a_missing_unix_socket_raises_connect_failed(flavour: Flavour, place: Place) -> None:
     with pytest.raises(ConnectFailed, match="could not connect to the Unix socket"):
         await flavour.open("ws://localhost/", unix_path=place.new_path())
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
 @promise
-async def test_a_certificate_for_another_name(flavour: Flavour, peer: Peer) -> None:
+async def test_a_certificate_for_another_name_is_refused(flavour: Flavour, peer: Peer) -> None:
     with pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url.replace("localhost", "127.0.0.1"), ssl=client_context())
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
 @promise
-async def test_a_certificate_that_is_not_trusted(flavour: Flavour, peer: Peer) -> None:
+async def test_an_untrusted_certificate_is_refused(flavour: Flavour, peer: Peer) -> None:
     with pytest.raises(ConnectFailed, match="certificate is not valid"):
         await flavour.open(peer.url)
 
 
 @promise
-async def test_a_tls_client_at_a_server_without_tls(flavour: Flavour, silent: Listener) -> None:
-    breaking_in = flavour.spawn(flavour.call, silent.break_in, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+async def test_tls_to_a_server_without_tls_raises_connect_failed(flavour: Flavour, silent: Listener) -> None:
+    answering_plainly = flavour.spawn(flavour.call, silent.answer_once, b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ConnectFailed, match="no TLS with localhost"):
         await flavour.open(silent.url.replace("ws", "wss"), ssl=client_context())
-    await breaking_in.result()
+    await answering_plainly.result()
 
 
 @promise
-async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
+async def test_options_that_exclude_each_other_are_refused(flavour: Flavour) -> None:
     left, right = socket.socketpair()
     with left, right, pytest.raises(InvalidRequest, match="exclude each other"):
         await flavour.open("ws://localhost/", sock=left, unix_path="x")
@@ -235,8 +237,8 @@ async def test_options_that_exclude_each_other(flavour: Flavour) -> None:
 
 @every_transport
 @promise
-async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, silent: Listener) -> None:
-    """Over TLS, it is the TLS handshake that stalls."""
+async def test_a_silent_server_raises_open_timeout(flavour: Flavour, silent: Listener) -> None:
+    """Over TLS, the TLS handshake stalls."""
     with pytest.raises(OpenTimeout, match=r"not open within 0\.1 seconds") as caught:
         await connect(flavour, silent, open_timeout=SHORT)
     assert isinstance(caught.value, TimeoutError)
@@ -244,13 +246,13 @@ async def test_a_silent_server_is_given_up_after_open_timeout(flavour: Flavour, 
 
 @every_transport
 @promise
-async def test_an_answer_that_stalls_is_given_up_after_open_timeout(flavour: Flavour, place: Place) -> None:
+async def test_an_answer_that_stalls_raises_open_timeout(flavour: Flavour, place: Place) -> None:
     with Peer(place, lambda request: upgrading()(request)[:-1]) as peer, pytest.raises(OpenTimeout):
         await connect(flavour, peer, open_timeout=SHORT)
 
 
 @promise
-async def test_a_rejection_whose_body_stalls_is_told_after_open_timeout(flavour: Flavour, place: Place) -> None:
+async def test_a_rejection_whose_body_stalls_is_raised_after_open_timeout(flavour: Flavour, place: Place) -> None:
     stalled = answering("503 Service Unavailable", body=b"because of")
     with Peer(place, lambda request: stalled(request)[:-3]) as peer, pytest.raises(UpgradeRejected) as caught:
         await connect(flavour, peer, open_timeout=SHORT)
@@ -267,7 +269,7 @@ async def test_redirects_share_one_open_timeout(flavour: Flavour, place: Place) 
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
 @promise
-async def test_a_unix_socket_with_a_full_backlog_is_given_up(flavour: Flavour, place: Place) -> None:
+async def test_a_unix_socket_with_a_full_backlog_raises_an_error_in_time(flavour: Flavour, place: Place) -> None:
     listener = Listener(place, backlog=0)
     waiting: list[socket.socket] = []
     try:

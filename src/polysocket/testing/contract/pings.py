@@ -1,4 +1,4 @@
-"""Pings and Pongs: the time of the round trip, the automatic answers, and that they block nothing else."""
+"""Pings and Pongs: the round-trip time, the automatic answers, and that neither blocks other callers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, conn
 from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
-but_sock: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
+own_socket: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
 MIB = 1024 * 1024
 
@@ -32,7 +32,7 @@ def pong(payload: bytes) -> bytes:
 
 @every_transport
 @promise
-async def test_ping_gives_the_seconds_of_the_round_trip(flavour: Flavour, echo: Echo) -> None:
+async def test_ping_returns_the_seconds_of_the_round_trip(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for payload in (None, b"", b"x" * 125):
             assert 0 < await ws.ping(payload, timeout=5) < 5
@@ -58,7 +58,7 @@ async def test_frames_that_come_before_the_pong_are_kept(flavour: Flavour, peer:
 @tcp_and_tls
 @pytest.mark.parametrize("first", ["ping", "receive"])
 @promise
-async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: str) -> None:
+async def test_a_ping_and_a_receive_may_wait_at_the_same_time(flavour: Flavour, peer: Peer, first: str) -> None:
     async with connected(flavour, peer) as ws:
         for _ in range(5):
             if first == "ping":
@@ -79,7 +79,7 @@ async def test_ping_while_another_receives(flavour: Flavour, peer: Peer, first: 
 
 @pytest.mark.parametrize("first", ["ping", "receive"])
 @promise
-async def test_a_cancelled_reader_leaves_reading_to_another_caller(flavour: Flavour, peer: Peer, first: str) -> None:
+async def test_another_caller_reads_on_if_the_reader_is_cancelled(flavour: Flavour, peer: Peer, first: str) -> None:
     async def waiting_ping(ws: WebSocket[Async]) -> object:
         return await flavour.interrupt(lambda: ws.ping(b"never"))
 
@@ -156,8 +156,10 @@ async def test_ping_raises_if_the_websocket_ends(flavour: Flavour, peer: Peer, e
 
 
 @promise
-async def test_a_ping_waits_while_the_queue_is_full_and_blocks_no_receiver(flavour: Flavour, peer: Peer) -> None:
-    """More arrived in one piece than the queue holds: the ping must leave it to the receiver."""
+async def test_a_ping_waits_while_the_queue_is_full_and_does_not_block_the_receiver(
+    flavour: Flavour, peer: Peer
+) -> None:
+    """More than the queue holds has arrived in one piece. The receiver takes it, and the ping does not."""
     big = wire.encode(wire.BINARY, bytes(MIB))
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
@@ -177,7 +179,9 @@ async def test_a_ping_waits_while_the_queue_is_full_and_blocks_no_receiver(flavo
 
 @pytest.mark.parametrize("size", [MIB, 3 * MIB])
 @promise
-async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, peer: Peer, size: int) -> None:
+async def test_a_ping_goes_on_after_the_frames_of_a_full_queue_are_taken(
+    flavour: Flavour, peer: Peer, size: int
+) -> None:
     async with connected(flavour, peer, max_message_size=None) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
@@ -192,8 +196,8 @@ async def test_a_ping_goes_on_once_what_was_too_much_is_taken(flavour: Flavour, 
 
 
 @promise
-async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) -> None:
-    """A few bytes that inflate to many: frames that no caller takes are bounded in their inflated size, too."""
+async def test_a_ping_that_waits_keeps_few_inflated_bytes(flavour: Flavour, place: Place) -> None:
+    """Few bytes inflate to many. The inflated size of frames that no caller takes is bounded, too."""
     with Peer(place, upgrading(DEFLATE)) as peer:
         async with connected(flavour, peer) as ws:
             [bomb] = wire.fragments(wire.BINARY, bytes(MIB), compressed=True)
@@ -210,8 +214,8 @@ async def test_a_ping_does_not_read_without_end(flavour: Flavour, place: Place) 
 
 
 @promise
-async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, peer: Peer) -> None:
-    """An empty frame is two bytes on the wire, but an object in memory, which is bounded."""
+async def test_a_ping_that_waits_keeps_few_empty_frames(flavour: Flavour, peer: Peer) -> None:
+    """An empty frame has two bytes on the wire, but is an object in memory. The number of objects is bounded, too."""
     count = 60_000
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
@@ -233,7 +237,7 @@ async def test_a_ping_does_not_keep_empty_frames_without_end(flavour: Flavour, p
 
 @promise
 async def test_pings_that_time_out_leak_nothing(flavour: Flavour, peer: Peer) -> None:
-    """A keepalive pings again and again while another caller receives from a silent peer."""
+    """One caller pings repeatedly while another receives from a silent peer."""
     async with connected(flavour, peer) as ws:
         receiving = flavour.spawn(ws.receive)
         await receiving.waiting()
@@ -289,7 +293,7 @@ async def test_pings_are_not_answered_if_pong_on_ping_is_false(flavour: Flavour,
         assert await flavour.call(peer.frame) == Wire(wire.PONG, b"2")
 
 
-@but_sock
+@own_socket
 @promise
 async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flavour: Flavour, place: Place) -> None:
     """The peer reads nothing, then everything: the latest Ping is answered, and only whole Pongs were sent."""
@@ -314,9 +318,9 @@ async def test_a_flood_of_pings_neither_blocks_receive_nor_fills_the_memory(flav
                 assert await receiving.result() == Text("end")
 
 
-@but_sock
+@own_socket
 @promise
-async def test_a_pong_that_waits_for_room_is_sent_though_the_receive_that_took_the_ping_timed_out(
+async def test_a_pong_that_waits_for_room_is_sent_after_its_receive_has_timed_out(
     flavour: Flavour, place: Place
 ) -> None:
     with Peer(place, receive_buffer=4096) as peer:
@@ -329,7 +333,7 @@ async def test_a_pong_that_waits_for_room_is_sent_though_the_receive_that_took_t
             assert await flavour.call(peer.frame) == Wire(wire.PONG, b"x")
 
 
-@but_sock
+@own_socket
 @promise
 async def test_two_sides_that_send_much_and_ping_do_not_wait_for_each_other(flavour: Flavour, place: Place) -> None:
     message = bytes(20_000)

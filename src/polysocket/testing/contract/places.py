@@ -1,6 +1,6 @@
-"""The servers of the contract's tests: transports, the embedded echo server, and a peer that a test scripts.
+"""The servers of the contract's tests: the embedded echo server, and a peer that a test controls byte by byte.
 
-The peer uses nothing of polysocket: its half of the opening handshake is written out.
+The peer uses no code of polysocket: it has its own opening handshake and framing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from polysocket.testing.contract.wire import Wire
 T = TypeVar("T")
 
 TRANSPORTS = ["tcp", "tls", "unix", "sock"]
-TOO_LONG = 10  # seconds after which a client that should have acted has failed
+PATIENCE = 10  # seconds to wait for a client before the test fails: far more than a slow machine needs
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover"
 
 
@@ -39,7 +39,7 @@ class Target(Protocol):
 
     @property
     def url(self) -> str:
-        """Its URL."""
+        """The server's URL."""
         ...
 
     def options(self) -> ConnectOptions:
@@ -47,12 +47,12 @@ class Target(Protocol):
         ...
 
     def hang_up(self) -> None:
-        """End the connection, if the server does not do so by itself."""
+        """End the connection, if the server does not do so itself."""
         ...
 
 
 @functools.cache
-def _authority() -> Any:  # Its types name pyOpenSSL, which need not be installed.
+def _authority() -> Any:  # Any: its types need pyOpenSSL, which may not be installed
     return trustme.CA(key_type=trustme.KeyType.ECDSA)
 
 
@@ -73,7 +73,7 @@ def client_context() -> ssl.SSLContext:
 
 
 class Place:
-    """A transport, and a folder for the Unix socket."""
+    """A transport, and a folder for Unix sockets."""
 
     def __init__(self, transport: str, folder: pathlib.Path) -> None:
         self.transport = transport
@@ -90,7 +90,7 @@ class Place:
         return next(self._paths) if self.transport == "unix" else None
 
     def options(self, port: int, path: str | None) -> ConnectOptions:
-        """Return the options of a client, whose closing is bounded so that a test that fails does not hang."""
+        """Return the options of a client. Its closing is bounded, so that a test that fails does not hang."""
         options: ConnectOptions = {"close_timeout": 5}
         if self.transport == "tls":
             options["ssl"] = client_context()
@@ -118,7 +118,7 @@ class Echo:
         return self._place.options(int(port[1]) if port else 0, self._path)
 
     def hang_up(self) -> None:
-        """Do nothing: an echo server answers a Close."""
+        """Do nothing: the echo server answers a Close."""
 
     def __enter__(self) -> Self:
         self._server.__enter__()
@@ -129,15 +129,15 @@ class Echo:
 
 
 class Listener:
-    """A server whose connections only the system accepts: it sends nothing of its own accord."""
+    """A listening socket. The system accepts connections, and nothing is sent on them."""
 
     def __init__(self, place: Place, backlog: int = 5) -> None:
-        self._place = place
         self.path: str | None = place.new_path()
-        self._socket = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
-        self._socket.bind(("127.0.0.1", 0) if self.path is None else self.path)
-        self._socket.listen(backlog)
-        self._port = 0 if self.path else self._socket.getsockname()[1]
+        self.socket: socket.socket = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
+        self.socket.bind(self.path or ("127.0.0.1", 0))
+        self.socket.listen(backlog)
+        self._place = place
+        self._port = 0 if self.path else self.socket.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -147,27 +147,27 @@ class Listener:
     def options(self) -> ConnectOptions:
         return self._place.options(self._port, self.path)
 
-    def break_in(self, data: bytes) -> None:
+    def answer_once(self, data: bytes) -> None:
         """Send these bytes to the next client after its first bytes, and hang up."""
-        self._socket.settimeout(TOO_LONG)
-        sock, _ = self._socket.accept()
+        self.socket.settimeout(PATIENCE)
+        sock, _ = self.socket.accept()
         with sock:
-            sock.settimeout(TOO_LONG)
+            sock.settimeout(PATIENCE)
             sock.recv(65536)
             sock.sendall(data)
 
     def hang_up(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
 
 class Stream:
-    """A peer's side of a connection; under TLS it returns the bytes of its records instead of sending them."""
+    """The peer's side of a connection: a socket, and TLS if there is a context."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         self.socket = sock
-        self.was_told_of_the_end: bool = False  # by TLS (close_notify)
+        self.has_received_close_notify: bool = False
         self._tls: ssl.SSLObject | None = None
-        self._lock = threading.Lock()  # OpenSSL's object is not safe for a thread that sends while another receives
+        self._lock = threading.Lock()  # OpenSSL's object does not let one thread send while another receives
         if context is not None:
             self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -175,7 +175,7 @@ class Stream:
             sock.sendall(self._outgoing.read())
 
     def encrypted(self, data: bytes) -> bytes:
-        """Return the bytes on the wire for this data."""
+        """Return the bytes on the wire for this data; the caller sends them."""
         if self._tls is None:
             return data
         with self._lock:
@@ -183,19 +183,19 @@ class Stream:
             return self._outgoing.read()
 
     def receive(self) -> bytes:
-        """Some bytes; none at the end."""
+        """Wait for bytes; return ``b""`` at EOF."""
         if self._tls is None:
             return self.socket.recv(1 << 20)
         try:
             return self._read_until_done(functools.partial(self._tls.read, 1 << 20))
         except ssl.SSLZeroReturnError:
-            self.was_told_of_the_end = True
+            self.has_received_close_notify = True
             return b""
         except ssl.SSLEOFError:
             return b""
 
     def close_notify(self) -> bytes:
-        """Return the bytes with which TLS ends the stream (close_notify)."""
+        """Return the bytes of TLS's close_notify; the caller sends them."""
         assert self._tls is not None
         with self._lock, contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()
@@ -220,8 +220,8 @@ Answer = Callable[[bytes], bytes]
 """A function from the bytes of a request to the peer's answer."""
 
 
-def upgrading(*fields: str, behind: bytes = b"") -> Answer:
-    """Return an answer that accepts, with more header fields and with bytes after it in the same piece."""
+def upgrading(*fields: str, trailing: bytes = b"") -> Answer:
+    """Return an answer that accepts, with these header fields, and with bytes that follow in the same piece."""
 
     def answer(request: bytes) -> bytes:
         key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r ]*)", request)
@@ -234,58 +234,49 @@ def upgrading(*fields: str, behind: bytes = b"") -> Answer:
             f"Sec-WebSocket-Accept: {accept}",
             *fields,
         ]
-        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + behind
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + trailing
 
     return answer
 
 
 def saying(data: bytes) -> Answer:
-    """Answer with these bytes, whatever they are."""
+    """Return an answer with these bytes, whatever they are."""
     return lambda _: data
 
 
 def answering(status: str, *fields: str, body: bytes = b"") -> Answer:
-    """Answer with another status than 101."""
+    """Return an answer with a status other than 101."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, ""]
     return lambda _: "".join(f"{line}\r\n" for line in lines).encode() + body
 
 
 class Peer:
-    """A server that does what a test says, byte by byte: one answer for each connection, then frames on the last.
+    """A server that a test controls byte by byte: one answer for each connection, then frames on the last one.
 
-    Its methods block, for a bounded time; those that wait for the client are to be called by ``flavour.call``.
+    Its methods block, for a bounded time. Call those that wait for the client via ``flavour.call``.
     """
 
     def __init__(self, place: Place, *answers: Answer, receive_buffer: int | None = None) -> None:
-        self._place = place
+        self.requests: list[bytes] = []
+        self._listener = Listener(place)
+        self._ssl = place.server_ssl
         self._answers = answers or (upgrading(),)
-        self._path = place.new_path()
         self._connection: Future[Stream] = Future()
         self._stop = threading.Event()
         self._received = bytearray()
-        self.requests: list[bytes] = []
-        if self._path is None:
-            self._listener = socket.create_server(("127.0.0.1", 0))
-            self._port = self._listener.getsockname()[1]
-        else:
-            self._listener = socket.socket(socket.AF_UNIX)
-            self._listener.bind(self._path)
-            self._listener.listen()
-            self._port = 0
         if receive_buffer is not None:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self._listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._thread = threading.Thread(target=self._accept, name="a peer")
 
     @property
     def url(self) -> str:
-        scheme = "ws" if self._place.server_ssl is None else "wss"
-        return f"{scheme}://localhost:{self._port or 80}/"
+        return self._listener.url
 
     def options(self) -> ConnectOptions:
-        return self._place.options(self._port, self._path)
+        return self._listener.options()
 
     def __enter__(self) -> Self:
-        self._listener.settimeout(0.05)
+        self._listener.socket.settimeout(0.05)  # seconds between two looks at _stop
         self._thread.start()
         return self
 
@@ -293,7 +284,7 @@ class Peer:
         self._stop.set()
         self._thread.join()
         self.hang_up()
-        self._listener.close()
+        self._listener.hang_up()
 
     # The opening handshake
 
@@ -301,7 +292,7 @@ class Peer:
         try:
             for answer in self._answers[:-1]:
                 with self._answered(answer).socket as sock, contextlib.suppress(OSError):
-                    sock.recv(1)  # until the client goes
+                    sock.recv(1)  # until the client disconnects
             self._connection.set_result(self._answered(self._answers[-1]))
         except BaseException as error:  # noqa: BLE001 - raised when the connection is used
             self._connection.set_exception(error)
@@ -309,15 +300,15 @@ class Peer:
     def _answered(self, answer: Answer) -> Stream:
         sock = self._next_connection()
         try:
-            sock.settimeout(TOO_LONG)
-            if self._path is None:
+            sock.settimeout(PATIENCE)
+            if self._listener.path is None:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream = Stream(sock, self._place.server_ssl)
+            stream = Stream(sock, self._ssl)
             request = b""
             while b"\r\n\r\n" not in request:
                 data = stream.receive()
                 if not data:
-                    raise ConnectionError("the client left in its request")
+                    raise ConnectionError("the client has disconnected within its request")
                 request += data
             self.requests.append(request)
             sock.sendall(stream.encrypted(answer(request)))
@@ -329,15 +320,15 @@ class Peer:
     def _next_connection(self) -> socket.socket:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
-                return self._listener.accept()[0]
-        raise ConnectionError("nobody has connected")
+                return self._listener.socket.accept()[0]
+        raise ConnectionError("no client has connected")
 
     def client_socket(self, send_buffer: int) -> socket.socket:
-        """A socket that is connected to the peer, for ``sock=``, and takes little that is not read."""
-        sock = socket.socket(socket.AF_UNIX if self._path is not None else socket.AF_INET)
+        """Connect a socket with a small send buffer to this peer, for ``connect(sock=…)``."""
+        sock = socket.socket(self._listener.socket.family)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-            sock.connect(self._path or ("127.0.0.1", self._port))
+            sock.connect(self._listener.socket.getsockname())
         except BaseException:
             sock.close()
             raise
@@ -347,15 +338,15 @@ class Peer:
 
     @property
     def stream(self) -> Stream:
-        """The connection; waits until it is open."""
-        return self._connection.result(TOO_LONG)
+        """The last connection. Waits until it is open."""
+        return self._connection.result(PATIENCE)
 
     def send(self, data: bytes) -> None:
         """Send bytes, whatever they are."""
         self.send_raw(self.stream.encrypted(data))
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are, whatever the transport."""
+        """Send bytes on the socket, without TLS."""
         self.stream.socket.sendall(data)
 
     def frame(self) -> Wire:
@@ -363,7 +354,7 @@ class Peer:
         return wire.read(self._take)
 
     def frames(self, count: int) -> list[Wire]:
-        """Return the next frames from the client."""
+        """Return the next ``count`` frames from the client."""
         return [self.frame() for _ in range(count)]
 
     def rest(self) -> list[Wire]:
@@ -397,7 +388,7 @@ class Peer:
 
     def hang_up(self) -> None:
         """End the TCP connection, without a Close."""
-        with contextlib.suppress(OSError):  # There may be none, if the opening failed.
+        with contextlib.suppress(OSError):  # There is no connection if the opening has failed.
             self.stream.socket.close()
 
     def notify_close(self) -> None:

@@ -1,4 +1,4 @@
-"""Polymorphic programs, ``either`` and ``either_close``: written once, they mean the same in every flavour."""
+"""Polymorphic programs, ``either`` and ``either_close``: written once, the same result in every flavour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def fail(ws: WebSocket[Async]) -> None:
 
 
 @polymorphic
-async def until_close(ws: WebSocket[Async]) -> list[object]:
+async def receive_until_close(ws: WebSocket[Async]) -> list[object]:
     received: list[object] = []
     while not isinstance(frame := await ws.receive(), Close):
         match frame:
@@ -43,7 +43,7 @@ async def until_close(ws: WebSocket[Async]) -> list[object]:
 
 
 @promise
-async def test_a_program_gives_its_value(flavour: Flavour, echo: Echo) -> None:
+async def test_a_program_returns_its_value(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         assert await greet(ws, "you") == "Hello, you!"
         assert await greet_all(ws, "a", "b") == ["Hi, a!", "Hi, b!"]
@@ -59,10 +59,10 @@ async def test_a_program_raises_its_error(flavour: Flavour, echo: Echo) -> None:
 
 
 @promise
-async def test_a_program_over_many_frames(flavour: Flavour, peer: Peer) -> None:
+async def test_a_program_may_match_on_frames(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
-        assert await until_close(ws) == ["a", b"b"]
+        assert await receive_until_close(ws) == ["a", b"b"]
 
 
 @promise
@@ -73,7 +73,7 @@ async def test_a_program_needs_a_websocket(flavour: Flavour) -> None:
 
 @pytest.mark.parametrize("code", [1000, 4000])
 @promise
-async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer: Peer, code: int) -> None:
+async def test_either_close_returns_the_result_or_the_close(flavour: Flavour, peer: Peer, code: int) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(code, "x"))
         assert await ws.either_close(ws.receive_text) == "a"
@@ -84,7 +84,9 @@ async def test_either_close_gives_the_result_or_the_close(flavour: Flavour, peer
 
 
 @promise
-async def test_either_gives_none_and_either_close_raises_if_no_close_came(flavour: Flavour, peer: Peer) -> None:
+async def test_either_returns_none_and_either_close_raises_if_no_close_was_received(
+    flavour: Flavour, peer: Peer
+) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a"))
         peer.hang_up()
@@ -95,7 +97,7 @@ async def test_either_gives_none_and_either_close_raises_if_no_close_came(flavou
 
 
 @promise
-async def test_either_lets_other_errors_pass(flavour: Flavour, echo: Echo) -> None:
+async def test_either_raises_other_errors(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for either in (ws.either, ws.either_close):
             with pytest.raises(LookupError):

@@ -1,13 +1,13 @@
 """All promises with their fixtures, for ``import *`` into a test module that has a fixture ``flavour``."""
 
 from polysocket.testing.contract import (
+    blocks,
     closing,
     effect,
     failing,
     fixtures,
     flooding,
     handlers,
-    leaving,
     opening,
     pings,
     programs,
@@ -17,10 +17,10 @@ from polysocket.testing.contract import (
 
 _tests = {
     name: test
-    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, leaving, programs, handlers)
+    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, blocks, programs, handlers)
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
 globals().update(_tests, **{name: getattr(fixtures, name) for name in fixtures.__all__})
 
-__all__ = [*_tests, *fixtures.__all__]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - names all the same
+__all__ = [*_tests, *fixtures.__all__]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - they are names

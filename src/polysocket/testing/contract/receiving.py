@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -28,8 +28,10 @@ from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected,
 from polysocket.testing.contract.places import Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
+T = TypeVar("T")
 
-class Stream(NamedTuple):
+
+class Script(NamedTuple):
     """The bytes that a peer sends, and the frames that the client must receive."""
 
     sent: list[bytes]
@@ -37,7 +39,7 @@ class Stream(NamedTuple):
 
     @property
     def messages(self) -> list[str | bytes]:
-        """The messages: the payloads of the frames, joined."""
+        """The messages that the data frames form."""
         messages: list[str | bytes] = []
         parts: list[str | bytes] = []
         for frame in self.frames:
@@ -50,12 +52,12 @@ class Stream(NamedTuple):
 
     @property
     def pongs(self) -> list[Wire]:
-        """The frames with which the client must answer."""
+        """The Pongs with which the client must answer."""
         return [Wire(wire.PONG, frame.payload) for frame in self.frames if isinstance(frame, Ping)]
 
 
-def stream(*, compressed: bool = False) -> Stream:
-    """Return whole and fragmented messages of both kinds, with control frames between and in them."""
+def script(*, compressed: bool = False) -> Script:
+    """Return whole and fragmented messages of both kinds, with control frames between and within them."""
     umlaut = "ü".encode()
     [text] = wire.fragments(wire.TEXT, "Grüße".encode(), compressed=compressed)
     [empty] = wire.fragments(wire.TEXT, b"", compressed=compressed)
@@ -67,7 +69,7 @@ def stream(*, compressed: bool = False) -> Stream:
         for opcode, payload in ((wire.PING, b""), (wire.PING, b"between"), (wire.PONG, b"unasked"))
     )
     sent = [text, ping, one, between, two, three, binary, empty, pong, first, between, last, text]
-    return Stream(
+    return Script(
         sent,
         [
             Text("Grüße"),
@@ -88,7 +90,7 @@ def stream(*, compressed: bool = False) -> Stream:
 
 
 def pieces(peer: Peer, sent: list[bytes], size: int) -> Iterator[bytes]:
-    """Return the bytes on the wire in pieces; under TLS the records are cut, which begin and end in mid-frame."""
+    """Return the bytes on the wire in pieces. Records of TLS start and end within frames, and are cut, too."""
     plain = b"".join(sent)
     raw = b"".join(peer.stream.encrypted(plain[start : start + 23]) for start in range(0, len(plain), 23))
     for start in range(0, len(raw), size):
@@ -98,13 +100,31 @@ def pieces(peer: Peer, sent: list[bytes], size: int) -> Iterator[bytes]:
 # Cancelled, or timed out, at every point
 
 
+async def check_rest(
+    flavour: Flavour,
+    ws: WebSocket[Async],
+    peer: Peer,
+    received: list[T],
+    expected: list[T],
+    receive: Callable[[], Coroutine[Any, Any, T]],
+) -> None:
+    """Receive the rest of the script; check that nothing was lost, each Ping was answered, and the Close is next."""
+    while len(received) < len(expected):
+        received.append(await receive())
+    assert received == expected
+    pongs = script().pongs
+    assert await flavour.call(peer.frames, len(pongs)) == pongs
+    peer.send(wire.close(1000, "x"))
+    assert await ws.receive() == Close(1000, "x")
+
+
 @every_transport
 @pytest.mark.parametrize("size", [1, 2, 5, 61])
 @promise
 async def test_receive_may_be_cancelled_without_losing_a_frame(
     flavour: Flavour, deflating_peer: Peer, compressed: bool, size: int
 ) -> None:
-    sent, expected = stream(compressed=compressed)
+    sent, expected = script(compressed=compressed)
     received: list[Frame | Close] = []
     async with connected(flavour, deflating_peer) as ws:
         turns = itertools.cycle(range(7))
@@ -113,11 +133,7 @@ async def test_receive_may_be_cancelled_without_losing_a_frame(
             frame = await flavour.interrupt(ws.receive, next(turns))
             if frame is not INTERRUPTED:
                 received.append(frame)
-        while len(received) < len(expected):
-            received.append(await ws.receive())
-        assert received == expected
-        assert await flavour.call(deflating_peer.frames, 3) == stream().pongs
-        await is_all(ws, deflating_peer)
+        await check_rest(flavour, ws, deflating_peer, received, expected, ws.receive)
 
 
 @tcp_and_tls
@@ -125,7 +141,7 @@ async def test_receive_may_be_cancelled_without_losing_a_frame(
 async def test_receive_may_time_out_without_losing_a_frame(
     flavour: Flavour, deflating_peer: Peer, compressed: bool
 ) -> None:
-    sent, expected = stream(compressed=compressed)
+    sent, expected = script(compressed=compressed)
     received: list[Frame | Close] = []
     async with connected(flavour, deflating_peer) as ws:
         for piece in pieces(deflating_peer, sent, 3):
@@ -134,20 +150,16 @@ async def test_receive_may_time_out_without_losing_a_frame(
                 received.append(await ws.receive(timeout=0.001))
             except ReceiveTimeout:
                 continue
-        while len(received) < len(expected):
-            received.append(await ws.receive())
-        assert received == expected
-        assert await flavour.call(deflating_peer.frames, 3) == stream().pongs
-        await is_all(ws, deflating_peer)
+        await check_rest(flavour, ws, deflating_peer, received, expected, ws.receive)
 
 
 @tcp_and_tls
 @pytest.mark.parametrize("way", ["receive_message", "iteration"])
 @promise
-async def test_a_message_may_be_cancelled_without_losing_a_fragment(
+async def test_receiving_a_message_may_be_cancelled_without_losing_a_fragment(
     flavour: Flavour, deflating_peer: Peer, compressed: bool, way: str
 ) -> None:
-    whole = stream(compressed=compressed)
+    whole = script(compressed=compressed)
     received: list[str | bytes] = []
     async with connected(flavour, deflating_peer) as ws:
         messages = aiter(ws)
@@ -161,21 +173,11 @@ async def test_a_message_may_be_cancelled_without_losing_a_fragment(
             message = await flavour.interrupt(receive, next(turns))
             if message is not INTERRUPTED:
                 received.append(message)
-        while len(received) < len(whole.messages):
-            received.append(await receive())
-        assert received == whole.messages
-        assert await flavour.call(deflating_peer.frames, 3) == whole.pongs
-        await is_all(ws, deflating_peer)
-
-
-async def is_all(ws: WebSocket[Async], peer: Peer) -> None:
-    """Check that nothing more arrives than the Close."""
-    peer.send(wire.close(1000, "x"))
-    assert await ws.receive() == Close(1000, "x")
+        await check_rest(flavour, ws, deflating_peer, received, whole.messages, receive)
 
 
 @promise
-async def test_receive_text_cancelled_in_mid_message_leaves_the_fragments(flavour: Flavour, peer: Peer) -> None:
+async def test_the_fragments_of_a_cancelled_receive_text_can_be_received(flavour: Flavour, peer: Peer) -> None:
     one, two, three = wire.fragments(wire.TEXT, b"one ", b"two ", b"three")
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.TEXT, "whole") + one)
@@ -192,7 +194,7 @@ async def test_receive_text_cancelled_in_mid_message_leaves_the_fragments(flavou
 
 
 @promise
-async def test_receive_text_timed_out_in_mid_message_leaves_the_fragments(flavour: Flavour, peer: Peer) -> None:
+async def test_the_fragments_of_a_receive_text_that_timed_out_can_be_received(flavour: Flavour, peer: Peer) -> None:
     one, two = wire.fragments(wire.TEXT, b"one ", b"two")
     async with connected(flavour, peer) as ws:
         for _ in range(2):
@@ -222,12 +224,12 @@ async def test_a_timeout_of_zero_polls(flavour: Flavour, peer: Peer) -> None:
                 continue
             break
         else:
-            raise AssertionError("what has come is never given")
+            raise AssertionError("the frame that has arrived is never returned")
 
 
 @pytest.mark.parametrize("timeout", [None, 1e10, math.inf])
 @promise
-async def test_a_timeout_may_be_as_long_as_one_likes(flavour: Flavour, peer: Peer, timeout: float | None) -> None:
+async def test_a_timeout_may_be_huge_or_none(flavour: Flavour, peer: Peer, timeout: float | None) -> None:
     async with connected(flavour, peer, open_timeout=timeout, close_timeout=timeout) as ws:
         receiving = flavour.spawn(lambda: ws.receive(timeout=timeout))
         pinging = flavour.spawn(lambda: ws.ping(b"x", timeout=timeout))
@@ -281,11 +283,11 @@ async def test_a_refused_receive_takes_nothing(flavour: Flavour, peer: Peer) -> 
         assert [await ws.receive(), await ws.receive_text()] == [Text("b"), "c"]
 
 
-# What each of them takes
+# The kinds of receive
 
 
 @promise
-async def test_each_kind_of_receive_takes_what_its_name_says(flavour: Flavour, peer: Peer) -> None:
+async def test_each_kind_of_receive_takes_the_frames_of_its_name(flavour: Flavour, peer: Peer) -> None:
     text = wire.encode(wire.TEXT, "t")
     binary = wire.encode(wire.BINARY, b"b")
     pong = wire.encode(wire.PONG, b"p")
@@ -303,7 +305,7 @@ async def test_each_kind_of_receive_takes_what_its_name_says(flavour: Flavour, p
 
 
 @promise
-async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: Peer) -> None:
+async def test_a_frame_of_the_wrong_kind_raises_and_can_still_be_received(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.send(wire.encode(wire.BINARY, b"b") + b"".join(wire.fragments(wire.TEXT, b"te", b"xt")))
         for receive in (ws.receive_text, ws.receive_text_frame):
@@ -321,7 +323,7 @@ async def test_the_wrong_kind_of_frame_raises_and_stays(flavour: Flavour, peer: 
 
 @every_transport
 @promise
-async def test_an_echo_of_every_kind_comes_back(flavour: Flavour, echo: Echo) -> None:
+async def test_messages_of_all_kinds_and_sizes_are_echoed(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         for text in ("", "Hello! ¡Hola! 你好!", "x" * 126, "ü" * 40_000):
             await ws.send_text(text)
@@ -332,8 +334,8 @@ async def test_an_echo_of_every_kind_comes_back(flavour: Flavour, echo: Echo) ->
 
 
 @promise
-async def test_frames_after_the_handshake_in_the_same_piece_are_received(flavour: Flavour, place: Place) -> None:
-    sent, expected = stream()
-    with Peer(place, upgrading(behind=b"".join(sent))) as peer:
+async def test_frames_in_one_piece_with_the_handshake_are_received(flavour: Flavour, place: Place) -> None:
+    sent, expected = script()
+    with Peer(place, upgrading(trailing=b"".join(sent))) as peer:
         async with connected(flavour, peer) as ws:
             assert [await ws.receive() for _ in expected] == expected

@@ -1,20 +1,22 @@
-"""``send``: whole frames only, whatever cancels it and however many callers there are; fragments stay together."""
+"""Sending: frames are whole despite cancellation and concurrent callers, and fragments stay together."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
-from polysocket import Async, Binary, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
+from polysocket import Async, Binary, Close, InvalidFrame, Ping, Text, WebSocket, WebSocketClosed
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
-from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
+from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, Task, connected, promise
 from polysocket.testing.contract.places import Echo, Peer
 from polysocket.testing.contract.wire import Wire
 
-HUGE = 6 * 1024 * 1024  # more than the system buffers on loopback, so that a send is stuck in the middle of its frame
+HUGE = 6 * 1024 * 1024  # bytes: more than the system buffers on loopback, so that a send waits within its frame
 
 
 # Cancelled
@@ -39,7 +41,7 @@ async def test_a_cancelled_send_has_sent_the_whole_frame_or_nothing(
 
 @tcp_and_tls
 @promise
-async def test_what_a_cancelled_send_began_is_sent_while_another_caller_receives(
+async def test_the_frame_of_a_cancelled_send_is_sent_while_another_caller_receives(
     flavour: Flavour, slow_peer: Peer
 ) -> None:
     async with connected(flavour, slow_peer) as ws:
@@ -52,7 +54,9 @@ async def test_what_a_cancelled_send_began_is_sent_while_another_caller_receives
 
 @tcp_and_tls
 @promise
-async def test_what_is_sent_while_another_receives_goes_out_whole(flavour: Flavour, slow_peer: Peer) -> None:
+async def test_the_frame_of_a_cancelled_send_is_sent_if_another_caller_receives_already(
+    flavour: Flavour, slow_peer: Peer
+) -> None:
     async with connected(flavour, slow_peer) as ws:
         receiving = flavour.spawn(ws.receive)
         await receiving.waiting()
@@ -80,7 +84,7 @@ async def test_a_send_cancelled_before_its_turn_has_sent_nothing(flavour: Flavou
 async def test_a_send_cancelled_again_and_again_leaves_whole_frames(flavour: Flavour, slow_peer: Peer) -> None:
     """Each frame that was begun arrives whole, once, and in order."""
     async with connected(flavour, slow_peer) as ws:
-        reading = flavour.spawn(flavour.call, _to_the_end, slow_peer)
+        reading = flavour.spawn(flavour.call, _frames_until_end, slow_peer)
         done: set[int] = set()
         for number in range(60):
             payload = number.to_bytes(2, "big") * 60_000
@@ -92,7 +96,7 @@ async def test_a_send_cancelled_again_and_again_leaves_whole_frames(flavour: Fla
         assert done <= set(numbers)
 
 
-def _to_the_end(peer: Peer) -> list[Wire]:
+def _frames_until_end(peer: Peer) -> list[Wire]:
     frames: list[Wire] = []
     while (frame := peer.frame()) != Wire(wire.TEXT, b"end"):
         assert frame.payload == frame.payload[:2] * 60_000
@@ -100,7 +104,7 @@ def _to_the_end(peer: Peer) -> list[Wire]:
     return frames
 
 
-# Many at a time
+# Concurrent
 
 
 @every_transport
@@ -134,7 +138,7 @@ def _messages(peer: Peer, count: int) -> list[bytes]:
 
 @tcp_and_tls
 @promise
-async def test_fragments_of_one_message_stay_together_and_pings_may_pass(
+async def test_fragments_of_one_message_stay_together_and_pings_may_be_between_them(
     flavour: Flavour, slow_deflating_peer: Peer
 ) -> None:
     async def send_fragments(ws: WebSocket[Async], sender: int) -> None:
@@ -194,8 +198,8 @@ async def test_a_sender_that_waits_for_its_turn_may_be_cancelled(flavour: Flavou
 
 @tcp_and_tls
 @promise
-async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) -> None:
-    """Send much in both directions at the same time, from many senders."""
+async def test_some_tasks_may_send_while_another_receives(flavour: Flavour, echo: Echo) -> None:
+    """Many tasks send, and large messages go in both directions at the same time."""
     sizes = [1, 1_000, 70_000]
 
     async def send_all(ws: WebSocket[Async], sender: int) -> None:
@@ -218,58 +222,62 @@ async def test_one_sends_while_another_receives(flavour: Flavour, echo: Echo) ->
 # While the websocket ends
 
 
+async def waiting_sends(flavour: Flavour, send: Callable[[], Coroutine[Any, Any, None]]) -> list[Task[None]]:
+    """Start three concurrent sends, and wait until each of them waits."""
+    sending = [flavour.spawn(send) for _ in range(3)]
+    for task in sending:
+        await task.waiting()
+    return sending
+
+
+async def check_closed(sending: list[Task[None]], ws: WebSocket[Async]) -> list[WebSocketClosed]:
+    """Check that the sends raise, and that the websocket has ended; return the errors of the sends."""
+    errors: list[WebSocketClosed] = []
+    for task in sending:
+        with pytest.raises(WebSocketClosed) as caught:
+            await task.result()
+        errors.append(caught.value)
+    with pytest.raises(WebSocketClosed):
+        await ws.receive_text()
+    assert not ws.is_open
+    return errors
+
+
 @tcp_and_tls
 @promise
-async def test_a_send_that_is_stuck_ends_with_the_connection(flavour: Flavour, slow_peer: Peer) -> None:
+async def test_a_send_that_waits_raises_if_the_connection_is_lost(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer) as ws:
-        sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(3)]
-        for task in sending:
-            await task.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_binary(bytes(HUGE)))
         slow_peer.reset()
-        for task in sending:
-            with pytest.raises(WebSocketClosed):
-                await task.result()
-        with pytest.raises(WebSocketClosed):
-            await ws.receive()
-        assert not ws.is_open
+        await check_closed(sending, ws)
 
 
 @tcp_and_tls
 @promise
-async def test_a_send_that_is_stuck_when_this_side_closes_says_so(flavour: Flavour, slow_peer: Peer) -> None:
+async def test_a_send_that_waits_raises_if_this_side_closes(flavour: Flavour, slow_peer: Peer) -> None:
     async with connected(flavour, slow_peer, close_timeout=0.1) as ws:
-        sending = [flavour.spawn(ws.send_binary, bytes(HUGE)) for _ in range(2)]
-        for task in sending:
-            await task.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_binary(bytes(HUGE)))
         await ws.close(1000, "enough")
-        for task in sending:
-            with pytest.raises(WebSocketClosed) as caught:
-                await task.result()
-            assert caught.value.close_info == ws.close_info
+        for error in await check_closed(sending, ws):
+            assert error.close_info == ws.close_info
 
 
 @promise
-async def test_senders_that_wait_for_their_turn_are_told_of_the_end(flavour: Flavour, peer: Peer) -> None:
+async def test_senders_that_wait_for_their_turn_raise_if_the_peer_closes(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
-        others = [flavour.spawn(ws.send_text, "other") for _ in range(2)]
-        for other in others:
-            await other.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_text("other"))
         peer.send(wire.close(1001))
-        assert (await ws.receive()) is not None
-        for other in others:
-            with pytest.raises(WebSocketClosed):
-                await other.result()
+        assert await ws.receive() == Close(1001)
+        await check_closed(sending, ws)
 
 
 @promise
-async def test_senders_that_wait_for_their_turn_are_told_of_a_lost_connection(flavour: Flavour, peer: Peer) -> None:
-    """No caller receives: the sender whose message is open meets the broken connection."""
+async def test_senders_that_wait_for_their_turn_raise_if_the_connection_is_lost(flavour: Flavour, peer: Peer) -> None:
+    """No caller receives. The sender whose message is open notices the lost connection."""
     async with connected(flavour, peer) as ws:
         await ws.send(Text("one", final=False))
-        others = [flavour.spawn(ws.send_text, "other") for _ in range(2)]
-        for other in others:
-            await other.waiting()
+        sending = await waiting_sends(flavour, lambda: ws.send_text("other"))
         peer.reset()
 
         async def go_on() -> None:
@@ -278,13 +286,11 @@ async def test_senders_that_wait_for_their_turn_are_told_of_a_lost_connection(fl
 
         with pytest.raises(WebSocketClosed):
             await go_on()
-        for other in others:
-            with pytest.raises(WebSocketClosed):
-                await other.result()
+        await check_closed(sending, ws)
 
 
 @promise
-async def test_what_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flavour, peer: Peer) -> None:
+async def test_a_frame_that_may_not_be_sent_is_refused_and_changes_nothing(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         for frame, why in (
             (Ping(bytes(126)), "at most 125 bytes"),
@@ -317,7 +323,7 @@ async def test_senders_that_are_cancelled_leak_nothing(flavour: Flavour, peer: P
 
 
 def test_the_system_buffers_less_than_a_huge_frame() -> None:
-    """Check what the tests of cancelled sends rely on."""
+    """Check the assumption of the tests of cancelled sends."""
     left, right = socket.socketpair()
     with left, right:
         assert left.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < HUGE

@@ -1,6 +1,6 @@
 """The contract in threads: for effects over the blocking sockets of ``polysocket.effects``.
 
-Their waits are watched: each is bounded in time, and interrupted if a test asks for it, as Ctrl-C would.
+Each wait goes through the contract, which bounds it in time, and can interrupt it as Ctrl-C does.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["ThreadFlavour"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-PATIENCE = 10  # seconds after which a body that should have ended hangs
+PATIENCE = 10  # seconds until a wait fails: far more than a slow machine needs
 
 
 class ThreadFlavour(Flavour):
-    """A flavour whose tasks are threads: the author adds ``connect``, ``backend`` and ``effect``."""
+    """A flavour whose tasks are threads. The author adds ``connect``, ``backend`` and ``effect``."""
 
     def __init__(self) -> None:
         self._threads: list[_Thread[Any]] = []
 
     def run(self, body: Body) -> None:
-        """Drive the body in this thread, and wait for those that it has begun."""
+        """Drive the body in this thread, and wait for the threads that it has started."""
         with _watched_waits():
             main = _Thread(body, self._drive)
             main.drive()
@@ -56,7 +56,7 @@ class ThreadFlavour(Flavour):
         return thread
 
     async def interrupt(self, program: Callable[[], Coroutine[Any, Any, T]], turns: int = TURNS) -> T | Interrupted:
-        """Run a program, and raise an exception from its wait after so many turns."""
+        """Run a program, and raise an exception from its next wait after this number of turns."""
         thread = _current.get()
         assert thread is not None
         thread.turns_left = turns
@@ -77,7 +77,7 @@ class _Interruption(BaseException):
 
 
 class _Thread(Generic[T]):
-    """A thread that drives a program, and watches over what it waits in."""
+    """A thread that drives a program, and bounds or interrupts its waits."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Thread(Generic[T]):
         self._drive = drive
         self._deadline = time.monotonic() + PATIENCE
         self._waits = threading.Event()
-        self._thread = threading.Thread(target=self.drive, name="a task of the contract's")
+        self._thread = threading.Thread(target=self.drive, name="a task of the contract")
 
     def start(self) -> None:
         self._thread.start()
@@ -115,7 +115,7 @@ class _Thread(Generic[T]):
         assert self._waits.wait(PATIENCE), "the program neither waits nor ends"
 
     def wait(self, attempt: Callable[[float], R], seconds: float | None) -> R:
-        """Wait once: ``attempt`` takes the seconds to wait, and returns something true if that was enough."""
+        """Wait once. ``attempt`` takes the seconds to wait, and returns a true value if it is ready."""
         if self.turns_left is not None:
             ready = attempt(0)
             if not self.turns_left or not _is_ready(ready):
@@ -129,7 +129,7 @@ class _Thread(Generic[T]):
         finally:
             self._waits.clear()
         if seconds is None and not _is_ready(ready):
-            raise AssertionError(f"hangs: it waited for {PATIENCE} seconds")
+            raise AssertionError(f"the program hangs: it has waited for {PATIENCE} seconds")
         return ready
 
 
@@ -138,12 +138,12 @@ def _is_ready(result: object) -> bool:
 
 
 _current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
-"""The contract's task of this context; None in the threads of servers."""
+"""The task that runs here; None in the threads of servers."""
 
 
 @contextlib.contextmanager
 def _watched_waits() -> Generator[None]:
-    """Route all that the flavours of threads wait in through :meth:`_Thread.wait`."""
+    """Route all blocking waits of the flavours of threads through :meth:`_Thread.wait`."""
     until_ready, until_connected, until_set = (
         polling.wait_until_ready,
         polling.wait_until_connected,

@@ -1,4 +1,4 @@
-"""Frames as bytes, encoded and decoded straight from RFC 6455 §5.2, independently of polysocket."""
+"""Frames as bytes, encoded and decoded according to RFC 6455 §5.2, independently of polysocket."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def text(payload: str) -> bytes:
 
 
 def close(code: int | None = 1000, reason: str = "") -> bytes:
-    """Return a Close; None is for one without a code."""
+    """Return a Close; None stands for a Close without a code."""
     return encode(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
 
 
 def read(take: Callable[[int], bytes]) -> Wire:
-    """Read a client's frame via ``take``, which returns so many bytes. Raises AssertionError for an invalid frame."""
+    """Read a client's frame; ``take(n)`` returns n bytes. Raises AssertionError for an invalid frame."""
     first, second = take(2)
     opcode, size = first & 0x0F, second & 0x7F
     assert not first & 0x30, f"RSV2 or RSV3 is set: {first:#x}"
-    assert opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"no opcode: {opcode:#x}"
+    assert opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"unknown opcode: {opcode:#x}"
     assert second & 0x80, "a client's frame is not masked"
     if size >= 126:
         size = int.from_bytes(take(2 if size == 126 else 8), "big")
@@ -71,7 +71,7 @@ def read(take: Callable[[int], bytes]) -> Wire:
 
 
 def fragments(opcode: int, *payloads: bytes, compressed: bool = False) -> list[bytes]:
-    """Return a message in as many frames; if compressed, each of them inflates by itself."""
+    """Return a message with one frame for each payload; if compressed, each frame inflates by itself."""
     stream = zlib.compressobj(wbits=-15)
     frames: list[bytes] = []
     for number, payload in enumerate(payloads, 1):
@@ -86,7 +86,7 @@ def fragments(opcode: int, *payloads: bytes, compressed: bool = False) -> list[b
 
 
 class Messages:
-    """The messages of a client: joins its data frames, and inflates them."""
+    """The messages of a client, joined from its data frames and inflated."""
 
     def __init__(self) -> None:
         self.whole: list[bytes] = []
@@ -95,10 +95,10 @@ class Messages:
         self._compressed = False
 
     def take(self, frame: Wire) -> None:
-        """Take a frame. Raises AssertionError if it may not come here (RFC 6455 §5.4); control frames may."""
+        """Take a frame. Raises AssertionError if a data frame breaks the order of fragments (RFC 6455 §5.4)."""
         if frame.opcode >= CLOSE:
             return
-        assert bool(self._parts) == (frame.opcode == CONTINUATION), f"{frame} does not belong here"
+        assert bool(self._parts) == (frame.opcode == CONTINUATION), f"{frame} breaks the order of fragments"
         if not self._parts:
             self._compressed = frame.compressed
         self._parts.append(frame.payload)

@@ -1,7 +1,7 @@
-"""``BackendStub[F]``: a backend that opens stubs of websockets, as its rules say (sttp's ``SttpBackendStub``).
+"""``BackendStub[F]``: a backend that opens stubbed websockets according to rules (sttp's ``SttpBackendStub``).
 
-The opening handshake is the real one, both halves of it; after a 101, a :class:`WebSocketStub` is the peer. So
-requests, redirects, rejections and handlers are checked as with a server.
+Both halves of the opening handshake are real; after a 101, a :class:`WebSocketStub` is the peer. So requests,
+redirects, rejections and handlers are checked as with a server.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from polysocket.headers import Headers
 from polysocket.observers.observation import Observer
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
+from polysocket.testing.effect_of import effect_of
 from polysocket.testing.errors import UnmatchedRequest
-from polysocket.testing.flavours import effect_of
 from polysocket.testing.handshake import Agreed, Answer, plain, shake_hands
 from polysocket.testing.recording import Recording, Redact, unchanged
-from polysocket.testing.stub import WebSocketStub
+from polysocket.testing.websocket_stub import WebSocketStub
 
 __all__ = ["BackendStub", "StubFactory", "When"]
 
@@ -48,6 +48,7 @@ G = TypeVar("G")
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 silent: WebSocketStub = WebSocketStub()
+"""The stub that answers Pings and the Close, and sends nothing else."""
 
 _SET_BY_HANDSHAKE = (
     "Connection",
@@ -58,11 +59,12 @@ _SET_BY_HANDSHAKE = (
     "Transfer-Encoding",
     "Upgrade",
 )
+"""The headers of a recorded response that the handshake of a replay sets itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The reply to a request, and after a 101 the stub of the peer, or the function that makes the result."""
+    """The answer to a request; after a 101, the peer's stub, or a function that makes the result."""
 
     answer: Answer
     stub: WebSocketStub = silent
@@ -71,7 +73,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A reply, and the condition for it."""
+    """A reply, its condition, and the condition's name for error texts."""
 
     name: str
     matches: Callable[[Request], bool]
@@ -79,11 +81,12 @@ class Rule:
 
 
 class BackendStub(Backend[F]):
-    """A backend for tests, made in a flavour: by :meth:`blocking`, :meth:`threaded` and so on.
+    """A backend for tests; :meth:`blocking`, :meth:`threaded` and so on make one in a flavour.
 
-    A stub is immutable: adding a rule returns a new one. The first rule that matches a request decides. If no rule
-    does, the fallback opens the websocket; without a fallback, :class:`UnmatchedRequest` shows the request and the
-    rules. A stub and those made from it close each other's websockets.
+    The first rule that matches a request decides. If no rule matches, the fallback opens the websocket. Without a
+    fallback, :class:`UnmatchedRequest` is raised and shows the rules.
+
+    A stub is immutable: adding a rule returns a new stub. The two share their websockets, and each closes them all.
     """
 
     def __init__(self, connector: StubConnector) -> None:
@@ -92,9 +95,12 @@ class BackendStub(Backend[F]):
 
     @staticmethod
     def of(flavour: type[G], *, request: Request = basic_request, effect: Effect | None = None) -> BackendStub[G]:
-        """Make a stub without rules; ``effect`` is for a flavour of your own.
+        """Make a stub without rules.
 
-        ``request`` is the one that a URL given as a ``str`` begins with.
+        Args:
+            flavour: The tag ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` or, for anyio, ``Async``.
+            request: The request that a URL given as a ``str`` begins with.
+            effect: The effect, for a flavour of your own.
         """
         return BackendStub(StubConnector(effect or effect_of(flavour), request))
 
@@ -125,14 +131,14 @@ class BackendStub(Backend[F]):
 
     def when_request_matches(self, predicate: Callable[[Request], bool]) -> When[F]:
         """Begin a rule for the requests that match the predicate (sttp's ``whenRequestMatches``)."""
-        return When(self, predicate, f"requests that match {_named(predicate)}")
+        return When(self, predicate, f"requests that match {_described(predicate)}")
 
     def when_any_request(self) -> When[F]:
         """Begin a rule for every request (sttp's ``whenAnyRequest``)."""
         return When(self, lambda _: True, "any request")
 
     def with_fallback(self, backend: Backend[F]) -> BackendStub[F]:
-        """Let another backend, a real one or a stub, open what no rule matches; its owner closes it."""
+        """Let another backend open the websockets for which no rule matches; its owner closes it."""
         return BackendStub(self._stub_connector.with_fallback(backend._connector))
 
     def _with_rule(self, rule: Rule) -> BackendStub[F]:
@@ -140,7 +146,7 @@ class BackendStub(Backend[F]):
 
 
 class When(Generic[F]):
-    """The beginning of a rule; each method completes the rule, and returns the stub that has it."""
+    """The beginning of a rule. Each method completes the rule, and returns the stub with it."""
 
     def __init__(self, stub: BackendStub[F], matches: Callable[[Request], bool], name: str) -> None:
         self._stub = stub
@@ -154,9 +160,9 @@ class When(Generic[F]):
         headers: HeaderFields = (),
         subprotocol: str | None = None,
     ) -> BackendStub[F]:
-        """Accept; the stub is the websocket's peer (sttp's ``thenRespondWebSocket``).
+        """Accept the request with this stub as the peer (sttp's ``thenRespondWebSocket``).
 
-        The client must have offered the ``subprotocol``.
+        The opening raises ValueError if the client has not offered the ``subprotocol``.
         """
         return self._then(Reply(_accepting(headers, subprotocol), stub))
 
@@ -167,20 +173,20 @@ class When(Generic[F]):
         headers: HeaderFields = (),
         subprotocol: str | None = None,
     ) -> BackendStub[F]:
-        """Accept; the function makes the result from the handler (sttp's ``thenHandleOpenWebSocket``).
+        """Accept the request, and call the function with the handler (sttp's ``thenHandleOpenWebSocket``).
 
-        The function may return the result in ``F``: a coroutine, a future.
+        The function's result is the response's result. It may be in ``F``: a coroutine or a future.
         """
         return self._then(Reply(_accepting(headers, subprotocol), handle=function))
 
     def then_replay(self, recording: Recording, *, redact: Redact = unchanged) -> BackendStub[F]:
-        """Replay the server of a recording: accept, and send its frames, or reject, each with its headers.
+        """Replay the server of a recording: accept or reject with its headers, and send its frames.
 
-        See :meth:`WebSocketStub.replaying`. Raises ValueError if the recording has no answer.
+        The frames are sent as in :meth:`WebSocketStub.replaying`. Raises ValueError if the recording has no response.
         """
         response = recording.response
         if response is None:
-            raise ValueError(f"there was no answer in this recording: {recording.failure}")
+            raise ValueError(f"this recording has no response to replay: {recording.failure}")
         headers = response.headers.without(*_SET_BY_HANDSHAKE)
         if recording.failure is not None:
             return self.then_reject(response.status, headers.pairs)
@@ -188,7 +194,7 @@ class When(Generic[F]):
         return self.then_respond_web_socket(stub, headers=headers.pairs, subprotocol=response.subprotocol)
 
     def then_reject(self, status: int, headers: HeaderFields = (), body: bytes = b"") -> BackendStub[F]:
-        """Answer with another status than 101: the opening raises :class:`UpgradeRejected`, or follows a redirect."""
+        """Answer with a status other than 101: the opening raises :class:`UpgradeRejected`, or follows a redirect."""
         pairs = Headers(headers).pairs
 
         def reject(_: UpgradeRequest, handshake: ServerHandshake) -> None:
@@ -197,7 +203,7 @@ class When(Generic[F]):
         return self._then(Reply(reject))
 
     def then_raise(self, error: Exception) -> BackendStub[F]:
-        """Let the opening raise this, such as a :class:`ConnectFailed`."""
+        """Raise this error from the opening, such as a :class:`ConnectFailed`."""
 
         def fail(_: UpgradeRequest, __: ServerHandshake) -> None:
             raise error
@@ -209,7 +215,7 @@ class When(Generic[F]):
 
 
 class StubFactory:
-    """A maker of stubs, ``make(Asyncio)``, that can abort all their websockets; pytest's ``polysocket_stub``."""
+    """A factory of stubs that can abort all their websockets: the fixture ``polysocket_stub`` of pytest."""
 
     def __init__(self) -> None:
         self._connectors: list[SocketConnector] = []
@@ -254,7 +260,7 @@ class StubConnector(SocketConnector):
         return connector
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
-        """Open a stub of a websocket by the rules, for a handler that can work in this flavour."""
+        """Open a stubbed websocket according to the rules, for a handler that can work in this flavour."""
         check_handler(handler, self.effect)
         self._check_open()
         request = as_request(request, self.request)
@@ -271,11 +277,11 @@ class StubConnector(SocketConnector):
 
         session = await self._observed(request, open_stub())
         if reply is not None and reply.handle is not None:
-            handler = _Handled(reply.handle, handler)
+            handler = _FunctionOfHandler(reply.handle, handler)
         return await respond(self.effect, session, handler)
 
     def _answer(self, request: Request) -> tuple[Reply, Response]:
-        """Return the reply of a rule, and the 101 after all redirects. Raises as the opening of a real websocket."""
+        """Return the reply of a rule, and its 101 after all redirects. Raise the errors of an opening."""
         first = request
         while True:
             rule = self._find(request)
@@ -290,18 +296,18 @@ class StubConnector(SocketConnector):
         return next((rule for rule in self._rules if rule.matches(request)), None)
 
 
-class _Handled(Handler):
-    """A stand-in for the user's handler, whose result a function makes; the websocket is not used."""
+class _FunctionOfHandler(Handler):
+    """The replacement of the user's handler if a function makes the result; the websocket is not used."""
 
     def __init__(self, function: Callable[[Handler], object], handler: Handler) -> None:
         self._function = function
         self._handler = handler
 
     def check(self, effect: Effect) -> None:
-        """Check nothing: the user's handler was checked before."""
+        """Do nothing: the user's handler was checked before."""
 
     async def start(self, effect: Effect, session: Session) -> Any:
-        """Call the function."""
+        """Call the function, and return its result."""
         session.abort()
         return await await_result(effect, self._function(self._handler))
 
@@ -315,8 +321,8 @@ def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:
     return accept
 
 
-def _named(predicate: Callable[[Request], bool]) -> str:
-    """Return the function's name, with the place in the source."""
+def _described(predicate: Callable[[Request], bool]) -> str:
+    """Return the function's name, with its file and line."""
     name = getattr(predicate, "__qualname__", repr(predicate))
     code = getattr(predicate, "__code__", None)
     return name if code is None else f"{name} ({Path(code.co_filename).name}:{code.co_firstlineno})"

@@ -1,7 +1,7 @@
-"""The effects of polysocket's own flavours, by the tags ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio``, ``Async``.
+"""The effect of each flavour of polysocket, looked up via its tag.
 
-``Async`` is anyio's. The module of a flavour is imported when its effect is needed: it declares the flavour's classes,
-and trio need not be installed for the other flavours.
+The tags are ``Blocking``, ``Threaded``, ``Asyncio``, ``Trio`` and, for anyio, ``Async``. A flavour's module is imported
+only when its effect is needed, so that trio need not be installed for the other flavours.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
 
 __all__ = ["effect_of"]
 
+# The modules of the flavours, not those of their effects: they also declare the flavour's class of websockets.
 _EFFECTS: dict[type[Any], str] = {
     Blocking: "polysocket.blocking:BlockingEffect",
     Threaded: "polysocket.threaded:ThreadedEffect",
@@ -23,9 +24,9 @@ _EFFECTS: dict[type[Any], str] = {
 
 
 def effect_of(flavour: type[Any]) -> Effect:
-    """Return the effect of one of polysocket's own flavours. Raises TypeError for any other tag."""
+    """Return the effect of one of polysocket's own flavours. Raise TypeError for any other tag."""
     if flavour not in _EFFECTS:
         names = ", ".join(tag.__name__ for tag in _EFFECTS)
-        raise TypeError(f"a flavour is one of {names}, not {flavour!r}; for one of your own, give its effect too")
+        raise TypeError(f"{flavour!r} is not one of {names}; for a flavour of your own, pass its effect, too")
     effect: Effect = pkgutil.resolve_name(_EFFECTS[flavour])()
     return effect

@@ -1,4 +1,4 @@
-"""A look inside a websocket, read-only: for tests that check what it holds."""
+"""A read-only view of the state inside a websocket, for tests that check its bounds."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["SessionView", "inside"]
 
 
 def inside(ws: WebSocket[Any]) -> SessionView:
-    """Return the state inside a websocket at this moment: queued frames, callers that wait, pending bytes."""
+    """Return the state inside a websocket at this moment: queued frames, waiting callers, pending bytes."""
     return ws._session.view

@@ -1,7 +1,8 @@
-"""What a stub says that replays a recording: the server's frames, each behind those of the client it came behind.
+"""Replays: the script of a stub that does what the server of a recording did.
 
-Data frames and Closes are compared. Pings and Pongs are not, since chance decides when they go: a client's are answered
-as they come, and the Pongs to those that were recorded are left out.
+Each frame of the server is sent after the same frames of the client as in the recording. The client's data frames and
+Close are compared with the recording. Pings and Pongs are not, since their timing is random: the stub answers the Pings
+that it receives, and drops the recorded Pongs that answered Pings of the client.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from polysocket.testing.recording import Recorded, Recording, Redact
 
 __all__ = ["Replay"]
 
-SHOWN: int = 200  # characters of a frame in a message
+MAX_SHOWN: int = 200
+"""Characters of a frame in an error text: two frames fit on a screen."""
 
-GIVING_UP: frozenset[int] = frozenset(CloseCode) - {CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RECEIVED}
-"""The codes by which a client that has failed closes: it has an error of its own, which is not to be hidden."""
+FAILURES: frozenset[int] = frozenset(CloseCode) - {CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RECEIVED}
+"""The codes with which a client closes after an error of its own. A mismatch must not hide that error."""
 
 
 class Replay:
-    """The :class:`~polysocket.testing.peer.Responder` that goes through a recording, behind its ``initial`` frames."""
+    """A :class:`~polysocket.testing.stub_peer.Responder` with the frames of a recording after its ``initial`` ones."""
 
     def __init__(self, recording: Recording, redact: Redact) -> None:
         if recording.failure is not None:
-            raise ValueError(f"no websocket was opened in this recording, so none can be replayed: {recording.failure}")
+            raise ValueError(
+                f"no websocket was opened in this recording, so there is nothing to replay: {recording.failure}"
+            )
         self._redact = redact
         self._left = deque(_compared(recording.frames))
         self._total = len(self._left)
@@ -36,27 +40,27 @@ class Replay:
         self.initial: list[Frame | Close | Exception] = self._until_client()
 
     def respond(self, frame: DataFrame | Close) -> list[Frame | Close | Exception]:
-        """What the server said to it; raises :class:`ReplayMismatch` where something else was recorded."""
+        """Return the server's frames that follow. Raise :class:`ReplayMismatch` if another frame was recorded."""
         sent = self._redact(frame)
         if isinstance(frame, Close) and self._ends_early(frame, sent):
             return []
         if not self._left or self._left[0].frame != sent:
             self._has_failed = True
-            raise ReplayMismatch(f"{self._due()}, but {_shown(sent)} was sent")
+            raise ReplayMismatch(f"{self._position()}, but {_shown(sent)} was sent")
         self._left.popleft()
         return self._until_client()
 
-    def lacking(self) -> str:
-        """Where in the recording this is."""
-        return f"nothing is there to be received: {self._due()}"
+    def explain_end(self) -> str:
+        """Return which frame of the client has to come next."""
+        return f"no frame is left to be received: {self._position()}"
 
     def _ends_early(self, frame: Close, sent: Frame | Close) -> bool:
-        """Whether a Close that is not the recorded one is all right: behind the end of a recording, or of a failure."""
+        """Return whether a Close need not be the recorded one: the recording has ended, or the client has failed."""
         if not self._left or self._has_failed:
             return True
-        return frame.code in GIVING_UP and self._left[0].frame != sent
+        return frame.code in FAILURES and self._left[0].frame != sent
 
-    def _due(self) -> str:
+    def _position(self) -> str:
         if not self._left:
             return "the recording has ended"
         number = self._total - len(self._left) + 1
@@ -72,7 +76,7 @@ class Replay:
 
 
 def _compared(frames: Iterable[Recorded]) -> Iterator[Recorded]:
-    """What does not depend on chance, as the module's docstring says."""
+    """Yield the frames whose order is not random."""
     pings: set[bytes] = set()
     for each in frames:
         match each.sender, each.frame:
@@ -87,7 +91,7 @@ def _compared(frames: Iterable[Recorded]) -> Iterator[Recorded]:
 
 
 def _loss(recording: Recording) -> OSError | None:
-    """The error of the network by which the recorded websocket ended."""
+    """Return the network error that ended the recorded websocket, if any."""
     closed = recording.closed
     if closed is None or closed.cause is not CloseCause.NETWORK:
         return None
@@ -96,4 +100,4 @@ def _loss(recording: Recording) -> OSError | None:
 
 def _shown(frame: Frame | Close) -> str:
     text = repr(frame)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -1,7 +1,7 @@
-"""``RecordingBackend``: records real conversations, without their secrets.
+"""``RecordingBackend``: a backend that records real conversations, without their secrets.
 
-Redacted are headers that may be secret by their names, query strings and user names in the values of the others, and of
-frames what the user's ``redact`` takes out.
+It redacts headers whose names suggest a secret, query strings and user names in other headers, and the secrets that the
+user's ``redact`` removes from frames.
 """
 
 from __future__ import annotations
@@ -27,57 +27,57 @@ __all__ = ["REDACTED", "RecordingBackend"]
 F_co = TypeVar("F_co", covariant=True)
 
 REDACTED: str = "[redacted]"
-"""What stands in the place of a secret."""
+"""The text that replaces a secret."""
 
 _QUERY = re.compile(r"\?[^\s#]+")
 _USER = re.compile(r"(?<=//)[^\s/?#]*@")
 
 
 class RecordingBackend(ObservedBackend[F_co]):
-    """A backend that wraps another one, and records what happens to the websockets that it opens.
+    """A backend that wraps another one, and records the conversations of the websockets that it opens.
 
-    ``redact`` takes each frame, and gives it without what is secret in it.
+    ``redact`` is a function that returns each frame without its secrets.
     """
 
     def __init__(self, backend: Backend[F_co], *, redact: Redact = unchanged) -> None:
-        self._recorder = _Recorder(backend._connector.effect.now, redact)
-        super().__init__(backend, self._recorder)
+        self._observer = _RecordingObserver(backend._connector.effect.now, redact)
+        super().__init__(backend, self._observer)
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
-        """What was recorded so far, in the order of the openings."""
-        return tuple(tape.recording for tape in self._recorder.tapes)
+        """The conversations up to this moment, in the order of their openings."""
+        return tuple(each.recording for each in self._observer.observations)
 
 
-class _Recorder:
+class _RecordingObserver:
     def __init__(self, now: Callable[[], float], redact: Redact) -> None:
-        self.tapes: list[_Tape] = []
+        self.observations: list[_RecordingObservation] = []
         self._now = now
         self._redact = redact
 
     def opening(self, request: Request, /) -> Observation:
-        tape = _Tape(request, self._now, self._redact)
-        self.tapes.append(tape)
-        return tape
+        observation = _RecordingObservation(request, self._now, self._redact)
+        self.observations.append(observation)
+        return observation
 
 
-class _Tape(Observation):
+class _RecordingObservation(Observation):
     def __init__(self, request: Request, now: Callable[[], float], redact: Redact) -> None:
         self._recording = Recording(str(request.url), _without_secrets(request.headers))
         self._frames: list[Recorded] = []
         self._now = now
         self._redact = redact
-        self._begun = now()
+        self._started_at = now()
 
     @property
     def recording(self) -> Recording:
         return replace(self._recording, frames=tuple(self._frames))
 
     def opened(self, response: Response, /) -> None:
-        self._recording = replace(self._recording, response=_answered(response))
+        self._recording = replace(self._recording, response=_without_body(response))
 
     def rejected(self, error: BaseException, /) -> None:
-        response = _answered(error.response) if isinstance(error, UpgradeRejected) else None
+        response = _without_body(error.response) if isinstance(error, UpgradeRejected) else None
         self._recording = replace(self._recording, response=response, failure=f"{type(error).__name__}: {error}")
 
     def received(self, frame: Frame | Close, /) -> None:
@@ -91,7 +91,7 @@ class _Tape(Observation):
         self._recording = replace(self._recording, closed=info)
 
     def _record(self, sender: Literal["client", "server"], frame: Frame | Close) -> None:
-        seconds = round(self._now() - self._begun, 6)
+        seconds = round(self._now() - self._started_at, 6)
         self._frames.append(Recorded(seconds, sender, self._redact(frame)))
 
     def _redacted(self, close: Close | None) -> Close | None:
@@ -99,8 +99,8 @@ class _Tape(Observation):
         return redacted if isinstance(redacted, Close) else None
 
 
-def _answered(response: Response) -> Response:
-    """What is kept of an answer: all but its body, and its secrets."""
+def _without_body(response: Response) -> Response:
+    """Return a response without its body and its secrets."""
     return replace(response, headers=_without_secrets(response.headers), body=b"")
 
 

@@ -1,0 +1,124 @@
+"""The session of a stubbed websocket: a real one, but ``receive`` raises an error instead of waiting forever.
+
+The peer answers each frame while it is sent, so nothing arrives later. If no frame is on the way, none will come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
+from typing import TypeVar
+
+from wsproto import ConnectionType
+
+from polysocket._core.connection import Connection
+from polysocket._session.session import Session
+from polysocket.effects import Effect
+from polysocket.frames import Close, Frame
+from polysocket.request import Request
+from polysocket.response import Response
+from polysocket.testing.memory import Wire
+from polysocket.testing.stub_peer import Incoming, Responder, StubPeer
+
+__all__ = ["StubSession"]
+
+T = TypeVar("T")
+
+
+class StubSession(Session):
+    """A session with a :class:`StubPeer`; if ``is_patient``, ``receive`` waits when no frame is on the way."""
+
+    def __init__(
+        self,
+        effect: Effect,
+        response: Response,
+        limits: Request,
+        *,
+        initial: Iterable[Incoming],
+        responder: Responder,
+        is_patient: bool,
+    ) -> None:
+        self._wire = Wire(effect)
+        self._peer = StubPeer(self._wire, initial, responder)
+        self._is_patient = is_patient
+        connection = Connection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
+        self._peer_stream = _PeerStream(self._wire, self._peer)
+        super().__init__(effect, self._peer_stream, connection, response, limits.close_timeout)
+        self.send_frame = self._send_or_raise
+
+    def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
+        """Send a frame, and raise what the function that answers it has raised."""
+        rest = self._sender.send(frame, is_continuation)
+        error, self._peer_stream.error = self._peer_stream.error, None
+        if error is None:
+            return rest
+        if isinstance(rest, Coroutine):
+            rest.close()
+        raise error
+
+    async def read_until(
+        self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
+    ) -> T:
+        """Read until ``take()`` returns something. Raise if a caller receives and would wait forever."""
+        is_receiver = what is not None or self.listening is not None
+        return await super().read_until(partial(self._take_or_raise, take) if is_receiver else take, what, timeout)
+
+    def _take_or_raise(self, take: Callable[[], T | None]) -> T | None:
+        """Take what has arrived, or raise the peer's error if nothing will arrive; mutex held."""
+        taken = take()
+        if taken is not None or not self._would_wait_forever():
+            return taken
+        error = self._peer.take_error()
+        if self.listening is None:
+            raise error
+        # A listener calls no method that could raise the error. It is told about a lost connection instead.
+        self._connection.receive_eof(error)
+        self._attend(())
+        return take()
+
+    def _would_wait_forever(self) -> bool:
+        """Return whether nothing can be received and nothing is on the way; mutex held."""
+        # A listener always waits: it is there before the program has sent anything.
+        if (self._is_patient or self.listening is not None) and not self._peer.has_error:
+            return False
+        connection = self._connection
+        if connection.holds_bytes or connection.failure is not None:
+            return False
+        # A caller that reads, but has left the wire, holds bytes that are not in the connection yet.
+        is_handing_over = self._reader.is_reading and not self._wire.has_idle_reader
+        return self._wire.is_empty and not is_handing_over
+
+
+class _PeerStream:
+    """A :class:`~polysocket.effects.ByteStream` to a peer that takes everything at once."""
+
+    pending: int = 0
+
+    def __init__(self, wire: Wire, peer: StubPeer) -> None:
+        self.error: Exception | None = None
+        self._wire = wire
+        self._peer = peer
+
+    async def read(self) -> bytes:
+        """Wait for bytes from the peer."""
+        return await self._wire.read()
+
+    def write(self, data: bytes) -> None:
+        """Let the peer receive the bytes and answer; keep its error, which must not look like an interrupted write."""
+        try:
+            self._peer.receive(data)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised by the session
+            self.error = error
+
+    async def drain(self) -> None:
+        """Do nothing: no bytes are ever pending."""
+
+    async def close(self) -> None:
+        """End the connection."""
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection."""
+        self._wire.abort()
