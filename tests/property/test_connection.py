@@ -17,16 +17,11 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
-from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
-from polysocket.compression import Deflate
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from tests.connections import Connection
-
-CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+from tests.connections import BINARY, CLIENT, CLOSE, CONT, PING, SERVER, TEXT, Connection, connect, deflate, other, take
 
 Message = Sequence[str | bytes]  # by its fragments
 Item = Message | Ping | Pong | Close
@@ -35,18 +30,6 @@ Step = tuple[Frame | Close, bool]  # a frame, and whether it continues a message
 many = settings(deadline=None, max_examples=200)
 
 roles = st.sampled_from([CLIENT, SERVER])
-
-
-def other(role: ConnectionType) -> ConnectionType:
-    return CLIENT if role is SERVER else SERVER
-
-
-def deflate(role: ConnectionType, limit: int | None = None) -> PerMessageDeflate:
-    return PerMessageDeflate(role, DeflateParameters(), Deflate(), limit)
-
-
-def connect(role: ConnectionType, compressed: bool, limit: int | None = None) -> Connection:
-    return Connection(role, deflate(role, limit) if compressed else None, limit)
 
 
 # What is sent
@@ -118,13 +101,6 @@ def borders(pieces: Sequence[bytes]) -> list[int]:
     for piece in pieces:
         ends.append(ends[-1] + len(piece))
     return ends
-
-
-def take(connection: Connection) -> list[Frame | Close]:
-    frames = list[Frame | Close]()
-    while (frame := connection.next_frame()) is not None:
-        frames.append(frame)
-    return frames
 
 
 # The oracle
@@ -210,7 +186,7 @@ class Watched:
 
 def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool) -> Watched:
     """Hold both side by side, after each chunk."""
-    oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed), takes=takes)
+    oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed=compressed), takes=takes)
     for chunk in chunks(wire, cuts):
         oracle.receive(chunk)
         watched.receive(chunk)
@@ -225,7 +201,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
 def test_valid_frames_are_read_as_wsproto_reads_them(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
     watched = compare(role, compressed, wire, data.draw(cuts(len(wire), borders(pieces))), takes)
     assert watched.verdict is None
@@ -258,7 +234,7 @@ def mutants(draw: st.DrawFn, wire: bytes, borders: Sequence[int]) -> bytes:
 def test_mutated_frames_are_judged_as_wsproto_judges_them(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     ends = borders(pieces)
     wire = data.draw(mutants(b"".join(pieces), ends))
     compare(role, compressed, wire, data.draw(cuts(len(wire), ends)), takes)
@@ -333,10 +309,10 @@ def test_what_one_connection_sends_another_receives_frame_by_frame(
 
     In a text message, a character is never cut: each fragment is sent in whole characters.
     """
-    sender = connect(role, compressed)
+    sender = connect(role, compressed=compressed)
     pieces = sent(sender, steps)
     wire = b"".join(pieces)
-    receiver = Watched(connect(other(role), compressed), takes=takes)
+    receiver = Watched(connect(other(role), compressed=compressed), takes=takes)
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
         receiver.receive(chunk)
     assert receiver.frames == [frame for frame, _ in steps]
@@ -359,7 +335,7 @@ def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
 ) -> None:
     """And after a failure nothing more is read: 1002, 1007 and 1009 are the codes of what others do wrong."""
     wire = data.draw(st.one_of(st.binary(max_size=60), st.lists(strange_frames(role), max_size=6).map(b"".join)))
-    connection = connect(role, compressed, limit)
+    connection = connect(role, limit, compressed=compressed)
     frames = list[Frame | Close]()
     for chunk in chunks(wire, data.draw(cuts(len(wire)))):
         connection.receive(chunk)
@@ -413,9 +389,9 @@ def until_too_big(steps: Sequence[Step], limit: int) -> list[Frame | Close] | No
 def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, limit: int
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
-    receiver = Watched(connect(role, compressed, limit), takes=True)
+    receiver = Watched(connect(role, limit, compressed=compressed), takes=True)
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
         receiver.receive(chunk)
     expected = until_too_big(steps, limit)
@@ -436,9 +412,9 @@ def test_however_little_is_kept_nothing_is_lost_by_holding_bytes_back(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, capacity: int
 ) -> None:
     """Some frames are taken between the chunks, none, or all; what is held back comes at the end, in order."""
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
-    connection = connect(role, compressed)
+    connection = connect(role, compressed=compressed)
     connection.queue.limit(None, capacity)
     frames = list[Frame | Close]()
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):

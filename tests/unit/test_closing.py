@@ -1,114 +1,33 @@
-"""The closing: the table of states by itself, and connections of both roles that move through it (RFC 6455 §7).
-
-What a closing was, and what error it makes for the user, is told here for every way to end.
-"""
+"""The closing of connections of both roles: for every way to end, its state, ``CloseInfo`` and error (RFC 6455 §7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from itertools import product
 from typing import Any
 
 import pytest
 from wsproto import ConnectionType
-from wsproto.connection import Connection as WSProtoConnection
-from wsproto.events import CloseConnection, Event, TextMessage
+from wsproto.events import CloseConnection, TextMessage
 
-from polysocket._core.states import TRANSITIONS, State, next_state
-from polysocket._core.states import Event as ClosingEvent
+from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import ConnectionLost, MessageTooBig, ProtocolError, WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
-from tests.connections import Connection
-
-# The same table, written as RFC 6455 tells it: for each state, what each event leads to.
-STORY = {
-    State.OPEN: {
-        ClosingEvent.SEND_CLOSE: State.CLOSE_SENT,
-        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_RECEIVED,
-        ClosingEvent.FAIL: State.FAILED,
-        ClosingEvent.END: State.CLOSED,
-    },
-    State.CLOSE_SENT: {
-        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_EXCHANGED,
-        ClosingEvent.FAIL: State.FAILED,
-        ClosingEvent.END: State.CLOSED,
-    },
-    State.CLOSE_RECEIVED: {ClosingEvent.SEND_CLOSE: State.CLOSE_EXCHANGED},
-    State.CLOSE_EXCHANGED: {ClosingEvent.END: State.CLOSED},
-    State.FAILED: {ClosingEvent.END: State.CLOSED},
-    State.CLOSED: {},
-}
-
-
-@pytest.mark.parametrize(("state", "event"), list(product(State, ClosingEvent)), ids=lambda value: value.name)
-def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told(
-    state: State, event: ClosingEvent
-) -> None:
-    if event in STORY[state]:
-        assert next_state(state, event) is STORY[state][event]
-    else:
-        with pytest.raises(RuntimeError, match=f"{event.name} in state {state.name} is a bug in polysocket"):
-            next_state(state, event)
-
-
-def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
-    reached = {State.OPEN}
-    for _ in State:
-        reached |= {following for (before, _), following in TRANSITIONS.items() if before in reached}
-    ending = {State.CLOSED}
-    for _ in State:
-        ending |= {before for (before, _), following in TRANSITIONS.items() if following in ending}
-    assert reached == set(State)
-    assert ending == set(State)
-
-
-def test_no_state_is_entered_twice() -> None:
-    """A closing only goes forward: no event leads to the same state or to an earlier one."""
-    order = list(State)
-    assert all(order.index(before) < order.index(following) for (before, _), following in TRANSITIONS.items())
-
-
-# Connections
-
-CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
-TEXT, BINARY, CLOSE, PING = 0x1, 0x2, 0x8, 0x9
-
-both_roles = pytest.mark.parametrize("role", [CLIENT, SERVER], ids=["client", "server"])
-
-
-def frame_to(role: ConnectionType, opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """A short frame as the other side of ``role`` sends it; the masking key of zeros changes nothing."""
-    head = bytes([fin << 7 | opcode])
-    if role is CLIENT:
-        return head + bytes([len(payload)]) + payload
-    return head + bytes([0x80 | len(payload)]) + bytes(4) + payload
-
-
-def close_to(role: ConnectionType, code: int | None = None, reason: bytes = b"") -> bytes:
-    return frame_to(role, CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
-
-
-def take(connection: Connection) -> list[Frame | Close]:
-    """All frames that are there; where a failure comes behind them, it takes effect."""
-    frames = list[Frame | Close]()
-    while (frame := connection.next_frame()) is not None:
-        frames.append(frame)
-    return frames
-
-
-def receive(connection: Connection, data: bytes) -> list[Frame | Close]:
-    connection.receive(data)
-    return take(connection)
-
-
-def heard(connection: Connection, role: ConnectionType) -> list[Event]:
-    """What wsproto, as the other side of ``role``, hears of the bytes to be sent."""
-    judge = WSProtoConnection(CLIENT if role is SERVER else SERVER)
-    judge.receive_data(connection.data_to_send())
-    return list(judge.events())
-
+from polysocket.frames import Binary, Close, CloseCode, Ping, Pong, Text
+from tests.connections import (
+    BINARY,
+    CLIENT,
+    PING,
+    SERVER,
+    TEXT,
+    Connection,
+    both_roles,
+    close_to,
+    frame_to,
+    heard,
+    receive,
+    take,
+)
 
 ALLOWED = [1000, 1001, 1002, 1003, *range(1007, 1014), 3000, 3999, 4000, 4999]
 

@@ -7,11 +7,9 @@ import pytest
 from polysocket._core import fast_path
 from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
-from tests.connections import encoded
+from tests.connections import KEY, SIZES, encoded
 
-KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 §5.7
 LIMIT = 2**63 - 1
-SIZES = [0, 1, 125, 126, 65535, 65536, 70000]
 
 masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
 
