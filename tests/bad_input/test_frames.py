@@ -94,7 +94,7 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("breach", BREACHES.values(), ids=BREACHES)
-def test_a_breach_of_the_protocol_is_named_and_answered(flavour: Flavour, breach: Breach) -> None:
+def test_a_protocol_violation_is_named_and_answered_with_a_close(flavour: Flavour, breach: Breach) -> None:
     with Peer(upgrading(breach.sent, breach.fields)) as peer, pytest.raises(ProtocolError) as caught:
         flavour.open(peer.url, receive_all)
     error = caught.value
@@ -112,7 +112,7 @@ def test_a_breach_of_the_protocol_is_named_and_answered(flavour: Flavour, breach
 @pytest.mark.parametrize(
     "sent", [frame(0x3), frame(TEXT, b"caf\xe9"), frame(CLOSE, b"\x03")], ids=["opcode", "UTF-8", "Close"]
 )
-def test_a_breach_is_told_once(flavour: Flavour, sent: bytes) -> None:
+def test_the_error_names_a_violation_only_once(flavour: Flavour, sent: bytes) -> None:
     with Peer(upgrading(sent)) as peer, pytest.raises(ProtocolError) as caught:
         flavour.open(peer.url, receive_all)
     assert str(caught.value).count(caught.value.close_info.detail) == 1
@@ -161,7 +161,7 @@ def behind_the_upgrade(sent: bytes, end: str) -> Script:
 
 
 @pytest.mark.parametrize("sent", [b"", frame(TEXT, b"hello")[:4]], ids=["between frames", "within a frame"])
-def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
+def test_eof_without_a_close_is_a_lost_connection(flavour: Flavour, sent: bytes) -> None:
     with Peer(behind_the_upgrade(sent, "end")) as peer, pytest.raises(ConnectionLost) as caught:
         flavour.open(peer.url, receive_all)
     assert caught.value.close is None
@@ -174,7 +174,7 @@ def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_a_reset_connection_has_the_systems_error_as_its_cause(flavour: Flavour) -> None:
+def test_a_reset_connection_has_the_error_of_the_system_as_its_cause(flavour: Flavour) -> None:
     with Peer(behind_the_upgrade(b"", "reset")) as peer, pytest.raises(ConnectionLost) as caught:
         flavour.open(peer.url, receive_all)
     says(caught.value, "closed by the peer because of the network", "reset")
@@ -202,7 +202,7 @@ CLOSES = {
 
 
 @pytest.mark.parametrize(("payload", "close", "text"), CLOSES.values(), ids=CLOSES)
-def test_whoever_goes_on_behind_the_close_is_told_its_code_and_reason(
+def test_a_receive_after_the_close_of_the_peer_raises_its_code_and_reason(
     flavour: Flavour, payload: bytes, close: Close, text: str
 ) -> None:
     with Peer(upgrading(frame(CLOSE, payload))) as peer, pytest.raises(WebSocketClosed) as caught:
@@ -227,7 +227,7 @@ async def ask_for_the_other_kind(ws: WebSocket[Async]) -> tuple[UnexpectedFrame,
     return text.value, binary.value
 
 
-def test_a_frame_of_the_other_kind_is_named_and_stays(flavour: Flavour) -> None:
+def test_a_frame_of_the_other_kind_is_named_and_can_still_be_received(flavour: Flavour) -> None:
     with Peer(upgrading(frame(TEXT, b"a") + frame(BINARY, b"b"))) as peer:
         text, binary = flavour.open(peer.url, ask_for_the_other_kind)
     assert str(text) == ("a Text frame arrived, but a Binary frame was to be received; it can still be received")

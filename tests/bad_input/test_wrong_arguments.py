@@ -126,7 +126,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
 
 
 @pytest.mark.parametrize(("call", "text"), WRONG_FRAMES.values(), ids=WRONG_FRAMES)
-def test_a_frame_that_may_not_be_sent_is_refused_and_nothing_of_it_sent(
+def test_a_frame_that_may_not_be_sent_is_refused_and_no_part_of_it_is_sent(
     flavour: Flavour, call: Call, text: str
 ) -> None:
     with Peer(upgrading()) as peer:
@@ -140,7 +140,7 @@ def test_a_frame_that_may_not_be_sent_is_refused_and_nothing_of_it_sent(
 
 @pytest.mark.parametrize("timeout", [math.nan, "1", True], ids=repr)
 @pytest.mark.parametrize("method", ["receive", "receive_text", "ping"])
-def test_a_timeout_that_is_no_time_is_refused(flavour: Flavour, method: str, timeout: float) -> None:
+def test_a_timeout_that_is_not_a_number_is_refused(flavour: Flavour, method: str, timeout: float) -> None:
     with Peer(upgrading()) as peer:
         error = flavour.open(peer.url, be_refused, lambda ws: getattr(ws, method)(timeout=timeout), Exception)
     says(error, "timeout", repr(timeout))
@@ -149,7 +149,7 @@ def test_a_timeout_that_is_no_time_is_refused(flavour: Flavour, method: str, tim
 
 @pytest.mark.parametrize("timeout", [0, -1])
 @pytest.mark.parametrize("method", ["receive", "receive_text", "ping"])
-def test_a_timeout_in_the_past_passes_at_once(flavour: Flavour, method: str, timeout: float) -> None:
+def test_a_timeout_in_the_past_expires_at_once(flavour: Flavour, method: str, timeout: float) -> None:
     with Peer(upgrading()) as peer:
         error = flavour.open(peer.url, be_refused, lambda ws: getattr(ws, method)(timeout=timeout), ReceiveTimeout)
     says(error, "received", f"within {timeout} seconds")
@@ -164,7 +164,7 @@ def test_a_timeout_in_the_past_passes_at_once(flavour: Flavour, method: str, tim
     ],
     ids=["unknown", "missing", "too many"],
 )
-def test_wrong_arguments_name_the_method(flavour: Flavour, call: Call, parts: tuple[str, ...]) -> None:
+def test_the_error_about_wrong_arguments_names_the_method(flavour: Flavour, call: Call, parts: tuple[str, ...]) -> None:
     with Peer(upgrading()) as peer:
         error = flavour.open(peer.url, be_refused, call, TypeError)
     assert all(part in str(error) for part in parts), str(error)

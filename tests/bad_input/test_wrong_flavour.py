@@ -26,7 +26,7 @@ from tests.bad_input.peer import Peer, upgrading
 
 
 @pytest.mark.parametrize("way", ["with", "for"])
-def test_an_asyncio_websocket_is_for_async_with_and_async_for(way: str) -> None:
+def test_an_asyncio_websocket_needs_async_with_and_async_for(way: str) -> None:
     async def main() -> None:
         async with polysocket_asyncio.connect(peer.url) as ws:
             misused: Any = ws
@@ -44,7 +44,7 @@ def test_an_asyncio_websocket_is_for_async_with_and_async_for(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["with", "for"])
-def test_a_blocking_websocket_is_for_with_and_for(way: str) -> None:
+def test_a_blocking_websocket_needs_with_and_for(way: str) -> None:
     async def main(misused: Any) -> None:
         if way == "with":
             await misused.__aenter__()
@@ -58,14 +58,14 @@ def test_a_blocking_websocket_is_for_with_and_for(way: str) -> None:
     says(caught.value, "WebSocket", f"'{way}'")
 
 
-def test_asyncios_connect_is_for_async_with() -> None:
+def test_connect_of_asyncio_needs_async_with() -> None:
     opening: Any = polysocket_asyncio.connect("ws://127.0.0.1:1/")
     with pytest.raises(TypeError, match="context manager"), opening:
         pass
     opening.close()
 
 
-def test_a_threaded_websocket_has_no_iteration() -> None:
+def test_a_threaded_websocket_cannot_be_iterated() -> None:
     ws: Any = WebSocketStub.with_initial_incoming([Text("a")]).build(Threaded)
     for way in (iter, aiter):
         with pytest.raises(TypeError, match=r"has no iteration: call receive_message\(\)"):
@@ -79,7 +79,7 @@ ASYNC = [name for name in ("asyncio", "trio", "anyio") if importlib.util.find_sp
 @pytest.mark.parametrize("name", ASYNC)
 @pytest.mark.parametrize("first", ["await", "async with"])
 @pytest.mark.parametrize("second", ["await", "async with"])
-def test_a_connect_is_awaited_or_entered_once(name: str, first: str, second: str) -> None:
+def test_a_connect_may_be_awaited_or_entered_only_once(name: str, first: str, second: str) -> None:
     connect = importlib.import_module(f"polysocket.{name}").connect
 
     async def use(opening: Any, way: str) -> None:
@@ -100,7 +100,7 @@ def test_a_connect_is_awaited_or_entered_once(name: str, first: str, second: str
 
 
 @pytest.mark.parametrize("name", ASYNC)
-def test_a_connect_that_is_forgotten_is_warned_of(name: str) -> None:
+def test_a_connect_that_is_never_awaited_warns(name: str) -> None:
     with pytest.warns(RuntimeWarning, match="coroutine 'connect' was never awaited"):
         importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
 
@@ -111,7 +111,7 @@ def test_a_connect_that_is_forgotten_is_warned_of(name: str) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
 @pytest.mark.parametrize(("called", "running"), [("asyncio", "trio"), ("trio", "asyncio")])
 @pytest.mark.parametrize("way", ["connect", "backend"])
-def test_a_flavour_where_another_library_runs_names_the_flavour_for_it(called: str, running: str, way: str) -> None:
+def test_a_flavour_names_the_right_one_if_another_library_runs(called: str, running: str, way: str) -> None:
     flavour = importlib.import_module(f"polysocket.{called}")
 
     async def main() -> None:
@@ -127,7 +127,7 @@ def test_a_flavour_where_another_library_runs_names_the_flavour_for_it(called: s
     assert isinstance(caught.value, RuntimeError)
 
 
-def test_a_library_that_only_sniffio_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_known_only_to_sniffio_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     sniffio = pytest.importorskip("sniffio")
     monkeypatch.setattr(sniffio.thread_local, "name", "curio")
     with pytest.raises(NoAsyncLibrary) as caught:
@@ -135,7 +135,7 @@ def test_a_library_that_only_sniffio_knows_is_named(monkeypatch: pytest.MonkeyPa
     assert str(caught.value) == "polysocket.asyncio can't wait here: curio runs"
 
 
-def test_sniffio_is_not_needed_to_say_that_nothing_runs() -> None:
+def test_the_error_without_an_event_loop_does_not_need_sniffio() -> None:
     program = """
 import sys
 
@@ -152,7 +152,7 @@ except NoAsyncLibrary as error:
 
 
 @pytest.mark.parametrize("name", [name for name in ("asyncio", "trio") if importlib.util.find_spec(name)])
-def test_a_flavour_where_no_library_runs_names_the_blocking_one(name: str) -> None:
+def test_a_flavour_names_the_blocking_one_if_no_library_runs(name: str) -> None:
     opening = importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
     with pytest.raises(NoAsyncLibrary) as caught:
         opening.__await__().send(None)

@@ -42,9 +42,7 @@ WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS.values(), ids=WRONG_OPTIONS)
-def test_an_option_that_can_not_be_used_is_named_with_its_value(
-    flavour: Flavour, options: dict[str, Any], text: str
-) -> None:
+def test_an_invalid_option_is_named_with_its_value(flavour: Flavour, options: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         flavour.open("ws://127.0.0.1:1/", nothing, **options)
     assert str(caught.value) == text
@@ -67,7 +65,7 @@ def test_an_option_that_can_not_be_used_is_named_with_its_value(
     ],
     ids=str,
 )
-def test_an_option_of_another_type_is_named_with_its_value(flavour: Flavour, name: str, value: Any) -> None:
+def test_an_option_of_a_wrong_type_is_named_with_its_value(flavour: Flavour, name: str, value: Any) -> None:
     options: dict[str, Any] = {name: value}
     with pytest.raises(InvalidRequest) as caught:
         flavour.open("wss://127.0.0.1:1/", nothing, **options)
@@ -77,7 +75,7 @@ def test_an_option_of_another_type_is_named_with_its_value(flavour: Flavour, nam
 @pytest.mark.parametrize(
     "name", ["max_size", "timeout", "header", "headers", "subprotocols", "max_redirects", "url", "extra_headers"]
 )
-def test_an_unknown_option_is_refused_by_its_name_and_that_of_connect(flavour: Flavour, name: str) -> None:
+def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str) -> None:
     options: dict[str, Any] = {name: None}
     with pytest.raises(TypeError) as caught:
         flavour.open("ws://127.0.0.1:1/", nothing, **options)
@@ -94,14 +92,14 @@ def test_an_unknown_option_is_refused_by_its_name_and_that_of_connect(flavour: F
         ("ping_interval", "ping("),
     ],
 )
-def test_an_option_that_others_have_is_refused_with_what_there_is_for_it(flavour: Flavour, name: str, way: str) -> None:
+def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:
     options: dict[str, Any] = {name: None}
     with pytest.raises(TypeError) as caught:
         flavour.open("ws://127.0.0.1:1/", nothing, **options)
     says(caught.value, f"{name!r}; for that there is {way}")
 
 
-def test_hints_name_what_there_is() -> None:
+def test_hints_name_existing_methods_and_options() -> None:
     for option, way in _HINTS.items():
         assert option not in ConnectOptions.__annotations__
         named = re.match(r"basic_request\.(\w+)\(", way)
@@ -153,7 +151,7 @@ WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "text"), WRONG_REQUESTS.values(), ids=WRONG_REQUESTS)
-def test_what_can_not_be_in_a_request_is_refused_when_it_is_made(make: Callable[[], object], text: str) -> None:
+def test_an_invalid_value_is_refused_when_the_request_is_made(make: Callable[[], object], text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         make()
     assert str(caught.value) == text
@@ -178,7 +176,7 @@ WRONG_TYPES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("make", "parts"), WRONG_TYPES.values(), ids=WRONG_TYPES)
-def test_what_is_of_another_type_is_refused_when_the_request_is_made(
+def test_a_value_of_a_wrong_type_is_refused_when_the_request_is_made(
     make: Callable[[], object], parts: tuple[str, ...]
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:

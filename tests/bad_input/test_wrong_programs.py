@@ -55,7 +55,9 @@ websocket_stub: Any = WebSocketStub().build(Blocking)
     ],
     ids=["another", "None", "nothing", "only its own", "by name", "a backend", "a client", "a method's websocket"],
 )
-def test_a_program_without_a_websocket_names_itself_and_what_it_takes(call: Callable[[], object], given: str) -> None:
+def test_a_program_called_without_a_websocket_names_itself_and_its_first_argument(
+    call: Callable[[], object], given: str
+) -> None:
     with pytest.raises(TypeError) as caught:
         call()
     says(caught.value, "takes a ", " first", given)
@@ -69,12 +71,12 @@ async def generator() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("program", [plain, generator, lambda _: None, 5])
-def test_a_program_that_is_no_coroutine_function_is_refused_when_it_is_decorated(program: Any) -> None:
+def test_a_program_that_is_not_a_coroutine_function_is_refused_when_it_is_decorated(program: Any) -> None:
     with pytest.raises(TypeError, match="a polymorphic program is an async def"):
         polymorphic(program)
 
 
-def test_a_program_without_its_arguments_names_itself_and_them(flavour: Flavour) -> None:
+def test_a_program_called_without_its_arguments_names_itself_and_them(flavour: Flavour) -> None:
     with Peer(upgrading()) as peer, pytest.raises(TypeError) as caught:
         flavour.open(peer.url, greet)
     assert str(caught.value) == "greet() missing 1 required positional argument: 'name'"
@@ -93,7 +95,7 @@ class Yielding:
 anything: Any = Yielding()
 
 
-def test_a_program_that_awaits_something_else_is_told_so_in_the_blocking_flavour() -> None:
+def test_a_program_that_awaits_something_else_is_refused_in_the_blocking_flavour() -> None:
     with (
         Peer(upgrading()) as peer,
         blocking.connect(peer.url) as ws,

@@ -81,7 +81,7 @@ async def test_a_second_address_is_tried_if_the_first_fails(flavour: Flavour, ec
 
 
 @promise
-async def test_the_error_tells_how_each_address_failed(flavour: Flavour, refused: int) -> None:
+async def test_the_error_says_how_each_address_failed(flavour: Flavour, refused: int) -> None:
     broadcast = address(refused, "255.255.255.255")  # no TCP goes there
     refusal = rf"\[Errno {errno.ECONNREFUSED}\] {os.strerror(errno.ECONNREFUSED)}"
     with (
@@ -94,7 +94,7 @@ async def test_the_error_tells_how_each_address_failed(flavour: Flavour, refused
 
 
 @promise
-async def test_addresses_that_are_all_silent_are_given_up_after_open_timeout(flavour: Flavour, hole: int) -> None:
+async def test_open_timeout_ends_connecting_to_silent_addresses(flavour: Flavour, hole: int) -> None:
     with resolved(address(hole), address(hole)), pytest.raises(OpenTimeout):
         await flavour.open("ws://many.example/", open_timeout=0.3)
 
@@ -108,12 +108,12 @@ async def test_connecting_may_be_cancelled_while_addresses_are_silent(flavour: F
 
 
 @in_the_main_thread
-def test_ctrl_c_while_addresses_are_silent_leaves_nothing(hole: int) -> None:
+def test_ctrl_c_while_addresses_are_silent_leaks_nothing(hole: int) -> None:
     with resolved(address(hole), address(hole)), ctrl_c("wait_until_connected"):
         blocking.connect("ws://many.example/")
 
 
-def test_families_take_turns() -> None:
+def test_address_families_alternate() -> None:
     four = [address(port) for port in (1, 2)]
     six = [address(port, "::1") for port in (1, 2, 3)]
     assert interleaved([*six, *four]) == [six[0], four[0], six[1], four[1], six[2]]

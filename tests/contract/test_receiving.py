@@ -12,7 +12,7 @@ from polysocket.testing.contract.wire import Wire
 
 
 @promise
-async def test_a_second_receiver_takes_no_message_that_is_there_already(flavour: Flavour, peer: Peer) -> None:
+async def test_a_second_receiver_gets_no_message_that_has_already_arrived(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")

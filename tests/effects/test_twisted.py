@@ -34,18 +34,18 @@ def converse(names: str, *arguments: str, meanwhile: Callable[[], None] = lambda
     assert process.returncode == 0
 
 
-def test_conversations() -> None:
+def test_websockets_backends_and_programs_work_in_twisted() -> None:
     names = "messages", "concurrent_sends", "backend", "programs"
     with nothing_left_behind(), EchoServer() as server:
         converse(",".join(names), server.url)
 
 
-def test_a_proxy(tmp_path: pathlib.Path) -> None:
+def test_a_proxy_works_in_twisted(tmp_path: pathlib.Path) -> None:
     with http_proxy(tmp_path) as proxy, nothing_left_behind(), EchoServer() as server:
         converse("proxied", server.url, proxy.url())
 
 
-def test_a_pipe(tmp_path: pathlib.Path) -> None:
+def test_a_pipe_works_in_twisted(tmp_path: pathlib.Path) -> None:
     with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
 
         def play() -> None:
@@ -58,7 +58,7 @@ def test_a_pipe(tmp_path: pathlib.Path) -> None:
         converse("pipe", peer.url, meanwhile=play)
 
 
-def test_a_pipe_whose_stage_waits_for_something_else(tmp_path: pathlib.Path) -> None:
+def test_a_pipe_ends_even_if_its_stage_waits_for_something_else(tmp_path: pathlib.Path) -> None:
     with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
 
         def play() -> None:

@@ -62,7 +62,7 @@ MESSAGES = {"short ones": SHORT + EMPTY + AT_THE_BORDERS_OF_LENGTHS, "up to 1 Mi
 
 
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES)
-def test_messages_come_back_as_they_were_sent(flavour: Flavour, place: Place, messages: list[Message]) -> None:
+def test_messages_are_echoed_unchanged(flavour: Flavour, place: Place, messages: list[Message]) -> None:
     flavour.open(place.request("/echo"), exchange, messages, **place.options)
 
 
@@ -73,7 +73,7 @@ async def send_all_then_receive_all(ws: WebSocket[Async], messages: list[str]) -
     return [await ws.receive_text() for _ in messages]
 
 
-def test_many_messages_come_back_in_their_order(flavour: Flavour, place: Place) -> None:
+def test_many_messages_are_echoed_in_order(flavour: Flavour, place: Place) -> None:
     messages = [f"message {number}" for number in range(300)]
     assert flavour.open(place.request("/echo"), send_all_then_receive_all, messages, **place.options) == messages
 
@@ -94,7 +94,7 @@ async def send_in_fragments(ws: WebSocket[Async], with_ping: bool) -> None:
     assert await ws.receive_binary() == b"\x00" * 100_000 + b"\xff"
 
 
-def test_a_message_in_fragments_arrives_whole(flavour: Flavour, place: Place) -> None:
+def test_a_fragmented_message_arrives_whole(flavour: Flavour, place: Place) -> None:
     # wsproto (1.3.2) fails a connection by 1007 where a Ping comes between two fragments that are compressed.
     with_ping = place.server.name != "hypercorn" or place.options["compression"] is None
     flavour.open(place.request("/echo"), send_in_fragments, with_ping, **place.options)
@@ -156,7 +156,7 @@ async def iterate(ws: WebSocket[Async]) -> tuple[list[Message], CloseInfo | None
     return [message async for message in ws], ws.close_info
 
 
-def test_iteration_gives_each_message_and_ends_at_a_normal_closing(flavour: Flavour, place: Place) -> None:
+def test_iteration_yields_each_message_and_ends_at_a_normal_close(flavour: Flavour, place: Place) -> None:
     messages, info = flavour.open(place.request("/count"), iterate, **place.options)
     assert messages == [str(number) for number in range(COUNT)]
     assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1000), Close(1000))
@@ -191,7 +191,7 @@ async def look_at_the_answer(ws: WebSocket[Async]) -> WebSocket[Async]:
 
 
 @pytest.mark.parametrize(("offer", "names"), [(None, []), (Deflate(), ["permessage-deflate"])], ids=["no", "yes"])
-def test_compression_is_agreed_on_where_it_is_offered(
+def test_compression_is_agreed_on_if_it_is_offered(
     flavour: Flavour, server: Server, offer: Deflate | None, names: list[str]
 ) -> None:
     place = server.reached_by("ws", offer)
@@ -230,7 +230,7 @@ async def receive_json(ws: WebSocket[Async]) -> object:
     return json.loads(await ws.receive_text())
 
 
-def test_the_requests_headers_arrive(flavour: Flavour, by_tcp: Place) -> None:
+def test_the_server_receives_the_headers_of_the_request(flavour: Flavour, by_tcp: Place) -> None:
     request = (
         basic_request.header("X-Word", "one")
         .header("X-Word", "two, three")
@@ -249,13 +249,13 @@ def test_the_requests_headers_arrive(flavour: Flavour, by_tcp: Place) -> None:
     assert ("host", by_tcp.base.removeprefix("ws://")) in sent
 
 
-def test_the_answers_headers_are_there(flavour: Flavour, by_tcp: Place) -> None:
+def test_the_response_has_the_headers_of_the_answer(flavour: Flavour, by_tcp: Place) -> None:
     ws = flavour.open(by_tcp.request("/echo"), look_at_the_answer, **by_tcp.options)
     for name in ("X-Answered-By", "Set-Cookie"):
         assert ws.response.headers.get_all(name) == [value for key, value in ANSWERED if key == name]
 
 
-def test_a_path_that_is_not_there_is_refused_with_a_status(flavour: Flavour, by_tcp: Place) -> None:
+def test_an_unknown_path_is_rejected_with_a_status(flavour: Flavour, by_tcp: Place) -> None:
     with pytest.raises(UpgradeRejected) as caught:
         flavour.open(by_tcp.request("/nothing"), look_at_the_answer, **by_tcp.options)
     response = caught.value.response
@@ -279,7 +279,7 @@ async def be_closed(ws: WebSocket[Async]) -> CloseInfo | None:
     return caught.value.close_info
 
 
-def test_a_closing_of_the_server_has_its_code_and_reason(flavour: Flavour, place: Place) -> None:
+def test_a_close_of_the_server_has_its_code_and_reason(flavour: Flavour, place: Place) -> None:
     info = flavour.open(place.request("/close"), be_closed, **place.options)
     assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(CLOSE_CODE, CLOSE_REASON), Close(CLOSE_CODE))
 
@@ -304,7 +304,7 @@ def seen_by_the_application(server: Server, close: Close) -> list[object]:
 
 
 @pytest.mark.parametrize(("args", "sent"), CLOSES.values(), ids=CLOSES)
-def test_the_server_sees_how_the_client_closes(
+def test_the_server_receives_the_close_code_and_reason_of_the_client(
     flavour: Flavour, by_tcp: Place, args: tuple[Any, ...], sent: Close
 ) -> None:
     key = secrets.token_hex()
@@ -316,7 +316,7 @@ def test_the_server_sees_how_the_client_closes(
     assert seen == seen_by_the_application(by_tcp.server, sent)
 
 
-def test_leaving_closes_normally(flavour: Flavour, place: Place) -> None:
+def test_leaving_the_with_block_closes_normally(flavour: Flavour, place: Place) -> None:
     key = secrets.token_hex()
     ws = flavour.open(place.request(f"/closing/{key}"), look_at_the_answer, **place.options)
     assert not ws.is_open

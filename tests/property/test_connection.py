@@ -302,7 +302,7 @@ def test_any_bytes_are_judged_as_wsproto_judges_them(
 
 @many
 @given(roles, st.booleans(), conversations(may_close=True), st.data(), st.booleans())
-def test_what_one_connection_sends_another_receives_frame_by_frame(
+def test_frames_that_one_connection_sends_are_received_by_another(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
     """Whatever the chunks: a frame that came in three is one frame.
@@ -330,7 +330,7 @@ def test_what_one_connection_sends_another_receives_frame_by_frame(
 
 @many
 @given(roles, st.booleans(), st.data(), st.one_of(st.none(), st.integers(1, 300)))
-def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
+def test_any_bytes_are_frames_or_a_failure_and_never_another_exception(
     role: ConnectionType, compressed: bool, data: st.DataObject, limit: int | None
 ) -> None:
     """And after a failure nothing more is read: 1002, 1007 and 1009 are the codes of what others do wrong."""
@@ -386,7 +386,7 @@ def until_too_big(steps: Sequence[Step], limit: int) -> list[Frame | Close] | No
 
 @many
 @given(roles, st.booleans(), conversations(), st.data(), st.one_of(st.integers(1, 150), st.integers(1, 70_001)))
-def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does(
+def test_the_connection_fails_at_the_first_message_over_the_limit(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, limit: int
 ) -> None:
     pieces = sent(connect(other(role), compressed=compressed), steps)
@@ -408,7 +408,7 @@ def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does
 
 @many
 @given(roles, st.booleans(), conversations(may_close=True), st.data(), st.integers(1, 300))
-def test_however_little_is_kept_nothing_is_lost_by_holding_bytes_back(
+def test_no_frame_is_lost_however_small_the_queue_is(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, capacity: int
 ) -> None:
     """Some frames are taken between the chunks, none, or all; what is held back comes at the end, in order."""

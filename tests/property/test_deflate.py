@@ -125,7 +125,7 @@ def spoken(conversation: Sequence[Sent]) -> list[str | bytes | None]:
 
 @fast
 @given(conversations, conversations, parameters, configs, configs, chunk_sizes)
-def test_two_of_us_understand_each_other(
+def test_two_polysocket_peers_understand_each_other(
     first: list[Sent], second: list[Sent], agreed: DeflateParameters, one: Deflate, two: Deflate, chunk: int
 ) -> None:
     client = Connection(CLIENT, [PerMessageDeflate(CLIENT, agreed, one, 1 << 20)])
@@ -146,7 +146,7 @@ def wsprotos(agreed: DeflateParameters) -> WsprotoDeflate:
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_we_read_what_wsproto_sends(
+def test_polysocket_reads_the_messages_of_wsproto(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
@@ -158,7 +158,7 @@ def test_we_read_what_wsproto_sends(
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_wsproto_reads_what_we_send(
+def test_wsproto_reads_the_messages_of_polysocket(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     without_pings = [(fragments, False) for fragments, _ in conversation]  # wsproto breaks on pings between fragments
@@ -197,7 +197,7 @@ def websockets_speak(protocol: Protocol, conversation: Sequence[Sent]) -> bytes:
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_we_and_websockets_understand_each_other(
+def test_polysocket_and_websockets_understand_each_other(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
@@ -269,7 +269,7 @@ def compressed(payload: bytes, cuts: Sequence[int]) -> bytes:
 
 @fast
 @given(final_blocks, st.booleans(), st.integers(8, 15), st.lists(st.integers(0)), chunk_sizes)
-def test_final_blocks_are_read_wherever_they_are(
+def test_final_blocks_are_read_at_any_position(
     messages: list[list[Part]], takeover: bool, wbits: int, cuts: list[int], chunk: int
 ) -> None:
     sender = FinalBlocks(wbits, takeover)
@@ -288,7 +288,7 @@ def test_final_blocks_are_read_wherever_they_are(
 
 @fast
 @given(final_blocks, st.integers(1, 5000), st.booleans(), st.lists(st.integers(0)), chunk_sizes)
-def test_no_message_gives_more_than_its_bound(
+def test_no_message_inflates_beyond_its_limit(
     messages: list[list[Part]], limit: int, takeover: bool, cuts: list[int], chunk: int
 ) -> None:
     sender = FinalBlocks(15, takeover)
@@ -316,7 +316,7 @@ def test_no_message_gives_more_than_its_bound(
     st.lists(st.integers(0)),
     chunk_sizes,
 )
-def test_garbage_is_data_or_1007_or_1009_and_never_an_exception(
+def test_garbage_closes_with_1007_or_1009_if_it_is_not_data(
     payloads: list[bytes],
     flips: list[tuple[int, int]],
     agreed: DeflateParameters,
@@ -351,7 +351,7 @@ def tokens(header: str) -> Parameters:
 
 @fast
 @given(configs, configs)
-def test_any_two_configurations_agree_and_both_sides_on_the_same(client: Deflate, server: Deflate) -> None:
+def test_client_and_server_agree_on_the_same_parameters_with_any_settings(client: Deflate, server: Deflate) -> None:
     accepted = accept(server, tokens(offer(client)), None)
     assert accepted is not None
     answer, server_side = accepted
@@ -373,7 +373,7 @@ any_params = st.one_of(st.lists(right_params, max_size=4), st.lists(wrong_params
 
 @fast
 @given(any_params, configs)
-def test_we_answer_offers_as_websockets_does(offered: Parameters, config: Deflate) -> None:
+def test_offers_are_answered_as_websockets_answers_them(offered: Parameters, config: Deflate) -> None:
     # websockets has no way to send with 8 window bits.
     assume(config.server_max_window_bits != 8 and ("server_max_window_bits", "8") not in offered)
     factory = ServerPerMessageDeflateFactory(
@@ -394,7 +394,7 @@ def test_we_answer_offers_as_websockets_does(offered: Parameters, config: Deflat
 
 @fast
 @given(any_params, configs)
-def test_we_take_the_answers_that_websockets_takes(answer: Parameters, config: Deflate) -> None:
+def test_answers_are_accepted_if_websockets_accepts_them(answer: Parameters, config: Deflate) -> None:
     # websockets has no way to send with 8 window bits, and refuses a limit above the one it offered.
     ours = config.client_max_window_bits
     assume(ours != 8)

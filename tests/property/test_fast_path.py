@@ -88,9 +88,7 @@ def judged(data: bytes, masked: bool) -> list[Text | Binary]:
 
 @many
 @given(st.data(), maskings, st.binary(max_size=3))
-def test_whatever_the_fast_path_takes_wsproto_takes_and_gives_the_same_frames(
-    data: st.DataObject, masked: bool, before: bytes
-) -> None:
+def test_frames_of_the_fast_path_are_those_of_wsproto(data: st.DataObject, masked: bool, before: bytes) -> None:
     wire = data.draw(wires(masked))
     taken = list[Text | Binary]()
     position = fast_path.decode(before + wire, len(before), masked, LIMIT, taken)
@@ -103,7 +101,7 @@ def test_whatever_the_fast_path_takes_wsproto_takes_and_gives_the_same_frames(
 @example(b"\x81", True)
 @example(b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", False)
 @example(b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", True)
-def test_any_bytes_are_taken_or_left(wire: bytes, masked: bool) -> None:
+def test_any_bytes_are_decoded_as_by_wsproto_or_left(wire: bytes, masked: bool) -> None:
     taken = list[Text | Binary]()
     position = fast_path.decode(wire, 0, masked, LIMIT, taken)
     assert judged(wire[:position], masked) == taken
@@ -118,7 +116,7 @@ def content(value: str | bytes) -> tuple[int, bytes]:
 
 @many
 @given(st.lists(st.tuples(contents, keys), max_size=5), st.data(), maskings)
-def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
+def test_the_fast_path_takes_every_whole_plain_frame_and_no_byte_more(
     frames: list[tuple[str | bytes, bytes]], data: st.DataObject, masked: bool
 ) -> None:
     """Else the fast path would be right, but not fast."""
@@ -135,7 +133,9 @@ def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
 
 @many
 @given(st.data(), maskings, st.integers(0, 200))
-def test_a_limit_stops_the_fast_path_and_changes_nothing_before(data: st.DataObject, masked: bool, limit: int) -> None:
+def test_a_limit_stops_the_fast_path_and_changes_no_earlier_frame(
+    data: st.DataObject, masked: bool, limit: int
+) -> None:
     wire = data.draw(wires(masked))
     unlimited, limited = list[Text | Binary](), list[Text | Binary]()
     fast_path.decode(wire, 0, masked, LIMIT, unlimited)
@@ -150,7 +150,7 @@ def as_bytes(frame: Text | Binary) -> bytes:
 
 @many
 @given(contents, keys, maskings)
-def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | bytes, key: bytes, masked: bool) -> None:
+def test_a_frame_is_encoded_as_by_wsproto_with_the_same_key(value: str | bytes, key: bytes, masked: bool) -> None:
     connection = Connection(ConnectionType.CLIENT if masked else ConnectionType.SERVER)
     with patch("wsproto.frame_protocol.os.urandom", return_value=key):
         expected = connection.send(TextMessage(value) if isinstance(value, str) else BytesMessage(value))
@@ -159,14 +159,14 @@ def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | b
 
 @many
 @given(contents, keys, maskings)
-def test_wsproto_reads_what_is_written(value: str | bytes, key: bytes, masked: bool) -> None:
+def test_wsproto_reads_encoded_frames(value: str | bytes, key: bytes, masked: bool) -> None:
     (frame,) = judged(encoded(*content(value), key if masked else b""), masked)
     assert frame.payload == value
 
 
 @many
 @given(st.binary(max_size=300), keys)
-def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key: bytes) -> None:
+def test_masking_is_the_xor_of_the_rfc_and_its_own_inverse(data: bytes, key: bytes) -> None:
     """RFC 6455 §5.3."""
     masked = fast_path.mask(data, key)
     assert masked == bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
@@ -175,9 +175,7 @@ def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key
 
 @many
 @given(st.data(), maskings)
-def test_what_is_worth_waiting_for_is_one_frame_that_the_fast_path_then_takes(
-    data: st.DataObject, masked: bool
-) -> None:
+def test_a_frame_that_is_awaited_whole_is_one_that_the_fast_path_takes(data: st.DataObject, masked: bool) -> None:
     """Whatever its payload turns out to be, so nothing is judged later than wsproto would."""
     wire = data.draw(wires(masked))
     size = fast_path.whole_binary_frame_size(wire, 0, masked, LIMIT)

@@ -172,11 +172,11 @@ def test_the_server_survives_a_damaged_request(data: bytes, cuts: list[int]) -> 
 
 
 @pytest.mark.parametrize("reply", ANSWERS)
-def test_an_undamaged_answer_is_taken(reply: bytes) -> None:
+def test_an_undamaged_answer_is_accepted(reply: bytes) -> None:
     assert client_outcome(reply, bytewise(reply)) is not None
 
 
-def test_an_undamaged_request_is_taken() -> None:
+def test_an_undamaged_request_is_accepted() -> None:
     assert server_outcome(OPENING, bytewise(OPENING)) is not None
 
 
@@ -189,7 +189,7 @@ def test_an_undamaged_request_is_taken() -> None:
     late=FRAMES,
     data=st.data(),
 )
-def test_what_one_side_says_the_other_hears(
+def test_client_and_server_read_what_the_peer_sends(
     subprotocols: list[str],
     offered: Deflate | None,
     accepted: Deflate | None,
@@ -222,7 +222,7 @@ def test_what_one_side_says_the_other_hears(
 
 
 @given(st.integers(200, 599), FIELDS, st.binary(max_size=100), CUTS)
-def test_a_rejection_is_heard_with_its_body(
+def test_a_rejection_is_received_with_its_body(
     status: int, fields: list[tuple[str, str]], body: bytes, cuts: list[int]
 ) -> None:
     client, server = ClientHandshake(REQUEST), ServerHandshake(None, None)
@@ -251,7 +251,7 @@ def known(names: Sequence[str]) -> list[Subprotocol] | None:
     cuts=CUTS,
 )
 @example([], [], Deflate(), ServerPerMessageDeflateFactory(), b"", [])
-def test_a_client_opens_with_a_server_of_websockets(
+def test_a_client_can_open_a_websocket_with_a_server_of_websockets(
     offered: list[str],
     spoken: list[str],
     ours: Deflate | None,
@@ -289,7 +289,7 @@ def test_a_client_opens_with_a_server_of_websockets(
     data=st.data(),
 )
 @example([], Deflate(), ClientPerMessageDeflateFactory(), b"", [], None)
-def test_a_server_opens_with_a_client_of_websockets(
+def test_a_server_can_open_a_websocket_with_a_client_of_websockets(
     offered: list[str],
     ours: Deflate | None,
     theirs: ClientPerMessageDeflateFactory | None,

@@ -98,17 +98,17 @@ def test_a_tunnel_survives_arbitrary_bytes(proxy: Proxy, data: bytes, cuts: list
 
 @given(st.sampled_from([HTTP, HTTP_USER]), mutated(HTTP_ANSWERS), CUTS)
 @example(HTTP, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", [])
-def test_an_http_tunnel_survives_what_is_almost_an_answer(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
+def test_an_http_tunnel_survives_a_damaged_answer(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
     same_in_every_chunking(lambda: tunnel_to(URL, proxy), data, cuts)
 
 
 @given(st.sampled_from([SOCKS, SOCKS_USER]), mutated(SOCKS_ANSWERS), CUTS)
-def test_a_socks_tunnel_survives_what_are_almost_replies(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
+def test_a_socks_tunnel_survives_damaged_replies(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
     same_in_every_chunking(lambda: tunnel_to(URL, proxy), data, cuts)
 
 
 @given(st.integers(200, 299), st.sampled_from([b"1.0", b"1.1"]), BEHIND, CUTS)
-def test_any_2xx_opens_the_tunnel_and_what_is_behind_it_is_the_server_s(
+def test_any_2xx_opens_the_tunnel_and_the_bytes_after_it_are_those_of_the_server(
     status: int, version: bytes, behind: bytes, cuts: list[int]
 ) -> None:
     """RFC 9110 §9.3.6: lengths in it mean nothing."""
@@ -117,7 +117,7 @@ def test_any_2xx_opens_the_tunnel_and_what_is_behind_it_is_the_server_s(
 
 
 @given(st.sampled_from([b"\x01" + bytes(4), b"\x04" + bytes(16), b"\x03\x03abc", b"\x03\x00"]), BEHIND, CUTS)
-def test_a_socks_reply_opens_the_tunnel_whatever_address_it_has(address: bytes, behind: bytes, cuts: list[int]) -> None:
+def test_a_socks_reply_opens_the_tunnel_with_any_address(address: bytes, behind: bytes, cuts: list[int]) -> None:
     replies = b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00" + address + b"\x00\x50"
     assert same_in_every_chunking(lambda: tunnel_to(URL, SOCKS_USER), replies + behind, cuts) == behind
 
@@ -133,7 +133,7 @@ def test_another_status_is_a_rejection_with_its_body(status: int, body: bytes, c
 
 
 @pytest.mark.parametrize("size", [1000, 64 * 1024, 10**6])
-def test_what_is_kept_of_an_answer_is_bounded(size: int) -> None:
+def test_the_memory_of_an_answer_is_bounded(size: int) -> None:
     cuts = [size] * (4 * MAX_BODY // size)
     result, _ = outcome(tunnel_to(URL, HTTP), b"HTTP/1.1 407 x\r\nA: " + b"a" * 2 * MAX_HEADER, cuts)
     assert result == (ProxyFailed, None)
@@ -147,7 +147,7 @@ def sent_by(proxy: Proxy, url: str, replies: bytes) -> bytes:
     return outcome(tunnel_to(WebSocketURL.parse(url), proxy), replies, [])[1]
 
 
-def test_the_bytes_of_a_connect() -> None:
+def test_a_connect_request_has_the_bytes_of_the_rfcs() -> None:
     """RFC 9110 §9.3.6, RFC 7617."""
     assert sent_by(HTTP, "wss://server.example/chat", b"") == (
         b"CONNECT server.example:443 HTTP/1.1\r\nHost: server.example:443\r\n\r\n"
@@ -159,7 +159,7 @@ def test_the_bytes_of_a_connect() -> None:
     )
 
 
-def test_the_bytes_of_socks() -> None:
+def test_socks_requests_have_the_bytes_of_the_rfcs() -> None:
     """RFC 1928 §3 and §4, RFC 1929 §2."""
     assert sent_by(SOCKS, "wss://server.example/", b"\x05\x00\x05") == (
         b"\x05\x01\x00" + b"\x05\x01\x00\x03\x0eserver.example\x01\xbb"
@@ -172,13 +172,13 @@ def test_the_bytes_of_socks() -> None:
     )
 
 
-def test_nothing_is_sent_to_a_socks_proxy_that_does_not_accept_the_user() -> None:
+def test_no_request_is_sent_to_a_socks_proxy_that_refuses_the_user() -> None:
     assert (
         sent_by(SOCKS_USER, "ws://server.example/", b"\x05\x02\x01\x01") == b"\x05\x02\x00\x02" + b"\x01\x02me\x04p@ss"
     )
 
 
-def test_what_is_known_of_a_rejection_grows_with_its_body() -> None:
+def test_a_rejection_of_a_proxy_is_available_before_its_body_is_complete() -> None:
     tunnel = tunnel_to(URL, HTTP)
     assert tunnel.rejection is None
     assert tunnel.receive(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nwhy") is None

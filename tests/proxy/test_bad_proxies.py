@@ -85,7 +85,7 @@ def answering(answer: bytes) -> Script:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
-async def test_a_proxy_that_can_t_be_reached_is_named(flavour: Flavour, scheme: str) -> None:
+async def test_a_proxy_that_cannot_be_reached_is_named(flavour: Flavour, scheme: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -96,7 +96,7 @@ async def test_a_proxy_that_can_t_be_reached_is_named(flavour: Flavour, scheme: 
     assert isinstance(error.__cause__, OSError)
 
 
-async def test_a_proxy_whose_name_nobody_knows_is_named(flavour: Flavour) -> None:
+async def test_a_proxy_with_an_unknown_name_is_named(flavour: Flavour) -> None:
     error = await failing(flavour, "http://no-such-proxy.invalid:3128")
     assert isinstance(error, ProxyFailed)
     says(error, "could not connect to the proxy no-such-proxy.invalid port 3128: ")
@@ -109,7 +109,7 @@ PAGE = b"<!doctype html><title>Not from here</title>"
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "404 Not Found", "301 Moved", "101 Hm"])
-async def test_another_answer_than_2xx_is_a_rejection_with_its_response(flavour: Flavour, status: str) -> None:
+async def test_an_answer_other_than_2xx_is_a_rejection_with_its_response(flavour: Flavour, status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nX-Why: policy\r\nContent-Length: {len(PAGE)}\r\n\r\n".encode() + PAGE
     async with a_proxy(flavour, answering(answer)) as peer:
         error = await failing(flavour, url_of(peer))
@@ -124,7 +124,7 @@ async def test_another_answer_than_2xx_is_a_rejection_with_its_response(flavour:
     says(error, f"{name_of(peer)} opened no tunnel to server.example:80: it answered {status}", ".response.body")
 
 
-async def test_407_says_what_to_do(flavour: Flavour) -> None:
+async def test_the_error_after_a_407_says_what_to_do(flavour: Flavour) -> None:
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
     async with a_proxy(flavour, answering(answer)) as peer:
         says(await failing(flavour, url_of(peer)), "407", "it wants a user and password: http://user:password@…")
@@ -132,7 +132,7 @@ async def test_407_says_what_to_do(flavour: Flavour) -> None:
         says(await failing(flavour, url_of(peer, user="me:s3cret@")), "407", "it wants other credentials")
 
 
-async def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came(flavour: Flavour) -> None:
+async def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavour: Flavour) -> None:
     answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nwhy: "
     async with a_proxy(flavour, answering(answer)) as peer:
         error = await failing(flavour, url_of(peer), open=SHORT)
@@ -142,7 +142,7 @@ async def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came
     assert isinstance(error.__cause__, TimeoutError)
 
 
-async def test_of_an_endless_body_64_kib_are_kept(flavour: Flavour) -> None:
+async def test_at_most_64_kib_of_an_endless_body_are_kept(flavour: Flavour) -> None:
     def script(conversation: Conversation) -> None:
         answer_to(conversation, b"HTTP/1.1 403 Forbidden\r\n\r\n")
         conversation.send_until_refused(b"x" * KIB)
@@ -168,7 +168,7 @@ REPLIES = {
 
 
 @pytest.mark.parametrize(("code", "words"), REPLIES.items())
-async def test_a_reply_of_socks_is_told_in_words(flavour: Flavour, code: int, words: str) -> None:
+async def test_a_socks_reply_is_explained_in_words(flavour: Flavour, code: int, words: str) -> None:
     async with a_proxy(flavour, socks(b"\x05\x00", bytes([5, code]))) as peer:
         error = await failing(flavour, url_of(peer, "socks5"))
     assert isinstance(error, ProxyRejected)
@@ -222,7 +222,7 @@ NONSENSE: dict[str, tuple[Script, str]] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-async def test_an_answer_that_is_no_http_fails(flavour: Flavour, name: str) -> None:
+async def test_an_answer_that_is_not_http_fails(flavour: Flavour, name: str) -> None:
     script, text = NONSENSE[name]
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, user="me:s3cret@"))
@@ -246,7 +246,7 @@ NO_SOCKS: dict[str, tuple[Script, str]] = {
 
 
 @pytest.mark.parametrize("name", NO_SOCKS)
-async def test_an_answer_that_is_no_socks_fails(flavour: Flavour, name: str) -> None:
+async def test_an_answer_that_is_not_socks_fails(flavour: Flavour, name: str) -> None:
     script, text = NO_SOCKS[name]
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, "socks5"))
@@ -265,14 +265,14 @@ async def test_a_connection_that_is_reset_fails(flavour: Flavour) -> None:
     says(error, f"the connection to {name_of(peer)} was lost", "reset")
 
 
-async def test_an_https_proxy_that_speaks_no_tls_says_how_its_url_begins(flavour: Flavour) -> None:
+async def test_the_error_suggests_an_http_url_if_an_https_proxy_does_not_speak_tls(flavour: Flavour) -> None:
     async with a_proxy(flavour, lambda conversation: conversation.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
         error = await failing(flavour, url_of(peer, "https"))
     assert type(error) is ProxyFailed
     says(error, f"no TLS with {name_of(peer)}", "its URL must begin with http://")
 
 
-async def test_what_the_server_says_at_once_is_not_lost_behind_the_proxy_s_answer(flavour: Flavour) -> None:
+async def test_bytes_of_the_server_that_arrive_with_the_answer_of_the_proxy_are_not_lost(flavour: Flavour) -> None:
     """RFC 9110 §9.3.6: the header's end is the tunnel's beginning, whatever length it names."""
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     opened = b"HTTP/1.0 299 Fine\r\nContent-Length: 100\r\n\r\n"
@@ -282,7 +282,7 @@ async def test_what_the_server_says_at_once_is_not_lost_behind_the_proxy_s_answe
     assert error.response.status_line == "503 Busy"
 
 
-async def test_tls_that_the_server_does_not_speak_is_the_server_s_fault(flavour: Flavour) -> None:
+async def test_the_error_names_the_server_if_it_does_not_speak_tls(flavour: Flavour) -> None:
     async with a_proxy(flavour, answering(OPEN + b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
         error = await failing(flavour, url_of(peer), SECURE)
     assert isinstance(error, ConnectFailed)
@@ -306,7 +306,7 @@ def open_and_wait(conversation: Conversation) -> None:
     ("scheme", "script"),
     [("http", read_and_wait), ("https", read_and_wait), ("socks5", read_and_wait), ("http", open_and_wait)],
 )
-async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeout(
+async def test_open_timeout_ends_waiting_for_a_silent_proxy_or_server(
     flavour: Flavour, scheme: str, script: Script, url: str
 ) -> None:
     async with a_proxy(flavour, script) as peer:
@@ -331,7 +331,7 @@ async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeou
     ],
     ids=["http", "https", "greeting", "socks5", "http tunnel", "socks5 tunnel"],
 )
-async def test_opening_may_be_cancelled_while_the_proxy_is_waited_for(
+async def test_opening_may_be_cancelled_while_it_waits_for_the_proxy(
     flavour: Flavour, scheme: str, answers: list[bytes], url: str
 ) -> None:
     reached = threading.Event()
@@ -372,7 +372,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_what_is_no_proxy_is_refused_before_anything_is_opened(name: str, case: str, door: Door) -> None:
+def test_an_invalid_proxy_is_refused_before_a_connection_is_made(name: str, case: str, door: Door) -> None:
     proxy, kind, text = BAD[case]
     with pytest.raises(kind) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=proxy)
@@ -381,7 +381,7 @@ def test_what_is_no_proxy_is_refused_before_anything_is_opened(name: str, case: 
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_a_function_that_gives_no_proxy_is_refused(name: str, door: Door) -> None:
+def test_a_function_that_does_not_return_a_proxy_is_refused(name: str, door: Door) -> None:
     wrong: Callable[[Any], Any] = lambda url: url  # noqa: E731
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
@@ -390,7 +390,7 @@ def test_a_function_that_gives_no_proxy_is_refused(name: str, door: Door) -> Non
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_what_a_function_raises_is_raised(name: str, door: Door) -> None:
+def test_an_exception_of_the_proxy_function_is_raised(name: str, door: Door) -> None:
     def choose(url: Any) -> str:
         raise TimeoutError("no answer from the directory")
 
@@ -413,7 +413,7 @@ def test_a_proxy_excludes_a_socket_and_a_path(name: str) -> None:
     assert str(caught.value) == "proxy and unix_path exclude each other"
 
 
-async def test_a_name_that_socks_can_t_carry_is_refused(flavour: Flavour, door: Door) -> None:
+async def test_a_host_name_too_long_for_socks_is_refused(flavour: Flavour, door: Door) -> None:
     name = ".".join(["a" * 60] * 5)
     error = await failing(flavour, door.url.replace("ws://", "socks5://"), f"ws://{name}/")
     says(error, name, "too long", "255 bytes")

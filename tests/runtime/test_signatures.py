@@ -79,7 +79,7 @@ def first_line(value: Any) -> str:
     return str(inspect.getdoc(value)).partition("\n")[0]
 
 
-def test_no_public_method_is_forgotten() -> None:
+def test_every_public_method_is_tested() -> None:
     for owner, signatures in ((WebSocket, SIGNATURES), (polysocket.Backend, OF_BACKENDS)):
         properties = {name for name, value in vars(owner).items() if isinstance(value, property)}
         assert {name for name in vars(owner) if not name.startswith("_")} - properties == set(signatures)

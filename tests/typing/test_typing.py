@@ -51,14 +51,14 @@ needs_their_libraries = pytest.mark.skipif(
 @needs_mypy
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["api.py", "misuse.py"])
-def test_mypy_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_mypy_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     mypy(tmp_path, HERE / name)
 
 
 @needs_mypy
 @needs_their_libraries
 @pytest.mark.timeout(300)
-def test_mypy_sees_no_error_in_the_documentation_but_those_that_it_names(tmp_path: pathlib.Path) -> None:
+def test_mypy_finds_only_the_errors_that_the_documentation_names(tmp_path: pathlib.Path) -> None:
     mypy(tmp_path, *sorted(EXAMPLES.glob("*.py")))
 
 
@@ -72,14 +72,14 @@ def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
 @needs_pyright
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["api.py", "misuse.py"])
-def test_pyright_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_pyright_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     assert pyright(tmp_path, HERE / name) == {}
 
 
 @needs_pyright
 @needs_their_libraries
 @pytest.mark.timeout(300)
-def test_pyright_sees_no_error_in_the_documentation_but_those_that_mypy_sees(tmp_path: pathlib.Path) -> None:
+def test_pyright_finds_only_the_errors_that_mypy_finds_in_the_documentation(tmp_path: pathlib.Path) -> None:
     wrong = EXAMPLES / "misuse.py"
     untyped = EXAMPLES / "twisted_effect.py"  # Twisted's own types are not complete
     seen = pyright(tmp_path, *(path for path in EXAMPLES.glob("*.py") if path != untyped))
@@ -103,7 +103,7 @@ def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int,
     return found
 
 
-def test_each_misuse_is_for_both_checkers_and_what_is_right_for_none() -> None:
+def test_each_misuse_names_a_rule_of_both_checkers_and_right_code_names_none() -> None:
     for line in (HERE / "misuse.py").read_text().splitlines():
         assert sorted(MARK.findall(line)) in ([], ["pyright", "type"]), line
     assert not MARK.search((HERE / "api.py").read_text())

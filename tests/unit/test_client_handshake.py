@@ -37,7 +37,7 @@ from tests.handshakes import (
 )
 
 
-def test_the_request_is_a_get_of_the_resource_name_with_what_rfc_6455_demands() -> None:
+def test_the_request_has_every_field_that_rfc_6455_demands() -> None:
     """§4.1: the method, the version, and the fields that must be there."""
     handshake = ClientHandshake(REQUEST.header("X", "y").origin("http://example.com"))
     lines = handshake.data_to_send().decode().split("\r\n")
@@ -60,7 +60,7 @@ def test_the_request_is_a_get_of_the_resource_name_with_what_rfc_6455_demands() 
     assert handshake.data_to_send() == b""
 
 
-def test_each_handshake_has_a_key_of_its_own() -> None:
+def test_each_handshake_has_a_new_key() -> None:
     assert len({begin(REQUEST)[1]["Sec-WebSocket-Key"] for _ in range(20)}) == 20
 
 
@@ -74,21 +74,21 @@ def test_each_handshake_has_a_key_of_its_own() -> None:
         ("ws://bücher.example/", "xn--bcher-kva.example"),
     ],
 )
-def test_the_host_header_has_a_port_where_the_scheme_has_another(url: str, host: str) -> None:
+def test_the_host_header_names_the_port_unless_it_is_the_default(url: str, host: str) -> None:
     assert begin(basic_request.get(url))[1].get_all("Host") == [host]
 
 
-def test_a_host_set_by_hand_is_the_only_one() -> None:
+def test_a_host_header_of_the_user_replaces_the_default() -> None:
     assert begin(REQUEST.header("host", "other.example"))[1].get_all("Host") == ["other.example"]
 
 
-def test_no_subprotocols_and_no_compression_are_no_header() -> None:
+def test_without_subprotocols_and_compression_their_headers_are_not_sent() -> None:
     sent = begin(basic_request.get("ws://h").compress(None))[1]
     assert "Sec-WebSocket-Protocol" not in sent
     assert "Sec-WebSocket-Extensions" not in sent
 
 
-def test_header_values_are_sent_one_byte_a_character_and_without_outer_white_space() -> None:
+def test_header_values_are_sent_in_latin_1_without_surrounding_whitespace() -> None:
     assert b"\r\nX: \xe9t\xe9\r\n" in ClientHandshake(REQUEST.header("X", " \tété ")).data_to_send()
 
 
@@ -109,17 +109,17 @@ URL = WebSocketURL.parse("ws://h/")
         pytest.param(REQUEST.header("Host", "a").header("Host", "b"), "multiple Host", id="two Hosts"),
     ],
 )
-def test_a_request_that_cannot_be_sent_is_refused_before_anything_is(request_: Request, why: str) -> None:
+def test_a_request_that_cannot_be_sent_is_refused_before_anything_is_sent(request_: Request, why: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(why)):
         ClientHandshake(request_)
 
 
-def test_the_accept_value_is_that_of_the_rfc() -> None:
+def test_the_accept_value_matches_the_example_of_the_rfc() -> None:
     assert accept_value(SAMPLE_KEY) == SAMPLE_ACCEPT
 
 
 @pytest.mark.parametrize("chunk", [None, *CHUNKS])
-def test_a_101_upgrades_with_its_headers_and_the_bytes_behind_it(chunk: int | None) -> None:
+def test_a_101_upgrades_and_returns_its_headers_and_the_bytes_after_it(chunk: int | None) -> None:
     lines = ("Sec-WebSocket-Protocol: b", "Set-Cookie: a=1", "Set-Cookie: b=2", "X-Unicode: é")
     result = upgraded(switching(*lines, rest=b"\x81\x02hi\r\n\r\n"), chunk=chunk)
     assert result.trailing == b"\x81\x02hi\r\n\r\n"
@@ -155,7 +155,7 @@ def test_a_101_may_be_written_in_many_ways(reply: bytes, chunk: int | None) -> N
     assert upgraded(reply, chunk=chunk).response.status == 101
 
 
-def test_a_101_may_take_the_compression_that_was_offered() -> None:
+def test_a_101_may_accept_the_offered_compression() -> None:
     result = upgraded(switching('Sec-WebSocket-Extensions: permessage-deflate ; client_max_window_bits="12"'))
     assert result.response.extensions == ("permessage-deflate; client_max_window_bits=12",)
     assert result.deflate is not None
@@ -252,7 +252,7 @@ CLIENT_REFUSALS = {
 
 
 @pytest.mark.parametrize("name", CLIENT_REFUSALS)
-def test_the_client_refuses_an_answer_that_breaks_rfc_6455_and_says_why(name: str) -> None:
+def test_the_client_refuses_an_answer_that_violates_rfc_6455_and_says_why(name: str) -> None:
     reply, why = CLIENT_REFUSALS[name]
     with pytest.raises(InvalidUpgrade, match=re.escape(why)) as caught:
         answer(reply)
@@ -263,7 +263,7 @@ def test_the_client_refuses_an_answer_that_breaks_rfc_6455_and_says_why(name: st
         assert message(again.value) == message(caught.value)
 
 
-def test_what_is_no_http_is_shown_escaped_and_cut() -> None:
+def test_an_answer_that_is_not_http_is_shown_escaped_and_cut() -> None:
     with pytest.raises(InvalidUpgrade) as caught:
         answer(b"SSH-2.0-\xff\x1b[31m-a-very-long-name-of-a-server-and-more\r\n")
     assert str(caught.value) == (
@@ -271,7 +271,7 @@ def test_what_is_no_http_is_shown_escaped_and_cut() -> None:
     )
 
 
-def test_what_is_no_http_but_tls_is_named() -> None:
+def test_an_answer_in_tls_is_recognized() -> None:
     with pytest.raises(
         InvalidUpgrade,
         match=re.escape(r"not HTTP: b'\x15\x03\x01' (which looks like TLS: the URL may have to"),
@@ -279,7 +279,7 @@ def test_what_is_no_http_but_tls_is_named() -> None:
         answer(b"\x15\x03\x01")
 
 
-def test_an_echo_of_the_request_does_not_put_its_secrets_into_the_message() -> None:
+def test_the_error_about_an_echoed_request_does_not_show_its_secrets() -> None:
     """A TCP echo server sends back the query and the Authorization."""
     handshake = ClientHandshake(REQUEST.bearer_auth("secret"))
     with pytest.raises(InvalidUpgrade, match=re.escape("not HTTP: b'GET /chat'…")) as caught:
@@ -287,20 +287,20 @@ def test_an_echo_of_the_request_does_not_put_its_secrets_into_the_message() -> N
     assert "secret" not in str(caught.value)
 
 
-def test_h11_names_the_breach_as_the_cause() -> None:
+def test_the_cause_of_the_error_is_that_of_h11() -> None:
     with pytest.raises(InvalidUpgrade) as caught:
         answer(CLIENT_REFUSALS["bad header"][0])
     assert isinstance(caught.value.__cause__, h11.RemoteProtocolError)
     assert str(caught.value.__cause__) == "illegal header line, Set-Cookie"
 
 
-def test_a_long_value_is_cut_in_the_message() -> None:
+def test_a_long_value_is_cut_in_the_error() -> None:
     with pytest.raises(InvalidUpgrade) as caught:
         answer(switching("Sec-WebSocket-Protocol: " + "x" * 5000))
     assert len(str(caught.value)) < 200
 
 
-def test_nothing_is_offered_where_nothing_is_named() -> None:
+def test_the_error_says_if_nothing_was_offered() -> None:
     with pytest.raises(InvalidUpgrade, match=r"chose subprotocol 'a', which was not offered \(offered: none\)"):
         answer(switching("Sec-WebSocket-Protocol: a"), basic_request.get("ws://h"))
     with pytest.raises(InvalidUpgrade, match=r"'permessage-deflate', which was not offered \(offered: none\)"):
@@ -341,12 +341,12 @@ def test_any_other_final_answer_is_a_response_with_its_body(reply: bytes, body: 
 @pytest.mark.parametrize(
     "lines", [("Content-Length: 10",), ("Transfer-Encoding: chunked",), ()], ids=["length", "chunked", "neither"]
 )
-def test_the_end_of_the_stream_ends_the_body_of_a_rejection(lines: tuple[str, ...], chunk: int | None) -> None:
+def test_eof_ends_the_body_of_a_rejection(lines: tuple[str, ...], chunk: int | None) -> None:
     body = b"5\r\n12345\r\n" if "chunked" in "".join(lines) else b"12345"
     assert rejected(http("HTTP/1.1 502 Bad Gateway", *lines, rest=body), chunk, end=True).body == b"12345"
 
 
-def test_what_is_known_of_a_rejection_can_be_seen_before_its_body_is_complete() -> None:
+def test_a_rejection_is_available_before_its_body_is_complete() -> None:
     """So that a time-out can still say what the server answered."""
     handshake, _ = begin(REQUEST)
     assert handshake.rejection is None
@@ -362,7 +362,7 @@ def test_what_is_known_of_a_rejection_can_be_seen_before_its_body_is_complete() 
     assert handshake.receive(b"67890") == replace(known, body=b"1234567890")
 
 
-def test_control_characters_in_a_reason_do_not_reach_a_terminal() -> None:
+def test_control_characters_in_a_reason_phrase_are_replaced() -> None:
     assert rejected(http("HTTP/1.1 404 \x1b[31m\x9b", "Content-Length: 0")).reason == "?[31m?"
 
 
@@ -382,7 +382,7 @@ CHUNKED = http("HTTP/1.1 500 x", "Transfer-Encoding: chunked")
         pytest.param(CHUNKED + b"1\r\nx\r\n0\r\n" + b"A: b\r\n" * MAX_BODY, 1, id="endless trailer"),
     ],
 )
-def test_of_a_body_64_kib_are_kept_and_the_rest_is_not_waited_for(
+def test_at_most_64_kib_of_a_body_are_kept_and_the_rest_is_not_awaited(
     reply: bytes, kept: int | None, chunk: int | None
 ) -> None:
     body = rejected(reply, chunk).body
@@ -408,7 +408,7 @@ def test_an_endless_header_is_refused(reply: bytes, chunk: int | None) -> None:
 
 
 @pytest.mark.parametrize("chunk", [None, 997, 65536])
-def test_the_limit_of_a_header_is_exact_in_every_chunking(chunk: int | None) -> None:
+def test_the_limit_on_a_header_is_exact_in_every_chunking(chunk: int | None) -> None:
     least = len(switching("X: ").replace(b"{accept}", SAMPLE_ACCEPT.encode()))
     longest = switching("X: " + "y" * (MAX_HEADER - least))
     assert upgraded(longest + b"behind", chunk=chunk).trailing == b"behind"
@@ -416,13 +416,13 @@ def test_the_limit_of_a_header_is_exact_in_every_chunking(chunk: int | None) -> 
         answer(longest.replace(b"X: ", b"XX: "), chunk=chunk)
 
 
-def test_the_end_of_the_stream_instead_of_an_answer_is_named() -> None:
+def test_eof_instead_of_an_answer_is_named() -> None:
     with pytest.raises(InvalidUpgrade, match=r"^the server closed the connection without an answer$"):
         answer(b"", end=True)
 
 
 @pytest.mark.parametrize("reply", [b"H", b"HTTP/1.1 101 x\r\nUpgr", switching()[:-1], http("HTTP/1.1 100 x")])
-def test_the_end_of_the_stream_in_mid_header_is_named(reply: bytes) -> None:
+def test_eof_within_a_header_is_named(reply: bytes) -> None:
     with pytest.raises(
         InvalidUpgrade, match=r"closed the connection before its answer was complete; it began with b'H"
     ):
@@ -430,7 +430,7 @@ def test_the_end_of_the_stream_in_mid_header_is_named(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize("reply", [switching(), http("HTTP/1.1 404 x", "Content-Length: 0"), b"x", b""])
-def test_a_handshake_that_is_over_takes_no_more(reply: bytes) -> None:
+def test_a_finished_handshake_accepts_no_more_bytes(reply: bytes) -> None:
     handshake, sent = begin(REQUEST)
     with contextlib.suppress(InvalidUpgrade):
         handshake.receive(reply.replace(b"{accept}", accept_value(sent["Sec-WebSocket-Key"]).encode()))

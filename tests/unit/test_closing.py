@@ -52,7 +52,7 @@ class OwnCode(IntEnum):
     KICKED = 4001
 
 
-def test_a_code_may_be_a_name_of_ones_own() -> None:
+def test_a_close_code_may_be_a_member_of_the_users_enum() -> None:
     connection = Connection(SERVER)
     connection.send(Close(OwnCode.KICKED))
     assert connection.data_to_send() == b"\x88\x02\x0f\xa1"
@@ -60,7 +60,7 @@ def test_a_code_may_be_a_name_of_ones_own() -> None:
 
 @both_roles
 @pytest.mark.parametrize("code", [1005, CloseCode.NO_STATUS_RECEIVED])
-def test_a_close_without_a_code_is_an_empty_frame_both_ways(role: ConnectionType, code: int) -> None:
+def test_a_close_without_a_code_is_an_empty_frame_in_both_directions(role: ConnectionType, code: int) -> None:
     """RFC 6455 §5.5.1, §7.1.5."""
     connection = Connection(role)
     connection.send(Close(code))
@@ -70,7 +70,7 @@ def test_a_close_without_a_code_is_an_empty_frame_both_ways(role: ConnectionType
 
 
 @both_roles
-def test_the_answer_to_a_close_echoes_its_code_and_not_its_reason(role: ConnectionType) -> None:
+def test_the_answer_to_a_close_echoes_its_code_but_not_its_reason(role: ConnectionType) -> None:
     """RFC 6455 §5.5.1: "the endpoint typically echos the status code it received"."""
     for code, payload in ((4321, b"why"), (1000, b"")):
         connection = Connection(role)
@@ -82,7 +82,7 @@ def test_the_answer_to_a_close_echoes_its_code_and_not_its_reason(role: Connecti
 
 
 @both_roles
-def test_an_answer_goes_behind_what_was_to_be_sent_before(role: ConnectionType) -> None:
+def test_the_answer_to_a_close_is_sent_after_earlier_frames(role: ConnectionType) -> None:
     connection = Connection(role)
     connection.send(Text("first"))
     connection.receive(close_to(role, 1000))
@@ -90,7 +90,7 @@ def test_an_answer_goes_behind_what_was_to_be_sent_before(role: ConnectionType) 
 
 
 @both_roles
-def test_frames_still_come_while_this_side_waits_for_the_answer(role: ConnectionType) -> None:
+def test_frames_are_received_until_a_sent_close_is_answered(role: ConnectionType) -> None:
     """RFC 6455 §5.5.1 lets the other side finish its message first."""
     connection = Connection(role)
     connection.send(Close(1001, "bye"))
@@ -102,7 +102,7 @@ def test_frames_still_come_while_this_side_waits_for_the_answer(role: Connection
 
 
 @both_roles
-def test_a_close_may_stand_between_the_fragments_of_either_side(role: ConnectionType) -> None:
+def test_a_close_may_be_sent_and_received_between_fragments(role: ConnectionType) -> None:
     connection = Connection(role)
     connection.send(Text("a", final=False))
     data = frame_to(role, TEXT, b"a", fin=False) + close_to(role, 1001)
@@ -110,7 +110,7 @@ def test_a_close_may_stand_between_the_fragments_of_either_side(role: Connection
     assert heard(connection, role) == [TextMessage("a", message_finished=False), CloseConnection(1001, "")]
 
 
-def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
+def test_two_closes_that_cross_are_not_answered() -> None:
     """RFC 6455 §7.1.3, §7.1.4: each takes the other's for the answer."""
     client, server = Connection(CLIENT), Connection(SERVER)
     client.send(Close(1000, "client"))
@@ -128,7 +128,7 @@ def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
         assert (connection.close_info.sent.reason, connection.close_info.received.reason) == (mine, yours)
 
 
-def test_the_server_ends_the_connection_and_the_client_waits_for_that() -> None:
+def test_the_server_ends_the_connection_and_the_client_waits_for_the_server() -> None:
     """RFC 6455 §7.1.1."""
     client, server = Connection(CLIENT), Connection(SERVER)
     client.send(Close())
@@ -323,7 +323,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_each_ending_has_its_state_its_explanation_and_its_error(role: ConnectionType, case: str) -> None:
+def test_each_ending_has_its_state_close_info_and_error(role: ConnectionType, case: str) -> None:
     steps, state, info, kind = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:
@@ -356,7 +356,7 @@ def test_nothing_is_sent_after_any_ending(role: ConnectionType, case: str, frame
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_one_close_at_most_is_sent(role: ConnectionType, case: str) -> None:
+def test_at_most_one_close_is_sent(role: ConnectionType, case: str) -> None:
     steps, _, info, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:
@@ -367,7 +367,7 @@ def test_one_close_at_most_is_sent(role: ConnectionType, case: str) -> None:
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_frames_before_an_ending_can_be_taken_after_it(role: ConnectionType, case: str) -> None:
+def test_frames_received_before_an_ending_can_be_taken_after_it(role: ConnectionType, case: str) -> None:
     steps, _, _, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
@@ -396,7 +396,7 @@ def test_nothing_is_read_after_the_end(role: ConnectionType, case: str) -> None:
     assert connection.data_to_send() == b""
 
 
-def test_a_frame_that_the_end_cuts_is_not_given() -> None:
+def test_an_incomplete_frame_at_eof_is_dropped() -> None:
     for opcode in (TEXT, BINARY, PING):
         connection = Connection(CLIENT)
         connection.receive(frame_to(CLIENT, TEXT, b"a") + frame_to(CLIENT, opcode, b"bcd")[:-1])
@@ -405,7 +405,7 @@ def test_a_frame_that_the_end_cuts_is_not_given() -> None:
         assert isinstance(connection.error(), ConnectionLost)
 
 
-def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
+def test_a_network_error_is_the_cause_of_the_error_for_the_caller() -> None:
     connection, error = Connection(CLIENT), ConnectionResetError("reset")
     connection.receive_eof(error)
     for _ in range(2):
@@ -417,7 +417,7 @@ def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
     assert ended.error().__cause__ is None
 
 
-def test_each_call_gives_an_error_of_its_own() -> None:
+def test_each_call_of_error_returns_a_new_exception() -> None:
     """One exception that is raised twice, in two threads, would have the traceback of both."""
     connection = Connection(CLIENT)
     connection.receive_eof()
@@ -425,7 +425,7 @@ def test_each_call_gives_an_error_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("later", [None, OSError("bad file descriptor")])
-def test_the_first_end_explains_and_no_later_one(later: Exception | None) -> None:
+def test_the_first_end_is_reported_even_if_another_follows(later: Exception | None) -> None:
     """Whoever aborts the socket makes a reader in another thread see one more end."""
     first = ConnectionResetError("reset")
     connection = Connection(CLIENT)

@@ -21,12 +21,12 @@ DEFLATES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("settings", "why"), DEFLATES, ids=[why for _, why in DEFLATES])
-def test_settings_of_compression_that_zlib_does_not_have_are_refused(settings: dict[str, Any], why: str) -> None:
+def test_settings_that_zlib_does_not_have_are_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Deflate(**settings)
     assert str(caught.value) == why
 
 
 @pytest.mark.parametrize("value", [8, 15, None])
-def test_window_bits_of_rfc_7692_are_taken(value: int | None) -> None:
+def test_window_bits_of_rfc_7692_are_accepted(value: int | None) -> None:
     assert Deflate(server_max_window_bits=value, client_max_window_bits=value).client_max_window_bits == value

@@ -40,7 +40,7 @@ from tests.connections import CLIENT, SERVER, deflated
         ),
     ],
 )
-def test_the_offer_says_what_is_configured_and_always_client_max_window_bits(config: Deflate, text: str) -> None:
+def test_the_offer_names_the_settings_and_always_client_max_window_bits(config: Deflate, text: str) -> None:
     assert offer(config) == text
 
 
@@ -85,7 +85,7 @@ def test_the_offer_says_what_is_configured_and_always_client_max_window_bits(con
         ),
     ],
 )
-def test_the_client_takes_an_answer_within_its_offer(
+def test_the_client_accepts_an_answer_within_its_offer(
     config: Deflate, answer: Parameters, agreed: DeflateParameters
 ) -> None:
     assert agree(config, answer, None).parameters == agreed
@@ -151,7 +151,7 @@ def test_the_server_declines_a_malformed_offer(offered: Parameters) -> None:
         (Deflate(True, True), [], "; server_no_context_takeover; client_no_context_takeover"),
     ],
 )
-def test_the_server_answers_what_was_offered_and_what_it_insists_on(
+def test_the_answer_has_the_offered_parameters_and_those_of_the_servers_settings(
     config: Deflate, offered: Parameters, answer: str
 ) -> None:
     accepted = accept(config, offered, None)
@@ -169,7 +169,7 @@ def test_the_server_answers_what_was_offered_and_what_it_insists_on(
     ],
     ids=["client's own", "client's peer", "server's own", "server's peer"],
 )
-def test_each_role_gives_its_own_compressor_its_own_parameters(
+def test_each_role_compresses_and_inflates_with_the_right_parameters(
     make: Callable[[], PerMessageDeflate], field: str, watch: WatchedZlib
 ) -> None:
     ext = make()
@@ -185,7 +185,7 @@ def _accepted(offered: Parameters) -> PerMessageDeflate:
     return accepted[1]
 
 
-def test_each_role_bounds_each_window_by_its_own_bits(watch: WatchedZlib) -> None:
+def test_each_window_is_bounded_by_the_bits_of_its_sender(watch: WatchedZlib) -> None:
     parameters = DeflateParameters(server_max_window_bits=9, client_max_window_bits=10)
     for role, size in ((CLIENT, 2**9), (SERVER, 2**10)):
         watch.windows.clear()
@@ -193,7 +193,7 @@ def test_each_role_bounds_each_window_by_its_own_bits(watch: WatchedZlib) -> Non
         assert [len(window) for window in watch.windows] == [0, size]
 
 
-def test_wsproto_has_nothing_left_to_negotiate() -> None:
+def test_the_extension_leaves_nothing_to_negotiate_for_wsproto() -> None:
     assert extension().enabled()
     assert not extension().offer()
 

@@ -43,13 +43,13 @@ RFC_EXAMPLES = {
 @CHUNKS
 @pytest.mark.parametrize("parameters", [DeflateParameters(), NO_TAKEOVER], ids=["takeover", "no takeover"])
 @pytest.mark.parametrize("wire", RFC_EXAMPLES.values(), ids=RFC_EXAMPLES.keys())
-def test_the_rfcs_examples_are_read_again_and_again(
+def test_each_example_of_the_rfc_is_read_repeatedly(
     wire: str, parameters: DeflateParameters, chunk: int | None
 ) -> None:
     assert messages(receive(extension(parameters), bytes.fromhex(wire) * 3, chunk)) == [b"Hello"] * 3
 
 
-def test_all_of_the_rfcs_examples_follow_each_other_on_one_connection() -> None:
+def test_all_examples_of_the_rfc_are_read_on_one_connection() -> None:
     wire = bytes.fromhex("".join(RFC_EXAMPLES.values()))
     assert messages(receive(extension(), wire)) == [b"Hello"] * len(RFC_EXAMPLES)
 
@@ -82,7 +82,7 @@ def test_a_message_may_have_final_blocks_anywhere_and_the_next_messages_are_read
 
 
 @pytest.mark.parametrize("cut", range(1, 25))
-def test_final_blocks_may_be_cut_by_fragments_anywhere(cut: int) -> None:
+def test_fragments_may_split_final_blocks_anywhere(cut: int) -> None:
     payload = FINAL_HELLO + EMPTY_FINAL + FINAL_HELLO + HELLO
     parts = [payload[start : start + cut] for start in range(0, len(payload), cut)]
     wire = compressed(*parts, between=frame(Opcode.PING, b"ping")) + compressed(HELLO)
@@ -104,7 +104,7 @@ def test_the_window_survives_a_final_block_within_a_message(chunk: int | None) -
 
 
 @CHUNKS
-def test_with_context_takeover_the_window_survives_a_final_block_into_the_next_messages(chunk: int | None) -> None:
+def test_with_context_takeover_the_window_survives_a_final_block_for_the_next_messages(chunk: int | None) -> None:
     text = noise(500)
     referring = deflated(text, window=text)
     assert len(referring) < 50
@@ -112,7 +112,7 @@ def test_with_context_takeover_the_window_survives_a_final_block_into_the_next_m
     assert messages(receive(extension(), wire, chunk)) == [text] * 3
 
 
-def test_the_window_before_final_blocks_reaches_back_over_many_messages() -> None:
+def test_the_window_across_final_blocks_reaches_back_over_many_messages() -> None:
     texts = [noise(size) for size in (20_000, 300, 400, 1)]
     referring = deflated(texts[0], window=b"".join(texts))
     assert len(referring) < 1000
@@ -122,7 +122,7 @@ def test_the_window_before_final_blocks_reaches_back_over_many_messages() -> Non
 
 
 @pytest.mark.parametrize("bits", range(8, 16))
-def test_the_window_and_our_record_of_it_are_as_large_as_agreed_and_no_larger(bits: int, watch: WatchedZlib) -> None:
+def test_the_window_and_its_record_are_exactly_as_large_as_agreed(bits: int, watch: WatchedZlib) -> None:
     text = noise(100_000)
     wire = compressed(deflated(text)) + compressed(deflated(b"more")) + compressed(EMPTY_FINAL + HELLO)
     receive(extension(DeflateParameters(server_max_window_bits=bits)), wire)
@@ -135,7 +135,7 @@ def test_without_context_takeover_no_window_reaches_the_next_message(watch: Watc
     assert watch.windows == [b"", b"", b"", b"Hello", b"", b"Hello"]
 
 
-def test_many_final_blocks_in_one_frame_are_not_copied_again_and_again(watch: WatchedZlib) -> None:
+def test_copying_grows_linearly_with_the_final_blocks_of_a_frame(watch: WatchedZlib) -> None:
     """What zlib leaves unused it copies: the copies grow with the message, not with its square."""
     count = 5000
     assert messages(receive(extension(), compressed(EMPTY_FINAL * count + HELLO))) == [b"Hello"]
@@ -145,9 +145,7 @@ def test_many_final_blocks_in_one_frame_are_not_copied_again_and_again(watch: Wa
 
 @CHUNKS
 @pytest.mark.parametrize("parameters", [DeflateParameters(), NO_TAKEOVER], ids=["takeover", "no takeover"])
-def test_a_message_without_the_octet_behind_its_final_block_does_no_harm(
-    parameters: DeflateParameters, chunk: int | None
-) -> None:
+def test_a_message_may_lack_the_octet_after_its_final_block(parameters: DeflateParameters, chunk: int | None) -> None:
     """§7.2.1 asks the sender for it; without it the tail would be half a block and garble the next message."""
     wire = compressed(FINAL_HELLO) + compressed(HELLO) + compressed(FINAL_HELLO) * 2 + compressed(HELLO)
     assert messages(receive(extension(parameters), wire, chunk)) == [b"Hello"] * 5
@@ -155,9 +153,7 @@ def test_a_message_without_the_octet_behind_its_final_block_does_no_harm(
 
 @CHUNKS
 @pytest.mark.parametrize("payloads", [[b""], [b"", b""]], ids=["one frame", "two fragments"])
-def test_a_compressed_message_of_no_bytes_at_all_is_empty_and_does_no_harm(
-    payloads: list[bytes], chunk: int | None
-) -> None:
+def test_a_compressed_message_without_payload_is_empty(payloads: list[bytes], chunk: int | None) -> None:
     wire = compressed(HELLO) + compressed(*payloads) + compressed(HELLO)
     assert messages(receive(extension(), wire, chunk)) == [b"Hello", b"", b"Hello"]
 
@@ -167,7 +163,7 @@ def test_a_compressed_message_of_no_bytes_at_all_is_empty_and_does_no_harm(
 
 @CHUNKS
 @pytest.mark.parametrize("parameters", [DeflateParameters(), NO_TAKEOVER], ids=["takeover", "no takeover"])
-def test_control_frames_between_fragments_are_left_alone(parameters: DeflateParameters, chunk: int | None) -> None:
+def test_control_frames_between_fragments_are_not_inflated(parameters: DeflateParameters, chunk: int | None) -> None:
     pings = frame(Opcode.PING, HELLO) + frame(Opcode.PING, b"")
     wire = compressed(HELLO[:2], b"", HELLO[2:5], HELLO[5:], between=pings) + compressed(HELLO)
     events = receive(extension(parameters), wire, chunk)
@@ -197,7 +193,7 @@ def test_rsv1_on_a_continuation_is_a_protocol_error(rsv1: bool) -> None:
 
 
 @pytest.mark.parametrize("bit", [0x20, 0x10])
-def test_the_other_reserved_bits_stay_a_protocol_error(bit: int) -> None:
+def test_the_other_reserved_bits_are_a_protocol_error(bit: int) -> None:
     wire = bytearray(compressed(HELLO))
     wire[0] |= bit
     assert close_code(receive(extension(), bytes(wire))) == 1002
@@ -205,7 +201,7 @@ def test_the_other_reserved_bits_stay_a_protocol_error(bit: int) -> None:
 
 @CHUNKS
 @pytest.mark.parametrize("parameters", [DeflateParameters(), NO_TAKEOVER], ids=["takeover", "no takeover"])
-def test_an_uncompressed_message_amid_compressed_ones_passes_through(
+def test_an_uncompressed_message_between_compressed_ones_is_read(
     parameters: DeflateParameters, chunk: int | None
 ) -> None:
     plain = frame(Opcode.BINARY, HELLO, fin=False) + frame(Opcode.PING, b"") + frame(Opcode.CONTINUATION, HELLO)
@@ -213,14 +209,14 @@ def test_an_uncompressed_message_amid_compressed_ones_passes_through(
     assert messages(receive(extension(parameters), wire, chunk)) == [b"Hello", HELLO * 2, b"", b"Hello"]
 
 
-def test_a_fragment_is_readable_before_the_next_one_comes() -> None:
+def test_a_fragment_is_inflated_before_the_next_one_arrives() -> None:
     stream = zlib.compressobj(wbits=-15)
     fragment = stream.compress(b"Hello") + stream.flush(zlib.Z_SYNC_FLUSH)
     (event,) = receive(extension(), frame(Opcode.TEXT, fragment, fin=False, rsv1=True))
     assert event == TextMessage(data="Hello", frame_finished=True, message_finished=False)
 
 
-def test_utf8_is_judged_behind_the_compression() -> None:
+def test_utf_8_is_validated_after_inflating() -> None:
     assert close_code(receive(extension(), frame(Opcode.TEXT, deflated(b"\xff"), rsv1=True))) == 1007
 
 
@@ -250,7 +246,7 @@ PACKINGS = [name for name, _ in packed(LIMIT)]
 
 @CHUNKS
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_a_message_of_just_max_message_size_is_read(packing: str, chunk: int | None) -> None:
+def test_a_message_of_exactly_max_message_size_is_read(packing: str, chunk: int | None) -> None:
     wire = dict(packed(LIMIT))[packing]
     ext = extension(max_message_size=LIMIT)
     expected = bytes(LIMIT - 4) + TAIL if packing == "out of the tail" else bytes(LIMIT)
@@ -270,12 +266,12 @@ def test_a_larger_message_is_refused_while_it_is_inflated(
     assert watch.given <= LIMIT + 1
 
 
-def test_the_bound_is_for_each_message_alone() -> None:
+def test_the_limit_is_for_each_message_separately() -> None:
     wire = compressed(deflated(bytes(LIMIT))) * 5
     assert messages(receive(extension(max_message_size=LIMIT), wire)) == [bytes(LIMIT)] * 5
 
 
-def test_a_bomb_in_an_endless_fragmented_message_is_refused(watch: WatchedZlib) -> None:
+def test_a_compression_bomb_in_an_endless_message_is_refused(watch: WatchedZlib) -> None:
     bomb = zlib.compressobj(wbits=-15)
     payload = bomb.compress(bytes(64 << 20)) + bomb.flush(zlib.Z_SYNC_FLUSH)
     wire = frame(Opcode.BINARY, payload, fin=False, rsv1=True)
@@ -283,7 +279,7 @@ def test_a_bomb_in_an_endless_fragmented_message_is_refused(watch: WatchedZlib) 
     assert watch.given <= LIMIT + 1
 
 
-def test_none_is_no_bound() -> None:
+def test_without_a_limit_a_message_of_any_size_is_inflated() -> None:
     wire = compressed(deflated(bytes(5 << 20)))
     assert messages(receive(extension(max_message_size=None), wire)) == [bytes(5 << 20)]
 
@@ -302,7 +298,7 @@ def test_none_is_no_bound() -> None:
     ],
 )
 @CHUNKS
-def test_corrupt_data_is_1007_and_the_failure_says_what_is_wrong(
+def test_corrupt_data_closes_with_1007_and_the_failure_says_why(
     payload: bytes, complaint: str, chunk: int | None
 ) -> None:
     ext = extension()

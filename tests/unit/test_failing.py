@@ -32,7 +32,9 @@ from tests.connections import (
 
 
 @both_roles
-def test_frames_before_the_bad_bytes_can_be_taken_and_answered_before_the_failure(role: ConnectionType) -> None:
+def test_frames_before_a_violation_can_be_received_and_answered_before_the_connection_fails(
+    role: ConnectionType,
+) -> None:
     connection = connect(role)
     connection.receive(frame_to(role, PING, b"1") + frame_to(role, TEXT, b"a") + b"\xff\xff")
     assert connection.failure is not None
@@ -57,7 +59,7 @@ def test_frames_before_the_bad_bytes_can_be_taken_and_answered_before_the_failur
 
 
 @both_roles
-def test_a_failure_can_be_made_due_at_once_and_the_frames_before_it_stay(role: ConnectionType) -> None:
+def test_fail_fails_the_connection_at_once_and_keeps_the_queued_frames(role: ConnectionType) -> None:
     connection = connect(role)
     connection.receive(frame_to(role, TEXT, b"a") + b"\xff\xff")
     connection.fail()
@@ -69,7 +71,7 @@ def test_a_failure_can_be_made_due_at_once_and_the_frames_before_it_stay(role: C
     assert connection.next_frame() is None
 
 
-def test_where_nothing_is_wrong_there_is_nothing_to_fail() -> None:
+def test_fail_does_nothing_without_a_pending_failure() -> None:
     connection = connect(CLIENT)
     connection.fail()
     assert connection.failure is None
@@ -78,7 +80,7 @@ def test_where_nothing_is_wrong_there_is_nothing_to_fail() -> None:
     assert connection.close_info is None
 
 
-def test_own_close_goes_out_once_where_the_failure_comes_behind_it() -> None:
+def test_no_second_close_is_sent_if_the_connection_fails_after_a_close() -> None:
     connection = connect(SERVER)
     connection.receive(frame_to(SERVER, TEXT, b"a") + b"\xff\xff")
     connection.send(Close(1001))
@@ -94,7 +96,7 @@ def test_own_close_goes_out_once_where_the_failure_comes_behind_it() -> None:
 @pytest.mark.parametrize(
     "end", [lambda connection: connection.receive_eof(), lambda connection: connection.abort(CloseCause.TIMEOUT, "")]
 )
-def test_an_end_does_not_hide_the_failure_before_it(end: Callable[[Connection], None]) -> None:
+def test_a_pending_failure_is_reported_even_if_the_connection_ends_first(end: Callable[[Connection], None]) -> None:
     connection = connect(CLIENT)
     connection.receive(frame_to(CLIENT, TEXT, b"a") + b"\xff\xff")
     end(connection)
@@ -106,7 +108,7 @@ def test_an_end_does_not_hide_the_failure_before_it(end: Callable[[Connection], 
     assert error.close_info.sent.code == 1002
 
 
-def test_who_discards_does_not_wait_for_a_failure() -> None:
+def test_dropping_incoming_frames_makes_a_pending_failure_take_effect() -> None:
     connection = connect(CLIENT)
     connection.receive(frame_to(CLIENT, TEXT, b"a") + b"\xff\xff")
     connection.drop_incoming()
@@ -115,7 +117,7 @@ def test_who_discards_does_not_wait_for_a_failure() -> None:
 
 
 @both_roles
-def test_who_discards_keeps_what_came_before_and_then_only_the_close(role: ConnectionType) -> None:
+def test_dropping_incoming_frames_keeps_the_queued_ones_and_the_close(role: ConnectionType) -> None:
     connection = connect(role)
     connection.receive(frame_to(role, TEXT, b"before"))
     connection.send(Close(1000))

@@ -33,7 +33,7 @@ from tests.connections import (
 
 
 @both_roles
-def test_bytes_that_inflate_to_many_messages_are_held_back_and_nothing_is_lost(role: ConnectionType) -> None:
+def test_bytes_are_held_while_the_queue_is_full_and_no_frame_is_lost(role: ConnectionType) -> None:
     message = frame_to(role, BINARY, deflated(bytes(100_000)), rsv=RSV1)
     connection = connect(role, 1_000_000, compressed=True)
     connection.queue.limit(None, 250_000)
@@ -54,7 +54,7 @@ def test_bytes_that_inflate_to_many_messages_are_held_back_and_nothing_is_lost(r
 
 
 @both_roles
-def test_bytes_that_come_while_others_are_held_go_behind_them(role: ConnectionType) -> None:
+def test_new_bytes_are_decoded_after_held_ones(role: ConnectionType) -> None:
     connection = connect(role)
     connection.queue.limit(None, 100)
     whole = b"".join(frame_to(role, PING, bytes([index]) * 60) for index in range(10))
@@ -70,7 +70,7 @@ def test_bytes_that_come_while_others_are_held_go_behind_them(role: ConnectionTy
 
 
 @both_roles
-def test_a_failure_behind_held_bytes_comes_in_its_turn(role: ConnectionType) -> None:
+def test_a_violation_after_held_bytes_is_detected_once_they_are_decoded(role: ConnectionType) -> None:
     connection = connect(role)
     connection.queue.limit(None, 15_000)
     connection.receive(frame_to(role, BINARY, bytes(10_000)) * 3 + b"\xff\xff")
@@ -97,7 +97,7 @@ def test_empty_frames_fill_the_queue_too(opcode: int) -> None:
     assert connection.queue.is_full
 
 
-def test_a_connection_is_not_full_once_all_is_taken() -> None:
+def test_the_queue_is_not_full_once_all_frames_are_taken() -> None:
     connection = connect(CLIENT)
     assert not connection.queue.is_full
     assert not connection.holds_bytes
@@ -111,7 +111,7 @@ def test_a_connection_is_not_full_once_all_is_taken() -> None:
 
 @both_roles
 @pytest.mark.parametrize("opcode", [TEXT, PING])
-def test_frames_may_be_bounded_by_their_number(role: ConnectionType, opcode: int) -> None:
+def test_the_queue_may_be_bounded_in_frames(role: ConnectionType, opcode: int) -> None:
     connection = connect(role)
     connection.queue.limit(3, None)
     frames = list[Frame | Close]()
@@ -149,7 +149,7 @@ def test_control_frames_need_no_room_once_the_queue_keeps_none() -> None:
     assert take(connection) == [Text("b"), Close(1000)]
 
 
-def test_receive_returns_the_frames_that_are_new() -> None:
+def test_receive_returns_the_new_frames() -> None:
     connection = connect(CLIENT)
     assert connection.receive(frame_to(CLIENT, TEXT, b"a") * 2) == [Text("a"), Text("a")]
     assert connection.receive(frame_to(CLIENT, PING) + frame_to(CLIENT, TEXT, b"b")[:2]) == [Ping()]
@@ -167,7 +167,7 @@ def test_the_queue_counts_the_bytes_of_a_text_in_utf_8() -> None:
     assert connection.queue.size == 0
 
 
-def test_bytes_that_wait_for_room_are_not_copied_for_each_frame_that_is_taken() -> None:
+def test_held_bytes_are_not_copied_for_each_frame_that_is_taken() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(1, None)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 100) * 1000)
@@ -183,7 +183,7 @@ def test_bytes_that_wait_for_room_are_not_copied_for_each_frame_that_is_taken() 
 
 
 @pytest.mark.parametrize("bound", [(2, None), (None, 10)], ids=["frames", "bytes"])
-def test_an_overflow_fails_the_connection_behind_what_is_kept(bound: tuple[int | None, int | None]) -> None:
+def test_an_overflow_fails_the_connection_after_the_queued_frames(bound: tuple[int | None, int | None]) -> None:
     connection = connect(CLIENT)
     connection.queue.limit(*bound)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 5) * 5)
@@ -212,7 +212,7 @@ ENDS: dict[str, Callable[[Connection], object]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_waits_is_not_too_much_once_nothing_more_will_come(end: str) -> None:
+def test_the_queue_is_not_full_once_no_more_frames_can_arrive(end: str) -> None:
     """Else a buffer would overflow by the Close behind its last frame, or twice."""
     connection = connect(CLIENT)
     connection.queue.limit(3, 30_000)
@@ -224,7 +224,7 @@ def test_what_waits_is_not_too_much_once_nothing_more_will_come(end: str) -> Non
     assert not connection.holds_bytes
 
 
-def test_who_discards_holds_nothing_back() -> None:
+def test_a_connection_that_drops_incoming_frames_holds_nothing_back() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(None, 10)
     connection.receive(frame_to(CLIENT, PING, bytes(20)) * 3 + close_to(CLIENT, 1000))

@@ -38,7 +38,7 @@ def field(*values: str) -> Headers:
         (["!#$%&'*+-.^_`|~09azAZ"], [Extension("!#$%&'*+-.^_`|~09azAZ")]),
     ],
 )
-def test_extensions_are_read_to_the_letter(values: list[str], extensions: list[Extension]) -> None:
+def test_extensions_are_parsed_as_the_grammar_says(values: list[str], extensions: list[Extension]) -> None:
     """RFC 6455 §9.1."""
     assert parse_extensions(field(*values)) == extensions
 
@@ -67,22 +67,22 @@ def test_extensions_are_read_to_the_letter(values: list[str], extensions: list[E
         *['a; b="c"d', 'a; b="\\""', 'a; "b"', "a\x0b", "a,\n b"],
     ],
 )
-def test_extensions_that_break_the_grammar_are_refused(value: str) -> None:
+def test_extensions_that_violate_the_grammar_are_refused(value: str) -> None:
     with pytest.raises(MalformedHeader, match="Sec-WebSocket-Extensions header"):
         parse_extensions(field(value))
 
 
-def test_a_comma_in_quotes_does_not_part_extensions() -> None:
+def test_a_comma_in_quotes_does_not_separate_extensions() -> None:
     """Else 'x' would count as an extension; as it is, the value is no token."""
     with pytest.raises(MalformedHeader, match="quoted value that is not a token"):
         parse_extensions(field('a; b=",x,"'))
 
 
-def test_an_extension_is_written_as_in_a_header() -> None:
+def test_the_str_of_an_extension_is_its_form_in_a_header() -> None:
     assert str(Extension("a", (("b", None), ("c", "d")))) == "a; b; c=d"
 
 
-def test_tokens_are_read_to_the_letter() -> None:
+def test_tokens_are_parsed_as_the_grammar_says() -> None:
     """RFC 9110 §5.6.1."""
     headers = Headers([("X", "a, b ,,"), ("Y", "c"), ("x", "\t,D")])
     assert parse_tokens(headers, "X") == ["a", "b", "D"]
@@ -92,7 +92,7 @@ def test_tokens_are_read_to_the_letter() -> None:
             parse_tokens(Headers([("X", value)]), "X")
 
 
-def test_a_field_that_may_come_once_is_read_once() -> None:
+def test_a_singleton_field_may_not_be_repeated() -> None:
     headers = Headers([("X", "a, b"), ("Y", "c"), ("y", "c")])
     assert single(headers, "X") == "a, b"
     assert single(headers, "Z") is None
@@ -100,7 +100,7 @@ def test_a_field_that_may_come_once_is_read_once() -> None:
         single(headers, "Y")
 
 
-def test_fields_are_encoded_as_http_has_them() -> None:
+def test_valid_fields_are_encoded_and_others_refused() -> None:
     assert encode_fields([("A-b", "\t\xffx y ")]) == [(b"A-b", b"\xffx y")]
     for name, value in (("", "x"), ("a:", "x"), ("ä", "x"), ("a", "\0"), ("a", "\r"), ("a", "\x7f"), ("a", "Ā")):
         with pytest.raises(ValueError, match=r"is not a header name|has a character that HTTP does not allow"):

@@ -22,7 +22,7 @@ def test_headers_are_a_mapping_by_name_in_any_case() -> None:
         SOME["X-C"]
 
 
-def test_repeated_fields_are_joined_or_given_one_by_one() -> None:
+def test_repeated_fields_are_joined_or_returned_one_by_one() -> None:
     """RFC 9110 §5.3."""
     assert SOME["Set-Cookie"] == "a=b, c=d"
     assert SOME.get_all("SET-COOKIE") == ["a=b", "c=d"]
@@ -50,12 +50,12 @@ def test_pairs_are_the_fields_as_they_were_given() -> None:
     assert SOME.pairs == (("Set-Cookie", "a=b"), ("X-A", "1"), ("set-cookie", "c=d"), ("X-B", "2"))
 
 
-def test_headers_are_made_of_pairs_of_a_mapping_or_of_headers() -> None:
+def test_headers_are_made_from_pairs_a_mapping_or_headers() -> None:
     assert Headers({"X-A": "1"}) == Headers([("X-A", "1")]) == Headers(iter([("X-A", "1")]))
     assert Headers(SOME).pairs == SOME.pairs
 
 
-def test_headers_without_some() -> None:
+def test_without_removes_fields_by_name() -> None:
     assert SOME.without("SET-COOKIE", "x-b", "X-C").pairs == (("X-A", "1"),)
     assert len(SOME.pairs) == 4
 
@@ -69,7 +69,7 @@ def test_headers_are_equal_by_value_order_and_name_in_any_case() -> None:
     assert Headers({"x-a": "1"}) != {"x-a": "1"}
 
 
-def test_repr_of_headers_hides_secrets_and_shows_the_rest() -> None:
+def test_the_repr_of_headers_hides_secrets_and_shows_the_rest() -> None:
     headers = Headers([("X-A", "1"), ("AUTHORIZATION", "x"), ("cookie", "x"), ("Set-Cookie", "x"), ("x-b", "2")])
     assert repr(headers) == (
         "Headers([('X-A', '1'), ('AUTHORIZATION', '…'), ('cookie', '…'), ('Set-Cookie', '…'), ('x-b', '2')])"

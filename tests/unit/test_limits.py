@@ -36,7 +36,7 @@ BIG = "a message of at least {} bytes, over the limit of {}"
 @both_roles
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("limit", [1, 125, 126, 1000, 65536])
-def test_a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not(
+def test_a_message_of_exactly_the_limit_is_received_and_a_longer_one_is_refused(
     role: ConnectionType, opcode: int, limit: int
 ) -> None:
     connection = connect(role, limit)
@@ -52,7 +52,7 @@ def test_a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not(
 
 @both_roles
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-def test_a_message_too_big_fails_on_its_header_before_a_byte_of_it_comes(role: ConnectionType, opcode: int) -> None:
+def test_a_message_that_is_too_big_is_refused_from_its_header(role: ConnectionType, opcode: int) -> None:
     data = frame_to(role, opcode, bytes(100_000))
     header = data[: len(data) - 100_000]
     for cut in range(len(header)):
@@ -66,7 +66,7 @@ def test_a_message_too_big_fails_on_its_header_before_a_byte_of_it_comes(role: C
 
 
 @both_roles
-def test_fragments_are_too_big_together(role: ConnectionType) -> None:
+def test_the_limit_is_for_all_fragments_of_a_message_together(role: ConnectionType) -> None:
     connection = connect(role, 10)
     assert receive(connection, frame_to(role, TEXT, b"aaaa", fin=False)) == [Text("aaaa", final=False)]
     assert receive(connection, frame_to(role, CONT, b"aaaaaa", fin=False)) == [Text("aaaaaa", final=False)]
@@ -76,7 +76,7 @@ def test_fragments_are_too_big_together(role: ConnectionType) -> None:
 
 
 @both_roles
-def test_the_limit_is_in_bytes_and_not_in_characters(role: ConnectionType) -> None:
+def test_the_limit_counts_bytes_and_not_characters(role: ConnectionType) -> None:
     assert receive(connect(role, 4), frame_to(role, TEXT, "𝄞".encode())) == [Text("𝄞")]
     connection = connect(role, 3)
     receive(connection, frame_to(role, TEXT, "𝄞".encode()))
@@ -85,7 +85,7 @@ def test_the_limit_is_in_bytes_and_not_in_characters(role: ConnectionType) -> No
 
 @both_roles
 @pytest.mark.parametrize("chunk", [None, 1, 7])
-def test_a_compressed_message_is_measured_while_it_is_inflated(role: ConnectionType, chunk: int | None) -> None:
+def test_the_limit_is_for_the_inflated_size_of_a_compressed_message(role: ConnectionType, chunk: int | None) -> None:
     exact, over = deflated(b"a" * 1000), deflated(b"a" * 1001)
     connection = connect(role, 1000, compressed=True)
     data = (
@@ -109,7 +109,7 @@ def test_a_compressed_message_may_be_longer_on_the_wire_than_the_limit(role: Con
 
 @both_roles
 @pytest.mark.parametrize("payload", [b"", b"a"], ids=["empty", "not empty"])
-def test_a_message_of_too_many_fragments_fails(role: ConnectionType, payload: bytes) -> None:
+def test_a_message_of_too_many_fragments_fails_the_connection(role: ConnectionType, payload: bytes) -> None:
     """An empty fragment costs its sender two bytes, and this side an object."""
     connection = connect(role, 1000, max_fragments=3)
     begin, more = (frame_to(role, opcode, payload, fin=False) for opcode in (TEXT, CONT))
@@ -124,7 +124,7 @@ def test_a_message_of_too_many_fragments_fails(role: ConnectionType, payload: by
 
 
 @pytest.mark.parametrize("ending", [b"", b"a"], ids=["empty", "not empty"])
-def test_the_fragments_of_a_message_are_counted_from_its_first(ending: bytes) -> None:
+def test_the_fragments_of_each_message_are_counted_separately(ending: bytes) -> None:
     connection = connect(CLIENT, 1000, max_fragments=2)
     begin = frame_to(CLIENT, BINARY, b"a", fin=False)
     assert len(receive(connection, begin + frame_to(CLIENT, CONT, ending))) == 2
@@ -132,7 +132,7 @@ def test_the_fragments_of_a_message_are_counted_from_its_first(ending: bytes) ->
     assert connection.state is State.OPEN
 
 
-def test_by_default_a_message_has_many_fragments_but_not_endlessly_many() -> None:
+def test_the_default_limit_allows_thousands_of_fragments() -> None:
     assert 1000 < MAX_FRAGMENTS < 1_000_000
     fragments = frame_to(CLIENT, BINARY, fin=False) + frame_to(CLIENT, CONT, fin=False) * 2000
     connection = connect(CLIENT, 10)
@@ -141,7 +141,7 @@ def test_by_default_a_message_has_many_fragments_but_not_endlessly_many() -> Non
 
 
 @both_roles
-def test_none_is_no_limit(role: ConnectionType) -> None:
+def test_a_limit_of_none_allows_any_size(role: ConnectionType) -> None:
     connection = connect(role, None)
     data = frame_to(role, BINARY, bytes(70_000)) + frame_to(role, TEXT, b"a" * 70_000, fin=False)
     assert [len(frame.payload) for frame in receive(connection, data) if isinstance(frame, Text | Binary)] == [
@@ -154,7 +154,7 @@ def test_none_is_no_limit(role: ConnectionType) -> None:
 
 @both_roles
 @pytest.mark.parametrize("size", [2**63 - 1, 2**62])
-def test_without_a_limit_the_largest_frame_of_the_rfc_may_begin(role: ConnectionType, size: int) -> None:
+def test_without_a_limit_the_largest_frame_of_the_rfc_may_start(role: ConnectionType, size: int) -> None:
     """RFC 6455 §5.2."""
     connection = connect(role, None)
     assert receive(connection, huge_header(role, size, first=0x81) + (KEY if role is SERVER else bytes(4))) == []
@@ -174,7 +174,7 @@ def test_the_error_carries_the_limit() -> None:
     )
 
 
-def test_a_frame_that_inflates_to_nothing_and_never_ends_holds_no_memory() -> None:
+def test_an_endless_frame_that_inflates_to_nothing_uses_no_memory() -> None:
     """RFC 6455 §5.2 lets it have 2⁶³ bytes, and an empty stored block has five (RFC 7692 §7.2.3.6)."""
     connection = connect(CLIENT, 1000, compressed=True)
     connection.receive(huge_header(CLIENT, 2**62, first=0xC2))

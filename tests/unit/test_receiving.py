@@ -25,7 +25,7 @@ from tests.connections import (
 
 
 @both_roles
-def test_frames_come_as_they_were_sent(role: ConnectionType) -> None:
+def test_frames_are_received_as_they_were_sent(role: ConnectionType) -> None:
     connection = connect(role)
     data = (
         frame_to(role, TEXT, "𝄞é".encode())
@@ -45,7 +45,7 @@ def test_frames_come_as_they_were_sent(role: ConnectionType) -> None:
 
 
 @both_roles
-def test_fragments_come_one_by_one_with_the_control_frames_between_them(role: ConnectionType) -> None:
+def test_fragments_are_received_one_by_one_with_control_frames_between_them(role: ConnectionType) -> None:
     """RFC 6455 §5.4."""
     data = (
         frame_to(role, TEXT, b"a", fin=False)
@@ -81,9 +81,7 @@ def test_fragments_come_one_by_one_with_the_control_frames_between_them(role: Co
         (PONG, True, Pong("a𝄞b".encode())),
     ],
 )
-def test_a_frame_that_comes_in_three_chunks_is_one_frame(
-    role: ConnectionType, opcode: int, fin: bool, frame: Frame
-) -> None:
+def test_a_frame_in_three_chunks_is_one_frame(role: ConnectionType, opcode: int, fin: bool, frame: Frame) -> None:
     data = frame_to(role, opcode, "a𝄞b".encode(), fin=fin)
     for first in range(1, len(data) - 1):
         for second in range(first + 1, len(data)):
@@ -95,7 +93,7 @@ def test_a_frame_that_comes_in_three_chunks_is_one_frame(
 
 @both_roles
 @pytest.mark.parametrize("size", SIZES)
-def test_every_form_of_a_length_is_read_wherever_its_header_is_cut(role: ConnectionType, size: int) -> None:
+def test_every_form_of_length_is_read_even_if_its_header_is_split(role: ConnectionType, size: int) -> None:
     """RFC 6455 §5.2."""
     data = frame_to(role, BINARY, b"\x80" * size) + frame_to(role, TEXT, b"a" * size)
     second = len(data) // 2
@@ -108,7 +106,7 @@ def test_every_form_of_a_length_is_read_wherever_its_header_is_cut(role: Connect
 
 
 @both_roles
-def test_a_character_that_is_cut_by_the_border_of_two_fragments_is_in_the_later_one(role: ConnectionType) -> None:
+def test_a_character_split_between_two_fragments_belongs_to_the_later_one(role: ConnectionType) -> None:
     clef = "𝄞".encode()
     data = (
         frame_to(role, TEXT, b"a" + clef[:1], fin=False)
@@ -126,7 +124,7 @@ def test_a_character_that_is_cut_by_the_border_of_two_fragments_is_in_the_later_
 
 
 @both_roles
-def test_a_compressed_message_is_inflated_and_a_plain_one_may_stand_beside_it(role: ConnectionType) -> None:
+def test_compressed_and_plain_messages_may_alternate(role: ConnectionType) -> None:
     """RFC 7692 §6: compression is chosen for each message."""
     packed = deflated("é".encode() * 1000)
     data = (
@@ -149,7 +147,7 @@ def test_a_compressed_message_is_inflated_and_a_plain_one_may_stand_beside_it(ro
 
 
 @both_roles
-def test_nothing_is_read_behind_a_close(role: ConnectionType) -> None:
+def test_nothing_is_read_after_a_close(role: ConnectionType) -> None:
     """RFC 6455 §5.5.1: "The application MUST NOT send any more data frames after sending a Close frame"."""
     connection = connect(role)
     data = close_to(role, 1000) + frame_to(role, TEXT, b"late") + close_to(role, 1001) + b"\xff\xff"

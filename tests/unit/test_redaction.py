@@ -70,7 +70,7 @@ def test_the_error_about_a_url_does_not_show_its_secrets(url: str) -> None:
         f"ws://example.com/?token=x#{SECRET}",  # a token, too
     ],
 )
-def test_the_error_about_a_url_shows_no_secrets_where_they_are_what_is_wrong_with_it(url: str) -> None:
+def test_the_error_about_a_url_shows_no_secrets_even_if_they_are_misplaced(url: str) -> None:
     with pytest.raises(InvalidURL) as caught:
         basic_request.get(url)
     assert SECRET not in str(caught.value)
@@ -105,13 +105,13 @@ def test_no_repr_of_a_response_shows_the_query_or_the_credentials_of_its_locatio
     assert SECRET not in repr(UpgradeRejected(response))
 
 
-def test_a_url_reads_without_credentials_and_query() -> None:
+def test_a_url_is_shown_without_credentials_and_query() -> None:
     url = WebSocketURL.parse("ws://user:password@[::1]:81/chat?token=x")
     assert str(url) == "ws://[::1]:81/chat"
     assert repr(url) == "WebSocketURL('ws://[::1]:81/chat?…')"
 
 
-def test_a_request_reads_with_its_url_and_headers() -> None:
+def test_a_request_is_shown_with_its_url_and_headers() -> None:
     request = basic_request.get("ws://example.com/chat?x=y").header("X-A", "b").bearer_auth("token").subprotocol("p")
     assert repr(basic_request) == "Request(GET ?, Headers([]))"
     assert repr(request) == (

@@ -53,14 +53,14 @@ def test_a_location_is_resolved_against_the_url_of_the_request(location: str, ur
     assert redirected(request, moved(location)).url == WebSocketURL.parse(url)
 
 
-def test_a_redirect_keeps_the_request_and_leaves_one_redirect_less() -> None:
+def test_a_redirect_keeps_the_request_and_allows_one_redirect_fewer() -> None:
     request = REQUEST.bearer_auth("t").cookie("a", "b").header("Host", "x").header("X", "y").follow_redirects(3)
     again = redirected(request, moved("/other"))
     assert again == replace(request, url=WebSocketURL.parse("ws://example.com/other"), max_redirects=2)
 
 
 @pytest.mark.parametrize("location", ["ws://other.example/", "ws://example.com:81/", "wss://example.com:80/"])
-def test_a_redirect_to_another_origin_takes_no_credentials_along(location: str) -> None:
+def test_a_redirect_to_another_origin_drops_the_credentials(location: str) -> None:
     request = REQUEST.bearer_auth("t").cookie("a", "b").header("host", "x").header("X", "y")
     request = request.header("Proxy-Authorization", "z")
     assert redirected(request, moved(location)).headers == Headers([("X", "y")])

@@ -52,7 +52,7 @@ BUILDERS: dict[str, tuple[Callable[[Request], Request], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("case", BUILDERS)
-def test_each_builder_gives_a_new_request_that_differs_in_its_one_point(case: str) -> None:
+def test_each_builder_returns_a_new_request_with_one_change(case: str) -> None:
     build, change = BUILDERS[case]
     request = Request()
     assert build(request) == dataclasses.replace(Request(), **change)  # type: ignore[arg-type]
@@ -60,14 +60,14 @@ def test_each_builder_gives_a_new_request_that_differs_in_its_one_point(case: st
 
 
 @pytest.mark.parametrize("value", [basic_request, WebSocketURL.parse(URL), Deflate(), Response(404, Headers())])
-def test_values_can_not_be_changed(value: Any) -> None:
+def test_values_are_immutable(value: Any) -> None:
     for field in dataclasses.fields(value):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, field.name, None)
     assert not hasattr(value, "__dict__")
 
 
-def test_headers_can_not_be_changed() -> None:
+def test_the_headers_of_a_request_are_immutable() -> None:
     """They are shared between requests and hashable."""
     headers: Any = Headers({"X-A": "b"})
     with pytest.raises(AttributeError):
@@ -75,7 +75,7 @@ def test_headers_can_not_be_changed() -> None:
     assert headers.pairs == (("X-A", "b"),)
 
 
-def test_the_basic_request_has_limits() -> None:
+def test_the_basic_request_has_limits_by_default() -> None:
     assert basic_request == Request(
         url=None,
         headers=Headers(),
@@ -115,12 +115,12 @@ def test_headers_are_added_in_order_and_may_repeat() -> None:
     assert request.headers.pairs == (("X-A", "1"), ("X-B", "2"), ("x-a", "3"))
 
 
-def test_a_header_may_replace_all_of_its_name() -> None:
+def test_a_header_may_replace_all_with_its_name() -> None:
     request = basic_request.header("X-A", "1").header("X-B", "2").header("x-a", "3")
     assert request.header("X-a", "4", replace_existing=True).headers.pairs == (("X-B", "2"), ("X-a", "4"))
 
 
-def test_origin_and_auth_replace_what_was_set_before() -> None:
+def test_origin_and_auth_replace_earlier_values() -> None:
     request = basic_request.origin("https://a").origin("https://b").basic_auth("a", "b").bearer_auth("c")
     assert request.headers.pairs == (("Origin", "https://b"), ("Authorization", "Bearer c"))
 
@@ -140,9 +140,7 @@ INJECTIONS = ["\r\nX-B: c", "\n", "\r", "\x00", "\x0b", "\x1b", "\x7f", "\u2028"
 
 @pytest.mark.parametrize("bad", INJECTIONS, ids=ascii)
 @pytest.mark.parametrize("value", ["{}", "a{}", "{}a", "a{}a"])
-def test_no_header_value_carries_a_line_break_or_another_character_that_http_does_not_allow(
-    value: str, bad: str
-) -> None:
+def test_a_header_value_with_a_character_that_http_does_not_allow_is_refused(value: str, bad: str) -> None:
     """RFC 9110 §5.5; each method that takes a value is a way in."""
     text = value.format(bad)
     with pytest.raises(InvalidRequest, match=r"^the value given for header X-A has a character that HTTP does not"):
@@ -158,7 +156,7 @@ def test_no_header_value_carries_a_line_break_or_another_character_that_http_doe
 
 
 @pytest.mark.parametrize("name", ["", "X A", "X:", "X\r\n", "X\n", "\nX", "X\x00", "Ü", "X-A: b\r\nX-B", '"X"', "(X)"])
-def test_no_header_subprotocol_or_cookie_has_a_name_that_is_no_token(name: str) -> None:
+def test_a_header_subprotocol_or_cookie_whose_name_is_not_a_token_is_refused(name: str) -> None:
     """RFC 9110 §5.6.2."""
     with pytest.raises(InvalidRequest, match=r"is not a header name$"):
         basic_request.header(name, "b")
@@ -169,14 +167,14 @@ def test_no_header_subprotocol_or_cookie_has_a_name_that_is_no_token(name: str) 
 
 
 @pytest.mark.parametrize("value", [" ", "a b", "a,b", "a;b", "a\\b", 'a"b', "ä", "a\r\nb"])
-def test_no_cookie_has_a_value_that_would_be_read_as_another(value: str) -> None:
+def test_a_cookie_value_that_servers_would_parse_differently_is_refused(value: str) -> None:
     """RFC 6265 §4.1.1."""
     with pytest.raises(InvalidRequest):
         basic_request.cookie("a", value)
 
 
 @pytest.mark.parametrize("value", ["", "a", "a b\tc", "!~", "é\xff", "a: b; c=d, e"])
-def test_header_values_that_http_allows_are_taken_as_they_are(value: str) -> None:
+def test_a_header_value_that_http_allows_is_kept_unchanged(value: str) -> None:
     assert basic_request.header("X-A", value).headers["X-A"] == value
 
 
@@ -194,13 +192,13 @@ def test_header_values_that_http_allows_are_taken_as_they_are(value: str) -> Non
         ("Transfer-Encoding", "an upgrade has no body"),
     ],
 )
-def test_the_handshakes_own_headers_can_not_be_set_by_hand(name: str, why: str) -> None:
+def test_the_headers_of_the_handshake_cannot_be_set_by_hand(name: str, why: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         basic_request.header(name, "x")
     assert str(caught.value) == f"the {name} header can't be set by hand: {why}"
 
 
-def test_no_subprotocol_is_offered_twice() -> None:
+def test_offering_a_subprotocol_twice_is_refused() -> None:
     """RFC 6455 §4.1, item 10."""
     with pytest.raises(InvalidRequest, match=r"^subprotocol 'a' is offered twice$"):
         basic_request.subprotocol("a", "b", "a")
@@ -208,7 +206,7 @@ def test_no_subprotocol_is_offered_twice() -> None:
         basic_request.subprotocol("b").subprotocol("a", "b")
 
 
-def test_a_user_with_a_colon_can_not_be_sent_by_basic_auth() -> None:
+def test_a_user_name_with_a_colon_is_refused_for_basic_auth() -> None:
     """RFC 7617 §2."""
     with pytest.raises(InvalidRequest, match=r"^a user name with ':' in it can't be sent by Basic auth$"):
         basic_request.basic_auth("a:b", "c")
@@ -228,7 +226,7 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("limits", "why"), LIMITS, ids=[why for _, why in LIMITS])
-def test_a_limit_that_is_none_is_refused(limits: dict[str, Any], why: str) -> None:
+def test_an_invalid_limit_is_refused(limits: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Request(**limits)
     assert str(caught.value) == why
@@ -236,7 +234,7 @@ def test_a_limit_that_is_none_is_refused(limits: dict[str, Any], why: str) -> No
         dataclasses.replace(basic_request, **limits)
 
 
-def test_a_time_limit_that_is_not_given_stays() -> None:
+def test_timeouts_changes_only_the_given_limits() -> None:
     request = basic_request.timeouts(open=1, close=2)
     assert request.timeouts(open=3) == basic_request.timeouts(open=3, close=2)
     assert request.timeouts(close=None) == basic_request.timeouts(open=1, close=None)
@@ -245,7 +243,7 @@ def test_a_time_limit_that_is_not_given_stays() -> None:
         request.timeouts(open=0)
 
 
-def test_every_limit_but_that_of_redirects_can_be_lifted() -> None:
+def test_every_limit_except_that_on_redirects_may_be_none() -> None:
     request = Request(open_timeout=None, close_timeout=None, max_message_size=None, compression=None)
     assert (request.open_timeout, request.close_timeout, request.max_message_size) == (None, None, None)
 
@@ -273,10 +271,10 @@ def test_credentials_in_a_url_become_basic_auth(userinfo: str, credentials: str)
     assert request.url == WebSocketURL("ws", "example.com", 80, "/")
 
 
-def test_credentials_in_a_url_go_before_earlier_ones() -> None:
+def test_credentials_in_a_url_replace_earlier_ones() -> None:
     request = basic_request.bearer_auth("token").get("ws://user:password@example.com/")
     assert request.headers.get_all("Authorization") == [basic("user:password")]
 
 
-def test_a_url_without_credentials_leaves_earlier_ones() -> None:
+def test_a_url_without_credentials_keeps_earlier_ones() -> None:
     assert basic_request.bearer_auth("token").get(URL).headers["Authorization"] == "Bearer token"

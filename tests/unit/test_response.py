@@ -11,7 +11,7 @@ def test_a_response_has_a_status_line() -> None:
     assert Response(599, Headers()).status_line == "599"
 
 
-def test_an_opened_websockets_response_has_the_handlers_result() -> None:
+def test_the_response_of_an_opened_websocket_has_the_result_of_the_handler() -> None:
     response = WebSocketResponse(101, Headers(), "Switching Protocols", "p", ("x",), result=[1])
     assert isinstance(response, Response)
     assert response.result == [1]

@@ -60,7 +60,7 @@ CONVERSATION: list[tuple[Frame, bool]] = [
 
 @both_roles
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
-def test_what_is_sent_is_what_wsproto_hears(role: ConnectionType, compressed: bool) -> None:
+def test_wsproto_reads_the_frames_that_are_sent(role: ConnectionType, compressed: bool) -> None:
     connection = connect(role, compressed=compressed)
     for frame, is_continuation in CONVERSATION:
         connection.send(frame, is_continuation)
@@ -72,7 +72,7 @@ def test_what_is_sent_is_what_wsproto_hears(role: ConnectionType, compressed: bo
     assert connection.state is State.OPEN
 
 
-def test_a_server_masks_nothing_and_a_client_everything_with_a_fresh_key() -> None:
+def test_a_client_masks_every_frame_with_a_fresh_key_and_a_server_masks_none() -> None:
     """RFC 6455 §5.1, §5.3."""
     frames: list[Frame | Close] = [Text("a"), Binary(b"a"), Binary(b"a"), Ping(b"a"), Pong(b"a"), Close(1000)]
     keys = set[bytes]()
@@ -87,7 +87,7 @@ def test_a_server_masks_nothing_and_a_client_everything_with_a_fresh_key() -> No
     assert len(keys) == len(frames)
 
 
-def test_bytes_to_be_sent_are_given_once_and_in_order() -> None:
+def test_data_to_send_returns_bytes_once_and_in_order() -> None:
     connection = connect(SERVER)
     assert connection.data_to_send() == b""
     connection.send(Text("a"))
@@ -100,7 +100,7 @@ def test_bytes_to_be_sent_are_given_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("kind", [Binary, Ping, Pong])
-def test_bytes_may_be_in_any_buffer_and_are_copied_at_once(kind: Any) -> None:
+def test_a_payload_may_be_any_buffer_and_is_copied_at_once(kind: Any) -> None:
     connection = connect(SERVER)
     changing = bytearray(b"abcd")
     for buffer in (changing, memoryview(changing), memoryview(b"a?b?c?d?")[::2]):
@@ -110,7 +110,7 @@ def test_bytes_may_be_in_any_buffer_and_are_copied_at_once(kind: Any) -> None:
     assert [data[start : start + 4] for start in (2, 8, 14)] == [b"abcd"] * 3
 
 
-def test_an_open_message_is_told_until_it_is_ended() -> None:
+def test_a_message_is_open_until_its_final_fragment_is_sent() -> None:
     connection = connect(CLIENT)
     assert not connection.open_message
     connection.send(Text("a"))
@@ -185,7 +185,7 @@ INVALID: list[tuple[str | None, Any, bool, str]] = [
 @pytest.mark.parametrize(
     ("begun", "frame", "is_continuation", "why"), INVALID, ids=[f"{frame!a:.40}" for _, frame, _, _ in INVALID]
 )
-def test_what_may_not_be_sent_is_refused_with_the_reason_and_changes_nothing(
+def test_a_frame_that_may_not_be_sent_is_refused_with_the_reason_and_changes_nothing(
     role: ConnectionType, compressed: bool, begun: str | None, frame: Any, is_continuation: bool, why: str
 ) -> None:
     """RFC 6455 §5.4, §5.5, §5.6, §7.4."""

@@ -25,7 +25,7 @@ from tests.handshakes import (
 
 
 @pytest.mark.parametrize("chunk", [None, *CHUNKS])
-def test_a_request_is_what_the_client_asks_for(chunk: int | None) -> None:
+def test_a_request_has_the_target_host_subprotocols_and_origin_of_the_client(chunk: int | None) -> None:
     lines = ("Sec-WebSocket-Protocol: a,b", "Origin: http://x", "sec-websocket-protocol: c", "X: \xe9")
     handshake, request, rest = serve(opening(*lines, rest=b"\x81\x80"), chunk)
     assert (request.target, request.host) == ("/chat?token=secret", "example.com:81")
@@ -42,7 +42,7 @@ def test_an_empty_line_before_a_request_is_ignored(chunk: int | None) -> None:
 
 @pytest.mark.parametrize("chunk", [None, *CHUNKS])
 @pytest.mark.parametrize("before", [b"\r\n\r\n", b"\n", b"\r", b" \r\n"], ids=repr)
-def test_what_else_comes_before_a_request_is_refused(before: bytes, chunk: int | None) -> None:
+def test_any_other_bytes_before_a_request_are_refused(before: bytes, chunk: int | None) -> None:
     assert refusal(before + opening(), chunk)[1].startswith(b"HTTP/1.1 400 ")
 
 
@@ -178,7 +178,7 @@ SERVER_REFUSALS = {
 
 
 @pytest.mark.parametrize("name", SERVER_REFUSALS)
-def test_the_server_refuses_a_request_that_breaks_rfc_6455_and_says_why(name: str) -> None:
+def test_the_server_refuses_a_request_that_violates_rfc_6455_and_says_why(name: str) -> None:
     data, status, why = SERVER_REFUSALS[name]
     error, sent = refusal(data)
     assert why in str(error)
@@ -209,24 +209,24 @@ def test_an_endless_header_of_a_request_is_refused(data: bytes, chunk: int | Non
 
 
 @pytest.mark.parametrize("chunk", [None, 997, 65536])
-def test_bytes_behind_a_request_do_not_count_as_its_header(chunk: int | None) -> None:
+def test_bytes_after_a_request_do_not_count_as_its_header(chunk: int | None) -> None:
     handshake, _, rest = serve(opening(rest=b"x" * 70_000), chunk)
     assert handshake.accept().trailing + rest == b"x" * 70_000
 
 
 @pytest.mark.parametrize("chunk", [None, 997, 65536])
-def test_the_limit_of_a_requests_header_is_exact_in_every_chunking(chunk: int | None) -> None:
+def test_the_limit_on_the_header_of_a_request_is_exact_in_every_chunking(chunk: int | None) -> None:
     longest = opening("X: " + "y" * (MAX_HEADER - len(opening("X: "))))
     assert serve(longest, chunk)[1].target == "/chat?token=secret"
     assert rejected(refusal(longest.replace(b"X: ", b"XX: "), chunk)[1]).status == 431
 
 
-def test_the_cause_of_a_refusal_is_h11s_error_or_none() -> None:
+def test_the_cause_of_a_refusal_is_the_error_of_h11_if_there_is_one() -> None:
     assert isinstance(refusal(SERVER_REFUSALS["bad header"][0])[0].__cause__, h11.RemoteProtocolError)
     assert refusal(SERVER_REFUSALS["POST"][0])[0].__cause__ is None
 
 
-def test_the_end_of_the_stream_instead_of_a_request_is_named() -> None:
+def test_eof_instead_of_a_request_is_named() -> None:
     error, sent = refusal(b"", end=True)
     assert str(error) == "the client closed the connection without a request"
     assert rejected(sent).status == 400
@@ -266,7 +266,7 @@ def test_accepting_answers_101() -> None:
         (["Permessage-Deflate"], None),
     ],
 )
-def test_the_first_acceptable_offer_of_compression_is_taken(offers: list[str], chosen: str | None) -> None:
+def test_the_first_acceptable_offer_of_compression_is_accepted(offers: list[str], chosen: str | None) -> None:
     handshake, _, _ = serve(opening(*(f"Sec-WebSocket-Extensions: {offer}" for offer in offers)))
     result = handshake.accept()
     sent = handshake.data_to_send().decode()
@@ -278,7 +278,7 @@ def test_the_first_acceptable_offer_of_compression_is_taken(offers: list[str], c
         assert f"Sec-WebSocket-Extensions: {extension}\r\n" in sent
 
 
-def test_without_compression_no_offer_is_taken() -> None:
+def test_without_compression_no_offer_is_accepted() -> None:
     handshake, _, _ = serve(opening("Sec-WebSocket-Extensions: permessage-deflate"), compression=None)
     assert handshake.accept().deflate is None
     assert b"Extensions" not in handshake.data_to_send()
@@ -304,7 +304,7 @@ Answer = Callable[[ServerHandshake], object]
         (lambda it: it.reject(204, body=b"x"), "an answer with status 204 has no body"),
     ],
 )
-def test_an_answer_that_cannot_be_sent_is_refused_and_another_can_be_given(answer_: Answer, why: str) -> None:
+def test_an_answer_that_cannot_be_sent_is_refused_and_another_may_follow(answer_: Answer, why: str) -> None:
     handshake, _, _ = serve(opening("Sec-WebSocket-Protocol: a"))
     with pytest.raises(ValueError, match=re.escape(why)) as caught:
         answer_(handshake)
@@ -329,7 +329,7 @@ def test_an_answer_that_cannot_be_sent_is_refused_and_another_can_be_given(answe
         ),
     ],
 )
-def test_rejecting_answers_another_status(
+def test_rejecting_answers_with_the_given_status(
     status: int, headers: list[tuple[str, str]], body: bytes, sent: bytes
 ) -> None:
     handshake, _, _ = serve(opening("Connection: keep-alive"))
@@ -349,14 +349,14 @@ def test_a_request_is_answered_only_once() -> None:
         assert handshake.data_to_send() == b""
 
 
-def test_there_is_nothing_to_answer_before_the_request() -> None:
+def test_a_request_cannot_be_answered_before_it_has_arrived() -> None:
     handshake = ServerHandshake(None, None)
     handshake.receive(opening()[:-1])
     with pytest.raises(RuntimeError, match="there is no request"):
         handshake.accept()
 
 
-def test_what_arrives_behind_the_request_belongs_to_the_connection() -> None:
+def test_bytes_after_the_request_belong_to_the_connection() -> None:
     handshake, _, _ = serve(opening())
     with pytest.raises(RuntimeError, match="belong to the connection"):
         handshake.receive(b"x")

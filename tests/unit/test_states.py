@@ -29,7 +29,7 @@ STORY = {
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)), ids=lambda value: value.name)
-def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told(state: State, event: Event) -> None:
+def test_each_event_leads_to_the_state_of_the_rfc_and_any_other_event_raises(state: State, event: Event) -> None:
     if event in STORY[state]:
         assert next_state(state, event) is STORY[state][event]
     else:

@@ -43,7 +43,7 @@ def url_of(url: str) -> WebSocketURL:
         (f"ws://{'a' * 63}.example/", ("ws", f"{'a' * 63}.example", 80, "/")),
     ],
 )
-def test_a_url_is_taken_apart(url: str, parts: tuple[str, str, int, str]) -> None:
+def test_a_url_is_parsed_into_its_parts(url: str, parts: tuple[str, str, int, str]) -> None:
     """RFC 6455 §3."""
     parsed = WebSocketURL.parse(url)
     assert (parsed.scheme, parsed.host, parsed.port, parsed.target) == parts
@@ -74,7 +74,7 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[str, str, int, str]) -> Non
         ("xn--a.example", "xn--a.example"),
     ],
 )
-def test_a_host_is_encoded_as_browsers_do(host: str, encoded: str) -> None:
+def test_a_host_is_encoded_as_in_browsers(host: str, encoded: str) -> None:
     """UTS 46 §4, non-transitional: IDNA 2008, and the names in use that it refuses (``_``, ``--``, symbols)."""
     assert WebSocketURL.parse(f"ws://{host}/").host == encoded
     assert Proxy(f"http://{host}:3128").host == encoded
@@ -130,7 +130,7 @@ def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
         ("?q=a%26b+c", "/?q=a%26b+c"),
     ],
 )
-def test_what_may_not_stand_in_a_target_is_percent_encoded_once(path: str, target: str) -> None:
+def test_characters_that_a_target_may_not_have_are_percent_encoded_once(path: str, target: str) -> None:
     """RFC 3986 §2.1, in UTF-8; what is encoded already stays."""
     assert url_of(f"ws://example.com{path}").target == target
 
@@ -146,7 +146,7 @@ def test_what_may_not_stand_in_a_target_is_percent_encoded_once(path: str, targe
         ("ws://[::1]:81/", "[::1]:81"),
     ],
 )
-def test_the_authority_names_a_port_that_is_not_the_schemes_own(url: str, authority: str) -> None:
+def test_the_authority_names_the_port_unless_it_is_the_default(url: str, authority: str) -> None:
     """RFC 6455 §4.1, item 4."""
     assert url_of(url).authority == authority
 
@@ -195,27 +195,27 @@ def test_only_wss_is_secure() -> None:
         (f"ws://{LONE}/", None),
     ],
 )
-def test_what_is_no_websocket_url_is_refused_with_the_reason(url: str, why: str | None) -> None:
+def test_an_invalid_url_is_refused_with_the_reason(url: str, why: str | None) -> None:
     with pytest.raises(InvalidURL) as caught:
         basic_request.get(url)
     assert why is None or str(caught.value).startswith(why)
 
 
 @pytest.mark.parametrize("url", [None, b"ws://example.com/", 80])
-def test_a_url_is_a_str(url: Any) -> None:
+def test_a_url_must_be_a_str(url: Any) -> None:
     with pytest.raises(InvalidURL, match=f"^a WebSocket URL is a str, not {type(url).__name__}$"):
         basic_request.get(url)
 
 
 @pytest.mark.parametrize("place", ["/{}", "/?{}", "/?a={}&b"])
-def test_a_lone_surrogate_in_a_url_is_an_invalid_url(place: str) -> None:
+def test_a_url_with_a_lone_surrogate_is_refused(place: str) -> None:
     """It has no bytes in UTF-8; as in a host, the error is InvalidURL, not UnicodeEncodeError."""
     with pytest.raises(InvalidURL):
         basic_request.get("ws://example.com" + place.format(LONE))
 
 
 @pytest.mark.parametrize("userinfo", [f"{LONE}:x", f"x:{LONE}"])
-def test_a_lone_surrogate_in_credentials_is_refused_as_such(userinfo: str) -> None:
+def test_credentials_with_a_lone_surrogate_are_refused(userinfo: str) -> None:
     with pytest.raises((InvalidURL, InvalidRequest)):
         basic_request.get(f"ws://{userinfo}@example.com/")
     with pytest.raises(InvalidRequest):

@@ -115,7 +115,7 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
 @both_roles
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("chunk", [None, 1], ids=["at once", "byte by byte"])
-def test_what_breaks_the_rfc_fails_the_connection_with_its_code(
+def test_a_violation_of_rfc_6455_fails_the_connection_with_its_close_code(
     role: ConnectionType, case: str, chunk: int | None
 ) -> None:
     make, code, detail = BAD[case]
@@ -141,7 +141,7 @@ def test_what_breaks_the_rfc_fails_the_connection_with_its_code(
         ((TEXT, deflated(b"\xff"), True, RSV1), 1007, "invalid start byte"),
     ],
 )
-def test_what_breaks_rfc_7692_fails_the_connection_with_the_extensions_reason(
+def test_a_violation_of_rfc_7692_fails_the_connection_with_the_reason_of_the_extension(
     role: ConnectionType, bad: tuple[int, bytes, bool, int], code: int, detail: str
 ) -> None:
     opcode, payload, fin, rsv = bad
@@ -155,7 +155,7 @@ def test_what_breaks_rfc_7692_fails_the_connection_with_the_extensions_reason(
 
 
 @both_roles
-def test_bad_utf_8_is_found_at_its_first_byte(role: ConnectionType) -> None:
+def test_invalid_utf_8_is_detected_at_its_first_byte(role: ConnectionType) -> None:
     """Not only once the frame is whole: RFC 6455 §8.1, and Autobahn's cases 6.3 and 6.4."""
     whole = frame_to(role, TEXT, b"a" * 10 + b"\xff" + b"a" * 60000)
     head = len(whole) - 60000
@@ -167,7 +167,7 @@ def test_bad_utf_8_is_found_at_its_first_byte(role: ConnectionType) -> None:
 
 
 @both_roles
-def test_a_malformed_header_is_found_before_its_payload_comes(role: ConnectionType) -> None:
+def test_a_malformed_header_is_detected_before_the_payload_arrives(role: ConnectionType) -> None:
     connection = connect(role)
     receive(connection, frame_to(role, BINARY, bytes(1000), rsv=RSV3)[:8])
     assert failure(connection)[0] == 1002
@@ -181,7 +181,7 @@ def test_a_malformed_header_is_found_before_its_payload_comes(role: ConnectionTy
     [(2**63, 0x82), (2**64 - 1, 0x81), (2**63 - 1, 0xA2)],
     ids=["highest bit", "all bits", "RSV2"],
 )
-def test_a_header_that_is_malformed_is_a_protocol_error_and_not_too_big(
+def test_a_malformed_header_is_a_protocol_error_even_if_the_frame_is_too_big(
     role: ConnectionType, limit: int | None, chunk: int | None, size: int, first: int
 ) -> None:
     """RFC 6455 §5.2: "the most significant bit MUST be 0"; in every chunking the verdict is the same."""
@@ -194,7 +194,7 @@ def test_a_header_that_is_malformed_is_a_protocol_error_and_not_too_big(
 @pytest.mark.parametrize(
     "code", [1000, 1001, 1002, 1003, *range(1007, 1014), 3000, 3999, 4000, 4999], ids="received {}".format
 )
-def test_every_code_of_the_rfc_and_of_the_free_ranges_is_received(role: ConnectionType, code: int) -> None:
+def test_every_defined_registered_or_private_close_code_is_accepted(role: ConnectionType, code: int) -> None:
     """RFC 6455 §7.4, with 1012 and 1013 of the IANA registry."""
     connection = connect(role)
     assert receive(connection, close_to(role, code, "é".encode())) == [Close(code, "é")]
@@ -203,7 +203,7 @@ def test_every_code_of_the_rfc_and_of_the_free_ranges_is_received(role: Connecti
 
 
 @both_roles
-def test_a_bad_gateway_is_a_close_like_any_other(role: ConnectionType) -> None:
+def test_close_code_1014_is_accepted(role: ConnectionType) -> None:
     """1014 is in the IANA registry that RFC 6455 §11.7 founds; wsproto 1.3.2 fails the connection with 1002."""
     connection = connect(role)
     assert receive(connection, close_to(role, 1014, b"upstream")) == [Close(1014, "upstream")]
@@ -214,14 +214,14 @@ def test_a_bad_gateway_is_a_close_like_any_other(role: ConnectionType) -> None:
 
 @both_roles
 @pytest.mark.parametrize("code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
-def test_no_other_code_is_received(role: ConnectionType, code: int) -> None:
+def test_any_other_close_code_is_a_protocol_error(role: ConnectionType, code: int) -> None:
     """RFC 6455 §7.4.1, §7.4.2."""
     connection = connect(role)
     assert receive(connection, close_to(role, code)) == []
     assert failure(connection)[0] == 1002
 
 
-def test_what_was_wrong_is_told_in_the_close_as_far_as_it_has_room() -> None:
+def test_the_close_names_the_violation_in_at_most_123_bytes() -> None:
     """RFC 6455 §5.5: 125 bytes, of which two are the code."""
 
     def refuse(_: bytes) -> bytes:

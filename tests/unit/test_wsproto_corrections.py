@@ -30,7 +30,7 @@ from tests.connections import (
 )
 
 
-def test_a_few_bytes_are_not_inflated_without_a_bound() -> None:
+def test_inflating_stops_at_the_limit_of_a_message() -> None:
     """RFC 7692 leaves the bound open; wsproto 1.3.2 makes one event of 64 MiB out of 65 KB before any size check."""
     packed = deflated(bytes(64 * 1024 * 1024))
     data = frame_to(CLIENT, BINARY, packed, rsv=RSV1)
@@ -47,7 +47,7 @@ def test_a_few_bytes_are_not_inflated_without_a_bound() -> None:
 
 
 @both_roles
-def test_a_ping_between_two_fragments_of_a_compressed_message_breaks_nothing(role: ConnectionType) -> None:
+def test_a_ping_may_arrive_between_the_fragments_of_a_compressed_message(role: ConnectionType) -> None:
     """RFC 7692 §6.1 with RFC 6455 §5.4; wsproto 1.3.2 forgets that the message is compressed, and closes with 1007."""
     hello = bytes.fromhex("f2 48 cd c9 c9 07 00")  # RFC 7692 §7.2.3.1
     data = frame_to(role, TEXT, hello[:3], fin=False, rsv=RSV1) + frame_to(role, PING) + frame_to(role, CONT, hello[3:])
@@ -57,7 +57,7 @@ def test_a_ping_between_two_fragments_of_a_compressed_message_breaks_nothing(rol
 
 
 @both_roles
-def test_a_final_deflate_block_does_not_end_the_stream_of_messages(role: ConnectionType) -> None:
+def test_messages_may_follow_one_that_ends_with_a_final_deflate_block(role: ConnectionType) -> None:
     """RFC 7692 §7.2.3.4, §7.2.3.5; wsproto 1.3.2 closes with 1007 at the next message."""
     message = frame_to(role, TEXT, deflated(b"Hello", final=True) + b"\x00", rsv=RSV1)
     assert receive(connect(role, compressed=True), message * 3) == [Text("Hello")] * 3
@@ -94,7 +94,7 @@ def test_a_failed_connection_reads_and_buffers_nothing_more(
     assert connection.state is State.FAILED
 
 
-def test_a_verdict_is_not_taken_for_a_close_of_the_other_side() -> None:
+def test_a_protocol_error_is_not_mistaken_for_a_close_of_the_peer() -> None:
     """RFC 6455 §7.1.5, §7.1.7; wsproto 1.3.2 tells of both by the same event, CloseConnection."""
     connection = connect(CLIENT)
     assert receive(connection, b"\x83\x00") == []
@@ -118,7 +118,7 @@ def test_a_close_without_a_code_is_sent_without_a_code() -> None:
 
 
 @pytest.mark.parametrize("code", [999, 1006, 1015, 5000])
-def test_a_code_that_may_not_be_on_the_wire_is_refused(code: int) -> None:
+def test_a_close_code_that_may_not_be_sent_is_refused(code: int) -> None:
     """RFC 6455 §7.4; wsproto 1.3.2 sends 1000 for 1006 and 1015, and others as they are."""
     with pytest.raises(InvalidFrame):
         connect(SERVER).send(Close(code))
@@ -130,7 +130,7 @@ def test_a_reason_that_is_too_long_is_refused() -> None:
         connect(SERVER).send(Close(1000, "é" * 62))
 
 
-def test_a_new_message_does_not_silently_continue_an_open_one() -> None:
+def test_a_new_message_does_not_silently_continue_an_unfinished_one() -> None:
     """RFC 6455 §5.4; wsproto 1.3.2 sends it as the next fragment."""
     connection = connect(SERVER)
     connection.send(Text("a", final=False))
