@@ -1,4 +1,4 @@
-"""permessage-deflate as tests drive it: compressed frames, in every chunking, and zlib under watch."""
+"""permessage-deflate as tests drive it: compressed frames, in every chunking, and a zlib that counts calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.connections import CLIENT, RSV1, SERVER, frame_to
 
 TAIL = b"\x00\x00\xff\xff"
 HELLO = bytes.fromhex("f2 48 cd c9 c9 07 00")  # RFC 7692 §7.2.3.1
-FINAL_HELLO = bytes.fromhex("f3 48 cd c9 c9 07 00")  # the block of §7.2.3.4, without the octet behind it
+FINAL_HELLO = bytes.fromhex("f3 48 cd c9 c9 07 00")  # the block of §7.2.3.4, without the octet after it
 EMPTY_FINAL = b"\x03\x00"
 NO_TAKEOVER = DeflateParameters(server_no_context_takeover=True, client_no_context_takeover=True)
 
@@ -40,7 +40,7 @@ def frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = Fals
 
 
 def compressed(*payloads: bytes, between: bytes = b"") -> bytes:
-    """One compressed message: a frame for each payload, and other frames between them."""
+    """Return one compressed message: a frame for each payload, and other frames between them."""
     last = len(payloads) - 1
     return between.join(
         frame(Opcode.CONTINUATION if index else Opcode.BINARY, payload, fin=index == last, rsv1=index == 0)
@@ -49,7 +49,7 @@ def compressed(*payloads: bytes, between: bytes = b"") -> bytes:
 
 
 def receive(ext: PerMessageDeflate, data: bytes, chunk: int | None = None) -> list[Event]:
-    """All events of the bytes, given at once or in chunks; they do not depend on which."""
+    """Return the events of the bytes, received at once or in chunks."""
     connection, events = Connection(CLIENT, [ext]), list[Event]()
     step = chunk or len(data)
     for start in range(0, len(data), step):
@@ -59,7 +59,7 @@ def receive(ext: PerMessageDeflate, data: bytes, chunk: int | None = None) -> li
 
 
 def messages(events: list[Event]) -> list[bytes]:
-    """The messages, whole; anything but messages and pings among the events is a failure."""
+    """Return the whole messages; fail if there are events other than messages and Pings."""
     whole, parts = list[bytes](), list[bytes]()
     for event in events:
         assert isinstance(event, (Message, Ping)), event
@@ -78,7 +78,7 @@ def close_code(events: list[Event]) -> int:
 
 
 def sent(ext: PerMessageDeflate, *fragments: bytes) -> list[bytes]:
-    """The payloads of the frames of one message, as the extension sends it."""
+    """Return the payloads of the frames of one message, as the extension sends it."""
     connection = Connection(SERVER, [ext])
     payloads = list[bytes]()
     for index, fragment in enumerate(fragments):
@@ -97,7 +97,7 @@ CHUNKS = pytest.mark.parametrize("chunk", [None, 1, 2, 3], ids=["at once", "by 1
 
 
 class WatchedZlib:
-    """Stands for zlib in the module under test: what is made there, and what its decompressors take and give."""
+    """Replaces zlib in the module under test: counts objects, and the bytes that decompressors read and return."""
 
     def __init__(self) -> None:
         self.compressors = weakref.WeakSet[_Watched]()

@@ -1,4 +1,4 @@
-"""Opening handshakes as tests drive them: what one role writes is cut into chunks and read by the other."""
+"""Opening handshakes as tests drive them: the bytes of one role arrive at the other in chunks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def http(first: str, *lines: str, rest: bytes = b"") -> bytes:
 
 
 def switching(*lines: str, without: str = "-", first: str = SWITCHING, rest: bytes = b"") -> bytes:
-    """Return a 101 with ``{accept}`` for the value due, with more lines and without the fields of a name."""
+    """Return a 101 with ``{accept}`` for the expected value, with more lines and without the fields of a name."""
     kept = [line for line in GOOD if not line.startswith(without)]
     return http(first, *kept, *lines, rest=rest)
 

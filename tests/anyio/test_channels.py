@@ -1,4 +1,4 @@
-"""``WebSocketChannel`` keeps what trio documents of its channels."""
+"""``WebSocketChannel`` keeps the promises of trio's channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import trio.testing
 
 from polysocket.trio import WebSocketChannel, connect
 
-PATIENCE = 10  # seconds after which what should have happened will not
+PATIENCE = 10  # seconds to wait before a test fails
 
 
 def run(body: Callable[[WebSocketChannel], Awaitable[None]], url: str) -> None:
@@ -46,7 +46,7 @@ def test_a_channel_carries_messages_of_both_kinds(url: str) -> None:
 def test_receive_and_aclose_are_checkpoints_even_if_they_need_not_wait(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         await channel.send("a")
-        await channel.websocket.ping()  # Now the echo is there.
+        await channel.websocket.ping()  # Now the echo has arrived.
         with trio.testing.assert_checkpoints():
             assert await channel.receive() == "a"
         for _ in range(2):

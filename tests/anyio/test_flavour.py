@@ -1,4 +1,4 @@
-"""``polysocket.anyio`` opens websockets on the library that runs, whichever that is."""
+"""``polysocket.anyio`` opens websockets on any event loop that anyio supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ObjectStream`` keeps what anyio documents of its streams."""
+"""``ObjectStream`` keeps the promises of anyio's streams."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_lost_connection_raises_broken_resource_error(peer: Peer) -> Non
 async def test_using_it_after_aclose_raises_closed_resource_error(url: str) -> None:
     stream = ObjectStream(await connect(url))
     await stream.send("a")
-    await stream.websocket.ping()  # Now the echo is there.
+    await stream.websocket.ping()  # Now the echo has arrived.
     for _ in range(2):
         await stream.aclose()
     for use in (stream.receive, lambda: stream.send("b"), stream.send_eof):

@@ -1,4 +1,4 @@
-"""Stubs and pairs for the tests of anyio's users."""
+"""Stubs and pairs in memory for users of anyio."""
 
 from __future__ import annotations
 

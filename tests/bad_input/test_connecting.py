@@ -1,6 +1,6 @@
-"""No connection: a wrong URL, an unknown host, a refused port, TLS that does not come about, options that exclude.
+"""Connecting fails: a wrong URL, an unknown host, a refused port, a TLS error, options that exclude each other.
 
-Every flavour tells it in the same words, where they are ours; where they are the system's, they stand behind ours.
+The error's text is the same in every flavour; it ends with the words of the system, if there are any.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ needs_unix_sockets = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="
 
 @pytest.fixture
 def refused_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A port of 127.0.0.1 that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
@@ -69,7 +69,7 @@ def test_an_invalid_url_is_shown_with_the_reason(flavour: Flavour, url: str, tex
         ("ws://[::1/", ["'ws://[::1/'", "IPv6"]),
         ("ws://\ud800.example/", ["host", "domain name"]),
     ],
-    ids=["port out of range", "port is no number", "open bracket", "surrogate"],
+    ids=["port out of range", "port is not a number", "open bracket", "surrogate"],
 )
 def test_a_url_that_cannot_be_parsed_is_shown_with_the_reason(flavour: Flavour, url: str, parts: list[str]) -> None:
     with pytest.raises(InvalidURL) as caught:
@@ -119,7 +119,7 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
 
 @needs_unix_sockets
 def test_a_missing_unix_socket_is_named(flavour: Flavour, tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "nobody"
+    path = tmp_path / "missing"
     with pytest.raises(ConnectFailed) as caught:
         flavour.open("ws://localhost/", nothing, unix_path=path)
     says(caught.value, f"could not connect to the Unix socket {path}: ", "No such file or directory")
@@ -140,7 +140,7 @@ def test_a_file_that_is_not_a_unix_socket_is_named(flavour: Flavour, tmp_path: p
 
 
 def never(_: Conversation) -> None:
-    raise AssertionError("the client went on behind a TLS handshake that it must refuse")
+    raise AssertionError("the client went on after a TLS handshake that it must refuse")
 
 
 def test_a_certificate_for_another_name_is_refused(
@@ -149,7 +149,7 @@ def test_a_certificate_for_another_name_is_refused(
     with Peer(never, tls=elsewhere) as peer, pytest.raises(ConnectFailed) as caught:
         flavour.open(f"wss://localhost:{peer.port}/", nothing, ssl=trusting)
     says(caught.value, "TLS", f"localhost port {peer.port}", "certificate", "not valid for 'localhost'")
-    assert "ssl=" not in str(caught.value)  # trust is not what lacks
+    assert "ssl=" not in str(caught.value)  # more trust would not help
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
 
 
@@ -159,7 +159,7 @@ def test_a_certificate_for_another_address_is_refused(
     with Peer(never, tls=elsewhere) as peer, pytest.raises(ConnectFailed) as caught:
         flavour.open(peer.url, nothing, ssl=trusting)
     says(caught.value, "TLS", f"127.0.0.1 port {peer.port}", "certificate", "not valid for '127.0.0.1'")
-    assert "ssl=" not in str(caught.value)  # trust is not what lacks
+    assert "ssl=" not in str(caught.value)  # more trust would not help
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused_and_the_error_names_the_ssl_option(
@@ -193,13 +193,13 @@ def test_the_error_says_if_the_connection_ended_during_the_tls_handshake(
 
 
 def test_the_error_suggests_a_wss_url_if_the_server_speaks_tls(flavour: Flavour) -> None:
-    alert = bytes.fromhex("15 03 03 00 02 02 46")  # fatal, protocol_version: so OpenSSL answers to an HTTP request
+    alert = bytes.fromhex("15 03 03 00 02 02 46")  # fatal, protocol_version: OpenSSL's answer to an HTTP request
     with Peer(answering(alert)) as peer, pytest.raises(OpeningFailed) as caught:
         flavour.open(peer.url, nothing)
     says(caught.value, "TLS", "wss://")
 
 
-# Options that do not go together
+# Options that exclude each other
 
 
 def test_ssl_with_a_ws_url_is_refused(flavour: Flavour, trusting: ssl.SSLContext) -> None:

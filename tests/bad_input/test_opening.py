@@ -1,6 +1,6 @@
-"""A server that is no WebSocket server, breaks the opening handshake, refuses it, or sends elsewhere.
+"""A server that doesn't speak WebSocket, violates the opening handshake, refuses it, or redirects.
 
-For each: the error's class, its exact text, the data it carries, and the connection is closed.
+Each test checks the error's class, its text, the data that it carries, and that the connection is closed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from tests.bad_input.programs import nothing
 from tests.interop.flavours import Flavour
 
 KIB = 1024
-SHORT = 0.05  # seconds: for servers that never do what is waited for
+SHORT = 0.05  # seconds, for servers that stay silent
 
 
 def http(status: str, *fields: str, body: bytes = b"") -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]).encode() + body
 
 
-# Another answer than 101
-
+# An answer other than 101
 
 PAGE = b"<!doctype html><title>Welcome</title>"
 REJECTIONS = {
@@ -104,7 +103,7 @@ def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavour: Fla
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
-# No answer, or none in HTTP
+# No answer, or one that is not HTTP
 
 
 def silent(conversation: Conversation) -> None:
@@ -149,7 +148,7 @@ NO_HTTP = {
         leaving(b"HTTP/1.1 101 Swi"),
         "the server closed the connection before its answer was complete; it began with b'HTTP/1.1 101 Swi'",
     ),
-    "a header that is none": (
+    "a malformed header": (
         answering(b"HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
         "the server's answer is not valid HTTP (illegal header line): b'HTTP/1.1 101 Switching Protocols'…",
     ),
@@ -189,7 +188,7 @@ def test_open_timeout_ends_a_silent_tls_handshake(flavour: Flavour, trusting: ss
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection to a full backlog is refused")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a connection to a full backlog")
 def test_open_timeout_ends_connecting_to_a_server_that_does_not_accept(flavour: Flavour) -> None:
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
@@ -201,7 +200,7 @@ def test_open_timeout_ends_connecting_to_a_server_that_does_not_accept(flavour: 
     assert str(caught.value) == f"{url} was not open within 0.05 seconds: still connecting"
 
 
-# A 101 that is none (RFC 6455 §4.1)
+# A wrong 101 (RFC 6455 §4.1)
 
 
 def switching(*fields: str, without: str = "-") -> bytes:
@@ -297,7 +296,7 @@ def test_the_error_about_a_wrong_101_names_the_wrong_field(flavour: Flavour, ans
         flavour.open(peer.url, nothing)
     assert str(caught.value) == text
     assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, MalformedHeader)
-    assert peer.conversation.received == b""  # RFC 6455 §4.1: fail the connection; there is none to send a Close over
+    assert peer.conversation.received == b""  # RFC 6455 §4.1: the client sends no Close, because no websocket is open
 
 
 def test_a_wrong_accept_value_is_shown_with_the_right_one(flavour: Flavour) -> None:
@@ -368,7 +367,7 @@ def test_a_redirect_without_a_usable_location_is_refused(
 @pytest.mark.parametrize(
     ("limit", "request_", "connections"),
     [(10, basic_request, 11), (2, basic_request.follow_redirects(2), 3), (0, basic_request.follow_redirects(0), 1)],
-    ids=["by default", "of two", "of none"],
+    ids=["default", "two", "none"],
 )
 def test_too_many_redirects_are_refused_with_the_limit(
     flavour: Flavour, limit: int, request_: Request, connections: int

@@ -25,7 +25,7 @@ from tests.interop.flavours import Flavour
 
 
 async def send_in_a_message(ws: WebSocket[Async], *args: Any) -> None:
-    """Send something where a text message is open, and end that message."""
+    """Send something during a fragmented text message, then end that message."""
     await ws.send(Text("a", final=False))
     try:
         await ws.send(*args)
@@ -93,7 +93,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
     "a ping of an int": (lambda ws: ws.ping(5, timeout=1), "a Ping's payload is bytes, not int"),
     "a pong of text": (lambda ws: ws.pong("hello"), "a Pong's payload is bytes, not str"),
     "a Pong of an int": (lambda ws: ws.send(Pong(5)), "a Pong's payload is bytes, not int"),  # type: ignore[arg-type]
-    "a continuation of nothing": (
+    "a continuation without a message": (
         lambda ws: ws.send(Text("b"), is_continuation=True),
         "there is no message to continue: none was started with final=False",
     ),
@@ -101,7 +101,7 @@ WRONG_FRAMES: dict[str, tuple[Call, str]] = {
         lambda ws: send_in_a_message(ws, Text("b")),
         "a fragmented message is not finished yet: continue it with is_continuation=True",
     ),
-    "text that goes on as binary": (
+    "text that continues as binary": (
         lambda ws: send_in_a_message(ws, Binary(b"b"), True),
         "a message of Text frames can't be continued with a Binary frame",
     ),
@@ -134,8 +134,8 @@ def test_a_frame_that_may_not_be_sent_is_refused_and_no_part_of_it_is_sent(
     assert str(error) == text
     assert isinstance(error, ValueError)
     sent = peer.conversation.frames_received
-    assert sent[-1] == (8, b"\x03\xe8")  # as the websocket was left
-    assert b"".join(payload for _, payload in sent[:-1]) in (b"", b"ab")  # and what the mistake is about
+    assert sent[-1] == (8, b"\x03\xe8")  # the Close of the ``with`` block
+    assert b"".join(payload for _, payload in sent[:-1]) in (b"", b"ab")  # the message that the mistake interrupted
 
 
 @pytest.mark.parametrize("timeout", [math.nan, "1", True], ids=repr)

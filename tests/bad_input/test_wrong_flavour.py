@@ -1,4 +1,4 @@
-"""A flavour that is used like another one, or under an asynchronous library that it is not for."""
+"""A flavour that is used like another one, or on the wrong event loop."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_connect_that_is_never_awaited_warns(name: str) -> None:
         importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
 
 
-# Where no library runs, or another one
+# No event loop runs, or another library's
 
 
 @pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")

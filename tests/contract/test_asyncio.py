@@ -22,7 +22,7 @@ Runner = Callable[[Coroutine[Any, Any, None]], None]
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Runner:
-    """Run a coroutine in a loop."""
+    """A function that runs a coroutine in a new event loop."""
     loop_factory = None
     if request.param == "uvloop":
         if importlib.util.find_spec("uvloop") is None:
@@ -152,15 +152,15 @@ def test_a_completed_send_is_delivered_even_if_the_block_is_cancelled(run: Runne
 
 
 def test_a_sender_that_never_waits_notices_a_lost_connection(run: Runner, peer: Peer) -> None:
-    async def send_for_ever(ws: WebSocket[Asyncio]) -> None:
+    async def send_forever(ws: WebSocket[Asyncio]) -> None:
         for _ in range(1000):
             await ws.send_text("x")
-        raise AssertionError("it sends for ever")
+        raise AssertionError("it sends forever")
 
     async def main() -> None:
         ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
         peer.reset()
-        assert await ws.either(lambda: send_for_ever(ws)) is None
+        assert await ws.either(lambda: send_forever(ws)) is None
         await ws.close()
 
     run(main())

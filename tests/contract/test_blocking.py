@@ -43,12 +43,12 @@ from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Peer, client_context
 from polysocket.testing.contract.wire import Wire
 
-WAIT = polling.wait_until_ready  # as it is, while a test replaces it
+WAIT = polling.wait_until_ready  # the original, which tests replace
 
 
 @contextlib.contextmanager
 def connected(peer: Peer) -> Iterator[WebSocket[Blocking]]:
-    """A websocket to a peer that hangs up first."""
+    """Open a websocket to a peer that hangs up first."""
     with blocking.connect(peer.url, **peer.options()) as ws:
         yield ws
         peer.hang_up()
@@ -111,24 +111,24 @@ def test_a_polymorphic_program_returns_its_value(echo: Echo) -> None:
 
 
 def test_a_sender_stops_waiting_if_another_thread_has_sent_its_bytes() -> None:
-    """The thread that reads sends what is pending, too; it may do so just before the sender begins to wait."""
+    """A reading thread also sends pending bytes; it may do so just before the sender starts to wait."""
     left, right = socket.socketpair()
 
     class Raced(SocketStream):
         def _wait(self, *, readable: bool) -> bytes | None:
             while not readable and self.pending:
-                super()._wait(readable=True)  # as the thread that reads would
+                super()._wait(readable=True)  # as a reading thread would
             return super()._wait(readable=readable)
 
     def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-        assert readable or writable, "this waits for ever"
+        assert readable or writable, "this waits forever"
         return WAIT(fd, readable, writable, seconds)
 
     with left, right:
         stream = Raced(left)
         reading = threading.Thread(target=lambda: [None for _ in iter(lambda: right.recv(1 << 20), b"")])
         stream.write(bytes(4_000_000))
-        assert stream.pending, "the system has taken all"
+        assert stream.pending, "the system has accepted all bytes"
         reading.start()
         try:
             with mock.patch.object(polling, "wait_until_ready", wait_for_something):
@@ -140,7 +140,7 @@ def test_a_sender_stops_waiting_if_another_thread_has_sent_its_bytes() -> None:
 
 @pytest.mark.timeout(20)
 def test_bytes_written_while_another_thread_reads_are_sent() -> None:
-    """The thread that reads began to wait when there was nothing to send; nobody drains."""
+    """The reader started to wait when there was nothing to send, and no thread drains."""
     left, right = socket.socketpair()
     waits = threading.Event()
 
@@ -155,7 +155,7 @@ def test_bytes_written_while_another_thread_reads_are_sent() -> None:
         assert waits.wait(5)
         try:
             stream.write(bytes(4_000_000))
-            assert stream.pending, "the system has taken all"
+            assert stream.pending, "the system has accepted all bytes"
             received = 0
             while received < 4_000_000:
                 received += len(right.recv(1 << 20))
@@ -165,7 +165,7 @@ def test_bytes_written_while_another_thread_reads_are_sent() -> None:
 
 
 class _Inheriting(threading.Thread):
-    """A thread that inherits the context of whoever begins it, as in free-threaded Python 3.14."""
+    """A thread that inherits the context of its creator, as in free-threaded Python 3.14."""
 
     def __init__(self, *, target: Callable[..., object], **options: Any) -> None:
         super().__init__(target=functools.partial(copy_context().run, target), **options)
@@ -185,12 +185,12 @@ def test_a_background_program_does_not_inherit_the_time_limit_of_its_caller() ->
         await begin.wait()
         done.set()
 
-    async def begin_it_and_wait() -> None:
+    async def spawn_and_wait() -> None:
         effect.spawn(in_the_background, lambda _: None)
         await effect.event().wait()
 
     with mock.patch.object(threading, "Thread", _Inheriting):
-        run(_until_a_limit_has_passed(effect, begin_it_and_wait))
+        run(_until_a_limit_has_passed(effect, spawn_and_wait))
     begin.set()
     assert done.wait(5)
 
@@ -212,7 +212,7 @@ def test_pending_bytes_are_sent_even_if_a_time_limit_passes() -> None:
 
 
 def test_abort_does_not_close_the_socket_while_another_thread_receives_from_it() -> None:
-    """The system might give its number to a new socket, from which the thread would receive."""
+    """The system might reuse the file descriptor for a new socket, from which the thread would receive."""
 
     class Aborted(socket.socket):
         def recv(self, *args: Any) -> bytes:
@@ -251,7 +251,7 @@ def test_abort_waits_for_the_thread_that_sends_pending_bytes() -> None:
 
 def test_a_refused_second_receive_does_not_block_later_ones(peer: Peer) -> None:
     class Raced(Session):
-        """A session whose second caller looks at the flag just before the first one takes it down."""
+        """A session whose second caller reads the flag just before the first one clears it."""
 
         flag = False
 
@@ -301,7 +301,7 @@ def test_many_threads_may_send_while_one_receives(echo: Echo) -> None:
 
 
 class _OneAtATime:
-    """OpenSSL's object, which must not be used by two threads at the same time."""
+    """An object of OpenSSL that fails if two threads use it at the same time."""
 
     def __init__(self, tls: Any) -> None:
         self._tls = tls
@@ -313,7 +313,7 @@ class _OneAtATime:
         def call(*args: Any) -> Any:
             assert self._busy.acquire(blocking=False), "two threads use OpenSSL's object"
             try:
-                time.sleep(0)  # so that another thread has its chance
+                time.sleep(0)  # lets another thread run
                 return method(*args)
             finally:
                 self._busy.release()
@@ -339,7 +339,7 @@ def test_no_two_threads_use_openssl_at_the_same_time(echo: Echo) -> None:
 
 
 def test_close_with_a_silent_peer_reports_the_timeout_even_if_another_thread_receives(peer: Peer) -> None:
-    """The thread that is woken by the end of the connection must not be the one that says why it ended."""
+    """The thread that the end of the connection wakes must not be the one that sets the cause."""
     with blocking.connect(peer.url, close_timeout=0.05) as ws:
         caught: list[WebSocketClosed] = []
 
@@ -368,14 +368,14 @@ def test_close_with_a_silent_peer_reports_the_timeout_even_if_another_thread_rec
 # Ctrl-C
 
 in_the_main_thread = pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread"
+    threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread"
 )
 
 
 @contextlib.contextmanager
-def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
-    """A Ctrl-C that comes once the main thread waits for the network."""
-    wait = getattr(polling, waits_by)
+def ctrl_c(function: str = "wait_until_ready") -> Iterator[None]:
+    """Interrupt the main thread once it waits for the network."""
+    wait = getattr(polling, function)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
@@ -384,7 +384,7 @@ def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(polling, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(polling, function, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)

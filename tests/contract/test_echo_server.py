@@ -1,4 +1,4 @@
-"""The embedded echo server: it ends, whatever its clients do."""
+"""The embedded echo server: it always ends, whatever its clients do."""
 
 from __future__ import annotations
 

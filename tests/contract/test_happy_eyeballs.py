@@ -1,4 +1,4 @@
-"""A host with many addresses: the first that answers is taken, however long the others are silent (RFC 8305)."""
+"""A host with many addresses: the first that answers wins, however long the others are silent (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def address(port: int, host: str = "127.0.0.1") -> Address:
 
 @contextlib.contextmanager
 def resolved(*addresses: Address) -> Iterator[None]:
-    """Let every host have these addresses."""
+    """Resolve every host to these addresses."""
 
     async def looked_up(loop: object, host: str, port: int, **_: object) -> list[Address]:
         return list(addresses) if host.endswith(".example") else [address(port, host)]  # uvloop resolves addresses too
@@ -42,7 +42,7 @@ def resolved(*addresses: Address) -> Iterator[None]:
 
 @pytest.fixture
 def hole(nothing_left_behind: None) -> Iterator[int]:
-    """A port of loopback that answers nothing, as its backlog is full."""
+    """A port of the loopback that doesn't answer, because its backlog is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -54,7 +54,7 @@ def hole(nothing_left_behind: None) -> Iterator[int]:
 
 @pytest.fixture
 def refused() -> int:
-    """A port of loopback on which nobody listens."""
+    """A port of the loopback that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -82,7 +82,7 @@ async def test_a_second_address_is_tried_if_the_first_fails(flavour: Flavour, ec
 
 @promise
 async def test_the_error_says_how_each_address_failed(flavour: Flavour, refused: int) -> None:
-    broadcast = address(refused, "255.255.255.255")  # no TCP goes there
+    broadcast = address(refused, "255.255.255.255")  # TCP can't connect to it
     refusal = rf"\[Errno {errno.ECONNREFUSED}\] {os.strerror(errno.ECONNREFUSED)}"
     with (
         resolved(address(refused), broadcast, address(refused)),

@@ -1,4 +1,4 @@
-"""Receiving at moments that public calls can't reach, in each flavour."""
+"""Receiving at moments that public calls can't produce, in each flavour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def test_a_second_receiver_gets_no_message_that_has_already_arrived(flavou
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.PONG, b"x"))
         await pinging.result()
-        ws._session.begin_receiving()  # a receiver that has not come to take it yet
+        ws._session.begin_receiving()  # a first receiver that has not taken the message yet
         with pytest.raises(ConcurrentReceive):
             await ws.receive_text()
         ws._session._is_receiving = False

@@ -97,7 +97,7 @@ def test_close_in_a_cancelled_scope_sends_the_close_and_does_not_wait(peer: Peer
 
 @pytest.mark.parametrize("size", [1, 6 * 1024 * 1024])
 def test_a_block_that_is_cancelled_just_before_a_send_ends(peer: Peer, size: int) -> None:
-    """The order in which trio runs the sender and the one who leaves is by chance: many times."""
+    """The order in which trio runs the sender and the cancelled block is random, so the contract runs this often."""
 
     async def main() -> None:
         with trio.CancelScope() as scope:

@@ -1,4 +1,4 @@
-"""A class over a websocket, with polymorphic methods, has one state, whatever the flavour."""
+"""A client class with polymorphic methods keeps its state in every flavour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F = TypeVar("F")
 
 
 class Chat(PolymorphicClient[F]):
-    """Counts what it says."""
+    """A client that counts its messages."""
 
     def __init__(self, websocket: WebSocket[F], name: str) -> None:
         super().__init__(websocket)
@@ -29,7 +29,7 @@ class Chat(PolymorphicClient[F]):
 
     @polymorphic
     async def say(self: Chat[Async], text: str, *, loud: bool = False) -> str:
-        """Say something, and give the echo."""
+        """Say something, and return the echo."""
         self.said += 1
         self.last = text
         await self.websocket.send_text(f"{self.name}: {text.upper() if loud else text}")
@@ -69,7 +69,7 @@ def test_the_methods_of_a_client_block_if_those_of_the_websocket_do(url: str) ->
         with pytest.raises(LookupError, match="on purpose"):
             chat.fail()
         assert (chat.said, chat.last) == (6, "before")
-        assert chat.say.__doc__ == "Say something, and give the echo."
+        assert chat.say.__doc__ == "Say something, and return the echo."
 
 
 def test_the_methods_of_a_client_return_futures_if_those_of_the_websocket_do(url: str) -> None:

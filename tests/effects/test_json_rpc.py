@@ -1,4 +1,4 @@
-"""A client of JSON-RPC that is written once works in every flavour, against a server made of ``websockets``."""
+"""A JSON-RPC client that is written once works in every flavour, against a server made with ``websockets``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def url(rpc_server: Server) -> Iterator[str]:
 
 @pytest.fixture(params=FLAVOURS)
 def play(request: pytest.FixtureRequest, url: str) -> Callable[[Body], None]:
-    """Run a conversation in a flavour, with a client whose methods are awaited there."""
+    """A function that runs a conversation in a flavour, with a client whose methods are awaited."""
     flavour = FLAVOURS[request.param]()
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""The streams of the flavours, at moments that the contract can't reach."""
+"""The streams of the flavours, at moments that the contract can't produce."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["leave_nothing"]
 
 
 class InterruptedSocket(socket.socket):
-    """A socket during whose next send a signal handler raises, after the system has taken some bytes."""
+    """A socket whose next send is interrupted by a signal handler, after the system has accepted two bytes."""
 
     is_interrupted = True
 
@@ -62,9 +62,9 @@ def test_nothing_is_sent_after_a_flush_that_a_signal_handler_interrupted() -> No
         size = 4_000_000
         stream.write(bytes(size))
         assert stream.pending > 0
-        taken = size - stream.pending
+        accepted = size - stream.pending
         left.is_interrupted = True
-        draining = threading.Thread(target=lambda: right.recv(taken, socket.MSG_WAITALL))
+        draining = threading.Thread(target=lambda: right.recv(accepted, socket.MSG_WAITALL))
         draining.start()
         with pytest.raises(KeyboardInterrupt):
             run(stream.drain())
@@ -87,7 +87,7 @@ def test_a_small_write_is_sent_without_the_buffer() -> None:
 
 
 class NoDelayFails(socket.socket):
-    """A socket of a system that has no TCP_NODELAY."""
+    """A socket of a system without TCP_NODELAY."""
 
     def setsockopt(self, *args: Any) -> None:
         if args[:2] == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
@@ -185,7 +185,6 @@ def test_a_stream_of_asyncio_needs_a_drain_after_many_writes_so_that_other_tasks
 
 
 def test_a_delegating_effect_and_stream_have_every_method_of_the_interface() -> None:
-    """No method of the interface is missing."""
     from polysocket.effects import ByteStream, Effect
 
     for interface, delegating in ((Effect, DelegatingEffect), (ByteStream, DelegatingStream)):

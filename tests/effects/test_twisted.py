@@ -1,7 +1,6 @@
-"""The effect is open: a flavour for Twisted, written as an example, holds the conversations that the contract has not.
+"""The documentation's flavour for Twisted, in conversations that the contract doesn't have.
 
-They are in processes of their own, for a reactor ends with its process. A warning is an error there, and so is a line
-of log.
+Each test runs a process of its own, because a reactor can't be restarted. A warning or a line of log fails the test.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The fast path beside wsproto: it never takes what wsproto refuses, and gives the same frames for the same bytes.
+"""The fast path compared with wsproto: it never accepts bytes that wsproto refuses, and decodes the same frames.
 
-wsproto is the oracle: fed with exactly the bytes that the fast path took, it must return
-equal frames and want nothing more; and it must serialise to the same bytes.
+wsproto is the oracle. Fed with exactly the bytes that the fast path took, it must return equal frames and wait for no
+more bytes. It must encode frames to the same bytes, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ many = settings(deadline=None, max_examples=300)
 
 keys = st.binary(min_size=4, max_size=4)
 maskings = st.booleans()
-# Sizes about the borders of the three forms of a length; most payloads are short.
+# Sizes near the borders of the three forms of a length; most payloads are short.
 sizes = st.one_of(st.integers(0, 130), st.sampled_from([126, 127, 65535, 65536, 70000]))
 payloads = st.one_of(
     st.binary(max_size=130),
@@ -37,7 +37,7 @@ payloads = st.one_of(
 
 @st.composite
 def headers(draw: st.DrawFn, size: int, masked: bool, odd: str = "") -> bytes:
-    """A frame's header: a plain frame's, or one in which one thing is not as it should be."""
+    """Draw the header of a plain frame, or one with a single defect."""
     first = draw(st.integers(0, 255) if odd == "first byte" else st.sampled_from([0x81, 0x82]))
     width = 1 if size < 126 else 2 if size < 65536 else 8
     if odd == "width":
@@ -50,7 +50,7 @@ def headers(draw: st.DrawFn, size: int, masked: bool, odd: str = "") -> bytes:
 
 @st.composite
 def wires(draw: st.DrawFn, masked: bool) -> bytes:
-    """Plain frames with an odd one behind them or none; and they may go wrong anywhere."""
+    """Draw plain frames, perhaps followed by an odd one, and perhaps damaged anywhere."""
     wire = bytearray()
     odd = draw(st.sampled_from(["first byte", "width", "masking", ""]))
     bodies = draw(st.lists(payloads, max_size=3))
@@ -70,7 +70,7 @@ def wires(draw: st.DrawFn, masked: bool) -> bytes:
 
 
 def judged(data: bytes, masked: bool) -> list[Text | Binary]:
-    """The frames that wsproto sees in the bytes; anything but whole plain frames is an error."""
+    """Return the frames that wsproto reads in the bytes; fail if there is anything but whole plain frames."""
     connection = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
     connection.receive_data(data)
     frames = list[Text | Binary]()
@@ -80,9 +80,9 @@ def judged(data: bytes, masked: bool) -> list[Text | Binary]:
         assert event.message_finished
         frames.append(Text(event.data) if isinstance(event, TextMessage) else Binary(bytes(event.data)))
     assert connection.state is ConnectionState.OPEN
-    # Nothing is left over: the next frame is read as the first would be.
-    connection.receive_data(encoded(BINARY, b"behind", b"key!" if masked else b""))
-    assert list(connection.events()) == [BytesMessage(b"behind")]
+    # No byte is left over: the next frame is read correctly.
+    connection.receive_data(encoded(BINARY, b"next", b"key!" if masked else b""))
+    assert list(connection.events()) == [BytesMessage(b"next")]
     return frames
 
 
@@ -119,7 +119,7 @@ def content(value: str | bytes) -> tuple[int, bytes]:
 def test_the_fast_path_takes_every_whole_plain_frame_and_no_byte_more(
     frames: list[tuple[str | bytes, bytes]], data: st.DataObject, masked: bool
 ) -> None:
-    """Else the fast path would be right, but not fast."""
+    """Otherwise the fast path would be right, but not fast."""
     pieces = [encoded(*content(value), key if masked else b"") for value, key in frames]
     wire = b"".join(pieces)
     cut = data.draw(st.integers(0, len(wire)))
@@ -176,7 +176,7 @@ def test_masking_is_the_xor_of_the_rfc_and_its_own_inverse(data: bytes, key: byt
 @many
 @given(st.data(), maskings)
 def test_a_frame_that_is_awaited_whole_is_one_that_the_fast_path_takes(data: st.DataObject, masked: bool) -> None:
-    """Whatever its payload turns out to be, so nothing is judged later than wsproto would."""
+    """Its payload does not matter, so no byte is judged later than by wsproto."""
     wire = data.draw(wires(masked))
     size = fast_path.whole_binary_frame_size(wire, 0, masked, LIMIT)
     measured = fast_path.frame_size(wire[:14])

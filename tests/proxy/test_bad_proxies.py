@@ -1,6 +1,6 @@
-"""Proxies that can't be reached, refuse, talk nonsense, or say nothing: a typed error in every flavour, no socket left.
+"""Proxies that can't be reached, refuse, answer nonsense, or stay silent: an error of the right class, and no leaks.
 
-What a real proxy does not do is done by a scripted one, which sees to it that the client has closed.
+The proxies are scripted; each checks that the client has closed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.proxy.proxies import TOO_LONG
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 
 KIB = 1024
-SHORT = 0.1  # an open_timeout that passes
+SHORT = 0.1  # seconds, for an open_timeout that expires
 SERVER = "ws://server.example/chat?token=s3cret"
 SECURE = "wss://server.example/"
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -55,7 +55,7 @@ async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: f
 
 @contextlib.asynccontextmanager
 async def a_proxy(flavour: Flavour, script: Script) -> AsyncIterator[Peer]:
-    """Run a scripted proxy, and wait beside the body until the client has closed."""
+    """Run a scripted proxy; at the end, wait until the client has closed."""
     peer = Peer(script).__enter__()
     try:
         yield peer
@@ -77,11 +77,11 @@ def answer_to(conversation: Conversation, answer: bytes) -> None:
 
 
 def answering(answer: bytes) -> Script:
-    """Read the CONNECT, and answer it so."""
+    """Return a script that reads the CONNECT and sends this answer."""
     return lambda conversation: answer_to(conversation, answer)
 
 
-# Not there
+# Unreachable proxies
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
@@ -113,7 +113,7 @@ async def test_an_answer_other_than_2xx_is_a_rejection_with_its_response(flavour
     answer = f"HTTP/1.1 {status}\r\nX-Why: policy\r\nContent-Length: {len(PAGE)}\r\n\r\n".encode() + PAGE
     async with a_proxy(flavour, answering(answer)) as peer:
         error = await failing(flavour, url_of(peer))
-    if status.startswith("101"):  # nothing was asked to be switched to
+    if status.startswith("101"):  # the client asked for no switch of protocols
         assert isinstance(error, ProxyFailed)
         return
     assert isinstance(error, ProxyRejected)
@@ -177,7 +177,7 @@ async def test_a_socks_reply_is_explained_in_words(flavour: Flavour, code: int, 
 
 
 def socks(*replies: bytes) -> Script:
-    """Answer each message of the client's by a reply, and send no more."""
+    """Return a script that answers each message of the client with a reply, then stays silent."""
 
     def script(conversation: Conversation) -> None:
         for reply in replies:
@@ -273,7 +273,7 @@ async def test_the_error_suggests_an_http_url_if_an_https_proxy_does_not_speak_t
 
 
 async def test_bytes_of_the_server_that_arrive_with_the_answer_of_the_proxy_are_not_lost(flavour: Flavour) -> None:
-    """RFC 9110 §9.3.6: the header's end is the tunnel's beginning, whatever length it names."""
+    """RFC 9110 §9.3.6: the tunnel starts after the header, even if that has a length."""
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     opened = b"HTTP/1.0 299 Fine\r\nContent-Length: 100\r\n\r\n"
     async with a_proxy(flavour, answering(b"HTTP/1.1 102 Wait\r\n\r\n" + opened + busy)) as peer:
@@ -343,17 +343,16 @@ async def test_opening_may_be_cancelled_while_it_waits_for_the_proxy(
         assert conversation._socket.recv(KIB)
         reached.set()
 
-    # That the client has closed, the peer sees to.
     async with a_proxy(flavour, script) as peer, a_backend(flavour, proxy=url_of(peer, scheme)) as backend:
         task = flavour.spawn(backend.open_websocket, url, WebSocketHandler())
         assert await flavour.call(reached.wait, TOO_LONG)
         task.cancel()
-        with pytest.raises((asyncio.CancelledError, TimeoutError)) as caught:  # in trio there is no result to wait for
+        with pytest.raises((asyncio.CancelledError, TimeoutError)) as caught:  # a cancelled task of trio has no result
             await task.result()
         assert not isinstance(caught.value, OpenTimeout)
 
 
-# What can't be
+# Invalid proxies
 
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {

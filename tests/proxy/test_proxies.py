@@ -1,4 +1,4 @@
-"""Through real proxies that nobody here wrote, in every flavour: to servers with and without TLS."""
+"""Websockets through real proxies of other projects, in every flavour, to servers with and without TLS."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_backend_for_anyio_takes_a_proxy(library: str, http: RealProxy, plai
     anyio.run(main, backend=library)
 
 
-# What the proxy hears
+# Bytes that the proxy receives
 
 
 async def test_the_proxy_receives_only_the_host_and_port_of_the_server(
@@ -111,7 +111,7 @@ async def test_the_proxy_receives_only_the_host_and_port_of_the_server(
     proxy_headers = {"User-Agent": "tests", "X-Tenant": "blue"}
     place = plain_server.url("").removeprefix("ws://")
     request = (
-        basic_request.basic_auth("someone", "s3cret")
+        basic_request.basic_auth("user", "s3cret")
         .cookie("session", "s3cret")
         .header("Proxy-Authorization", "s3cret")
         .get(plain_server.url("/ws/echo?token=s3cret"))
@@ -167,7 +167,7 @@ async def test_nothing_secret_is_logged(
     assert not any(secret.decode() in caplog.text for secret in SECRETS)
 
 
-# Which proxy
+# The choice of a proxy
 
 
 async def test_the_proxy_of_the_system_is_used_if_there_is_one(
@@ -218,21 +218,21 @@ async def test_the_error_names_the_redirect_if_the_proxy_refuses_its_target(flav
 
 
 class RedirectingServer(Server):
-    """Sends everybody to another place, or is the end of the way."""
+    """A server that redirects to another URL, if it has one."""
 
     def __init__(self, target: str | None = None) -> None:
         super().__init__()
-        self._there = target
+        self._target = target
 
     @property
     def port(self) -> int:
         return self._port.result()
 
     def _judge(self, connection: Any, request: Any) -> Any:
-        if self._there is None:
+        if self._target is None:
             return None
         response = connection.respond(http.HTTPStatus.FOUND, "")
-        response.headers["Location"] = self._there
+        response.headers["Location"] = self._target
         return response
 
 

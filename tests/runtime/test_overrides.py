@@ -194,7 +194,7 @@ def test_async_mock_has_awaitable_methods_if_the_flavour_does(flavour: Flavour) 
 
 
 class Loud(ThreadedEffect):
-    """A flavour of one's own: its calls return lists."""
+    """A custom flavour, whose calls return lists."""
 
     def lift(self, program: Any, /) -> Any:
         def call(*args: Any, **kwargs: Any) -> list[Any]:

@@ -1,6 +1,6 @@
-"""What a user's editor and type checker see, flavour by flavour; read by mypy and pyright, never run.
+"""Right code in each flavour, for mypy and pyright to check; it never runs.
 
-Nothing here is an error in their strict modes, and each ``assert_type`` holds in both.
+Both find no error in their strict modes, and each ``assert_type`` holds in both.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def a_call_of_connect_is_one_for_the_common_class(url: str) -> ConnectCall[WebSo
     return polysocket.asyncio.connect(url)
 
 
-def what_needs_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:
+def attributes_that_need_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:
     assert_type(ws.is_open, bool)
     assert_type(ws.subprotocol, str | None)
     assert_type(ws.close_info, CloseInfo | None)
@@ -508,7 +508,7 @@ async def polymorphic_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: W
     assert_type(await login(asyncio, "me", token="secret"), int)
     assert_type(await login(trio, user="me"), int)
     assert_type(await submit(trio, "form", name="me"), int)
-    assert_type(await hand_on(asyncio, asyncio), None)  # only here may there be a second websocket
+    assert_type(await hand_on(asyncio, asyncio), None)  # only the async flavours allow a second websocket
     assert_type(await receive_all(trio, 2), dict[str, list[Frame | Close]])
     assert_type(await refuse(trio, reason="no"), None)
 
@@ -566,7 +566,7 @@ async def polymorphic_methods_in_the_async_flavours(asyncio: WebSocket[Asyncio],
     assert_type(account.websocket, WebSocket[Async])
 
 
-# either, with whatever is called
+# either, for every kind of call
 
 
 async def either_in_every_flavour(

@@ -1,8 +1,8 @@
-"""Type checkers see the flavours as they are: ``api.py`` has no error, and each misuse in ``misuse.py`` has one.
+"""Type checkers accept ``api.py`` and find each misuse in ``misuse.py``.
 
-Both files, and the documentation's programs, are checked by mypy and by pyright in their strict modes, without this
-project's own settings. A wrong line names the rule that finds it; since a comment that finds nothing is an error, too,
-so is each misuse that passes.
+mypy and pyright check both files, and the documentation's programs, in their strict modes, without this project's
+settings. Each misuse has a comment that names the rule. An unnecessary comment is an error, so a misuse that passes
+fails the test.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_mypy_finds_only_the_errors_that_the_documentation_names(tmp_path: pathl
 
 
 def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
-    # mypy looks for packages in site-packages by itself, and refuses to be told to look there
+    # mypy searches site-packages anyway, and refuses it in MYPYPATH
     path = {} if SOURCE.name == "site-packages" else {"MYPYPATH": os.fspath(SOURCE)}
     report, status = check("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *files, env=path)
     assert status == 0, report
@@ -81,7 +81,7 @@ def test_pyright_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: p
 @pytest.mark.timeout(300)
 def test_pyright_finds_only_the_errors_that_mypy_finds_in_the_documentation(tmp_path: pathlib.Path) -> None:
     wrong = EXAMPLES / "misuse.py"
-    untyped = EXAMPLES / "twisted_effect.py"  # Twisted's own types are not complete
+    untyped = EXAMPLES / "twisted_effect.py"  # Twisted's types are incomplete
     seen = pyright(tmp_path, *(path for path in EXAMPLES.glob("*.py") if path != untyped))
     lines = wrong.read_text(encoding="utf-8").splitlines()
     assert set(seen.pop(wrong.name)) >= {number for number, line in enumerate(lines, 1) if MARK.search(line)}
@@ -91,7 +91,7 @@ def test_pyright_finds_only_the_errors_that_mypy_finds_in_the_documentation(tmp_
 def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int, str]]:
     """Return what pyright finds, by file and line."""
     for file in files:
-        shutil.copy(file, tmp_path)  # it reads no file outside of a project
+        shutil.copy(file, tmp_path)  # pyright reads only files of its project
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**PYRIGHT, "extraPaths": [os.fspath(SOURCE)]}))
     output, _ = check("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", tmp_path)
     report: dict[str, Any] = json.loads(output)

@@ -241,8 +241,8 @@ CLIENT_REFUSALS = {
     "TLS alert": (b"\x15\x03\x01\x00\x02\x02\x46", "the server answered with something that is not HTTP: b"),
     "no status": (b"HTTP/1.1 abc\r\n\r\n", "the server's answer is not valid HTTP (illegal first line): b"),
     "status under 100": (b"HTTP/1.1 099 x\r\n\r\n", "the server's answer is not valid HTTP ("),
-    "bytes behind a 1xx": (http("HTTP/1.1 100 x", rest=b"\x00\x01\r\n\r\n"), "(illegal first line)"),
-    "blank line behind a 1xx": (http("HTTP/1.1 100 x", rest=b"\r\n\r\n"), "(illegal first line)"),
+    "bytes after a 1xx": (http("HTTP/1.1 100 x", rest=b"\x00\x01\r\n\r\n"), "(illegal first line)"),
+    "blank line after a 1xx": (http("HTTP/1.1 100 x", rest=b"\r\n\r\n"), "(illegal first line)"),
     "bad header": (switching("Set-Cookie : secret"), "answer is not valid HTTP (illegal header line, Set-Cookie): b"),
     "NUL in a header": (switching("X: a\0b"), "the server's answer is not valid HTTP (illegal header line, X): b"),
     "no header": (switching("secret"), "the server's answer is not valid HTTP (illegal header line): b"),
@@ -314,7 +314,9 @@ def test_the_error_says_if_nothing_was_offered() -> None:
         pytest.param(http("HTTP/1.1 401 No", "Content-Length: 5", rest=b"12345"), b"12345", id="length"),
         pytest.param(http("HTTP/1.1 401 No", "Content-Length: 0", rest=b"rest"), b"", id="length 0"),
         pytest.param(http("HTTP/1.1 204 No", rest=b"rest"), b"", id="204"),
-        pytest.param(http("HTTP/1.1 200 No", "Content-Length: 5", rest=b"1234567"), b"12345", id="more than it"),
+        pytest.param(
+            http("HTTP/1.1 200 No", "Content-Length: 5", rest=b"1234567"), b"12345", id="more than the length"
+        ),
         pytest.param(
             http("HTTP/1.1 503 No", "Transfer-Encoding: chunked", rest=b"3;x\r\n123\r\n2\r\n45\r\n0\r\nA: b\r\n\r\n"),
             b"12345",
@@ -323,7 +325,7 @@ def test_the_error_says_if_nothing_was_offered() -> None:
         pytest.param(
             http("HTTP/1.1 100 x") + http("HTTP/1.0 403 No", "Content-Length: 1", rest=b"x"), b"x", id="100 before it"
         ),
-        # the status is worth more than an error about the body
+        # the status is more useful than an error about the body
         pytest.param(
             http("HTTP/1.1 401 No", "Transfer-Encoding: chunked", rest=b"3\r\n123\r\nxyz\r\n"), b"123", id="bad chunk"
         ),
@@ -347,7 +349,7 @@ def test_eof_ends_the_body_of_a_rejection(lines: tuple[str, ...], chunk: int | N
 
 
 def test_a_rejection_is_available_before_its_body_is_complete() -> None:
-    """So that a time-out can still say what the server answered."""
+    """After a timeout, the error can still say what the server answered."""
     handshake, _ = begin(REQUEST)
     assert handshake.rejection is None
     reply = http("HTTP/1.1 401 Unauthorized", "X: y", "Content-Length: 10")
@@ -373,8 +375,12 @@ CHUNKED = http("HTTP/1.1 500 x", "Transfer-Encoding: chunked")
 @pytest.mark.parametrize(
     ("reply", "kept"),
     [
-        pytest.param(http("HTTP/1.1 500 x", "Content-Length: 65536", rest=b"x" * MAX_BODY), MAX_BODY, id="just so"),
-        pytest.param(http("HTTP/1.1 500 x", "Content-Length: 65537", rest=b"x" * MAX_BODY), MAX_BODY, id="one less"),
+        pytest.param(
+            http("HTTP/1.1 500 x", "Content-Length: 65536", rest=b"x" * MAX_BODY), MAX_BODY, id="exactly the limit"
+        ),
+        pytest.param(
+            http("HTTP/1.1 500 x", "Content-Length: 65537", rest=b"x" * MAX_BODY), MAX_BODY, id="one byte missing"
+        ),
         pytest.param(http("HTTP/1.1 500 x", rest=b"x" * 10 * MAX_BODY), MAX_BODY, id="no length"),
         pytest.param(CHUNKED + (b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n") * 2, MAX_BODY, id="chunked"),
         pytest.param(CHUNKED + b"1\r\nx\r\n" * MAX_BODY, None, id="small chunks"),
@@ -411,7 +417,7 @@ def test_an_endless_header_is_refused(reply: bytes, chunk: int | None) -> None:
 def test_the_limit_on_a_header_is_exact_in_every_chunking(chunk: int | None) -> None:
     least = len(switching("X: ").replace(b"{accept}", SAMPLE_ACCEPT.encode()))
     longest = switching("X: " + "y" * (MAX_HEADER - least))
-    assert upgraded(longest + b"behind", chunk=chunk).trailing == b"behind"
+    assert upgraded(longest + b"after", chunk=chunk).trailing == b"after"
     with pytest.raises(InvalidUpgrade, match="is over 65536 bytes"):
         answer(longest.replace(b"X: ", b"XX: "), chunk=chunk)
 

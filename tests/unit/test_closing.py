@@ -91,7 +91,7 @@ def test_the_answer_to_a_close_is_sent_after_earlier_frames(role: ConnectionType
 
 @both_roles
 def test_frames_are_received_until_a_sent_close_is_answered(role: ConnectionType) -> None:
-    """RFC 6455 §5.5.1 lets the other side finish its message first."""
+    """RFC 6455 §5.5.1 lets the peer finish its message first."""
     connection = Connection(role)
     connection.send(Close(1001, "bye"))
     connection.data_to_send()
@@ -111,7 +111,7 @@ def test_a_close_may_be_sent_and_received_between_fragments(role: ConnectionType
 
 
 def test_two_closes_that_cross_are_not_answered() -> None:
-    """RFC 6455 §7.1.3, §7.1.4: each takes the other's for the answer."""
+    """RFC 6455 §7.1.3, §7.1.4: each peer takes the Close of the other for the answer."""
     client, server = Connection(CLIENT), Connection(SERVER)
     client.send(Close(1000, "client"))
     server.send(Close(1001, "server"))
@@ -151,7 +151,7 @@ def own_close(connection: Connection, role: ConnectionType) -> None:
     connection.send(Close(1001, "done"))
 
 
-def their_close(connection: Connection, role: ConnectionType) -> None:
+def close_of_the_peer(connection: Connection, role: ConnectionType) -> None:
     connection.receive(close_to(role, 4000, b"bye"))
 
 
@@ -193,13 +193,13 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         WebSocketClosed,
     ),
     "own Close, answered": (
-        [own_close, their_close],
+        [own_close, close_of_the_peer],
         State.CLOSE_EXCHANGED,
         CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
         WebSocketClosed,
     ),
     "own Close, answered and ended": (
-        [own_close, their_close, end],
+        [own_close, close_of_the_peer, end],
         State.CLOSED,
         CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
         WebSocketClosed,
@@ -210,7 +210,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1001, "done"), BAD_OPCODE),
         ProtocolError,
     ),
-    "own Close, then too much": (
+    "own Close, then a message too big": (
         [own_close, too_big],
         State.FAILED,
         CloseInfo(L, CloseCause.LIMIT, None, Close(1001, "done"), BIG_BINARY),
@@ -240,26 +240,26 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.CANCELLATION, None, Close(1001, "done"), "did not wait"),
         ConnectionLost,
     ),
-    "their Close": (
-        [their_close],
+    "the peer's Close": (
+        [close_of_the_peer],
         State.CLOSE_EXCHANGED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then the end": (
-        [their_close, end],
+    "the peer's Close, then the end": (
+        [close_of_the_peer, end],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then an error": (
-        [their_close, reset],
+    "the peer's Close, then an error": (
+        [close_of_the_peer, reset],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then no end in time": (
-        [their_close, time_out],
+    "the peer's Close, then no end in time": (
+        [close_of_the_peer, time_out],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
@@ -270,8 +270,8 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
     ),
-    "bad bytes, then a Close, which is not read any more": (
-        [bad_bytes, their_close],
+    "bad bytes, then a Close, which is not read": (
+        [bad_bytes, close_of_the_peer],
         State.FAILED,
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
@@ -288,7 +288,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
     ),
-    "too much": (
+    "a message too big": (
         [too_big],
         State.FAILED,
         CloseInfo(L, CloseCause.LIMIT, None, Close(1009, BIG_BINARY), BIG_BINARY),
@@ -306,7 +306,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(R, CloseCause.NETWORK, None, None, "[Errno 104] reset by peer"),
         ConnectionLost,
     ),
-    "abandoned": (
+    "cancelled": (
         [cancel],
         State.CLOSED,
         CloseInfo(L, CloseCause.CANCELLATION, None, None, "did not wait"),
@@ -373,7 +373,7 @@ def test_frames_received_before_an_ending_can_be_taken_after_it(role: Connection
     connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
     before = list(connection.queue.frames)
     for step in steps:
-        if step not in (bad_bytes, too_big):  # these take them
+        if step not in (bad_bytes, too_big):  # these two take the frames
             step(connection, role)
     assert take(connection)[:2] == before
 
@@ -418,7 +418,7 @@ def test_a_network_error_is_the_cause_of_the_error_for_the_caller() -> None:
 
 
 def test_each_call_of_error_returns_a_new_exception() -> None:
-    """One exception that is raised twice, in two threads, would have the traceback of both."""
+    """An exception that two threads raise would have the tracebacks of both."""
     connection = Connection(CLIENT)
     connection.receive_eof()
     assert connection.error() is not connection.error()
@@ -426,13 +426,13 @@ def test_each_call_of_error_returns_a_new_exception() -> None:
 
 @pytest.mark.parametrize("later", [None, OSError("bad file descriptor")])
 def test_the_first_end_is_reported_even_if_another_follows(later: Exception | None) -> None:
-    """Whoever aborts the socket makes a reader in another thread see one more end."""
+    """Aborting the socket makes a reader in another thread see a second end."""
     first = ConnectionResetError("reset")
     connection = Connection(CLIENT)
     connection.receive_eof(first)
     connection.receive_eof(later)
     assert connection.error().__cause__ is first
-    abandoned = Connection(CLIENT)
-    abandoned.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
-    abandoned.receive_eof(later)
-    assert abandoned.error().__cause__ is None
+    aborted = Connection(CLIENT)
+    aborted.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
+    aborted.receive_eof(later)
+    assert aborted.error().__cause__ is None

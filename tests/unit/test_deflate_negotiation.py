@@ -69,7 +69,9 @@ def test_the_offer_names_the_settings_and_always_client_max_window_bits(config: 
             DeflateParameters(server_no_context_takeover=True),
         ),
         (
-            Deflate(client_no_context_takeover=True, client_max_window_bits=9),  # holds without an answer to it
+            Deflate(
+                client_no_context_takeover=True, client_max_window_bits=9
+            ),  # applies even if the server does not answer it
             [],
             DeflateParameters(client_no_context_takeover=True, client_max_window_bits=9),
         ),
@@ -79,7 +81,9 @@ def test_the_offer_names_the_settings_and_always_client_max_window_bits(config: 
             DeflateParameters(client_max_window_bits=8),
         ),
         (
-            Deflate(client_max_window_bits=10),  # the server may ignore the value offered (§7.1.2.2); we keep to it
+            Deflate(
+                client_max_window_bits=10
+            ),  # the server may ignore the offered value (§7.1.2.2), but the client keeps to it
             [("client_max_window_bits", "12")],
             DeflateParameters(client_max_window_bits=10),
         ),

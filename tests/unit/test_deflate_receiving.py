@@ -136,7 +136,7 @@ def test_without_context_takeover_no_window_reaches_the_next_message(watch: Watc
 
 
 def test_copying_grows_linearly_with_the_final_blocks_of_a_frame(watch: WatchedZlib) -> None:
-    """What zlib leaves unused it copies: the copies grow with the message, not with its square."""
+    """Zlib copies its unused input: the copies must grow with the message, not with its square."""
     count = 5000
     assert messages(receive(extension(), compressed(EMPTY_FINAL * count + HELLO))) == [b"Hello"]
     assert len(watch.windows) == count + 1
@@ -146,7 +146,7 @@ def test_copying_grows_linearly_with_the_final_blocks_of_a_frame(watch: WatchedZ
 @CHUNKS
 @pytest.mark.parametrize("parameters", [DeflateParameters(), NO_TAKEOVER], ids=["takeover", "no takeover"])
 def test_a_message_may_lack_the_octet_after_its_final_block(parameters: DeflateParameters, chunk: int | None) -> None:
-    """§7.2.1 asks the sender for it; without it the tail would be half a block and garble the next message."""
+    """§7.2.1 asks the sender for it. Without the octet, the tail would garble the next message."""
     wire = compressed(FINAL_HELLO) + compressed(HELLO) + compressed(FINAL_HELLO) * 2 + compressed(HELLO)
     assert messages(receive(extension(parameters), wire, chunk)) == [b"Hello"] * 5
 
@@ -226,7 +226,7 @@ LIMIT = 10_000
 
 
 def packed(size: int) -> Iterator[tuple[str, bytes]]:
-    """One message of so many bytes, packed in every way."""
+    """Yield one message of this size, packed in every way."""
     data = bytes(size)
     whole = deflated(data)
     yield "one frame", compressed(whole)

@@ -57,7 +57,7 @@ def test_an_empty_message_and_an_empty_last_fragment_are_one_zero_octet(
 
 
 def test_an_empty_stored_block_is_appended_if_a_flush_returns_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """§7.2.1: zlib may give nothing where nothing was compressed since its last flush."""
+    """§7.2.1: zlib may return nothing if nothing was compressed since its last flush."""
 
     class Silent:
         def __init__(self, *args: int) -> None: ...
@@ -85,7 +85,7 @@ def test_level_memory_level_and_window_bits_are_passed_to_zlib(level: int, memor
 
 
 def inflated_byte_by_byte(payload: bytes, bits: int) -> bytes:
-    """Inflate with a window of so many bits, and no more: zlib also looks back into what one call has put out."""
+    """Inflate with exactly this window: within one call, zlib would also refer to all output of that call."""
     stream, output = zlib.decompressobj(-bits), bytearray()
     for start in range(0, len(payload), 64):
         rest = payload[start : start + 64]
@@ -98,7 +98,7 @@ def inflated_byte_by_byte(payload: bytes, bits: int) -> bytes:
 @pytest.mark.parametrize("level", [1, 6, 9])
 @pytest.mark.parametrize("bits", range(8, 16))
 def test_compressed_data_never_refers_back_beyond_the_agreed_window(bits: int, level: int) -> None:
-    """Also with 8 bits, for which zlib compresses with 9: a receiver with a window of 256 bytes reads it."""
+    """Even with 8 bits, for which zlib compresses with 9: a receiver with a window of 256 bytes can inflate it."""
     window = 2**bits
     text = b"".join(noise(window - gap) * 2 for gap in (0, 1, 6, 7, 100, 200, window // 2)) + bytes(window)
     for role in (CLIENT, SERVER):
@@ -109,7 +109,7 @@ def test_compressed_data_never_refers_back_beyond_the_agreed_window(bits: int, l
 
 
 def test_inflating_byte_by_byte_detects_a_larger_window() -> None:
-    """The judge of the test above, judged."""
+    """Proves that the test above can fail."""
     (payload,) = sent(extension(DeflateParameters(server_max_window_bits=10), SERVER), noise(500) * 2)
     with pytest.raises(zlib.error, match="too far back"):
         inflated_byte_by_byte(payload + TAIL, 8)

@@ -1,4 +1,4 @@
-"""The tree of errors: what each also is, what data it carries through pickling and copying, and how it reads."""
+"""The tree of errors: base classes, texts, and data that survives pickling and copying."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ WAYS: dict[str, Callable[[WebSocketError], WebSocketError]] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", EACH, ids=named)
 def test_each_error_survives_pickling_and_copying_with_all_its_data(error: WebSocketError, way: str) -> None:
-    """So that it can come out of a process pool."""
+    """An error may be raised in a process pool."""
     copied = WAYS[way](error)
     assert type(copied) is type(error)
     assert str(copied) == str(error)
@@ -272,6 +272,6 @@ def test_a_closing_explains_itself_in_one_line(case: str) -> None:
 def test_the_connection_close_code_is_that_of_the_close_received(
     received: Close | None, code: int, reason: str, is_normal: bool
 ) -> None:
-    """RFC 6455 §7.1.5, §7.1.6: what this side sent does not count."""
+    """RFC 6455 §7.1.5, §7.1.6: the Close that this side sent does not count."""
     info = CloseInfo(Side.LOCAL, CloseCause.CLOSE, received, Close(4999, "sent"))
     assert (info.code, info.reason, info.is_normal) == (code, reason, is_normal)

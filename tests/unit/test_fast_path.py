@@ -1,4 +1,4 @@
-"""The fast path by itself: which frames it takes, where it stops, and the bytes that it writes (RFC 6455 §5)."""
+"""The fast path alone: which frames it takes, where it stops, and the sizes that it reads (RFC 6455 §5)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_limit_is_inclusive_and_in_bytes(size: int, key: bytes) -> None:
 
 
 def test_masking_is_xor_with_the_repeated_key() -> None:
-    """RFC 6455 §5.3, for every length about the loop's step."""
+    """RFC 6455 §5.3, for lengths around the step of the loop."""
     for size in (*range(20), 4095, 4096, 4097, 4099, 8192, 70001):
         data = bytes(index * 7 % 256 for index in range(size))
         assert fast_path.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
@@ -162,7 +162,7 @@ def test_a_plain_binary_frame_may_be_awaited_whole_once_its_header_has_arrived(s
 @masked_or_not
 @pytest.mark.parametrize("case", STOPS)
 def test_a_frame_that_is_not_plain_binary_is_not_awaited_whole(case: str, key: bytes) -> None:
-    """A text frame is not either: its bytes are judged as they come."""
+    """Neither is a text frame: invalid UTF-8 must be detected at its first byte."""
     first, length, _ = STOPS[case]
     assert fast_path.whole_binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
     assert fast_path.whole_binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0

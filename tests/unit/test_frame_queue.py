@@ -85,9 +85,9 @@ def test_a_violation_after_held_bytes_is_detected_once_they_are_decoded(role: Co
 
 @pytest.mark.parametrize("opcode", [TEXT, PING])
 def test_empty_frames_fill_the_queue_too(opcode: int) -> None:
-    """Each costs its sender two bytes and this side an object: without an end to them, memory has none.
+    """An empty frame costs its sender two bytes, and its receiver an object.
 
-    Who waits for a Pong reads, and takes none of them.
+    A caller that waits for a Pong reads frames, but doesn't consume them.
     """
     connection = connect(CLIENT, 1024 * 1024)
     for _ in range(128):
@@ -213,7 +213,7 @@ ENDS: dict[str, Callable[[Connection], object]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_the_queue_is_not_full_once_no_more_frames_can_arrive(end: str) -> None:
-    """Else a buffer would overflow by the Close behind its last frame, or twice."""
+    """Otherwise a buffer would overflow at the Close after its last frame, or twice."""
     connection = connect(CLIENT)
     connection.queue.limit(3, 30_000)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 10_000) * 2)

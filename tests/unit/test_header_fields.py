@@ -1,4 +1,4 @@
-"""The grammar of header fields: extensions, tokens, and fields that may come only once."""
+"""The grammar of header fields: extensions, tokens, and singleton fields."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_extensions_that_violate_the_grammar_are_refused(value: str) -> None:
 
 
 def test_a_comma_in_quotes_does_not_separate_extensions() -> None:
-    """Else 'x' would count as an extension; as it is, the value is no token."""
+    """Otherwise 'x' would count as an extension."""
     with pytest.raises(MalformedHeader, match="quoted value that is not a token"):
         parse_extensions(field('a; b=",x,"'))
 

@@ -101,7 +101,7 @@ def test_the_limit_is_for_the_inflated_size_of_a_compressed_message(role: Connec
 
 @both_roles
 def test_a_compressed_message_may_be_longer_on_the_wire_than_the_limit(role: ConnectionType) -> None:
-    """Noise does not compress, and empty blocks inflate to nothing: what counts is what comes out."""
+    """Noise does not compress, and empty blocks inflate to nothing."""
     payload = b"\x00\x00\x00\xff\xff" * 50 + deflated(b"a" * 10)
     connection = connect(role, 10, compressed=True)
     assert receive(connection, frame_to(role, BINARY, payload, rsv=RSV1), 3) == [Binary(b"a" * 10)]
@@ -110,7 +110,7 @@ def test_a_compressed_message_may_be_longer_on_the_wire_than_the_limit(role: Con
 @both_roles
 @pytest.mark.parametrize("payload", [b"", b"a"], ids=["empty", "not empty"])
 def test_a_message_of_too_many_fragments_fails_the_connection(role: ConnectionType, payload: bytes) -> None:
-    """An empty fragment costs its sender two bytes, and this side an object."""
+    """An empty fragment costs its sender two bytes, and its receiver an object."""
     connection = connect(role, 1000, max_fragments=3)
     begin, more = (frame_to(role, opcode, payload, fin=False) for opcode in (TEXT, CONT))
     whole = begin + more + frame_to(role, PING) + frame_to(role, CONT, payload)
@@ -175,7 +175,7 @@ def test_the_error_carries_the_limit() -> None:
 
 
 def test_an_endless_frame_that_inflates_to_nothing_uses_no_memory() -> None:
-    """RFC 6455 §5.2 lets it have 2⁶³ bytes, and an empty stored block has five (RFC 7692 §7.2.3.6)."""
+    """A frame may have 2⁶³ bytes (RFC 6455 §5.2); an empty stored block has five (RFC 7692 §7.2.3.6)."""
     connection = connect(CLIENT, 1000, compressed=True)
     connection.receive(huge_header(CLIENT, 2**62, first=0xC2))
     block = b"\x00\x00\x00\xff\xff"

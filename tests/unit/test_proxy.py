@@ -1,4 +1,4 @@
-"""A proxy as a value: what its URL may be, that it shows no secrets; and which one the system names."""
+"""A proxy as a value: its URL, its options, no secrets in its repr; and the proxy that the system names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from polysocket import Headers, InvalidRequest, InvalidURL, Proxy, WebSocketURL, system_proxy
 from polysocket._opening.transport import Transport
 
-LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
+LONE = "\ud800"  # UTF-8 does not have lone surrogates
 CONTEXT = ssl.create_default_context()
 
 
@@ -123,7 +123,7 @@ def test_a_proxy_is_a_value() -> None:
     assert not hasattr(proxy, "__dict__")
 
 
-# What the system names
+# The system's proxy
 
 
 @pytest.fixture

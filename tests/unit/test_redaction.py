@@ -22,7 +22,7 @@ SECRET_REQUESTS: dict[str, Callable[[], Request]] = {
     "bearer auth": lambda: basic_request.bearer_auth(SECRET),
     "cookie": lambda: basic_request.cookie("session", SECRET),
     "header in any case": lambda: basic_request.header("pRoXy-AuThOrIzAtIoN", SECRET),
-    "header of one's own": lambda: basic_request.header("X-Api-Key", SECRET).header("X-Auth-Token", SECRET),
+    "custom header": lambda: basic_request.header("X-Api-Key", SECRET).header("X-Auth-Token", SECRET),
 }
 
 
@@ -60,14 +60,14 @@ def test_the_error_about_a_url_does_not_show_its_secrets(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        f"user:{SECRET}@example.com/",  # the scheme is forgotten
-        f"ws:user:{SECRET}@example.com/",  # the slashes are
+        f"user:{SECRET}@example.com/",  # the scheme is missing
+        f"ws:user:{SECRET}@example.com/",  # the slashes are missing
         f"wss:/user:{SECRET}@example.com/",
         f"ws://user:{SECRET}/x@example.com/",  # a password that should have been percent-encoded
         f"ws://user:{SECRET}?x@example.com/",
         f"ws://user:x/{SECRET}@example.com/",
         f"ws://user:{SECRET}#x@example.com/",
-        f"ws://example.com/?token=x#{SECRET}",  # a token, too
+        f"ws://example.com/?token=x#{SECRET}",  # a fragment may hold a token
     ],
 )
 def test_the_error_about_a_url_shows_no_secrets_even_if_they_are_misplaced(url: str) -> None:

@@ -42,7 +42,7 @@ def test_five_statuses_are_redirects(status: int) -> None:
         ("?x=y", "ws://h:9/a/b?x=y"),
         ("/x#part", "ws://h:9/x"),
         ("/caf\xe9", "ws://h:9/caf%C3%A9"),
-        ("/caf\xc3\xa9", "ws://h:9/caf%C3%A9"),  # as most servers send it: UTF-8, here one character a byte
+        ("/caf\xc3\xa9", "ws://h:9/caf%C3%A9"),  # as most servers send it: UTF-8, read as Latin-1
         ("/caf€", "ws://h:9/caf%E2%82%AC"),
         ("//fa\xc3\x9f.example/", "ws://xn--fa-hia.example/"),
         ("http://\xe2\x98\x95.example/", "ws://xn--53h.example/"),

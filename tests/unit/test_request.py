@@ -19,7 +19,7 @@ from polysocket.response import Response, WebSocketResponse
 from polysocket.url import WebSocketURL
 
 URL = "ws://example.com/"
-LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
+LONE = "\ud800"  # UTF-8 does not have lone surrogates
 
 
 def basic(credentials: str) -> str:
@@ -68,7 +68,7 @@ def test_values_are_immutable(value: Any) -> None:
 
 
 def test_the_headers_of_a_request_are_immutable() -> None:
-    """They are shared between requests and hashable."""
+    """Requests share their headers and hash them."""
     headers: Any = Headers({"X-A": "b"})
     with pytest.raises(AttributeError):
         headers.pairs = ()
@@ -141,7 +141,7 @@ INJECTIONS = ["\r\nX-B: c", "\n", "\r", "\x00", "\x0b", "\x1b", "\x7f", "\u2028"
 @pytest.mark.parametrize("bad", INJECTIONS, ids=ascii)
 @pytest.mark.parametrize("value", ["{}", "a{}", "{}a", "a{}a"])
 def test_a_header_value_with_a_character_that_http_does_not_allow_is_refused(value: str, bad: str) -> None:
-    """RFC 9110 §5.5; each method that takes a value is a way in."""
+    """RFC 9110 §5.5, for each method that takes a value."""
     text = value.format(bad)
     with pytest.raises(InvalidRequest, match=r"^the value given for header X-A has a character that HTTP does not"):
         basic_request.header("X-A", text)
@@ -265,7 +265,7 @@ def test_every_limit_except_that_on_redirects_may_be_none() -> None:
     ],
 )
 def test_credentials_in_a_url_become_basic_auth(userinfo: str, credentials: str) -> None:
-    """RFC 7617 §2, decoded first and then in UTF-8; they stay in no URL."""
+    """RFC 7617 §2, percent-decoded first and then in UTF-8; no URL keeps them."""
     request = basic_request.get(f"ws://{userinfo}@example.com/")
     assert request.headers["Authorization"] == basic(credentials)
     assert request.url == WebSocketURL("ws", "example.com", 80, "/")

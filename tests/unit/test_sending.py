@@ -26,7 +26,7 @@ from tests.connections import (
 
 
 def events_of(frames: Sequence[tuple[Frame, bool]]) -> list[Event]:
-    """The events by which wsproto tells of these frames, each with whether it continues a message."""
+    """Return the events that wsproto makes of these frames."""
     events = list[Event]()
     for frame, _ in frames:
         match frame:
@@ -128,7 +128,7 @@ NOT_BEGUN = "there is no message to continue: none was started with final=False"
 OPEN = "a fragmented message is not finished yet: continue it with is_continuation=True"
 CODE = "{} is not a close code that may be sent: "
 INVALID: list[tuple[str | None, Any, bool, str]] = [
-    # what is open, the frame, whether it is to continue, and why it may not be sent
+    # the open message, the frame, is_continuation, and why the frame may not be sent
     (None, Text("b"), True, NOT_BEGUN),
     (None, Text("b", final=False), True, NOT_BEGUN),
     (None, Binary(b"b"), True, NOT_BEGUN),

@@ -8,8 +8,8 @@ import pytest
 
 from polysocket._core.states import TRANSITIONS, Event, State, next_state
 
-# The same table, written as RFC 6455 tells it: for each state, what each event leads to.
-STORY = {
+# The table as RFC 6455 describes it: the next state for each state and event.
+NEXT_STATES = {
     State.OPEN: {
         Event.SEND_CLOSE: State.CLOSE_SENT,
         Event.RECEIVE_CLOSE: State.CLOSE_RECEIVED,
@@ -30,8 +30,8 @@ STORY = {
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)), ids=lambda value: value.name)
 def test_each_event_leads_to_the_state_of_the_rfc_and_any_other_event_raises(state: State, event: Event) -> None:
-    if event in STORY[state]:
-        assert next_state(state, event) is STORY[state][event]
+    if event in NEXT_STATES[state]:
+        assert next_state(state, event) is NEXT_STATES[state][event]
     else:
         with pytest.raises(RuntimeError, match=f"{event.name} in state {state.name} is a bug in polysocket"):
             next_state(state, event)
@@ -49,6 +49,6 @@ def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
 
 
 def test_no_state_is_entered_twice() -> None:
-    """A closing only goes forward: no event leads to the same state or to an earlier one."""
+    """No event leads to the same state or to an earlier one."""
     order = list(State)
     assert all(order.index(before) < order.index(following) for (before, _), following in TRANSITIONS.items())

@@ -1,4 +1,4 @@
-"""WebSocket URLs: what they are taken apart into, how they are encoded, and which are refused (RFC 6455 §3)."""
+"""WebSocket URLs: how they are parsed and encoded, and which are refused (RFC 6455 §3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polysocket.request import basic_request
 from polysocket.url import WebSocketURL
 
 URL = "ws://example.com/"
-LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
+LONE = "\ud800"  # UTF-8 does not have lone surrogates
 
 
 def url_of(url: str) -> WebSocketURL:
@@ -81,7 +81,7 @@ def test_a_host_is_encoded_as_in_browsers(host: str, encoded: str) -> None:
 
 
 def test_idna_and_urllib_request_are_imported_only_when_needed() -> None:
-    """Their import takes longer than that of all of polysocket's own modules."""
+    """Importing them takes longer than importing all of polysocket's own modules."""
     program = """
 import sys
 from polysocket import Proxy, WebSocketURL, blocking, system_proxy
@@ -100,7 +100,7 @@ print("idna" in sys.modules, "urllib.request" in sys.modules)
     [
         "\u0301a.example",  # a combining mark first
         "א1a.example",  # right to left, and left to right
-        "👩\u200d💻.example",  # a joiner out of its context
+        "👩\u200d💻.example",  # a joiner outside of its context
         "xn--ü.example",
         "⒈com.example",
         "a\ufffd.example",
@@ -131,7 +131,7 @@ def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
     ],
 )
 def test_characters_that_a_target_may_not_have_are_percent_encoded_once(path: str, target: str) -> None:
-    """RFC 3986 §2.1, in UTF-8; what is encoded already stays."""
+    """RFC 3986 §2.1, in UTF-8; escapes are kept."""
     assert url_of(f"ws://example.com{path}").target == target
 
 
@@ -209,7 +209,7 @@ def test_a_url_must_be_a_str(url: Any) -> None:
 
 @pytest.mark.parametrize("place", ["/{}", "/?{}", "/?a={}&b"])
 def test_a_url_with_a_lone_surrogate_is_refused(place: str) -> None:
-    """It has no bytes in UTF-8; as in a host, the error is InvalidURL, not UnicodeEncodeError."""
+    """The error is InvalidURL, as for a host, not UnicodeEncodeError."""
     with pytest.raises(InvalidURL):
         basic_request.get("ws://example.com" + place.format(LONE))
 

@@ -46,7 +46,7 @@ def reserved(opcode: int) -> Callable[[ConnectionType], bytes]:
 
 WIDE = " bytes, more than it needs"
 BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
-    "RSV1 that nobody agreed on (§5.2)": (
+    "RSV1 without an extension (§5.2)": (
         lambda role: frame_to(role, TEXT, b"a", rsv=RSV1),
         1002,
         "a reserved bit is set",
@@ -72,7 +72,7 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
     ),
     "wrong masking (§5.1)": (lambda role: frame_to(other(role), TEXT, b"a"), 1002, "mask"),
     "wrong masking of an empty frame (§5.1)": (lambda role: frame_to(other(role), PING), 1002, "mask"),
-    "a continuation of nothing (§5.4)": (
+    "a continuation without a message (§5.4)": (
         lambda role: frame_to(role, CONT, b"a"),
         1002,
         "outside a fragmented message",
@@ -82,7 +82,7 @@ BAD: dict[str, tuple[Callable[[ConnectionType], bytes], int, str]] = {
         1002,
         "a TEXT frame, but a continuation",
     ),
-    "a continuation behind the end (§5.4)": (
+    "a continuation after the final fragment (§5.4)": (
         lambda role: frame_to(role, TEXT, b"a", fin=False) + frame_to(role, CONT, b"b") + frame_to(role, CONT, b"c"),
         1002,
         "outside a fragmented message",
@@ -156,7 +156,7 @@ def test_a_violation_of_rfc_7692_fails_the_connection_with_the_reason_of_the_ext
 
 @both_roles
 def test_invalid_utf_8_is_detected_at_its_first_byte(role: ConnectionType) -> None:
-    """Not only once the frame is whole: RFC 6455 §8.1, and Autobahn's cases 6.3 and 6.4."""
+    """RFC 6455 §8.1, and Autobahn's cases 6.3 and 6.4."""
     whole = frame_to(role, TEXT, b"a" * 10 + b"\xff" + b"a" * 60000)
     head = len(whole) - 60000
     connection = connect(role)
@@ -184,7 +184,7 @@ def test_a_malformed_header_is_detected_before_the_payload_arrives(role: Connect
 def test_a_malformed_header_is_a_protocol_error_even_if_the_frame_is_too_big(
     role: ConnectionType, limit: int | None, chunk: int | None, size: int, first: int
 ) -> None:
-    """RFC 6455 §5.2: "the most significant bit MUST be 0"; in every chunking the verdict is the same."""
+    """RFC 6455 §5.2: "the most significant bit MUST be 0"; the verdict is the same in every chunking."""
     connection = connect(role, limit)
     receive(connection, huge_header(role, size, first=first), chunk)
     assert failure(connection)[0] == 1002
@@ -204,7 +204,7 @@ def test_every_defined_registered_or_private_close_code_is_accepted(role: Connec
 
 @both_roles
 def test_close_code_1014_is_accepted(role: ConnectionType) -> None:
-    """1014 is in the IANA registry that RFC 6455 §11.7 founds; wsproto 1.3.2 fails the connection with 1002."""
+    """1014 is in the IANA registry of RFC 6455 §11.7; wsproto 1.3.2 fails the connection with 1002."""
     connection = connect(role)
     assert receive(connection, close_to(role, 1014, b"upstream")) == [Close(1014, "upstream")]
     assert connection.close_info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1014, "upstream"), Close(1014))

@@ -72,7 +72,7 @@ def test_messages_may_follow_one_that_ends_with_a_final_deflate_block(role: Conn
 def test_a_failed_connection_reads_and_buffers_nothing_more(
     role: ConnectionType, bad: tuple[int, bytes, int], limit: int | None
 ) -> None:
-    """RFC 6455 §7.1.7; wsproto 1.3.2 stays OPEN after a parse error and buffers whatever comes."""
+    """RFC 6455 §7.1.7; wsproto 1.3.2 stays OPEN after a parse error and buffers all that arrives."""
     opcode, payload, rsv = bad
     connection = connect(role, limit)
     more = frame_to(role, BINARY, bytes(50_000))
@@ -95,7 +95,7 @@ def test_a_failed_connection_reads_and_buffers_nothing_more(
 
 
 def test_a_protocol_error_is_not_mistaken_for_a_close_of_the_peer() -> None:
-    """RFC 6455 §7.1.5, §7.1.7; wsproto 1.3.2 tells of both by the same event, CloseConnection."""
+    """RFC 6455 §7.1.5, §7.1.7; wsproto 1.3.2 reports both with the same event, CloseConnection."""
     connection = connect(CLIENT)
     assert receive(connection, b"\x83\x00") == []
     assert connection.close_info is not None
@@ -125,7 +125,7 @@ def test_a_close_code_that_may_not_be_sent_is_refused(code: int) -> None:
 
 
 def test_a_reason_that_is_too_long_is_refused() -> None:
-    """RFC 6455 §5.5; wsproto 1.3.2 cuts it in silence."""
+    """RFC 6455 §5.5; wsproto 1.3.2 truncates it silently."""
     with pytest.raises(InvalidFrame):
         connect(SERVER).send(Close(1000, "é" * 62))
 
