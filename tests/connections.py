@@ -29,7 +29,7 @@ both_roles = pytest.mark.parametrize("role", [CLIENT, SERVER], ids=["client", "s
 
 
 class Connection(connection.Connection):
-    """A connection whose :meth:`data_to_send` returns the bytes of sent frames, too."""
+    """A connection that decodes all turns at once, and whose :meth:`data_to_send` returns sent frames, too."""
 
     _sent = b""
 
@@ -38,6 +38,12 @@ class Connection(connection.Connection):
         data = super().send(frame, is_continuation)
         self._sent += own + data
         return data
+
+    def receive(self, data: bytes) -> list[Frame | Close]:
+        frames = super().receive(data)
+        while self.holds_bytes and not self.queue.is_full:  # These bytes wait only for the next turn.
+            frames += super().receive(b"")
+        return frames
 
     def data_to_send(self) -> bytes:
         data, self._sent = self._sent + super().data_to_send(), b""

@@ -14,11 +14,13 @@ import inspect
 import re
 from abc import ABCMeta
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from polysocket.effects import Async, Blocking, Lifter, Threaded
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["HasEffect", "HasWith", "lifted", "lifted_overloads", "wait_for_result"]
 
@@ -177,4 +179,6 @@ class HasWith(HasEffect[F_co], metaclass=Flavoured):
 
 def wait_for_result(value: T | Future[T]) -> T:
     """Return the plain result of a call in the blocking or the threaded flavour; wait if it is a future."""
+    from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
     return cast("Future[T]", value).result() if isinstance(value, Future) else value

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Final
+from typing import TYPE_CHECKING
 
-__all__ = ["logger"]
+if TYPE_CHECKING:
+    import logging
 
-logger: Final = logging.getLogger("polysocket")
+__all__ = ["get_logger"]
+
+
+def get_logger() -> logging.Logger:
+    """Return the logger; ``logging`` is imported with the first line of log, since it takes long."""
+    import logging  # noqa: PLC0415 - as above
+
+    return logging.getLogger("polysocket")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+import polysocket._opening.opening_handshake  # noqa: F401 - now, since a later import would block the event loop
 from polysocket import backend, websocket
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Asyncio

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
-from ssl import SSLContext
-from typing import Any, Protocol, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
-from polysocket._logger import logger
-from polysocket._opening.opening_handshake import open_session
+from polysocket._logger import get_logger
 from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
@@ -34,6 +30,11 @@ from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.response import WebSocketResponse
 from polysocket.websocket import WebSocket
+
+if TYPE_CHECKING:
+    import logging
+    from concurrent.futures import Future
+    from ssl import SSLContext
 
 __all__ = ["Backend", "Connector", "LoggingBackend", "ObservedBackend", "SocketBackend", "SocketConnector"]
 
@@ -180,7 +181,7 @@ class ObservedBackend(Backend[F_co]):
 class LoggingBackend(ObservedBackend[F_co]):
     """A backend that wraps another one, and logs with a :class:`~polysocket.LoggingObserver`."""
 
-    def __init__(self, backend: Backend[F_co], logger: logging.Logger = logger) -> None:
+    def __init__(self, backend: Backend[F_co], logger: logging.Logger | None = None) -> None:
         super().__init__(backend, LoggingObserver(logger))
 
 
@@ -286,7 +287,7 @@ class SocketConnector:
             asking.wait_for_others()
         for session in list(self._open_sessions.sessions):
             if session in self._open_sessions.sessions and not await session.has_listened(since, asking):
-                logger.warning("a listener has not ended within the close timeout; the backend closes without it")
+                get_logger().warning("a listener has not ended within the close timeout; the backend closes without it")
 
     def abort(self) -> None:
         """Drop the connections of all websockets without waiting, and open no more."""
@@ -298,6 +299,8 @@ class SocketConnector:
             raise BackendClosed("the backend was closed, and opens nothing more")
 
     async def _open(self, request: Request) -> Session:
+        from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
+
         self._check_open()
         return await self._observed(request, open_session(self.effect, request, self._transport))
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text", "joined"]
+__all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text", "join_fragments"]
 
 
 class CloseCode(IntEnum):
@@ -94,8 +94,8 @@ DataFrame = Text | Binary
 Frame = Text | Binary | Ping | Pong
 
 
-def joined(fragments: Sequence[DataFrame]) -> str | bytes:
-    """Return the message that consists of these fragments, which are all of one kind."""
+def join_fragments(fragments: Sequence[DataFrame]) -> str | bytes:
+    """Join the fragments of one message, which are all of one kind, to its payload."""
     first = fragments[0].payload
     if len(fragments) == 1:
         return first

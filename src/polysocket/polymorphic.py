@@ -8,13 +8,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from polysocket._lifting import HasEffect
 from polysocket.effects import Async, Blocking, CoroutineEffect, Lifter, Threaded
 from polysocket.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["PolymorphicClient", "polymorphic"]
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from ssl import SSLContext
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.headers import Headers
@@ -16,7 +15,10 @@ from polysocket.redaction import redact_url
 from polysocket.request import basic_credentials, basic_request
 from polysocket.url import WebSocketURL, authority, parse_url
 
-__all__ = ["Proxy", "ProxySetting", "as_proxy", "system_proxy"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["Proxy", "ProxySetting", "as_proxy", "check_context", "system_proxy"]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _MAX_SOCKS_CREDENTIAL = 255  # bytes of a user name or password, whose length is sent in one byte (RFC 1929 §2)
@@ -61,8 +63,7 @@ class Proxy:
         self._check()
 
     def _check(self) -> None:
-        if not isinstance(self.ssl, SSLContext | None):
-            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {self.ssl!r}")
+        check_context(self.ssl)
         if self.ssl is not None and self.scheme != "https":
             raise InvalidRequest(f"ssl of a Proxy is for https proxies, and this is {self}")
         if self.scheme == "socks5":
@@ -122,6 +123,15 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
         return Proxy(named if "://" in named else f"http://{named}")
     except (InvalidURL, InvalidRequest) as error:
         raise InvalidURL(f"the system's proxy for {kind} can't be used: {error}") from error
+
+
+def check_context(context: object) -> None:
+    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext`` or None."""
+    if context is not None:
+        import ssl  # noqa: PLC0415 - slow to import, and only some connections need TLS
+
+        if not isinstance(context, ssl.SSLContext):
+            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}")
 
 
 def as_proxy(setting: str | Proxy | None, what: str = "proxy") -> Proxy | None:

@@ -95,8 +95,9 @@ class Request:
     def get(self, url: str) -> Request:
         """Set the URL; its user and password become Basic auth. Raises :class:`InvalidURL`."""
         parsed = WebSocketURL.parse(url)
-        request = replace(self, url=replace(parsed, credentials=None))
-        return request.basic_auth(*parsed.credentials) if parsed.credentials else request
+        if parsed.credentials is None:
+            return replace(self, url=parsed)
+        return replace(self, url=replace(parsed, credentials=None)).basic_auth(*parsed.credentials)
 
     def header(self, name: str, value: str, *, replace_existing: bool = False) -> Request:
         """Add a header, or replace all headers of its name; raises :class:`InvalidRequest`."""

@@ -9,6 +9,7 @@ from typing import Unpack
 
 import trio
 
+import polysocket._opening.opening_handshake  # noqa: F401 - now, since a later import would block the event loop
 from polysocket import backend, websocket
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Trio

@@ -59,7 +59,9 @@ class WebSocketURL:
     @property
     def authority(self) -> str:
         """Host and, unless it is the scheme's default, port, as in the Host header (RFC 6455 §4.1)."""
-        return authority(self.host, None if self.port == DEFAULT_PORTS[self.scheme] else self.port)
+        if self.port == DEFAULT_PORTS[self.scheme]:
+            return f"[{self.host}]" if ":" in self.host else self.host
+        return authority(self.host, self.port)
 
     @property
     def path(self) -> str:
@@ -112,10 +114,9 @@ def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
     return ParsedURL(scheme, _ascii_host(host, url), port or ports[scheme], credentials, parts)
 
 
-def authority(host: str, port: int | None) -> str:
-    """Return host and port as they stand in a URL (RFC 3986 §3.2); None for no port."""
-    bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if port is None else f"{bracketed}:{port}"
+def authority(host: str, port: int) -> str:
+    """Return host and port as they stand in a URL (RFC 3986 §3.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _split(url: str) -> tuple[SplitResult, str | None, int | None]:

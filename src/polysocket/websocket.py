@@ -7,21 +7,23 @@ awaitable that ``connect`` returns in the asynchronous flavours is here, too.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
-from polysocket._opening.opening_handshake import open_session
 from polysocket._opening.options import ConnectOptions, prepare
-from polysocket._session.session import DATA, Session
+from polysocket._session.receiving import DATA
+from polysocket._session.session import Session
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, CoroutineEffect, DelegatingEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
 from polysocket.request import Request, check_timeout
 from polysocket.response import Response
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
 
@@ -70,12 +72,12 @@ class WebSocket(HasWith[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := session.take_ready_frame(pong_on_ping)) is not None:
+        if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
             return frame
-        return await session.read_until(partial(session.take_frame, pong_on_ping), "frame", timeout)
+        return await session.read_until(partial(receiver.take_frame, pong_on_ping), "frame", timeout)
 
     @lifted
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
@@ -84,10 +86,10 @@ class WebSocket(HasWith[F_co]):
         Pings are answered unless ``pong_on_ping`` is False; Pongs are skipped. Raises :class:`WebSocketClosed` at the
         Close, and otherwise as :meth:`receive`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        return await session.read_until(partial(session.take_data, DATA, pong_on_ping), "data frame", timeout)
+        return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
 
     @lifted
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
@@ -96,10 +98,10 @@ class WebSocket(HasWith[F_co]):
         Raises :class:`UnexpectedFrame` if it is binary; it can still be received. Raises otherwise as
         :meth:`receive_data_frame`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        return await session.read_until(partial(session.take_data, Text, pong_on_ping), "text frame", timeout)
+        return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
 
     @lifted
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
@@ -108,10 +110,10 @@ class WebSocket(HasWith[F_co]):
         Raises :class:`UnexpectedFrame` if it is text; it can still be received. Raises otherwise as
         :meth:`receive_data_frame`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        return await session.read_until(partial(session.take_data, Binary, pong_on_ping), "binary frame", timeout)
+        return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
@@ -119,12 +121,12 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_text_frame`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := session.take_whole(Text)) is not None:
+        if (frame := receiver.take_whole(Text)) is not None:
             return frame.payload
-        return await session.read_until(partial(session.take_message, Text, pong_on_ping), "text message", timeout)
+        return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
 
     @lifted
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
@@ -132,12 +134,12 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_binary_frame`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := session.take_whole(Binary)) is not None:
+        if (frame := receiver.take_whole(Binary)) is not None:
             return frame.payload
-        return await session.read_until(partial(session.take_message, Binary, pong_on_ping), "binary message", timeout)
+        return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
 
     @lifted
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
@@ -145,12 +147,12 @@ class WebSocket(HasWith[F_co]):
 
         Raises as :meth:`receive_data_frame`.
         """
-        session = self._session
+        session, receiver = self._session, self._session.receiver
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := session.take_whole(DATA)) is not None:
+        if (frame := receiver.take_whole(DATA)) is not None:
             return frame.payload
-        return await session.read_until(partial(session.take_message, DATA, pong_on_ping), "message", timeout)
+        return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
 
     @lifted
     async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
@@ -312,6 +314,8 @@ class WebSocket(HasWith[F_co]):
         return Messages(self._session)
 
     def _refuse_futures(self) -> None:
+        from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
         if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
             raise TypeError(
                 "a WebSocket whose calls return futures has no iteration: call receive_message() repeatedly"
@@ -346,6 +350,8 @@ class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
 
 async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
     """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
+    from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
+
     request, transport = prepare(target, options)
     return kind(await open_session(effect, request, transport), effect)
 
@@ -367,11 +373,11 @@ class Messages(AsyncIterator[str | bytes]):
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._take = partial(session.take_message, DATA, True)
+        self._take = partial(session.receiver.take_message, DATA, True)
 
     async def __anext__(self) -> str | bytes:
         try:
-            if (frame := self._session.take_whole(DATA)) is not None:
+            if (frame := self._session.receiver.take_whole(DATA)) is not None:
                 return frame.payload
             return await self._session.read_until(self._take, "message")
         except WebSocketClosed as error:

@@ -34,7 +34,7 @@ from polysocket import (
     blocking,
     polymorphic,
 )
-from polysocket._session.session import Session
+from polysocket._session.receiving import Receiver
 from polysocket.effects import polling, run
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.effects.sockets import SocketStream
@@ -250,21 +250,21 @@ def test_abort_waits_for_the_thread_that_sends_pending_bytes() -> None:
 
 
 def test_a_refused_second_receive_does_not_block_later_ones(peer: Peer) -> None:
-    class Raced(Session):
-        """A session whose second caller reads the flag just before the first one clears it."""
+    class Raced(Receiver):
+        """A receiver whose second caller reads the flag just before the first one clears it."""
 
         flag = False
 
         @property
-        def _is_receiving(self) -> bool:
+        def is_receiving(self) -> bool:
             flag = self.flag
             if threading.current_thread() is not first:
                 looked.set()
                 first.join(0.2)
             return flag
 
-        @_is_receiving.setter
-        def _is_receiving(self, flag: bool) -> None:
+        @is_receiving.setter
+        def is_receiving(self, flag: bool) -> None:
             if threading.current_thread() is first and not flag:
                 ending.set()
                 looked.wait(0.2)
@@ -273,8 +273,8 @@ def test_a_refused_second_receive_does_not_block_later_ones(peer: Peer) -> None:
     ending, looked = threading.Event(), threading.Event()
     with connected(peer) as ws:
         first = threading.Thread(target=ws.receive)
-        del ws._session.__dict__["_is_receiving"]
-        ws._session.__class__ = Raced
+        del ws._session.receiver.__dict__["is_receiving"]
+        ws._session.receiver.__class__ = Raced
         first.start()
         peer.send(wire.encode(wire.TEXT, "for the first") + wire.encode(wire.TEXT, "for the second"))
         ending.wait()

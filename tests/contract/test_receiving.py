@@ -21,5 +21,5 @@ async def test_a_second_receiver_gets_no_message_that_has_already_arrived(flavou
         ws._session.begin_receiving()  # a first receiver that has not taken the message yet
         with pytest.raises(ConcurrentReceive):
             await ws.receive_text()
-        ws._session._is_receiving = False
+        ws._session.receiver.is_receiving = False
         assert await ws.receive_text() == "a"

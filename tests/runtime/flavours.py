@@ -63,6 +63,7 @@ class Flavour:
 
 
 needs_trio = pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
+needs_anyio = pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 
 every_flavour = pytest.mark.parametrize(
     "flavour",
@@ -71,6 +72,6 @@ every_flavour = pytest.mark.parametrize(
         pytest.param(Flavour("threaded", Threaded, "Future[{}]"), id="threaded"),
         pytest.param(Flavour("asyncio", Asyncio, is_async=True), id="asyncio"),
         pytest.param(Flavour("trio", Trio, is_async=True), id="trio", marks=needs_trio),
-        pytest.param(Flavour("anyio", Async, is_async=True), id="anyio"),
+        pytest.param(Flavour("anyio", Async, is_async=True), id="anyio", marks=needs_anyio),
     ],
 )

@@ -23,7 +23,7 @@ from polysocket import (
     basic_request,
     polymorphic,
 )
-from polysocket.frames import joined
+from polysocket.frames import join_fragments
 from polysocket.testing import BackendStub, EchoServer, Incoming, WebSocketStub
 from tests.backends.flavours import Flavour
 
@@ -33,7 +33,7 @@ def echo(fragments: tuple[DataFrame, ...], frame: DataFrame) -> tuple[tuple[Data
     fragments = (*fragments, frame)
     if not frame.final:
         return fragments, []
-    message = joined(fragments)
+    message = join_fragments(fragments)
     return (), [Text(message) if isinstance(message, str) else Binary(message)]
 
 

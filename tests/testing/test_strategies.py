@@ -14,7 +14,7 @@ from wsproto import ConnectionType
 
 from polysocket import Binary, Blocking, Close, CloseCode, Frame, Ping, Pong, Text
 from polysocket._core.connection import Connection
-from polysocket.frames import joined
+from polysocket.frames import join_fragments
 from polysocket.testing import Faults, WebSocketStub, memory_pair
 from polysocket.testing.strategies import (
     chunked,
@@ -66,7 +66,7 @@ def test_close_codes_can_be_sent(code: int) -> None:
 @given(st.data(), messages())
 def test_the_fragments_of_a_message_make_it_up(data: st.DataObject, message: str | bytes) -> None:
     fragments = data.draw(fragmented(message))
-    assert joined(fragments) == message
+    assert join_fragments(fragments) == message
     assert [fragment.final for fragment in fragments] == [False] * (len(fragments) - 1) + [True]
     assert arrived(fragments) == fragments
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from polysocket import errors
-from polysocket._opening.transport import system_errno
+from polysocket._opening.dialer import system_errno
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import (
     BackendClosed,

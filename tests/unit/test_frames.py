@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text, join_fragments
 
 EACH: list[Frame | Close] = [
     Text("a"),
@@ -137,4 +137,4 @@ def test_the_str_of_a_close_is_its_code_name_and_reason(close: Close, text: str)
     ],
 )
 def test_fragments_are_joined_into_their_message(fragments: list[DataFrame], message: str | bytes) -> None:
-    assert joined(fragments) == message
+    assert join_fragments(fragments) == message

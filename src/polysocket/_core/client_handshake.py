@@ -17,7 +17,9 @@ from polysocket._core import deflate
 from polysocket._core.deflate import PerMessageDeflate
 from polysocket._core.handshake import Upgraded, accept_value, lacking
 from polysocket._core.header_fields import (
+    Fields,
     MalformedHeader,
+    by_name,
     encode_fields,
     listed,
     parse_extensions,
@@ -28,7 +30,6 @@ from polysocket._core.header_fields import (
 )
 from polysocket._core.http1 import Exchange, Switch, is_http_1_1
 from polysocket.errors import InvalidRequest, InvalidUpgrade
-from polysocket.headers import Headers
 from polysocket.request import Request, check_fields
 from polysocket.response import Response
 
@@ -74,19 +75,20 @@ class ClientHandshake:
 
     def _check(self, switch: Switch) -> Upgraded:
         """Check the 101 in each point of RFC 6455 §4.1."""
-        response, headers = switch.response, switch.response.headers
+        response = switch.response
         if not is_http_1_1(switch.http_version):
             raise InvalidUpgrade(
                 f"the server answered 101 in HTTP/{switch.http_version.decode()}, but only HTTP/1.1 can upgrade"
             )
         try:
-            if set(map(str.lower, parse_upgrade(headers))) != {"websocket"}:
-                raise InvalidUpgrade(lacking("the server's 101", headers, "Upgrade", "websocket"))
-            if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
-                raise InvalidUpgrade(lacking("the server's 101", headers, "Connection", "Upgrade"))
-            self._check_accept(single(headers, "Sec-WebSocket-Accept"))
-            subprotocol = self._check_subprotocol(single(headers, "Sec-WebSocket-Protocol"))
-            extensions, agreed = self._check_extensions(headers)
+            fields = by_name(response.headers)
+            if set(map(str.lower, parse_upgrade(fields))) != {"websocket"}:
+                raise InvalidUpgrade(lacking("the server's 101", fields, "Upgrade", "websocket"))
+            if "upgrade" not in map(str.lower, parse_tokens(fields, "Connection")):
+                raise InvalidUpgrade(lacking("the server's 101", fields, "Connection", "Upgrade"))
+            self._check_accept(single(fields, "Sec-WebSocket-Accept"))
+            subprotocol = self._check_subprotocol(single(fields, "Sec-WebSocket-Protocol"))
+            extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error
         response = replace(response, subprotocol=subprotocol, extensions=extensions)
@@ -108,10 +110,10 @@ class ClientHandshake:
             f"(offered: {listed(self._request.subprotocols)})"
         )
 
-    def _check_extensions(self, headers: Headers) -> tuple[tuple[str, ...], PerMessageDeflate | None]:
-        single(headers, "Sec-WebSocket-Extensions")  # RFC 6455 §11.3.2: not more than once in an answer
+    def _check_extensions(self, fields: Fields) -> tuple[tuple[str, ...], PerMessageDeflate | None]:
+        single(fields, "Sec-WebSocket-Extensions")  # RFC 6455 §11.3.2: not more than once in an answer
         config = self._request.compression
-        chosen = parse_extensions(headers)
+        chosen = parse_extensions(fields)
         for extension in chosen:
             if config is None or extension.name != deflate.NAME:
                 offered = listed(() if config is None else (deflate.NAME,))
@@ -136,7 +138,7 @@ def _opening_request(request: Request, key: str) -> h11.Request:
         ("Sec-WebSocket-Key", key),
         ("Sec-WebSocket-Version", "13"),
     ]
-    if not request.headers.get_all("Host"):
+    if not request.headers.pairs or not request.headers.get_all("Host"):
         pairs.insert(0, ("Host", request.url.authority))  # RFC 9110 §7.2: first, if possible
     if request.subprotocols:
         pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))

@@ -57,7 +57,7 @@ class Connection:
         self.failure: Failure | None = None
         """A failure that takes effect after the queued frames are taken: until then they can still be answered."""
         self.holds_bytes = False
-        """True if received bytes wait for room in the queue."""
+        """True if received bytes wait, for room in the queue or for the next turn."""
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
@@ -71,7 +71,8 @@ class Connection:
     def receive(self, data: bytes) -> list[Frame | Close]:
         """Take bytes from the peer; return the frames that are new, which are in the queue, too.
 
-        Bytes for which the queue has no room are held undecoded; then ``receive(b"")`` goes on with them.
+        Bytes for which the queue has no room, or that hold too many frames for one turn, are held undecoded; then
+        ``receive(b"")`` goes on with them.
         """
         if self.has_ended or self.failure is not None:
             return []
@@ -176,7 +177,7 @@ class Connection:
             self._outgoing += self._encoder.encode(CLOSE, close_payload(close))
 
     def overflow(self, frames: int | None, size: int | None = None) -> None:
-        """Fail the connection since its queue is full; keep so many frames of it, and so many bytes."""
+        """Fail the connection since its queue is full; keep at most that many frames, and bytes, of it."""
         self.queue.cut(frames, size)
         detail = f"{len(self.queue.frames)} received frames wait, and there is no room for more"
         self.failure = Failure(close_codes.BUFFER_OVERFLOWED, CloseCause.BUFFER_FULL, detail)

@@ -1,8 +1,7 @@
-"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension itself for wsproto.
+"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension of one connection.
 
-Of a message no more than ``max_message_size + 1`` bytes are ever inflated, however it is packed, fragmented or chunked.
-Headers are not parsed here, and of frames only RSV1 is judged: the opening handshake brings parameters that are tokens
-already, and puts the :class:`PerMessageDeflate` that it gets into one ``wsproto.connection.Connection``.
+At most ``max_message_size + 1`` bytes of a message are inflated, however it is packed, fragmented or chunked. The
+opening handshake parses the headers; the decoder passes frames to the extension, directly or via wsproto.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from wsproto import ConnectionType
 from wsproto.extensions import Extension
@@ -43,7 +42,7 @@ _STEP = 1024  # bytes after a final block: zlib copies what follows one, so larg
 
 @dataclass(frozen=True, slots=True)
 class DeflateParameters:
-    """The agreed parameters, the same for both sides; window bits that nobody limited are None, which means 15."""
+    """The agreed parameters, the same for both sides; window bits without a limit are None, which means 15."""
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
@@ -51,25 +50,24 @@ class DeflateParameters:
     client_max_window_bits: int | None = None
 
     def __str__(self) -> str:
-        """The text of the Sec-WebSocket-Extensions header that agrees on them."""
-        flags = [name for name in _FLAGS if getattr(self, name)]
-        limits = [f"{name}={bits}" for name in _LIMITS if (bits := getattr(self, name)) is not None]
-        return "; ".join([NAME, *flags, *limits])
+        """Return the text of the Sec-WebSocket-Extensions header that agrees on the parameters."""
+        return _header_text(self)
+
+
+def _header_text(parameters: DeflateParameters | Deflate) -> str:
+    flags = [name for name in _FLAGS if getattr(parameters, name)]
+    limits = [f"{name}={bits}" for name in _LIMITS if (bits := getattr(parameters, name)) is not None]
+    return "; ".join([NAME, *flags, *limits])
 
 
 def offer(config: Deflate) -> str:
-    """The client's offer, always with ``client_max_window_bits``: the server may limit our window (§7.1.2.2)."""
-    wanted = DeflateParameters(
-        server_no_context_takeover=config.server_no_context_takeover,
-        client_no_context_takeover=config.client_no_context_takeover,
-        server_max_window_bits=config.server_max_window_bits,
-        client_max_window_bits=config.client_max_window_bits,
-    )
-    return f"{wanted}; client_max_window_bits" if config.client_max_window_bits is None else str(wanted)
+    """Return the client's offer, with ``client_max_window_bits``: the server may limit our window (§7.1.2.2)."""
+    wanted = _header_text(config)
+    return f"{wanted}; client_max_window_bits" if config.client_max_window_bits is None else wanted
 
 
 def agree(config: Deflate, params: Parameters, max_message_size: int | None) -> PerMessageDeflate:
-    """Take the server's answer to :func:`offer`; raises :class:`InvalidUpgrade` where it is none (§7.1)."""
+    """Return the extension for the server's answer to :func:`offer`; raises :class:`InvalidUpgrade` (§7.1)."""
     answer = _read(params)
     if config.server_no_context_takeover and "server_no_context_takeover" not in answer:
         raise InvalidUpgrade(f"{NAME}: the answer lacks server_no_context_takeover, which was offered")
@@ -92,9 +90,9 @@ def agree(config: Deflate, params: Parameters, max_message_size: int | None) -> 
 
 
 def accept(config: Deflate, params: Parameters, max_message_size: int | None) -> tuple[str, PerMessageDeflate] | None:
-    """The server's answer to one offer, with its extension; None declines an offer that RFC 7692 does not allow.
+    """Return the server's answer to one offer, with its extension; None for an offer that RFC 7692 does not allow.
 
-    A client that can't be told its window bits (no ``client_max_window_bits`` in the offer) is taken with 15.
+    Accept a client whose window bits can't be limited (no ``client_max_window_bits`` in the offer) with 15.
     """
     try:
         offered = _read(params)
@@ -113,7 +111,7 @@ def accept(config: Deflate, params: Parameters, max_message_size: int | None) ->
 
 
 def _read(params: Parameters) -> dict[str, int | None]:
-    """The parameters by name, with their window bits where they have a value; raises :class:`InvalidUpgrade`."""
+    """Return the parameters by name, with their window bits if they have any; raises :class:`InvalidUpgrade`."""
     values: dict[str, int | None] = {}
     for name, value in params:
         if name in values:
@@ -137,8 +135,8 @@ def _value(name: str, value: str | None) -> int | None:
 
 
 def _least(*limits: int | None) -> int | None:
-    """The least of the limits that are set."""
-    return min((limit for limit in limits if limit is not None), default=None)
+    """Return the least of the limits that are set."""
+    return min([limit for limit in limits if limit is not None], default=None)
 
 
 class Refused(Exception):
@@ -164,11 +162,11 @@ class PerMessageDeflate(Extension):
     ) -> None:
         self.parameters = parameters
         self.failure: str | None = None
-        client = _Direction(parameters.client_no_context_takeover, parameters.client_max_window_bits or 15)
-        server = _Direction(parameters.server_no_context_takeover, parameters.server_max_window_bits or 15)
+        client = parameters.client_no_context_takeover, parameters.client_max_window_bits or 15
+        server = parameters.server_no_context_takeover, parameters.server_max_window_bits or 15
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
-        deflater = _Deflater(outbound, config.level, config.memory_level)
-        self._inflater = _Inflater(inbound, max_message_size)
+        deflater = _Deflater(*outbound, config.level, config.memory_level)
+        self._inflater = _Inflater(*inbound, max_message_size)
         self._message_compressed = False  # for the message being received
         self._frame_compressed = False  # for the current frame, which may be a control frame within that message
         self.compress: Callable[[bytes, bool], bytes] = deflater.deflate
@@ -240,20 +238,13 @@ class PerMessageDeflate(Extension):
         return refused.code
 
 
-class _Direction(NamedTuple):
-    """The agreed parameters for the messages of one side."""
-
-    no_context_takeover: bool
-    window_bits: int
-
-
 class _Deflater:
     """Compresses the messages that this side sends (§7.2.1)."""
 
-    def __init__(self, direction: _Direction, level: int, memory_level: int) -> None:
-        self._no_context_takeover = direction.no_context_takeover
+    def __init__(self, no_context_takeover: bool, window_bits: int, level: int, memory_level: int) -> None:
+        self._no_context_takeover = no_context_takeover
         # zlib makes no raw stream with 8 bits. With 9 its distances reach 2**9 - 262 = 250, within a window of 2**8.
-        self._window_bits = max(direction.window_bits, 9)
+        self._window_bits = max(window_bits, 9)
         self._level = level
         self._memory_level = memory_level
         self._stream: _Compress | None = None
@@ -272,16 +263,17 @@ class _Deflater:
 class _Inflater:
     """Decompresses the peer's messages (§7.2.2): ``begin``, ``feed`` their bytes, ``finish``."""
 
-    def __init__(self, direction: _Direction, max_message_size: int | None) -> None:
-        self._no_context_takeover = direction.no_context_takeover
-        self._window_bits = direction.window_bits
-        self._window_size = 2**direction.window_bits
+    def __init__(self, no_context_takeover: bool, window_bits: int, max_message_size: int | None) -> None:
+        self._no_context_takeover = no_context_takeover
+        self._window_bits = window_bits
+        self._window_size = 2**window_bits
         self._max_message_size = sys.maxsize - 1 if max_message_size is None else max_message_size
         self._stream: _Decompress | None = None
         # The last output, which a new stream needs after a final block: Python's zlib doesn't return its window.
         self._window: deque[bytes] = deque()
         self._remembered = 0  # bytes in the window
-        self.begin()
+        self._room = self._max_message_size + 1
+        self._at_boundary = True
 
     def begin(self) -> None:
         self._room = self._max_message_size + 1

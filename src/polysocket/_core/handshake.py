@@ -7,8 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 from polysocket._core.deflate import PerMessageDeflate
-from polysocket._core.header_fields import shown
-from polysocket.headers import Headers
+from polysocket._core.header_fields import Fields, shown
 from polysocket.response import Response
 
 __all__ = ["Upgraded", "accept_value", "lacking"]
@@ -31,7 +30,7 @@ def accept_value(key: str) -> str:
     return base64.b64encode(digest).decode("ascii")
 
 
-def lacking(message: str, headers: Headers, name: str, due: str) -> str:
+def lacking(message: str, fields: Fields, name: str, due: str) -> str:
     """Return the error's text for a message without a field that it must have."""
-    value = headers.get(name)
-    return f"{message} must have {name}: {due}, but has {'none' if value is None else shown(value)}"
+    values = fields.get(name.lower())
+    return f"{message} must have {name}: {due}, but has {'none' if values is None else shown(', '.join(values))}"

@@ -7,14 +7,16 @@ field's name and never quotes a whole value. The handshakes say which side sent 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from polysocket.headers import TOKEN, Headers, is_field_value, is_token
 
 __all__ = [
     "Extension",
+    "Fields",
     "MalformedHeader",
+    "by_name",
     "encode_fields",
     "listed",
     "parse_extensions",
@@ -46,6 +48,10 @@ _after_element = re.compile(rf"{_OWS}(?:,[{_EMPTY_ELEMENTS}]*|\Z)")
 _MAX_SHOWN = 80  # characters of a peer's value in a message: longer than any sound one, and short enough for a line
 
 
+Fields = Mapping[str, Sequence[str]]
+"""The values of each field, by its name in lower case."""
+
+
 class MalformedHeader(Exception):
     """A header field breaks its grammar, or is repeated more often than allowed."""
 
@@ -63,17 +69,25 @@ class Extension(NamedTuple):
         return text
 
 
-def single(headers: Headers, name: str) -> str | None:
+def by_name(headers: Headers) -> Fields:
+    """Return the values of each field, to be looked up many times."""
+    fields: dict[str, list[str]] = {}
+    for name, value in headers.pairs:
+        fields.setdefault(name.lower(), []).append(value)
+    return fields
+
+
+def single(fields: Fields, name: str) -> str | None:
     """Return the value of a field that may not be repeated, or None if there is no such field."""
-    values = headers.get_all(name)
+    values = fields.get(name.lower(), ())
     if len(values) > 1:
         raise MalformedHeader(f"{name} header comes {len(values)} times, but may come only once")
     return values[0] if values else None
 
 
-def parse_tokens(headers: Headers, name: str, element: re.Pattern[str] = _token) -> list[str]:
+def parse_tokens(fields: Fields, name: str, element: re.Pattern[str] = _token) -> list[str]:
     """Return the elements of a list field, which may be repeated; an empty list if there is no such field."""
-    values = headers.get_all(name)
+    values = fields.get(name.lower(), ())
     elements: list[str] = []
     for value in values:
         position = len(value) - len(value.lstrip(_EMPTY_ELEMENTS))
@@ -91,15 +105,15 @@ def parse_tokens(headers: Headers, name: str, element: re.Pattern[str] = _token)
     return elements
 
 
-def parse_upgrade(headers: Headers) -> list[str]:
+def parse_upgrade(fields: Fields) -> list[str]:
     """Return the protocols of ``Upgrade``, which may have versions; an empty list if there is no such field."""
-    return parse_tokens(headers, "Upgrade", _protocol)
+    return parse_tokens(fields, "Upgrade", _protocol)
 
 
-def parse_extensions(headers: Headers) -> list[Extension]:
+def parse_extensions(fields: Fields) -> list[Extension]:
     """Return the extensions of ``Sec-WebSocket-Extensions``, which may be repeated."""
     extensions: list[Extension] = []
-    for element in parse_tokens(headers, "Sec-WebSocket-Extensions", _extension):
+    for element in parse_tokens(fields, "Sec-WebSocket-Extensions", _extension):
         params: list[tuple[str, str | None]] = []
         for param in _param.finditer(element):
             value: str | None = param[2]

@@ -17,7 +17,9 @@ from polysocket._core.deflate import PerMessageDeflate
 from polysocket._core.handshake import Upgraded, accept_value, lacking
 from polysocket._core.header_fields import (
     Extension,
+    Fields,
     MalformedHeader,
+    by_name,
     encode_fields,
     listed,
     parse_extensions,
@@ -236,20 +238,21 @@ def _check_request(event: h11.Request) -> _Opening:
         )
     if "Transfer-Encoding" in headers or headers.get("Content-Length", "0").strip("0"):
         raise _Refusal(400, "the request has a body, but an opening handshake has none")
+    fields = by_name(headers)
     try:
-        target, host = _check_target(event, headers)
-        _check_upgrade(headers)
-        key = _check_key(headers)
-        request = UpgradeRequest(target, host, headers, _offered_subprotocols(headers), single(headers, "Origin"))
-        return _Opening(request, key, tuple(parse_extensions(headers)))
+        target, host = _check_target(event, fields)
+        _check_upgrade(fields)
+        key = _check_key(fields)
+        request = UpgradeRequest(target, host, headers, _offered_subprotocols(fields), single(fields, "Origin"))
+        return _Opening(request, key, tuple(parse_extensions(fields)))
     except MalformedHeader as error:
         raise _Refusal(400, f"the request's {error}") from error
 
 
-def _check_target(event: h11.Request, headers: Headers) -> tuple[str, str]:
-    target, host = event.target.decode("ascii"), single(headers, "Host")
+def _check_target(event: h11.Request, fields: Fields) -> tuple[str, str]:
+    target, host = event.target.decode("ascii"), single(fields, "Host")
     if host is None or not _HOST.fullmatch(host):
-        raise _Refusal(400, lacking("the request", headers, "Host", "a host, with or without a port"))
+        raise _Refusal(400, lacking("the request", fields, "Host", "a host, with or without a port"))
     # RFC 9112 §3.2.2: the host of a target in absolute form replaces the Host header.
     if absolute := _ABSOLUTE_FORM.fullmatch(target):
         host, target = absolute[1], absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
@@ -258,25 +261,25 @@ def _check_target(event: h11.Request, headers: Headers) -> tuple[str, str]:
     return target, host
 
 
-def _check_upgrade(headers: Headers) -> None:
+def _check_upgrade(fields: Fields) -> None:
     required = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]  # RFC 9110 §15.5.22, RFC 6455 §4.4
-    if "websocket" not in map(str.lower, parse_upgrade(headers)):
-        raise _Refusal(426, lacking("the request", headers, "Upgrade", "websocket"), required)
-    if "upgrade" not in map(str.lower, parse_tokens(headers, "Connection")):
-        raise _Refusal(426, lacking("the request", headers, "Connection", "Upgrade"), required)
-    if single(headers, "Sec-WebSocket-Version") != "13":
-        raise _Refusal(426, lacking("the request", headers, "Sec-WebSocket-Version", "13"), required)
+    if "websocket" not in map(str.lower, parse_upgrade(fields)):
+        raise _Refusal(426, lacking("the request", fields, "Upgrade", "websocket"), required)
+    if "upgrade" not in map(str.lower, parse_tokens(fields, "Connection")):
+        raise _Refusal(426, lacking("the request", fields, "Connection", "Upgrade"), required)
+    if single(fields, "Sec-WebSocket-Version") != "13":
+        raise _Refusal(426, lacking("the request", fields, "Sec-WebSocket-Version", "13"), required)
 
 
-def _check_key(headers: Headers) -> str:
-    key = single(headers, "Sec-WebSocket-Key")
+def _check_key(fields: Fields) -> str:
+    key = single(fields, "Sec-WebSocket-Key")
     if key is None or not _KEY.fullmatch(key):
-        raise _Refusal(400, lacking("the request", headers, "Sec-WebSocket-Key", "16 bytes in base64"))
+        raise _Refusal(400, lacking("the request", fields, "Sec-WebSocket-Key", "16 bytes in base64"))
     return key
 
 
-def _offered_subprotocols(headers: Headers) -> tuple[str, ...]:
-    offered = parse_tokens(headers, "Sec-WebSocket-Protocol")
+def _offered_subprotocols(fields: Fields) -> tuple[str, ...]:
+    offered = parse_tokens(fields, "Sec-WebSocket-Protocol")
     if len(set(offered)) < len(offered):  # RFC 6455 §4.1: "MUST all be unique strings"
         raise MalformedHeader("Sec-WebSocket-Protocol header has a subprotocol twice")
     return tuple(offered)

@@ -6,8 +6,8 @@ from wsproto import ConnectionType
 
 from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake
+from polysocket._opening.dialer import system_errno
 from polysocket._opening.opening_handshake import session_of
-from polysocket._opening.transport import system_errno
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
 from polysocket.errors import ConnectFailed, InvalidUpgrade, OpenTimeout

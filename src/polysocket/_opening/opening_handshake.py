@@ -14,7 +14,8 @@ from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.transport import Dialer, Transport, system_errno
+from polysocket._opening.dialer import Dialer, system_errno
+from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
 from polysocket.errors import (
@@ -117,7 +118,8 @@ def session_of(
 ) -> Session:
     """Return the session of one side after the opening handshake."""
     connection = Connection(role, upgraded.deflate, limits.max_message_size)
-    connection.receive(upgraded.trailing)
+    if upgraded.trailing:
+        connection.receive(upgraded.trailing)
     return Session(effect, stream, connection, upgraded.response, limits.close_timeout)
 
 

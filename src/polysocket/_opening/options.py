@@ -11,15 +11,17 @@ import inspect
 import os
 import re
 import socket
-import ssl
 from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
 from polysocket._opening.transport import Transport
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["OPTION_DOCS", "ConnectOptions", "prepare", "shows_options"]
 
@@ -87,12 +89,14 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
         if name not in ConnectOptions.__annotations__:
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
-    unix_path, context, sock, proxy = (given.pop(name, None) for name in ("unix_path", "ssl", "sock", "proxy"))
+    context, sock, proxy = given.pop("ssl", None), given.pop("sock", None), given.pop("proxy", None)
+    unix_path = given.pop("unix_path", None)
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
     transport = Transport(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
-    request = dataclasses.replace(request, **given)
+    if given:
+        request = dataclasses.replace(request, **given)
     if context is not None and request.url is not None and not request.url.secure:
         raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
     return request, transport

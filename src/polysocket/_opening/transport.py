@@ -1,32 +1,21 @@
-"""The connection to the server: TCP, a proxy's tunnel, a Unix socket or a given socket, and TLS over each of them.
+"""The options of a connection to the server: a proxy, a Unix socket, a given socket, TLS settings.
 
-:class:`Transport` has the options, :class:`Dialer` makes one connection. Errors of the system are mapped here, once,
-to those of :mod:`polysocket.errors`. WebSockets are not known here.
+``connect`` checks them before anything is opened; :mod:`polysocket._opening.dialer` uses them.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
-import ssl
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from polysocket._core.tunnel import Tunnel, tunnel_to
-from polysocket._opening.tls import TLSStream, default_context
-from polysocket.effects import ByteStream, DelegatingStream, Effect
-from polysocket.errors import ConnectFailed, InvalidRequest, ProxyFailed, ProxyRejected
-from polysocket.proxy import Proxy, ProxySetting, as_proxy
-from polysocket.url import WebSocketURL
+from polysocket.errors import InvalidRequest
+from polysocket.proxy import ProxySetting, as_proxy, check_context
 
-__all__ = ["Dialer", "ResumedStream", "Transport", "system_errno"]
+if TYPE_CHECKING:
+    import ssl
 
-_NAME_MISMATCHES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
-
-# The words of asyncio, which leave the reason out, and of trio, which repeat the address.
-_RUNTIME_WORDS = ("Connect call failed", "Error connecting to")
+__all__ = ["Transport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +28,7 @@ class Transport:
     proxy: ProxySetting = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ssl, ssl.SSLContext | None):
-            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {self.ssl!r}")
+        check_context(self.ssl)
         if not isinstance(self.sock, socket.socket | None):
             raise InvalidRequest(f"sock is a socket, not {self.sock!r}")
         if self.sock is not None and self.unix_path is not None:
@@ -56,187 +44,3 @@ class Transport:
     def is_fixed(self) -> bool:
         """Whether the options name one address, so that a redirect can't be followed."""
         return self.sock is not None or self.unix_path is not None
-
-
-class Dialer:
-    """The maker of one connection to the server of a URL; it can say what it is doing while it is at work."""
-
-    def __init__(self, url: WebSocketURL, transport: Transport) -> None:
-        self._url = url
-        self._transport = transport
-        self._tunnel = None if transport.proxy is None else _tunnel(url, transport.proxy)
-        self.step: str = "connecting"
-        """The step under way, for an error's text."""
-
-    @property
-    def rejection(self) -> ProxyRejected | None:
-        """The proxy's rejection, if its header is complete but its body is not."""
-        return None if self._tunnel is None else self._tunnel.rejection
-
-    @property
-    def via(self) -> str:
-        """The proxy in words, for an error's text; empty without a proxy."""
-        return "" if self._tunnel is None else f" via {self._tunnel.proxy.place}"
-
-    async def connect(self, effect: Effect) -> ByteStream:
-        """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
-        if self._tunnel is not None:
-            stream = await _connect_to_proxy(effect, self._tunnel)
-        else:
-            try:
-                stream = await self._connecting(effect)
-            except OSError as error:
-                raise self._server.unreachable(error) from error
-        if self._url.scheme == "wss":
-            self.step = "in the TLS handshake"
-            stream = await _encrypt(effect, stream, self._transport.ssl, self._url.host, self._server)
-        self.step = "in the opening handshake"
-        return stream
-
-    def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
-        if self._transport.sock is not None:
-            return _adopt(effect, self._transport.sock)
-        if self._transport.unix_path is not None:
-            return effect.connect_unix(self._transport.unix_path)
-        return effect.connect_tcp(self._url.host, self._url.port)
-
-    @property
-    def _server(self) -> _Endpoint:
-        if self._transport.sock is not None:
-            place = "the given socket"
-        elif self._transport.unix_path is not None:
-            place = f"the Unix socket {self._transport.unix_path}"
-        else:
-            place = f"{self._url.host} port {self._url.port}{self.via}"
-        return _Endpoint(ConnectFailed, "the server", place, "the URL must begin with ws://", "ssl=")
-
-
-class _Endpoint(NamedTuple):
-    """A peer that a connection leads to, with the words that explain an error of that connection."""
-
-    error: type[ConnectFailed]
-    name: str
-    place: str
-    without_tls: str
-    context: str
-
-    def unreachable(self, error: OSError) -> ConnectFailed:
-        return self.error(f"could not connect to {self.place}: {self._explain(error)}", system_errno(error))
-
-    def no_tls(self, error: OSError, host: str) -> ConnectFailed:
-        place = self.place if host in self.place else f"{host} over {self.place}"
-        return self.error(f"no TLS with {place}: {self._explain(error)}", system_errno(error))
-
-    def _explain(self, error: OSError) -> str:
-        """Return an error in words, with those of each attempt if several addresses were tried."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            remedy = "" if error.verify_code in _NAME_MISMATCHES else f"; {self.context} takes a context that trusts it"
-            return f"{self.name}'s certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
-        reason = getattr(error, "reason", None)
-        if isinstance(error, ssl.SSLError) and reason:
-            words = str(reason).lower().replace("_", " ")
-            return f"{words}; if {self.name} does not speak TLS, {self.without_tls}"
-        attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
-        if attempts:
-            return "; ".join(dict.fromkeys(self._explain(each) for each in attempts if isinstance(each, OSError)))
-        if error.errno and any(words in str(error) for words in _RUNTIME_WORDS):
-            return f"[Errno {error.errno}] {os.strerror(error.errno)}"
-        return str(error)
-
-
-def system_errno(error: BaseException | None) -> int | None:
-    """Return the number of the system's error, of the first attempt if there were several; None without a number."""
-    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
-    if attempts:
-        return system_errno(attempts[0])
-    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # SSLError has OpenSSL's numbers.
-        return None
-    return error.errno or system_errno(error.__cause__)
-
-
-def _tunnel(url: WebSocketURL, setting: ProxySetting) -> Tunnel | None:
-    """Return the tunnel of the proxy for a URL, if it has one. An error of the user's function is raised as it is."""
-    proxy: Proxy | None
-    proxy = as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
-    return None if proxy is None else tunnel_to(url, proxy)
-
-
-async def _connect_to_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
-    """Connect to a proxy and open the tunnel, which becomes the stream."""
-    proxy = tunnel.proxy
-    endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
-    try:
-        stream = await effect.connect_tcp(proxy.host, proxy.port)
-    except OSError as error:
-        raise endpoint.unreachable(error) from error
-    if proxy.scheme == "https":
-        stream = await _encrypt(effect, stream, proxy.ssl, proxy.host, endpoint)
-    try:
-        received = await _open_tunnel(stream, tunnel)
-    except BaseException:
-        stream.abort()
-        raise
-    return ResumedStream(stream, received) if received else stream
-
-
-async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
-    """Talk with the proxy until the tunnel is open; return the bytes that have come through the tunnel."""
-    received: bytes | None = None
-    while received is None:
-        try:
-            if data := tunnel.data_to_send():
-                stream.write(data)
-                await stream.drain()
-            data = await stream.read()
-        except OSError as error:
-            text = f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {error}"
-            raise ProxyFailed(text, system_errno(error)) from error
-        received = tunnel.receive(data)
-    return received
-
-
-class ResumedStream(DelegatingStream):
-    """A :class:`~polysocket.effects.ByteStream` whose first bytes were already read."""
-
-    def __init__(self, inner: ByteStream, received: bytes) -> None:
-        super().__init__(inner)
-        self._received = received
-
-    async def read(self) -> bytes:
-        """Return the bytes that were already read, then those of the inner stream."""
-        received, self._received = self._received, b""
-        return received or await self.inner.read()
-
-
-async def _encrypt(
-    effect: Effect, stream: ByteStream, context: ssl.SSLContext | None, host: str, endpoint: _Endpoint
-) -> ByteStream:
-    try:
-        return await TLSStream.start(stream, context or default_context(), effect.mutex(), server_hostname=host)
-    except OSError as error:
-        stream.abort()
-        raise endpoint.no_tls(error, host) from error
-    except BaseException:
-        stream.abort()
-        raise
-
-
-async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
-    try:
-        _check_socket(sock)
-        return await effect.adopt(sock)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _check_socket(sock: socket.socket) -> None:
-    if sock.type != socket.SOCK_STREAM:
-        raise OSError(errno.EPROTOTYPE, "it is not a stream socket")
-    try:
-        sock.getpeername()
-    except OSError as error:
-        raise OSError(errno.ENOTCONN, "it is not connected") from error
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

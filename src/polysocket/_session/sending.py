@@ -1,7 +1,7 @@
 """Send frames whole and in turn, keep fragmented messages together, and answer Pings.
 
 Nothing here waits while the mutex is held. A caller that receives never waits to send: two sides that both did would
-wait for each other for ever.
+wait for each other forever.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from polysocket._core.connection import Connection
 from polysocket._core.states import State
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
@@ -19,6 +18,9 @@ from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.errors import ConnectionLost, WebSocketClosed
 from polysocket.frames import Binary, Close, Frame, Pong, Text
+
+if TYPE_CHECKING:
+    from polysocket._core.connection import Connection
 
 __all__ = ["SEND_CAPACITY", "Sender"]
 

@@ -12,33 +12,32 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core import close_codes
-from polysocket._core.connection import Connection
 from polysocket._core.states import State
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reader, wake
+from polysocket._session.receiving import DATA, Receiver, concurrent_receive
 from polysocket._session.sending import Sender
 from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
-from polysocket.errors import ConcurrentReceive, ReceiveTimeout, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text, joined
+from polysocket.errors import ReceiveTimeout, WebSocketClosed
+from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.observation import Observation, guarded
 from polysocket.request import check_timeout
 from polysocket.response import Response
 
-__all__ = ["DATA", "Session", "close_after"]
+if TYPE_CHECKING:
+    from polysocket._core.connection import Connection
+
+__all__ = ["Session", "close_after"]
 
 T = TypeVar("T")
-D = TypeVar("D", Text, Binary, DataFrame)
-
-Kinds = type[D] | tuple[type[D], ...]
-DATA: tuple[type[DataFrame], ...] = (Text, Binary)
 
 
 class Session:
@@ -60,10 +59,10 @@ class Session:
         self._close_timeout = close_timeout
         self._mutex = effect.mutex()
         self._notifications = Notifications(self._mutex)
-        self._reader = Reader(effect)
+        self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
+        self.receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
-        self._is_receiving = False
         self._is_handing_over = False
         self._is_watching = False
         self._buffer: Buffer | None = None
@@ -75,7 +74,8 @@ class Session:
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
-        self._sender.flush()  # A Close may have arrived in one piece with the opening handshake.
+        if connection.has_ended:  # A Close arrived in one piece with the opening handshake.
+            self._sender.flush()
 
     @property
     def is_open(self) -> bool:
@@ -140,36 +140,20 @@ class Session:
 
     # Receiving
 
-    def take_whole(self, kinds: Kinds[D]) -> D | None:
-        """Take a message that has arrived in one frame: the short way, for streams of small messages."""
-        queue = self._connection.queue
-        with self._mutex:
-            if not queue.frames or queue.fragments or self._is_receiving:
-                return None
-            first = queue.frames[0]
-            if not isinstance(first, kinds) or not first.final:
-                return None
-            was_full = queue.is_full
-            queue.pop()
-            if was_full:
-                wake(self._reader.waiting)
-            return first
-
-    def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
-        """Take a frame that has arrived: the short way, for streams of small frames."""
-        queue = self._connection.queue
-        with self._mutex:
-            if self._is_receiving or not (queue.frames or queue.fragments):
-                return None
-            return self.take_frame(pong_on_ping)
-
     def receive_data_frame(self) -> Coroutine[Any, Any, DataFrame]:
         """Receive the next data frame, and answer Pings."""
-        return self.read_until(partial(self.take_data, DATA, True), "data frame")
+        return self.read_until(partial(self.receiver.take_data, DATA, True), "data frame")
+
+    def begin_receiving(self) -> None:
+        """Become the one caller that receives, until :meth:`receive_each` ends."""
+        with self._mutex:
+            if self.receiver.is_receiving:
+                raise concurrent_receive()
+            self.receiver.is_receiving = True
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
-        take = partial(self.take_frame, True)
+        take = partial(self.receiver.take_frame, True)
         try:
             while True:
                 frame: Frame | Close = await self.read_until(take)
@@ -181,96 +165,13 @@ class Session:
                 finally:
                     self._is_handing_over = False
         finally:
-            self._is_receiving = False
+            self.receiver.is_receiving = False
             self._let_closing_go_on()
 
-    def begin_receiving(self) -> None:
-        """Become the one caller that receives; raise :class:`ConcurrentReceive` if there is one."""
-        with self._mutex:
-            if self._is_receiving:
-                raise _concurrent_receive()
-            self._is_receiving = True
-
     def _let_closing_go_on(self) -> None:
-        """Wake a caller that closes, which may have waited for this one to take the frames before the Close."""
+        """Wake a caller that closes, which may have waited for another to take the frames before the Close."""
         with self._mutex:
             wake(self._reader.waiting)
-
-    # What a caller takes; the mutex is held.
-
-    def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
-        """Take the next frame; None if it has not arrived yet."""
-        queue = self._connection.queue
-        if queue.fragments:
-            return queue.fragments.popleft()
-        if not queue.frames:
-            if self._connection.has_ended or self._connection.failure is not None:
-                self._raise_end()
-            return None
-        was_full = queue.is_full
-        frame = queue.pop()
-        if was_full:
-            wake(self._reader.waiting)
-        if pong_on_ping and isinstance(frame, Ping):
-            self._sender.answer_ping(frame.payload)
-        return frame
-
-    def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
-        """Take the next data frame, which must be one of the kinds; pass over control frames."""
-        queue = self._connection.queue
-        while queue.fragments or queue.frames:
-            frame = queue.fragments[0] if queue.fragments else queue.frames[0]
-            if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
-            self.take_frame(pong_on_ping)
-            if isinstance(frame, Close):
-                raise self._connection.error()
-            if isinstance(frame, kinds):
-                return frame
-        if self._connection.has_ended or self._connection.failure is not None:
-            self._raise_end()
-        return None
-
-    def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
-        """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
-
-        Return None if its last fragment has not arrived yet.
-
-        The fragments that have arrived stay in ``queue.fragments``, so that a cancelled caller loses none.
-        """
-        queue = self._connection.queue
-        fragments = queue.fragments
-        if fragments and not isinstance(fragments[0], kinds):
-            raise _unexpected(fragments[0], kinds)
-        while queue.frames:
-            frame = queue.frames[0]
-            if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
-            was_full = queue.is_full
-            queue.pop()
-            if was_full:
-                wake(self._reader.waiting)
-            if isinstance(frame, Text | Binary):
-                if frame.final and not fragments:
-                    return frame.payload
-                fragments.append(frame)
-                if frame.final:
-                    message = joined(fragments)
-                    fragments.clear()
-                    return message
-            elif isinstance(frame, Close):
-                raise self._connection.error()
-            elif isinstance(frame, Ping) and pong_on_ping:
-                self._sender.answer_ping(frame.payload)
-        if self._connection.has_ended or self._connection.failure is not None:
-            self._raise_end()
-        return None
-
-    def _raise_end(self) -> NoReturn:
-        """Raise the error of an ended or failing websocket, once every frame before its end is taken."""
-        self._connection.fail()
-        self._flush()
-        raise self._connection.error()
 
     # Reading
 
@@ -288,51 +189,53 @@ class Session:
         """
         if timeout is not None:
             return await self._read_within(timeout, take, what)
-        connection, reader, mutex = self._connection, self._reader, self._mutex
+        connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
         is_receiver = False
         try:
             if what is not None:
                 with mutex:
-                    if self._is_receiving:
-                        raise _concurrent_receive()
-                    self._is_receiving = is_receiver = True
+                    if receiver.is_receiving:
+                        raise concurrent_receive()
+                    is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
             while True:
-                with mutex:
-                    if (taken := take()) is not None:
-                        return taken
-                    if connection.failure is not None:
-                        self._fail()  # No more will arrive, and this caller doesn't take the frames before the failure.
-                        continue
-                    waiter = reader.wait_turn() if reader.is_reading or connection.queue.is_full else None
-                    if waiter is None:
-                        reader.is_reading = True
-                if waiter is not None:
-                    await self._wait_turn(waiter)
-                    continue
-                data, error, is_done = b"", None, connection.holds_bytes
+                data, error, is_done, is_reader = b"", None, False, False
                 try:
-                    if not is_done:
+                    with mutex:
+                        if (taken := take()) is not None:
+                            return taken
+                        if connection.failure is not None:
+                            self._fail()  # No more will arrive, and this caller doesn't take the frames before it.
+                            continue
+                        if not reader.is_reading and not connection.queue.is_full:
+                            is_reader = reader.is_reading = True
+                    if not is_reader:
+                        await self._wait_turn()
+                        continue
+                    if not connection.holds_bytes:
                         data = await self._stream.read()
-                        is_done = True
+                    elif (next_turn := self._effect.next_turn) is not None:
+                        await next_turn()  # The peer has sent many frames at once: other tasks are due.
+                    is_done = True
                 except OSError as caught:
                     error, is_done = caught, True
                 finally:
-                    with mutex:
-                        reader.is_reading = False
-                        if data or connection.holds_bytes:
-                            frames = connection.receive(data)
-                            if self._is_watching or connection.has_ended:
-                                self._attend(frames)
-                        elif is_done:
-                            connection.receive_eof(error)
-                            self._attend(())
-                        if reader.waiting:
-                            wake(reader.waiting)
+                    if is_reader:
+                        with mutex:
+                            reader.is_reading = False
+                            if data or (is_done and connection.holds_bytes):
+                                frames = connection.receive(data)
+                                if self._is_watching or connection.has_ended:
+                                    self._attend(frames)
+                            elif is_done:
+                                connection.receive_eof(error)
+                                self._attend(())
+                            if reader.waiting:
+                                wake(reader.waiting)
                 if self._notifications.due:
                     self._notifications.deliver()
         finally:
             if is_receiver:
-                self._is_receiving = False
+                receiver.is_receiving = False
                 if self._closing_since is not None:
                     self._let_closing_go_on()
             if self._notifications.due:
@@ -347,12 +250,19 @@ class Session:
                 raise
             raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
 
-    async def _wait_turn(self, waiter: Event) -> None:
+    async def _wait_turn(self) -> None:
+        """Wait until another caller has read, or until the queue has room."""
+        waiter = self._effect.event()
         try:
+            with self._mutex:
+                if not self._reader.is_reading and not self._connection.queue.is_full:
+                    return
+                self._reader.waiting.append(waiter)
             await waiter.wait()
         finally:
             with self._mutex:
-                self._reader.forget(waiter)
+                if waiter in self._reader.waiting:
+                    self._reader.waiting.remove(waiter)
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""
@@ -486,7 +396,7 @@ class Session:
                 self._closing_since = self._effect.now()
             if self.is_open:
                 self._send_close(code, reason)
-            if not self._is_receiving or self._is_handing_over:
+            if not self.receiver.is_receiving or self._is_handing_over:
                 self._connection.drop_incoming()
                 self._sender.flush()
         self._notifications.deliver()
@@ -517,7 +427,7 @@ class Session:
 
     def _is_over(self) -> bool | None:
         """Return True once this side need not wait; drop frames that no caller takes, if they delay the Close."""
-        if self._connection.queue.is_full and not self._is_receiving:
+        if self._connection.queue.is_full and not self.receiver.is_receiving:
             self._connection.drop_incoming()
             self._sender.flush()
             wake(self._reader.waiting)
@@ -592,21 +502,3 @@ async def close_after(
         abort()
     else:
         await close(close_codes.BLOCK_RAISED)
-
-
-def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
-    return UnexpectedFrame(
-        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; "
-        "it can still be received"
-    )
-
-
-def _concurrent_receive() -> ConcurrentReceive:
-    return ConcurrentReceive(
-        "another task or thread is receiving from this websocket, or was cancelled and has not ended yet; "
-        "only one at a time may receive"
-    )
-
-
-def _name(kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
-    return kinds.__name__ if isinstance(kinds, type) else "data"

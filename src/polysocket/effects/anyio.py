@@ -46,7 +46,7 @@ class AnyioEffect(CoroutineEffect, DelegatingEffect):
         return running_effect()
 
     @property
-    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
+    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """The checkpoint of the library that runs."""
         return self.inner.checkpoint
 

@@ -25,6 +25,10 @@ class AsyncioEffect(CoroutineEffect):
 
     name: str = "polysocket.asyncio"
 
+    async def next_turn(self) -> None:
+        """Let the loop run other tasks."""
+        await asyncio.sleep(0)
+
     def event(self) -> asyncio.Event:
         """Return a new event of asyncio."""
         return asyncio.Event()
@@ -82,7 +86,12 @@ class AsyncioEffect(CoroutineEffect):
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""
-        addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:  # An IP address needs no thread.
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if len(addresses) == 1:  # no race, and no task
+            return await self.adopt(await _connected(addresses[0]))
         return await self.adopt(await first_connected(host, addresses, ConnectingTasks()))
 
     async def connect_unix(self, path: str, /) -> TransportStream:
@@ -132,6 +141,7 @@ async def _connected(address: Address) -> socket.socket:
     sock = socket.socket(family, kind, proto)
     try:
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException:
         sock.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,7 +29,7 @@ class BlockingEffect(SocketEffect):
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
             try:
-                coroutine.send(None)
+                copy_context().run(coroutine.send, None)
             except StopIteration as stop:
                 result: T = stop.value
                 return result

@@ -41,6 +41,11 @@ class DelegatingEffect:
         """The inner effect's checkpoint."""
         return self.inner.checkpoint
 
+    @property
+    def next_turn(self) -> Callable[[], Awaitable[object]] | None:
+        """The inner effect's way to let other tasks run."""
+        return self.inner.next_turn
+
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """Make the function that the user calls."""
         return self.inner.lift(program)

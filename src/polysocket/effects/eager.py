@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from polysocket._logger import logger
-from polysocket.effects.interface import NoMutex
+from polysocket._logger import get_logger
+from polysocket.effects.interface import Event, NoMutex
 
 __all__ = ["EagerEffect", "WaiterEvent"]
 
@@ -57,6 +57,10 @@ class EagerEffect(ABC):
         """Cancel what a call waits for at this moment."""
 
     @abstractmethod
+    def event(self) -> Event:
+        """Return a new event, not set."""
+
+    @abstractmethod
     def call_later(self, seconds: float, function: Callable[[], object], /) -> Callable[[], object]:
         """Schedule a call, in a later turn of the loop; return a function that revokes it, and may come too late."""
 
@@ -77,6 +81,12 @@ class EagerEffect(ABC):
     async def unlift(self, value: Awaitable[T], /) -> T:
         """Await the value."""
         return await value
+
+    async def next_turn(self) -> None:
+        """Let the loop run other calls."""
+        event = self.event()
+        self.call_later(0, event.set)
+        await event.wait()
 
     def mutex(self) -> AbstractContextManager[object]:
         """Return a guard that takes no lock."""
@@ -130,10 +140,10 @@ class EagerEffect(ABC):
             error: BaseException | None = None
             try:
                 await program()
-            except BaseException as raised:
+            except BaseException as raised:  # noqa: BLE001 - logged, and handed to on_done
                 error = raised
                 if not self.is_cancellation(raised):
-                    logger.exception("a background program failed: %s", program.__qualname__)
+                    get_logger().exception("a background program failed: %s", program.__qualname__)
             on_done(error)
 
         context = copy_context()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
@@ -150,6 +151,11 @@ class Effect(Lifter, Protocol):
         """A coroutine function that a send awaits if it need not wait for the network; None if none is needed."""
         ...
 
+    @property
+    def next_turn(self) -> Callable[[], Awaitable[object]] | None:
+        """A coroutine function that lets the event loop run other tasks; None without an event loop."""
+        ...
+
     def event(self) -> Event:
         """Return a new event, not set."""
         ...
@@ -238,10 +244,9 @@ class CoroutineEffect:
         """Always True: a program can await a coroutine."""
         return True
 
-    @property
-    def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
-        """None: sends need no checkpoint."""
-        return None
+    # Not a property, which would be one more call for each message.
+    checkpoint: Callable[[], Awaitable[object]] | None = None
+    """None: sends need no checkpoint."""
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return the program itself."""
@@ -261,9 +266,13 @@ class CoroutineEffect:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Drive a program whose effect never suspends; return its result or raise its error."""
+    """Drive a program whose effect never suspends; return its result or raise its error.
+
+    It runs in a copy of the caller's context: a time limit, which is a context variable, can't outlive a program that
+    a signal handler interrupts.
+    """
     try:
-        coroutine.send(None)
+        copy_context().run(coroutine.send, None)
     except StopIteration as stop:
         result: T = stop.value
         return result

@@ -41,14 +41,6 @@ def _remaining() -> float | None:
     return min(seconds, LONGEST_WAIT)
 
 
-def _remaining_or_zero() -> float | None:
-    """Return the same, but 0 after the deadline: what has arrived already may still be taken."""
-    try:
-        return _remaining()
-    except DeadlinePassed:
-        return 0
-
-
 class ThreadEvent:
     """An :class:`~polysocket.effects.Event` for threads."""
 
@@ -67,6 +59,7 @@ class SocketEffect(ABC):
 
     is_async: bool = False
     checkpoint: Callable[[], Awaitable[object]] | None = None
+    next_turn: Callable[[], Awaitable[object]] | None = None
 
     @abstractmethod
     def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -192,6 +185,7 @@ class SocketStream(SendBuffer):
         self._waiters: dict[object, bool] = {}  # threads that use the socket, and whether they send once they can
         self._sender: threading.Thread | None = None
         self._has_sender = False
+        self._last_look: float | None = None  # the deadline after which what had arrived was taken
 
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
@@ -265,7 +259,7 @@ class SocketStream(SendBuffer):
                 if self._aborted or not (readable or writable):
                     return None  # Another thread has sent all that was pending.
                 self._waiters[waiter] = writable
-            seconds = None if _deadline.get() is None else _remaining_or_zero()
+            seconds = None if _deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
             received = self._receive() if can_read else None
         finally:
@@ -279,6 +273,16 @@ class SocketStream(SendBuffer):
         elif not can_read:
             _remaining()
         return received
+
+    def _seconds_to_wait(self) -> float | None:
+        """Return 0 after the deadline, once: what has arrived may still be taken, but a flood must not outlast it."""
+        deadline = _deadline.get()
+        if deadline is not None and deadline <= time.monotonic():
+            if self._last_look == deadline:
+                raise DeadlinePassed
+            self._last_look = deadline
+            return 0
+        return _remaining()
 
     def _receive(self) -> bytes | None:
         try:

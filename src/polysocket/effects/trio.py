@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket.effects.interface import CoroutineEffect, NoMutex
 from polysocket.effects.send_buffer import SendBuffer
 
@@ -26,6 +26,7 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
+    next_turn: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
 
     def event(self) -> trio.Event:
         """Return a new event of trio."""
@@ -102,10 +103,10 @@ async def _logged(
         error = group
         if group.split(trio.Cancelled)[1] is None:  # a nursery's cancellation
             raise
-        logger.exception(message, program.__qualname__)
-    except BaseException as raised:
+        get_logger().exception(message, program.__qualname__)
+    except BaseException as raised:  # noqa: BLE001 - logged, and handed to on_done
         error = raised
-        logger.exception(message, program.__qualname__)
+        get_logger().exception(message, program.__qualname__)
     finally:
         on_done(error)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket._session.listening import Listening
 from polysocket._session.session import Session
 from polysocket.close_info import CloseCause, CloseInfo
@@ -147,11 +146,11 @@ class _Delivery:
         name = type(self._listener).__name__
         is_after_close = is_own_close(self._session, error)
         if method == self._listener.on_error:
-            logger.error("%s.on_error failed", name, exc_info=error)
+            get_logger().error("%s.on_error failed", name, exc_info=error)
         else:
             is_overridden = type(self._listener).on_error is not Listener[Any].on_error
             if not is_overridden and not is_after_close:
-                logger.error("a method of %s failed", name, exc_info=error)
+                get_logger().error("a method of %s failed", name, exc_info=error)
             await self._call(self._listener.on_error, _as_exception(error, f"{name}.{_name(method)}"))
         if not is_after_close:
             await self._session.close(CloseCode.INTERNAL_ERROR)
@@ -180,5 +179,7 @@ async def await_result(effect: Effect, value: object) -> Any:
     if inspect.iscoroutine(value) and not effect.is_async:
         value.close()
         raise InvalidHandler(f"{value.__qualname__} is async, which this flavour can't await")
+    from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
     is_lifted = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
     return await effect.unlift(value) if is_lifted else value

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket.close_info import CloseInfo
 from polysocket.frames import Close, Frame
 from polysocket.observers.observation import Observation, payload_size
 from polysocket.request import Request
 from polysocket.response import Response
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = ["LoggingObserver"]
 
@@ -18,10 +21,11 @@ class LoggingObserver:
     """An :class:`Observer` that logs openings, rejections and closings at INFO, and each frame at DEBUG.
 
     Secrets (credentials, cookies, query strings) are redacted. Frames are logged with their kind and size only.
+    The default logger is ``polysocket``.
     """
 
-    def __init__(self, logger: logging.Logger = logger) -> None:
-        self.logger = logger
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self.logger: logging.Logger = logger or get_logger()
 
     def opening(self, request: Request, /) -> Observation:
         """Return an observation that logs."""
@@ -51,5 +55,7 @@ class _Log(Observation):
         self._logger.info("%s: %s", self._url, info)
 
     def _log(self, event: str, frame: Frame | Close) -> None:
+        import logging  # noqa: PLC0415 - slow to import, and imported by now
+
         if self._logger.isEnabledFor(logging.DEBUG):  # A text must be encoded for its size.
             self._logger.debug("%s: %s %s, %d bytes", self._url, event, type(frame).__name__, payload_size(frame))

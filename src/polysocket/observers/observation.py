@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket.close_info import CloseInfo
 from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request
@@ -56,8 +56,8 @@ def observations(observers: Iterable[Observer], request: Request) -> list[Observ
     for observer in observers:
         try:
             begun.append(_checked(observer, observer.opening(request)))
-        except Exception:
-            logger.exception("an observer failed")
+        except Exception:  # noqa: BLE001 - logged
+            get_logger().exception("an observer failed")
     return begun
 
 
@@ -93,7 +93,7 @@ def guarded(call: Callable[[T], None]) -> Callable[[T], None]:
     def guard(argument: T) -> None:
         try:
             call(argument)
-        except Exception:
-            logger.exception("an observer failed")
+        except Exception:  # noqa: BLE001 - logged
+            get_logger().exception("an observer failed")
 
     return guard

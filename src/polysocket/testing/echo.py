@@ -14,7 +14,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from polysocket._logger import logger
+from polysocket._logger import get_logger
 from polysocket._opening.accept import accept_session
 from polysocket._opening.tls import TLSStream
 from polysocket.effects import Async, ByteStream, CoroutineEffect, run
@@ -91,7 +91,7 @@ class EchoServer:
             try:
                 sock, _ = listener.accept()
             except OSError as error:  # such as too many open files; a client that has gone
-                logger.warning("the echo server could not accept a connection: %s", error)
+                get_logger().warning("the echo server could not accept a connection: %s", error)
                 select.select([self._stopping], [], [], SECONDS_BEFORE_NEXT_TRY)
                 continue
             stream: ByteStream = run(self._effect.adopt(sock))

@@ -181,35 +181,30 @@ class StubSession(Session):
         self._is_listened_to = False
         connection = Connection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
         super().__init__(effect, PeerStream(self._wire, self._peer), connection, response, limits.close_timeout)
+        for name in ("take_frame", "take_data", "take_message"):
+            setattr(self.receiver, name, self._or_raising(getattr(self.receiver, name)))
 
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Hand over each frame; this waits, since a listener is there before anything was sent."""
         self._is_patient = self._is_listened_to = True
         await super().receive_each(handle)
 
-    def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
-        """Take the next frame, or raise the error that is prepared in its place."""
-        frame: Frame | Close | None = self._or_raise(super().take_frame(pong_on_ping))
-        return frame
+    def _or_raising(self, take: Callable[..., Any]) -> Callable[..., Any]:
+        """Make ``take`` raise the prepared error, or :class:`NothingPrepared`, instead of having its caller wait."""
 
-    def take_data(self, kinds: Any, pong_on_ping: bool) -> Any:
-        """Take the next data frame, or raise the error that is prepared in its place."""
-        return self._or_raise(super().take_data(kinds, pong_on_ping))
+        def take_or_raise(*args: Any) -> Any:
+            taken = take(*args)
+            if taken is None and self._is_stuck():
+                error = self._peer.take_error()
+                if not self._is_listened_to:
+                    raise error
+                # A listener awaits no call that could raise: it is told about a lost connection only.
+                self._connection.receive_eof(error)
+                self._attend(())
+                raise self.error()
+            return taken
 
-    def take_message(self, kinds: Any, pong_on_ping: bool) -> Any:
-        """Take the next message, or raise the error that is prepared in its place."""
-        return self._or_raise(super().take_message(kinds, pong_on_ping))
-
-    def _or_raise(self, taken: Any) -> Any:
-        if taken is None and self._is_stuck():
-            error = self._peer.take_error()
-            if not self._is_listened_to:
-                raise error
-            # A listener awaits no call that could raise: it is told about a lost connection only.
-            self._connection.receive_eof(error)
-            self._attend(())
-            self._raise_end()
-        return taken
+        return take_or_raise
 
     def _is_stuck(self) -> bool:
         """Return True if nothing can be received, and nothing is about to arrive; the mutex is held."""

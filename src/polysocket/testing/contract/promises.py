@@ -5,6 +5,7 @@ from polysocket.testing.contract import (
     effect,
     failing,
     fixtures,
+    flooding,
     handlers,
     leaving,
     opening,
@@ -16,7 +17,7 @@ from polysocket.testing.contract import (
 
 _tests = {
     name: test
-    for module in (effect, opening, receiving, sending, pings, closing, failing, leaving, programs, handlers)
+    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, leaving, programs, handlers)
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
