@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("flavours", nargs="*", metavar="FLAVOUR", help=f"of {', '.join(FLAVOURS)}")
     parser.add_argument("--quick", action="store_true", help=f"leave out the slow cases: {' '.join(SLOW)}")
     parser.add_argument("--cases", nargs="+", default=["*"], metavar="PATTERN", help="only these, such as 7.*")
-    parser.add_argument("--out", type=pathlib.Path, help="where the reports go (default: a new folder)")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the reports (default: a new one)")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for each flavour (default: 3600)")
     options = parser.parse_args()
     try:

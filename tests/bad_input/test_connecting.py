@@ -90,7 +90,7 @@ def test_an_invalid_url_is_shown_without_its_secrets(flavour: Flavour) -> None:
     assert str(caught.value) == "'http://…@example.com/?…' is not a WebSocket URL: it must begin with ws:// or wss://"
 
 
-def test_a_request_without_a_url_says_how_to_give_it_one(flavour: Flavour) -> None:
+def test_the_error_about_a_request_without_a_url_says_how_to_set_it(flavour: Flavour) -> None:
     with pytest.raises(InvalidRequest) as caught:
         flavour.open(basic_request.header("X-A", "1"), nothing)
     says(caught.value, "URL", ".get(")

@@ -376,7 +376,7 @@ def test_an_invalid_proxy_is_refused_before_a_connection_is_made(name: str, case
     with pytest.raises(kind) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=proxy)
     says(caught.value, text)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
@@ -385,7 +385,7 @@ def test_a_function_that_does_not_return_a_proxy_is_refused(name: str, door: Doo
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
     says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL(")
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
@@ -395,7 +395,7 @@ def test_an_exception_of_the_proxy_function_is_raised(name: str, door: Door) -> 
 
     with pytest.raises(TimeoutError, match=r"^no answer from the directory$"):
         interop.FLAVOURS[name].open(door.url, nothing, proxy=choose)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
@@ -416,4 +416,4 @@ async def test_a_host_name_too_long_for_socks_is_refused(flavour: Flavour, door:
     name = ".".join(["a" * 60] * 5)
     error = await failing(flavour, door.url.replace("ws://", "socks5://"), f"ws://{name}/")
     says(error, name, "too long", "255 bytes")
-    assert door.nobody_came()
+    assert not door.has_connection()

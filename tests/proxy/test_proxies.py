@@ -259,7 +259,7 @@ async def test_the_error_about_wrong_credentials_says_what_to_do(
         assert error.response is not None
         assert error.response.status == 407
         says(error, "407 Proxy Authentication Required", f"{proxy.scheme}://user:password@")
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 async def test_a_server_that_the_proxy_cannot_reach_is_a_rejection(flavour: Flavour, open_proxy: RealProxy) -> None:
@@ -282,7 +282,7 @@ async def test_an_https_proxy_with_an_untrusted_certificate_is_refused(
     says(
         caught.value, f"no TLS with the proxy localhost port {https.port}", "the proxy's certificate", "Proxy(…, ssl=…)"
     )
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 async def test_the_certificates_of_proxy_and_server_must_each_be_for_their_own_name(

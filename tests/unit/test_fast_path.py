@@ -1,4 +1,4 @@
-"""The fast path alone: which frames it takes, where it stops, and the sizes that it reads (RFC 6455 §5)."""
+"""The fast path alone: the frames that it takes, those before which it stops, and their sizes (RFC 6455 §5)."""
 
 from __future__ import annotations
 

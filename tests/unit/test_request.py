@@ -243,7 +243,7 @@ def test_timeouts_changes_only_the_given_limits() -> None:
         request.timeouts(open=0)
 
 
-def test_every_limit_except_that_on_redirects_may_be_none() -> None:
+def test_every_limit_except_that_on_redirects_can_be_lifted() -> None:
     request = Request(open_timeout=None, close_timeout=None, max_message_size=None, compression=None)
     assert (request.open_timeout, request.close_timeout, request.max_message_size) == (None, None, None)
 

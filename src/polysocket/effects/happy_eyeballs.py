@@ -29,7 +29,7 @@ class Attempts(Protocol):
         ...
 
     async def next_connected(self, seconds: float | None, /) -> socket.socket | None:
-        """Return the next one that is connected, or None after so many seconds. Raises OSError if one has failed."""
+        """Return the next connected socket, or None after ``seconds``; raise OSError if one has failed."""
         ...
 
     async def end(self) -> None:

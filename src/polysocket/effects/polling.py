@@ -29,7 +29,7 @@ def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | N
 
 
 def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
-    """Block until one of the sockets has connected, or has failed to; return it, or None after so many seconds."""
+    """Block until one of the sockets has connected or failed; return it, or None after ``seconds``."""
     if sys.platform == "win32":
         _, connected, failed = select.select([], sockets, sockets, seconds)
         return next(iter([*connected, *failed]), None)
