@@ -227,8 +227,9 @@ def test_a_socket_that_is_not_connected_is_refused_and_closed(flavour: Flavour) 
     assert sock.fileno() == -1
 
 
-def test_a_datagram_socket_is_refused(flavour: Flavour) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        with pytest.raises((ConnectFailed, InvalidRequest)) as caught:
-            flavour.open("ws://localhost/", nothing, sock=sock)
-        says(caught.value, "the given socket", "stream")
+def test_a_datagram_socket_is_refused_and_closed(flavour: Flavour) -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with pytest.raises((ConnectFailed, InvalidRequest)) as caught:
+        flavour.open("ws://localhost/", nothing, sock=sock)
+    says(caught.value, "the given socket", "stream")
+    assert sock.fileno() == -1

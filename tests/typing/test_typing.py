@@ -1,6 +1,6 @@
-"""Type checkers accept ``api.py`` and find each misuse in ``misuse.py``.
+"""Type checkers accept the files of right code and find each misuse in ``misuse.py``.
 
-mypy and pyright check both files, and the documentation's programs, in their strict modes, without this project's
+mypy and pyright check these files, and the documentation's programs, in their strict modes, without this project's
 settings. Each misuse has a comment that names the rule. An unnecessary comment is an error, so a misuse that passes
 fails the test.
 """
@@ -24,11 +24,12 @@ import polysocket
 HERE = pathlib.Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples"
 SOURCE = pathlib.Path(polysocket.__file__).parent.parent
+RIGHT = ["api.py", "programs.py", "values.py"]
 MARK = re.compile(r"# (type|pyright): ignore\[")
 
 PYRIGHT = {
     "typeCheckingMode": "strict",
-    "enableTypeIgnoreComments": False,  # these speak to mypy
+    "enableTypeIgnoreComments": False,  # those comments are mypy's
     "reportUnnecessaryTypeIgnoreComment": "error",
 }
 
@@ -44,13 +45,13 @@ needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason
 needs_pyright = pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 needs_their_libraries = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("opentelemetry", "prometheus_client", "trio", "twisted")),
-    reason="what the documentation's programs use is not installed",
+    reason="libraries of the documentation's programs are missing",
 )
 
 
 @needs_mypy
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["api.py", "misuse.py"])
+@pytest.mark.parametrize("name", [*RIGHT, "misuse.py"])
 def test_mypy_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     mypy(tmp_path, HERE / name)
 
@@ -71,7 +72,7 @@ def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
 
 @needs_pyright
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["api.py", "misuse.py"])
+@pytest.mark.parametrize("name", [*RIGHT, "misuse.py"])
 def test_pyright_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     assert pyright(tmp_path, HERE / name) == {}
 
@@ -106,4 +107,4 @@ def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int,
 def test_each_misuse_names_a_rule_of_both_checkers_and_right_code_names_none() -> None:
     for line in (HERE / "misuse.py").read_text().splitlines():
         assert sorted(MARK.findall(line)) in ([], ["pyright", "type"]), line
-    assert not MARK.search((HERE / "api.py").read_text())
+    assert not any(MARK.search((HERE / name).read_text()) for name in RIGHT)
