@@ -37,7 +37,7 @@ def switching(*lines: str, without: str = "-", first: str = SWITCHING, rest: byt
 
 
 def begin(request: Request) -> tuple[ClientHandshake, Headers]:
-    """Begin a client's handshake; return it with the headers that it sent."""
+    """Start a client's handshake; return it with the headers that it sent."""
     handshake = ClientHandshake(request)
     fields = handshake.data_to_send().decode("latin-1").split("\r\n")[1:-2]
     return handshake, Headers((name, value) for name, _, value in (field.partition(": ") for field in fields))

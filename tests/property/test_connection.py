@@ -32,7 +32,7 @@ many = settings(deadline=None, max_examples=200)
 roles = st.sampled_from([CLIENT, SERVER])
 
 
-# What is sent
+# Frames to send
 
 sizes = st.one_of(st.integers(0, 130), st.sampled_from([65535, 65536, 70000]))
 text = st.one_of(st.text(max_size=40), st.builds(lambda size, unit: unit * (size // 4), sizes, st.sampled_from("aé𝄞")))

@@ -141,7 +141,7 @@ def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Re
 
 
 def begin(request: Request) -> tuple[ClientHandshake, str]:
-    """Begin a client's handshake; return it with its key."""
+    """Start a client's handshake; return it with its key."""
     handshake = ClientHandshake(request)
     _, _, rest = handshake.data_to_send().partition(b"Sec-WebSocket-Key: ")
     return handshake, rest.partition(b"\r\n")[0].decode()

@@ -340,7 +340,7 @@ def test_each_ending_has_its_state_close_info_and_error(role: ConnectionType, ca
 @pytest.mark.parametrize("case", ENDINGS)
 @pytest.mark.parametrize("frame", [Text("a"), Binary(b"a"), Ping(), Pong(), Close(), None], ids=repr)
 def test_nothing_is_sent_after_any_ending(role: ConnectionType, case: str, frame: Any) -> None:
-    """RFC 6455 §5.5.1; the error comes before any other judgement of the frame."""
+    """RFC 6455 §5.5.1; the state is checked before the frame."""
     steps, state, info, kind = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:

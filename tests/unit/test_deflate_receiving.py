@@ -158,7 +158,7 @@ def test_a_compressed_message_without_payload_is_empty(payloads: list[bytes], ch
     assert messages(receive(extension(), wire, chunk)) == [b"Hello", b"", b"Hello"]
 
 
-# What is not compressed (§6)
+# Frames that are not compressed (§6)
 
 
 @CHUNKS
@@ -177,7 +177,9 @@ def test_a_close_between_fragments_is_read() -> None:
 
 
 @pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG, Opcode.CLOSE])
-@pytest.mark.parametrize("start", [b"", frame(Opcode.BINARY, HELLO[:3], fin=False, rsv1=True)], ids=["", "amid"])
+@pytest.mark.parametrize(
+    "start", [b"", frame(Opcode.BINARY, HELLO[:3], fin=False, rsv1=True)], ids=["alone", "within a message"]
+)
 def test_rsv1_on_a_control_frame_is_a_protocol_error(opcode: Opcode, start: bytes) -> None:
     ext = extension()
     assert close_code(receive(ext, start + frame(opcode, b"", rsv1=True))) == 1002

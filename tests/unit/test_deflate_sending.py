@@ -35,7 +35,7 @@ def test_messages_are_sent_as_in_the_rfcs_examples() -> None:
 
 
 def test_fragments_are_flushed_and_only_the_last_loses_its_tail() -> None:
-    """§7.2.3.5 and §7.2.3.6: each fragment can be read before the next comes."""
+    """§7.2.3.5 and §7.2.3.6: each fragment can be read before the next arrives."""
     first, second, last = sent(extension(role=SERVER), b"He", b"llo", b"!")
     receiver = zlib.decompressobj(-15)
     assert [receiver.decompress(part) for part in (first, second, last + TAIL)] == [b"He", b"llo", b"!"]

@@ -72,7 +72,7 @@ EACH: list[WebSocketError] = [
     ConnectionLost(INFO),
 ]
 
-# Beside WebSocketError, as the module's docstring draws it.
+# Base classes besides WebSocketError, as in the tree of the module's docstring.
 ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     WebSocketError: set(),
     InvalidURL: {ValueError},
@@ -239,7 +239,7 @@ INFOS = {
         CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail="reset"),
         "closed by the peer because of the network (reset); no Close received, none sent",
     ),
-    "network, without more": (
+    "network, without detail": (
         CloseInfo(Side.REMOTE, CloseCause.NETWORK),
         "closed by the peer because of the network; no Close received, none sent",
     ),
