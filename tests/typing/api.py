@@ -49,7 +49,6 @@ from polysocket import (
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.websocket import ConnectCall
 
-F = TypeVar("F")
 T_co = TypeVar("T_co", covariant=True)
 
 # Every method, in each flavour
