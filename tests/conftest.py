@@ -1,4 +1,4 @@
-"""Runs each ``async def`` test that has a ``flavour``: the flavour runs it."""
+"""Runs each ``async def`` test that has a ``flavour`` with that flavour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks what a test leaves behind: besides what the contract looks for, no thread."""
+"""Checks that a test leaks no thread, besides what the contract checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from polysocket.testing.contract import leaks
 
 __all__ = ["leave_nothing", "no_thread_left_behind", "nothing_left_behind"]
 
-PATIENCE = 2  # seconds
+PATIENCE = 2  # seconds for a thread to end
 
 
 @pytest.fixture(autouse=True)
@@ -24,21 +24,21 @@ def leave_nothing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def nothing_left_behind() -> Generator[None]:
-    """Hold what is inside to leave nothing; each fixture that is to be ended first must stand inside of it."""
+    """Fail if the block leaks anything; fixtures that end before the check must be entered inside the block."""
     with leaks.nothing_left_behind(), no_thread_left_behind():
         yield
 
 
 @contextlib.contextmanager
 def no_thread_left_behind() -> Generator[None]:
-    """Hold what is inside to leave no thread, but those that trio keeps."""
+    """Fail if the block leaks a thread; trio keeps its own worker threads."""
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
         if not _is_kept(thread):
-            thread.join(PATIENCE)  # It may have given its result, and be about to end.
-            assert not thread.is_alive() or _is_kept(thread), f"a thread is left behind: {thread}"
+            thread.join(PATIENCE)  # A thread that has set its result may be about to end.
+            assert not thread.is_alive() or _is_kept(thread), f"a thread is leaked: {thread}"
 
 
 def _is_kept(thread: threading.Thread) -> bool:
-    return thread.name.startswith("Trio thread")  # It has another name while it works.
+    return thread.name.startswith("Trio thread")  # A worker has another name while it works.

@@ -1,4 +1,4 @@
-"""Runs each ``async def`` test by anyio's own plugin on every library that it knows, and looks what it leaves."""
+"""Runs each ``async def`` test with anyio's own plugin on every event loop, and checks that it leaks nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.leaks import nothing_left_behind
 
 collect_ignore_glob = [] if importlib.util.find_spec("anyio") is not None else ["test_*.py"]
 
-PATIENCE = 10  # seconds after which what should have happened will not
+PATIENCE = 10  # seconds to wait before a test fails
 
 LIBRARIES: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {"use_uvloop": False})}
 if importlib.util.find_spec("uvloop") is not None:
@@ -27,7 +27,7 @@ if importlib.util.find_spec("trio") is not None:
 
 @pytest.fixture(params=LIBRARIES)
 def anyio_backend(request: pytest.FixtureRequest, leave_nothing: None) -> tuple[str, dict[str, Any]]:
-    """The library that a test runs on, for anyio's plugin."""
+    """The event loop of a test, for anyio's plugin."""
     return LIBRARIES[request.param]
 
 
@@ -38,18 +38,18 @@ def leave_nothing() -> Iterator[None]:
         yield
         for thread in threading.enumerate():
             if thread.name.startswith("AnyIO worker"):
-                thread.join(PATIENCE)  # It is told to end with its loop, but not waited for.
+                thread.join(PATIENCE)  # anyio ends its workers with the loop, but does not wait for them.
 
 
 @pytest.fixture
 def url(leave_nothing: None) -> Iterator[str]:
-    """An echo server's."""
+    """The URL of an echo server."""
     with EchoServer() as server:
         yield server.url
 
 
 @pytest.fixture
 def peer(leave_nothing: None, tmp_path: pathlib.Path) -> Iterator[Peer]:
-    """A server that does what a test says, byte by byte."""
+    """A peer that the test scripts byte by byte."""
     with Peer(Place("tcp", tmp_path)) as peer:
         yield peer

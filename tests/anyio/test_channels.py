@@ -1,4 +1,4 @@
-"""``WebSocketChannel`` keeps what trio documents of its channels."""
+"""``WebSocketChannel`` keeps the promises of trio's channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import trio.testing
 
 from polysocket.trio import WebSocketChannel, connect
 
-PATIENCE = 10  # seconds after which what should have happened will not
+PATIENCE = 10  # seconds to wait before a test fails
 
 
 def run(body: Callable[[WebSocketChannel], Awaitable[None]], url: str) -> None:
@@ -33,7 +33,7 @@ def run(body: Callable[[WebSocketChannel], Awaitable[None]], url: str) -> None:
     trio.run(main)
 
 
-def test_messages_of_both_kinds_by_any_of_trios_channels(url: str) -> None:
+def test_a_channel_carries_messages_of_both_kinds(url: str) -> None:
     async def body(channel: trio.abc.Channel[str | bytes]) -> None:
         for message in ("a", b"b"):
             with trio.testing.assert_checkpoints():
@@ -43,10 +43,10 @@ def test_messages_of_both_kinds_by_any_of_trios_channels(url: str) -> None:
     run(body, url)
 
 
-def test_a_receive_that_need_not_wait_is_a_checkpoint(url: str) -> None:
+def test_receive_and_aclose_are_checkpoints_even_if_they_need_not_wait(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         await channel.send("a")
-        await channel.websocket.ping()  # Now the echo is there.
+        await channel.websocket.ping()  # Now the echo has arrived.
         with trio.testing.assert_checkpoints():
             assert await channel.receive() == "a"
         for _ in range(2):
@@ -56,7 +56,7 @@ def test_a_receive_that_need_not_wait_is_a_checkpoint(url: str) -> None:
     run(body, url)
 
 
-def test_iteration_ends_where_the_other_side_closes_normally(peer: Peer) -> None:
+def test_iteration_ends_if_the_peer_closes_normally(peer: Peer) -> None:
     async def body(channel: WebSocketChannel) -> None:
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close(1001))
         peer.stream.socket.shutdown(1)
@@ -71,7 +71,7 @@ def test_iteration_ends_where_the_other_side_closes_normally(peer: Peer) -> None
     run(body, peer.url)
 
 
-def test_another_closing_breaks_it(peer: Peer) -> None:
+def test_an_abnormal_close_raises_broken_resource_error(peer: Peer) -> None:
     async def body(channel: WebSocketChannel) -> None:
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1011, "bad luck"))
         peer.stream.socket.shutdown(1)
@@ -82,7 +82,7 @@ def test_another_closing_breaks_it(peer: Peer) -> None:
     run(body, peer.url)
 
 
-def test_a_lost_connection_breaks_it(peer: Peer) -> None:
+def test_a_lost_connection_raises_broken_resource_error(peer: Peer) -> None:
     async def body(channel: WebSocketChannel) -> None:
         peer.hang_up()
         with pytest.raises(trio.BrokenResourceError) as caught:
@@ -92,7 +92,7 @@ def test_a_lost_connection_breaks_it(peer: Peer) -> None:
     run(body, peer.url)
 
 
-def test_a_closed_one_gives_nothing(url: str) -> None:
+def test_using_it_after_aclose_raises_closed_resource_error(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         await channel.send("a")
         await channel.websocket.ping()
@@ -105,7 +105,7 @@ def test_a_closed_one_gives_nothing(url: str) -> None:
     run(body, url)
 
 
-def test_closing_ends_a_receive_that_waits(url: str) -> None:
+def test_aclose_ends_a_receive_that_waits(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         async def receive() -> None:
             with pytest.raises(trio.ClosedResourceError):
@@ -119,7 +119,7 @@ def test_closing_ends_a_receive_that_waits(url: str) -> None:
     run(body, url)
 
 
-def test_one_task_at_a_time_receives(url: str) -> None:
+def test_only_one_task_at_a_time_may_receive(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         async def receive() -> None:
             assert await channel.receive() == "a"
@@ -134,7 +134,7 @@ def test_one_task_at_a_time_receives(url: str) -> None:
     run(body, url)
 
 
-def test_what_is_cancelled_loses_and_sends_nothing(url: str) -> None:
+def test_a_cancelled_receive_loses_nothing_and_a_cancelled_send_sends_nothing(url: str) -> None:
     async def body(channel: WebSocketChannel) -> None:
         await channel.send("a")
         await channel.websocket.ping()
@@ -152,7 +152,7 @@ def test_what_is_cancelled_loses_and_sends_nothing(url: str) -> None:
     run(body, url)
 
 
-def test_a_forced_closing_waits_for_nobody(peer: Peer) -> None:
+def test_aclose_forcefully_does_not_wait_for_the_peer(peer: Peer) -> None:
     async def body(channel: WebSocketChannel) -> None:
         await trio.aclose_forcefully(channel)
         with pytest.raises(trio.ClosedResourceError):

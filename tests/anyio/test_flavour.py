@@ -1,4 +1,4 @@
-"""``polysocket.anyio`` opens websockets on the library that runs, whichever that is."""
+"""``polysocket.anyio`` opens websockets on any event loop that anyio supports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from polysocket.websocket import ConnectCall, open_websocket
 
 
 @pytest.mark.anyio
-async def test_connect(url: str) -> None:
+async def test_connect_opens_a_websocket_with_async_with_or_await(url: str) -> None:
     async with assert_type(connect(url), ConnectCall[polysocket.anyio.WebSocket]) as ws:
         assert_type(ws, polysocket.anyio.WebSocket)
         await ws.send_text("Hello!")
@@ -38,13 +38,13 @@ async def test_connect(url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_failed_opening(peer: Peer, tmp_path: pathlib.Path) -> None:
+async def test_a_failed_opening_raises_connect_failed(peer: Peer, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConnectFailed, match="Unix socket"):
         await connect("ws://localhost/", unix_path=f"{tmp_path}/nowhere")
 
 
 @pytest.mark.anyio
-async def test_a_backend_with_each_handler(url: str) -> None:
+async def test_a_backend_takes_websocket_handlers_and_listeners(url: str) -> None:
     class Answers(Listener[Async]):
         def __init__(self) -> None:
             self.texts, self._incoming = self.streams = anyio.create_memory_object_stream[str](1)
@@ -73,7 +73,7 @@ async def test_a_backend_with_each_handler(url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_backend_with_a_pipe(peer: Peer) -> None:
+async def test_a_backend_takes_pipes(peer: Peer) -> None:
     async def make_handler() -> PipeHandler:
         return PipeHandler(from_text_pipe(str.upper))
 
@@ -95,7 +95,7 @@ async def test_a_backend_with_a_pipe(peer: Peer) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_effect_opens_by_each_way(url: str, tmp_path: pathlib.Path) -> None:
+async def test_the_effect_connects_via_tcp_a_unix_socket_or_a_given_socket(url: str, tmp_path: pathlib.Path) -> None:
     effect, path = AnyioEffect(), tmp_path / "socket"
     port = int(url.rsplit(":", 1)[1].strip("/"))
     with EchoServer(unix_path=path):
@@ -108,20 +108,20 @@ async def test_the_effect_opens_by_each_way(url: str, tmp_path: pathlib.Path) ->
                 assert await ws.receive_text() == "ab"
 
 
-def test_outside_of_a_library(url: str) -> None:
+def test_opening_outside_of_an_event_loop_raises(url: str) -> None:
     with pytest.raises(NoAsyncLibrary, match="no asynchronous library runs here"):
         connect(url).__await__().send(None)
     with pytest.raises(NoAsyncLibrary, match="no asynchronous library runs here"):
         AnyioBackend().open_websocket(url, WebSocketHandler()).send(None)
 
 
-def test_on_a_library_that_is_not_known(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_library_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sniffio.thread_local, "name", "curio")
     with pytest.raises(NoAsyncLibrary, match="what runs is curio"):
         connect(url).__await__().send(None)
 
 
-def test_trio_is_not_imported_where_asyncio_runs(url: str) -> None:
+def test_trio_is_not_imported_if_asyncio_runs(url: str) -> None:
     program = f"""
 import asyncio, sys
 from polysocket.anyio import connect

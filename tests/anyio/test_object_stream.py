@@ -1,4 +1,4 @@
-"""``ObjectStream`` keeps what anyio documents of its streams."""
+"""``ObjectStream`` keeps the promises of anyio's streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 NORMAL = Wire(wire.CLOSE, (1000).to_bytes(2, "big"))
 
 
-async def test_messages_of_both_kinds(url: str) -> None:
+async def test_a_stream_carries_messages_of_both_kinds(url: str) -> None:
     async with ObjectStream(await connect(url)) as stream:
         both: anyio.abc.ObjectStream[str | bytes] = StapledObjectStream(stream, stream)
         for message in ("a", b"b"):
@@ -26,7 +26,7 @@ async def test_messages_of_both_kinds(url: str) -> None:
             assert await both.receive() == message
 
 
-async def test_iteration_ends_where_the_other_side_closes_normally(peer: Peer) -> None:
+async def test_iteration_ends_if_the_peer_closes_normally(peer: Peer) -> None:
     async with ObjectStream(await connect(peer.url)) as stream:
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close(1001))
         peer.stream.socket.shutdown(1)
@@ -39,7 +39,7 @@ async def test_iteration_ends_where_the_other_side_closes_normally(peer: Peer) -
         assert isinstance(broken.value.__cause__, WebSocketClosed)
 
 
-async def test_another_closing_breaks_it(peer: Peer) -> None:
+async def test_an_abnormal_close_raises_broken_resource_error(peer: Peer) -> None:
     async with ObjectStream(await connect(peer.url)) as stream:
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(1011, "bad luck"))
         peer.stream.socket.shutdown(1)
@@ -48,7 +48,7 @@ async def test_another_closing_breaks_it(peer: Peer) -> None:
             await stream.receive()
 
 
-async def test_a_lost_connection_breaks_it(peer: Peer) -> None:
+async def test_a_lost_connection_raises_broken_resource_error(peer: Peer) -> None:
     async with ObjectStream(await connect(peer.url)) as stream:
         peer.hang_up()
         with pytest.raises(anyio.BrokenResourceError) as caught:
@@ -56,10 +56,10 @@ async def test_a_lost_connection_breaks_it(peer: Peer) -> None:
         assert isinstance(caught.value.__cause__, ConnectionLost)
 
 
-async def test_a_closed_one_gives_nothing(url: str) -> None:
+async def test_using_it_after_aclose_raises_closed_resource_error(url: str) -> None:
     stream = ObjectStream(await connect(url))
     await stream.send("a")
-    await stream.websocket.ping()  # Now the echo is there.
+    await stream.websocket.ping()  # Now the echo has arrived.
     for _ in range(2):
         await stream.aclose()
     for use in (stream.receive, lambda: stream.send("b"), stream.send_eof):
@@ -67,7 +67,7 @@ async def test_a_closed_one_gives_nothing(url: str) -> None:
             await use()
 
 
-async def test_closing_ends_a_receive_that_waits(url: str) -> None:
+async def test_aclose_ends_a_receive_that_waits(url: str) -> None:
     stream = ObjectStream(await connect(url))
     async with anyio.create_task_group() as tasks:
 
@@ -80,7 +80,7 @@ async def test_closing_ends_a_receive_that_waits(url: str) -> None:
         await stream.aclose()
 
 
-async def test_one_task_at_a_time_receives(url: str) -> None:
+async def test_only_one_task_at_a_time_may_receive(url: str) -> None:
     async with ObjectStream(await connect(url)) as stream, anyio.create_task_group() as tasks:
 
         async def receive() -> None:
@@ -93,7 +93,7 @@ async def test_one_task_at_a_time_receives(url: str) -> None:
         await stream.send("a")
 
 
-async def test_the_other_side_may_go_on_after_the_end_was_sent(peer: Peer) -> None:
+async def test_the_peer_may_go_on_sending_after_send_eof(peer: Peer) -> None:
     stream = ObjectStream(await connect(peer.url))
     for _ in range(2):
         await stream.send_eof()
@@ -107,7 +107,7 @@ async def test_the_other_side_may_go_on_after_the_end_was_sent(peer: Peer) -> No
     assert peer.rest() == []
 
 
-async def test_the_end_may_be_sent_behind_the_other_sides(peer: Peer) -> None:
+async def test_send_eof_may_follow_the_close_of_the_peer(peer: Peer) -> None:
     async with ObjectStream(await connect(peer.url)) as stream:
         peer.send(wire.close())
         peer.stream.socket.shutdown(1)
@@ -137,7 +137,7 @@ async def test_a_cancelled_send_sends_nothing(url: str) -> None:
         assert await stream.receive() == "b"
 
 
-async def test_a_forced_closing_waits_for_nobody(peer: Peer) -> None:
+async def test_aclose_forcefully_does_not_wait_for_the_peer(peer: Peer) -> None:
     stream = ObjectStream(await connect(peer.url))
     await anyio.aclose_forcefully(stream)
     assert await anyio.to_thread.run_sync(peer.rest) in ([], [NORMAL])

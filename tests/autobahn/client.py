@@ -1,6 +1,6 @@
-"""The echo client that Autobahn's fuzzing server tests: ``python client.py FLAVOUR URL``, with the flavour as agent.
+"""The echo client for Autobahn's fuzzing server: ``python client.py FLAVOUR URL``; the agent is the flavour.
 
-It asks for the number of cases, echoes in each until the server ends it, and has the reports written.
+The client asks for the number of cases, echoes in each until the server ends it, and requests the reports.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from polysocket import Async, Deflate, WebSocket, WebSocketClosed, polymorphic
 
-# Every parameter is offered, so that no case on compression is left out; the limits are the cases' own (16 MiB).
+# The client offers every parameter, so that each case on compression runs. Cases send up to 16 MiB.
 OPTIONS: dict[str, Any] = {
     "compression": Deflate(client_max_window_bits=15),
     "max_message_size": None,
@@ -22,7 +22,7 @@ OPTIONS: dict[str, Any] = {
 
 @polymorphic
 async def echo(ws: WebSocket[Async]) -> None:
-    """Send each message back, as text or binary as it came, until the other side ends it."""
+    """Send each message back, as text or binary as it came, until the peer closes."""
     async for message in ws:
         if isinstance(message, str):
             await ws.send_text(message)
@@ -40,7 +40,7 @@ def run_blocking(connect: Any, url: str, agent: str) -> None:
     with connect(f"{url}/getCaseCount", **OPTIONS) as ws:
         cases = int(ws.receive_text())
     for step in steps(url, agent, cases):
-        # Many cases end by an error on purpose; whether it was the right one, the server judges.
+        # Many cases end with an error on purpose; the server judges it.
         with contextlib.suppress(WebSocketClosed), connect(step, **OPTIONS) as ws:
             echo(ws)
 

@@ -1,7 +1,7 @@
-"""Run the Autobahn TestSuite against polysocket's client, in each flavour that is named (all without a name).
+"""Run the Autobahn TestSuite against polysocket's client, in the given flavours or in all of them.
 
-Prints how the cases ended. The exit status is 0 where every one is OK or INFORMATIONAL, in its messages and in its
-closing; 1 where one is not; 3 where nothing ran, since the suite needs Python 2.7 and none was found.
+Prints how the cases ended. The exit status is 0 if each case is OK or INFORMATIONAL, both in its messages and in its
+closing; 1 if any case is not; 3 if nothing ran, because the suite needs Python 2.7, which was not found.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NoPython27(Exception):
 
 
 def installed_suite() -> pathlib.Path:
-    """Give the path of the suite's command; install it where it is not."""
+    """Return the path of the suite's command; install the suite if it is missing."""
     wstest = HOME / "bin" / "wstest"
     if not wstest.exists():
         versions = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
@@ -65,7 +65,7 @@ def installed_suite() -> pathlib.Path:
 
 @contextlib.contextmanager
 def fuzzing_server(wstest: pathlib.Path, cases: list[str], exclude: list[str], out: pathlib.Path) -> Iterator[str]:
-    """Run the suite's server on a free port of the loopback; gives its URL."""
+    """Run the suite's server on a free port of the loopback, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     url = f"ws://127.0.0.1:{port}"
@@ -90,18 +90,18 @@ def wait_until_it_listens(port: int, server: subprocess.Popen[bytes], seconds: f
 
 
 def results_of(flavour: str, url: str, out: pathlib.Path, seconds: float) -> dict[str, Result]:
-    """Run the client through all cases; gives no results where it did not reach the end."""
+    """Run the client through all cases; return no results if it did not finish."""
     try:
         subprocess.run([sys.executable, CLIENT, flavour, url], timeout=seconds, check=True)
         results: dict[str, Result] = json.loads((out / "index.json").read_text())[flavour]
     except (subprocess.SubprocessError, OSError, KeyError) as error:
-        print(f"{flavour}: the client did not reach the end: {error!r}")
+        print(f"{flavour}: the client did not finish: {error!r}")
         return {}
     return results
 
 
 def report(flavour: str, results: dict[str, Result]) -> bool:
-    """Print a line for the flavour and one for each case that is not good; tell whether there was none."""
+    """Print a line for the flavour and one for each failed case; return whether all cases passed."""
     endings = Counter(result["behavior"] for result in results.values())
     closings = Counter(result["behaviorClose"] for result in results.values())
     print(f"{flavour:<9} {len(results)} cases  messages: {table(endings)}  closing: {table(closings)}", flush=True)
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("flavours", nargs="*", metavar="FLAVOUR", help=f"of {', '.join(FLAVOURS)}")
     parser.add_argument("--quick", action="store_true", help=f"leave out the slow cases: {' '.join(SLOW)}")
     parser.add_argument("--cases", nargs="+", default=["*"], metavar="PATTERN", help="only these, such as 7.*")
-    parser.add_argument("--out", type=pathlib.Path, help="where the reports go (default: a new folder)")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the reports (default: a new one)")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for each flavour (default: 3600)")
     options = parser.parse_args()
     try:

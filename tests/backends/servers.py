@@ -134,10 +134,10 @@ class Door:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._listener.close()
 
-    def nobody_came(self) -> bool:
-        """Return whether no connection was made. The system completes connections before they are accepted."""
+    def has_connection(self) -> bool:
+        """Return whether a connection was made. The system completes connections before they are accepted."""
         try:
             self._listener.accept()[0].close()
         except BlockingIOError:
-            return True
-        return False
+            return False
+        return True

@@ -220,7 +220,7 @@ async def test_a_closed_backend_opens_nothing(flavour: Flavour, door: Door) -> N
     with pytest.raises(BackendClosed):
         await backend.open_websocket_f(door.url, lambda: made.append(None))
     assert not made
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 def logged(backend: Backend[Any]) -> Backend[Any]:
@@ -246,7 +246,7 @@ async def test_closing_the_wrapping_backend_closes_the_wrapped_one(
     for backend in (inner, outer):
         with pytest.raises(BackendClosed):
             await seen(flavour, backend).open_websocket(SOON.get(door.url), WebSocketHandler())
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @wrappings
@@ -260,7 +260,7 @@ async def test_closing_the_wrapped_backend_closes_the_wrapping_one(
     assert not ws.is_open
     with pytest.raises(BackendClosed):
         await seen(flavour, outer).open_websocket(SOON.get(door.url), WebSocketHandler())
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 async def test_a_websocket_that_opens_while_the_backend_is_closed_is_aborted(
@@ -361,7 +361,7 @@ async def test_no_connection_is_made_if_make_handler_raises(flavour: Flavour, do
     async with a_backend(flavour) as backend:
         with pytest.raises(ZeroDivisionError, match="no handler"):
             await backend.open_websocket_f(door.url, make_handler)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "blocking"], indirect=True)
@@ -379,7 +379,7 @@ async def test_no_connection_is_made_if_the_effect_of_make_handler_fails(flavour
     async with a_backend(flavour) as backend:
         with pytest.raises(ZeroDivisionError, match="no handler"):
             await backend.open_websocket_f(door.url, make_handler)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("flavour", ["threaded"], indirect=True)
@@ -396,7 +396,7 @@ async def test_an_effect_whose_result_is_not_a_handler_is_refused(flavour: Flavo
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="a handler is a WebSocketHandler, Listener or PipeHandler, not 5"):
             await backend.open_websocket_f(door.url, lambda: flavour.lifted(5))
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 # Websockets that have ended

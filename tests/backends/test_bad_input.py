@@ -76,7 +76,7 @@ async def is_refused(flavour: Flavour, door: Door, handler: Any, text: str) -> N
                 await opening()
             assert isinstance(caught.value, TypeError)
             assert isinstance(caught.value, WebSocketError)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 # Handlers
@@ -156,7 +156,7 @@ async def test_a_handler_instead_of_make_handler_is_refused(flavour: Flavour, do
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="WebSocketHandler"):
             await backend.open_websocket_f(door.url, WebSocketHandler())
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "blocking"], indirect=True)
@@ -164,7 +164,7 @@ async def test_a_handler_that_is_not_in_f_is_refused(flavour: Flavour, door: Doo
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="WebSocketHandler"):
             await backend.open_websocket_f(door.url, WebSocketHandler)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @in_threads
@@ -175,7 +175,7 @@ async def test_an_async_make_handler_is_refused_in_a_blocking_flavour(flavour: F
     async with a_backend(flavour) as backend:
         with pytest.raises(InvalidHandler, match="coroutine"):
             await backend.open_websocket_f(door.url, make_handler)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 # Bounds

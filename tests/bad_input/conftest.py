@@ -1,4 +1,4 @@
-"""The flavours, an authority for TLS, and a look at what each test leaves behind."""
+"""Fixtures: each flavour in turn, certificates, and a check that each test leaks nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.leaks import *  # noqa: F403 - its fixture
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> Flavour:
-    """Every flavour in turn."""
+    """Each flavour in turn."""
     name: str = request.param
     return FLAVOURS[name]
 
 
 @pytest.fixture(scope="session")
 def ca() -> trustme.CA:
-    """An authority that nobody trusts, unless told to."""
+    """An authority that the system does not trust."""
     return trustme.CA()
 
 

@@ -1,10 +1,10 @@
-"""What every text that a user sees must do, whatever it is about."""
+"""Rules for every error text that a user sees."""
 
 from __future__ import annotations
 
 import re
 
-# Traces of how it was found out, which tell nothing to somebody who has never seen the code.
+# Details of the implementation, which mean nothing to a user.
 INTERNALS = re.compile(
     r"<[\w.]+|\bcodec\b|_ssl\.c|__\w+__|Session\.|polymorphic\.|Request\.|object has no attribute|"
     r"not supported between|unsupported operand|unhashable|could not be cast"
@@ -12,7 +12,7 @@ INTERNALS = re.compile(
 
 
 def says(error: BaseException, *parts: str) -> None:
-    """Hold the error's text to name all of these, in any case, and to show nothing of the library's inside."""
+    """Check that the error's text names all parts, in any case, and shows no detail of the implementation."""
     text = str(error)
     missing = [part for part in parts if part.lower() not in text.lower()]
     assert not missing, f"the text does not name {missing}: {text}"

@@ -1,6 +1,6 @@
-"""A server on loopback that answers as it is told to, whatever that is, and sees to it that the client has closed.
+"""A server on the loopback that a test scripts byte by byte, and that checks that the client closes its connections.
 
-Nothing of polysocket is used here: what is on the wire is written down byte by byte.
+It uses nothing of polysocket.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Self
 
 Script = Callable[["Conversation"], None]
 
-TOO_LONG = 10  # seconds after which a client that should have acted has failed
+TOO_LONG = 10  # seconds to wait for the client before a test fails
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\n"
     b"Upgrade: websocket\r\n"
@@ -39,18 +39,18 @@ class Conversation:
         self.received = b""
 
     def read_request(self) -> None:
-        """Read the opening handshake, to its end."""
+        """Read the whole request of the opening handshake."""
         while b"\r\n\r\n" not in self.request:
             data = self._socket.recv(65536)
             assert data, f"the client left in its request: {self.request!r}"
             self.request += data
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         self._socket.sendall(data)
 
     def answer(self, data: bytes) -> None:
-        """Read the request and answer it; ``{accept}`` stands for the accept value due."""
+        """Read the request and answer it; ``{accept}`` stands for the expected accept value."""
         self.read_request()
         self._has_upgraded = data.startswith(b"HTTP/1.1 101")
         self.send(data.replace(b"{accept}", self.accept_due))
@@ -63,27 +63,27 @@ class Conversation:
         return base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 
     def send_until_refused(self, data: bytes, at_most: int = 64 * 1024 * 1024) -> None:
-        """Send the same again and again, until the client has closed; it must before so many bytes."""
+        """Send the data repeatedly until the client closes; fail if it reads ``at_most`` bytes."""
         with contextlib.suppress(ConnectionError):
             for _ in range(at_most // len(data)):
                 self._socket.sendall(data)
-            raise AssertionError(f"the client took {at_most} bytes and went on")
+            raise AssertionError(f"the client has read {at_most} bytes and not closed")
 
     def end_sending(self) -> None:
-        """Say that nothing more will come: the end of the stream."""
+        """Send EOF."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """End the connection by a TCP reset."""
+        """End the connection with a TCP reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def wait_for_the_end(self) -> None:
-        """Read until the client closes; its bytes are ``received``. Behind its Close, end first (RFC 6455 §7.1.1)."""
+        """Read until the client ends the connection. After its Close, send EOF first (RFC 6455 §7.1.1)."""
         if self._socket.fileno() == -1:
             return
-        with contextlib.suppress(ConnectionError):  # it had not read all that was sent
+        with contextlib.suppress(ConnectionError):  # the client has not read all bytes
             while data := self._socket.recv(65536):
                 self.received += data
                 if self.close_received is not None:
@@ -104,9 +104,9 @@ class Conversation:
 
 
 class Peer:
-    """Serves connections by a script, one after the other, from the beginning of a ``with`` to its end.
+    """Serves connections with a script, one after the other, during a ``with`` block.
 
-    There each of them must have come, and the client must have closed it, or the test fails.
+    At its end, the client must have made and closed each connection, or the test fails.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Peer:
 
     @property
     def conversation(self) -> Conversation:
-        """The only one, once it is over."""
+        """The only conversation, after its end."""
         self._thread.join()
         (conversation,) = self.conversations
         return conversation
@@ -160,7 +160,7 @@ class Peer:
                 with sock:
                     sock.settimeout(TOO_LONG)
                     self._converse(sock)
-        except BaseException as error:  # noqa: BLE001 - __exit__ tells the test
+        except BaseException as error:  # noqa: BLE001 - __exit__ raises it
             self._failure = error
 
     def _converse(self, sock: socket.socket) -> None:
@@ -177,17 +177,17 @@ class Peer:
 
 
 def answering(answer: bytes) -> Script:
-    """Read the request, and answer it so."""
+    """Return a script that reads the request and sends this answer."""
     return lambda conversation: conversation.answer(answer)
 
 
-def upgrading(behind: bytes = b"", fields: bytes = b"") -> Script:
-    """Upgrade properly, with more header fields and more bytes behind."""
-    return answering(SWITCHING + fields + b"\r\n" + behind)
+def upgrading(frames: bytes = b"", fields: bytes = b"") -> Script:
+    """Return a script that upgrades, with more header fields, and then sends frames."""
+    return answering(SWITCHING + fields + b"\r\n" + frames)
 
 
 def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, mask: bytes = b"") -> bytes:
-    """One frame as RFC 6455 §5.2 has it, with any first bits, and masked where a masking key is given."""
+    """Return a frame as in RFC 6455 §5.2, with any first bits, and masked if there is a masking key."""
     size = len(payload)
     flag = 0x80 if mask else 0
     if size < 126:
@@ -204,7 +204,7 @@ def _masked(payload: bytes, key: bytes) -> bytes:
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield a client's frames that are whole."""
+    """Yield the complete frames of a client."""
     while len(data) > 5:
         size, start = data[1] & 0x7F, 2
         if size >= 126:

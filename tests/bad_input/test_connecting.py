@@ -1,6 +1,6 @@
-"""No connection: a wrong URL, an unknown host, a refused port, TLS that does not come about, options that exclude.
+"""Connecting fails: a wrong URL, an unknown host, a refused port, a TLS error, options that exclude each other.
 
-Every flavour tells it in the same words, where they are ours; where they are the system's, they stand behind ours.
+The error's text is the same in every flavour; it ends with the words of the system, if there are any.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ needs_unix_sockets = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="
 
 @pytest.fixture
 def refused_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A port of 127.0.0.1 that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
@@ -53,7 +53,7 @@ WRONG_URLS = {
 
 
 @pytest.mark.parametrize(("url", "text"), WRONG_URLS.items(), ids=WRONG_URLS)
-def test_a_wrong_url_is_named_with_what_is_wrong_in_it(flavour: Flavour, url: str, text: str) -> None:
+def test_an_invalid_url_is_shown_with_the_reason(flavour: Flavour, url: str, text: str) -> None:
     with pytest.raises(InvalidURL) as caught:
         flavour.open(url, nothing)
     assert str(caught.value) == text
@@ -69,28 +69,28 @@ def test_a_wrong_url_is_named_with_what_is_wrong_in_it(flavour: Flavour, url: st
         ("ws://[::1/", ["'ws://[::1/'", "IPv6"]),
         ("ws://\ud800.example/", ["host", "domain name"]),
     ],
-    ids=["port out of range", "port is no number", "open bracket", "surrogate"],
+    ids=["port out of range", "port is not a number", "open bracket", "surrogate"],
 )
-def test_a_url_that_can_not_be_taken_apart_is_named(flavour: Flavour, url: str, parts: list[str]) -> None:
+def test_a_url_that_cannot_be_parsed_is_shown_with_the_reason(flavour: Flavour, url: str, parts: list[str]) -> None:
     with pytest.raises(InvalidURL) as caught:
         flavour.open(url, nothing)
     says(caught.value, *parts)
 
 
 @pytest.mark.parametrize("target", [None, b"ws://example.com/", 80, pathlib.PurePath("ws")], ids=repr)
-def test_a_url_of_another_type_is_named_by_its_type(flavour: Flavour, target: str) -> None:
+def test_the_error_names_the_type_of_a_url_that_is_not_a_str(flavour: Flavour, target: str) -> None:
     with pytest.raises(InvalidURL) as caught:
         flavour.open(target, nothing)
     assert str(caught.value) == f"a WebSocket URL is a str, not {type(target).__name__}"
 
 
-def test_a_wrong_url_is_shown_without_its_secrets(flavour: Flavour) -> None:
+def test_an_invalid_url_is_shown_without_its_secrets(flavour: Flavour) -> None:
     with pytest.raises(InvalidURL) as caught:
         flavour.open("http://me:secret@example.com/?token=secret", nothing)
     assert str(caught.value) == "'http://…@example.com/?…' is not a WebSocket URL: it must begin with ws:// or wss://"
 
 
-def test_a_request_without_a_url_says_how_to_give_it_one(flavour: Flavour) -> None:
+def test_the_error_about_a_request_without_a_url_says_how_to_set_it(flavour: Flavour) -> None:
     with pytest.raises(InvalidRequest) as caught:
         flavour.open(basic_request.header("X-A", "1"), nothing)
     says(caught.value, "URL", ".get(")
@@ -118,8 +118,8 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
 
 
 @needs_unix_sockets
-def test_a_unix_socket_that_is_not_there_is_named(flavour: Flavour, tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "nobody"
+def test_a_missing_unix_socket_is_named(flavour: Flavour, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "missing"
     with pytest.raises(ConnectFailed) as caught:
         flavour.open("ws://localhost/", nothing, unix_path=path)
     says(caught.value, f"could not connect to the Unix socket {path}: ", "No such file or directory")
@@ -128,7 +128,7 @@ def test_a_unix_socket_that_is_not_there_is_named(flavour: Flavour, tmp_path: pa
 
 
 @needs_unix_sockets
-def test_a_unix_socket_that_is_no_socket_is_named(flavour: Flavour, tmp_path: pathlib.Path) -> None:
+def test_a_file_that_is_not_a_unix_socket_is_named(flavour: Flavour, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "page.html"
     path.touch()
     with pytest.raises(ConnectFailed) as caught:
@@ -140,29 +140,29 @@ def test_a_unix_socket_that_is_no_socket_is_named(flavour: Flavour, tmp_path: pa
 
 
 def never(_: Conversation) -> None:
-    raise AssertionError("the client went on behind a TLS handshake that it must refuse")
+    raise AssertionError("the client went on after a TLS handshake that it must refuse")
 
 
-def test_a_certificate_for_another_name_is_refused_by_name(
+def test_a_certificate_for_another_name_is_refused(
     flavour: Flavour, elsewhere: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
     with Peer(never, tls=elsewhere) as peer, pytest.raises(ConnectFailed) as caught:
         flavour.open(f"wss://localhost:{peer.port}/", nothing, ssl=trusting)
     says(caught.value, "TLS", f"localhost port {peer.port}", "certificate", "not valid for 'localhost'")
-    assert "ssl=" not in str(caught.value)  # trust is not what lacks
+    assert "ssl=" not in str(caught.value)  # more trust would not help
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
 
 
-def test_a_certificate_for_another_address_is_refused_by_address(
+def test_a_certificate_for_another_address_is_refused(
     flavour: Flavour, elsewhere: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
     with Peer(never, tls=elsewhere) as peer, pytest.raises(ConnectFailed) as caught:
         flavour.open(peer.url, nothing, ssl=trusting)
     says(caught.value, "TLS", f"127.0.0.1 port {peer.port}", "certificate", "not valid for '127.0.0.1'")
-    assert "ssl=" not in str(caught.value)  # trust is not what lacks
+    assert "ssl=" not in str(caught.value)  # more trust would not help
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused_and_ssl_is_named_as_the_way_to_trust_it(
+def test_a_certificate_of_an_unknown_authority_is_refused_and_the_error_names_the_ssl_option(
     flavour: Flavour, localhost: ssl.SSLContext
 ) -> None:
     with Peer(never, tls=localhost) as peer, pytest.raises(ConnectFailed) as caught:
@@ -171,7 +171,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused_and_ssl_is_named_as_th
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
 
 
-def test_tls_to_a_server_of_plain_http_says_that_the_url_may_have_to_be_a_ws_url(
+def test_the_error_suggests_a_ws_url_if_the_server_does_not_speak_tls(
     flavour: Flavour, trusting: ssl.SSLContext
 ) -> None:
     def refuse(conversation: Conversation) -> None:
@@ -183,21 +183,23 @@ def test_tls_to_a_server_of_plain_http_says_that_the_url_may_have_to_be_a_ws_url
     assert isinstance(caught.value.__cause__, ssl.SSLError)
 
 
-def test_a_connection_that_ends_during_the_tls_handshake_is_told(flavour: Flavour, trusting: ssl.SSLContext) -> None:
+def test_the_error_says_if_the_connection_ended_during_the_tls_handshake(
+    flavour: Flavour, trusting: ssl.SSLContext
+) -> None:
     with Peer(Conversation.end_sending) as peer, pytest.raises(ConnectFailed) as caught:
         flavour.open(f"wss://localhost:{peer.port}/", nothing, ssl=trusting)
     says(caught.value, f"localhost port {peer.port}", "the connection ended during the TLS handshake")
     assert isinstance(caught.value.__cause__, ssl.SSLEOFError)
 
 
-def test_plain_to_a_tls_server_says_that_the_url_may_have_to_be_a_wss_url(flavour: Flavour) -> None:
-    alert = bytes.fromhex("15 03 03 00 02 02 46")  # fatal, protocol_version: so OpenSSL answers to an HTTP request
+def test_the_error_suggests_a_wss_url_if_the_server_speaks_tls(flavour: Flavour) -> None:
+    alert = bytes.fromhex("15 03 03 00 02 02 46")  # fatal, protocol_version: OpenSSL's answer to an HTTP request
     with Peer(answering(alert)) as peer, pytest.raises(OpeningFailed) as caught:
         flavour.open(peer.url, nothing)
     says(caught.value, "TLS", "wss://")
 
 
-# Options that do not go together
+# Options that exclude each other
 
 
 def test_ssl_with_a_ws_url_is_refused(flavour: Flavour, trusting: ssl.SSLContext) -> None:
@@ -207,7 +209,7 @@ def test_ssl_with_a_ws_url_is_refused(flavour: Flavour, trusting: ssl.SSLContext
 
 
 @needs_unix_sockets
-def test_a_socket_and_a_path_are_refused_together_and_the_socket_stays_the_callers(flavour: Flavour) -> None:
+def test_a_socket_and_a_path_exclude_each_other_and_the_socket_stays_open(flavour: Flavour) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with pytest.raises(InvalidRequest) as caught:
@@ -217,7 +219,7 @@ def test_a_socket_and_a_path_are_refused_together_and_the_socket_stays_the_calle
         assert theirs.recv(100) == b"still ours"
 
 
-def test_a_socket_that_is_not_connected_is_named_so_and_closed(flavour: Flavour) -> None:
+def test_a_socket_that_is_not_connected_is_refused_and_closed(flavour: Flavour) -> None:
     sock = socket.socket()
     with pytest.raises(ConnectFailed) as caught:
         flavour.open("ws://localhost/", nothing, sock=sock)
@@ -225,8 +227,9 @@ def test_a_socket_that_is_not_connected_is_named_so_and_closed(flavour: Flavour)
     assert sock.fileno() == -1
 
 
-def test_a_datagram_socket_is_named_so_and_closed(flavour: Flavour) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        with pytest.raises((ConnectFailed, InvalidRequest)) as caught:
-            flavour.open("ws://localhost/", nothing, sock=sock)
-        says(caught.value, "the given socket", "stream")
+def test_a_datagram_socket_is_refused_and_closed(flavour: Flavour) -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with pytest.raises((ConnectFailed, InvalidRequest)) as caught:
+        flavour.open("ws://localhost/", nothing, sock=sock)
+    says(caught.value, "the given socket", "stream")
+    assert sock.fileno() == -1

@@ -1,6 +1,7 @@
-"""A server that breaks RFC 6455 or RFC 7692 behind the upgrade, sends too much, or just goes.
+"""A server that violates RFC 6455 or RFC 7692 after the upgrade, sends too much, or ends the connection.
 
-For each: the error's class, a text that names the breach, the Close that the server is sent, and nothing stays open.
+Each test checks the error's class, a text that names the violation, the Close that the server receives, and that
+nothing stays open.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def deflated(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Breach:
-    """What a server sends, the code that it is answered by, and what the text must name."""
+class Violation:
+    """Bytes of a server, the close code for them, and parts of the error's text."""
 
     sent: bytes
     code: int
@@ -52,50 +53,52 @@ class Breach:
     fields: bytes = b""
 
 
-BREACHES = {
-    "a masked frame": Breach(frame(TEXT, b"hi", mask=b"abcd"), 1002, ("mask",)),
-    "a masked control frame": Breach(frame(PING, mask=b"abcd"), 1002, ("mask",)),
-    "opcode 3": Breach(frame(0x3), 1002, ("opcode", "3")),
-    "opcode 11": Breach(frame(0xB), 1002, ("opcode", "0xb")),
-    "RSV1 without compression": Breach(frame(TEXT, b"hi", first=FIN | RSV1), 1002, ("reserved bit",)),
-    "RSV2": Breach(frame(TEXT, b"hi", first=FIN | RSV2), 1002, ("reserved bit",)),
-    "RSV3": Breach(frame(PING, first=FIN | RSV3), 1002, ("reserved bit",)),
-    "RSV2 with compression": Breach(frame(TEXT, b"hi", first=FIN | RSV2), 1002, ("reserved bit",), DEFLATE),
-    "RSV1 on a Ping": Breach(frame(PING, first=FIN | RSV1), 1002, ("RSV1", "PING"), DEFLATE),
-    "RSV1 on a later fragment": Breach(
+VIOLATIONS = {
+    "a masked frame": Violation(frame(TEXT, b"hi", mask=b"abcd"), 1002, ("mask",)),
+    "a masked control frame": Violation(frame(PING, mask=b"abcd"), 1002, ("mask",)),
+    "opcode 3": Violation(frame(0x3), 1002, ("opcode", "3")),
+    "opcode 11": Violation(frame(0xB), 1002, ("opcode", "0xb")),
+    "RSV1 without compression": Violation(frame(TEXT, b"hi", first=FIN | RSV1), 1002, ("reserved bit",)),
+    "RSV2": Violation(frame(TEXT, b"hi", first=FIN | RSV2), 1002, ("reserved bit",)),
+    "RSV3": Violation(frame(PING, first=FIN | RSV3), 1002, ("reserved bit",)),
+    "RSV2 with compression": Violation(frame(TEXT, b"hi", first=FIN | RSV2), 1002, ("reserved bit",), DEFLATE),
+    "RSV1 on a Ping": Violation(frame(PING, first=FIN | RSV1), 1002, ("RSV1", "PING"), DEFLATE),
+    "RSV1 on a later fragment": Violation(
         frame(TEXT, deflated(b"a"), first=RSV1) + frame(CONTINUATION, b"b", first=FIN | RSV1),
         1002,
         ("RSV1", "CONTINUATION"),
         DEFLATE,
     ),
-    "text that is no UTF-8": Breach(frame(TEXT, b"caf\xe9"), 1007, ("text", "UTF-8")),
-    "text that ends within a character": Breach(frame(TEXT, b"caf\xc3"), 1007, ("text", "UTF-8")),
-    "text that is no UTF-8 behind inflating": Breach(
+    "text that is not UTF-8": Violation(frame(TEXT, b"caf\xe9"), 1007, ("text", "UTF-8")),
+    "text that ends within a character": Violation(frame(TEXT, b"caf\xc3"), 1007, ("text", "UTF-8")),
+    "text that is not UTF-8 after inflating": Violation(
         frame(TEXT, deflated(b"caf\xe9"), first=FIN | RSV1), 1007, ("text", "UTF-8"), DEFLATE
     ),
-    "a long Ping": Breach(frame(PING, b"x" * 126), 1002, ("control frame", "125")),
-    "a long Close": Breach(frame(CLOSE, struct.pack("!H", 1000) + b"x" * 124), 1002, ("control frame", "125")),
-    "a Ping in fragments": Breach(frame(PING, b"x", first=0), 1002, ("fragment", "control frame")),
-    "a Close with code 999": Breach(frame(CLOSE, struct.pack("!H", 999)), 1002, ("Close", "code", "999")),
-    "a Close with code 1005": Breach(frame(CLOSE, struct.pack("!H", 1005)), 1002, ("Close", "code", "1005")),
-    "a Close with code 2000": Breach(frame(CLOSE, struct.pack("!H", 2000)), 1002, ("Close", "code", "2000")),
-    "a Close with half a code": Breach(frame(CLOSE, b"\x03"), 1002, ("Close", "1 byte")),
-    "a Close with a reason that is no UTF-8": Breach(
+    "a long Ping": Violation(frame(PING, b"x" * 126), 1002, ("control frame", "125")),
+    "a long Close": Violation(frame(CLOSE, struct.pack("!H", 1000) + b"x" * 124), 1002, ("control frame", "125")),
+    "a Ping in fragments": Violation(frame(PING, b"x", first=0), 1002, ("fragment", "control frame")),
+    "a Close with code 999": Violation(frame(CLOSE, struct.pack("!H", 999)), 1002, ("Close", "code", "999")),
+    "a Close with code 1005": Violation(frame(CLOSE, struct.pack("!H", 1005)), 1002, ("Close", "code", "1005")),
+    "a Close with code 2000": Violation(frame(CLOSE, struct.pack("!H", 2000)), 1002, ("Close", "code", "2000")),
+    "a Close with half a code": Violation(frame(CLOSE, b"\x03"), 1002, ("Close", "1 byte")),
+    "a Close with a reason that is not UTF-8": Violation(
         frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007, ("Close", "reason", "UTF-8")
     ),
-    "a continuation of nothing": Breach(frame(CONTINUATION, b"x"), 1002, ("continuation",)),
-    "a message within another": Breach(frame(TEXT, b"a", first=0) + frame(TEXT, b"b"), 1002, ("continuation", "text")),
-    "a length in more bytes than it needs": Breach(b"\x82\x7e\x00\x05hello", 1002, ("length", "2 bytes")),
-    "a length of more than 63 bits": Breach(b"\x82\x7f" + b"\xff" * 8, 1002, ("length",)),
-    "corrupt compressed data": Breach(
+    "a continuation without a message": Violation(frame(CONTINUATION, b"x"), 1002, ("continuation",)),
+    "a message within another": Violation(
+        frame(TEXT, b"a", first=0) + frame(TEXT, b"b"), 1002, ("continuation", "text")
+    ),
+    "a length in more bytes than it needs": Violation(b"\x82\x7e\x00\x05hello", 1002, ("length", "2 bytes")),
+    "a length of more than 63 bits": Violation(b"\x82\x7f" + b"\xff" * 8, 1002, ("length",)),
+    "corrupt compressed data": Violation(
         frame(TEXT, b"\xff" * 9, first=FIN | RSV1), 1007, ("deflate", "corrupt"), DEFLATE
     ),
 }
 
 
-@pytest.mark.parametrize("breach", BREACHES.values(), ids=BREACHES)
-def test_a_breach_of_the_protocol_is_named_and_answered(flavour: Flavour, breach: Breach) -> None:
-    with Peer(upgrading(breach.sent, breach.fields)) as peer, pytest.raises(ProtocolError) as caught:
+@pytest.mark.parametrize("violation", VIOLATIONS.values(), ids=VIOLATIONS)
+def test_a_protocol_violation_is_named_and_answered_with_a_close(flavour: Flavour, violation: Violation) -> None:
+    with Peer(upgrading(violation.sent, violation.fields)) as peer, pytest.raises(ProtocolError) as caught:
         flavour.open(peer.url, receive_all)
     error = caught.value
     assert isinstance(error, WebSocketClosed)
@@ -104,22 +107,21 @@ def test_a_breach_of_the_protocol_is_named_and_answered(flavour: Flavour, breach
     assert info.sent is not None
     assert info == CloseInfo(Side.LOCAL, CloseCause.PROTOCOL_ERROR, None, info.sent, info.detail)
     assert info.code == 1006
-    assert peer.conversation.close_received == (breach.code, info.sent.reason)
-    says(error, "protocol", *breach.parts)
-    assert "CloseReason" not in repr(error)  # wsproto's
+    assert peer.conversation.close_received == (violation.code, info.sent.reason)
+    says(error, "protocol", *violation.parts)
+    assert "CloseReason" not in repr(error)  # a name of wsproto
 
 
 @pytest.mark.parametrize(
     "sent", [frame(0x3), frame(TEXT, b"caf\xe9"), frame(CLOSE, b"\x03")], ids=["opcode", "UTF-8", "Close"]
 )
-def test_a_breach_is_told_once(flavour: Flavour, sent: bytes) -> None:
+def test_the_error_names_a_violation_only_once(flavour: Flavour, sent: bytes) -> None:
     with Peer(upgrading(sent)) as peer, pytest.raises(ProtocolError) as caught:
         flavour.open(peer.url, receive_all)
     assert str(caught.value).count(caught.value.close_info.detail) == 1
 
 
-# Too much
-
+# Messages that are too big
 
 TOO_BIG = {
     "in one frame": (frame(BINARY, b"x" * 1001), b""),
@@ -149,7 +151,7 @@ def test_a_message_that_is_too_big_names_the_limit_and_how_to_raise_it(
 # The end
 
 
-def behind_the_upgrade(sent: bytes, end: str) -> Script:
+def ending_after(sent: bytes, end: str) -> Script:
     def script(conversation: Conversation) -> None:
         conversation.answer(SWITCHING + b"\r\n" + sent)
         if end == "reset":
@@ -161,8 +163,8 @@ def behind_the_upgrade(sent: bytes, end: str) -> Script:
 
 
 @pytest.mark.parametrize("sent", [b"", frame(TEXT, b"hello")[:4]], ids=["between frames", "within a frame"])
-def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
-    with Peer(behind_the_upgrade(sent, "end")) as peer, pytest.raises(ConnectionLost) as caught:
+def test_eof_without_a_close_is_a_lost_connection(flavour: Flavour, sent: bytes) -> None:
+    with Peer(ending_after(sent, "end")) as peer, pytest.raises(ConnectionLost) as caught:
         flavour.open(peer.url, receive_all)
     assert caught.value.close is None
     assert caught.value.close_info == CloseInfo(
@@ -174,8 +176,8 @@ def test_an_end_without_a_close_is_told(flavour: Flavour, sent: bytes) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_a_reset_connection_has_the_systems_error_as_its_cause(flavour: Flavour) -> None:
-    with Peer(behind_the_upgrade(b"", "reset")) as peer, pytest.raises(ConnectionLost) as caught:
+def test_a_reset_connection_has_the_error_of_the_system_as_its_cause(flavour: Flavour) -> None:
+    with Peer(ending_after(b"", "reset")) as peer, pytest.raises(ConnectionLost) as caught:
         flavour.open(peer.url, receive_all)
     says(caught.value, "closed by the peer because of the network", "reset")
     assert caught.value.close_info.cause is CloseCause.NETWORK
@@ -202,7 +204,7 @@ CLOSES = {
 
 
 @pytest.mark.parametrize(("payload", "close", "text"), CLOSES.values(), ids=CLOSES)
-def test_whoever_goes_on_behind_the_close_is_told_its_code_and_reason(
+def test_a_receive_after_the_close_of_the_peer_raises_its_code_and_reason(
     flavour: Flavour, payload: bytes, close: Close, text: str
 ) -> None:
     with Peer(upgrading(frame(CLOSE, payload))) as peer, pytest.raises(WebSocketClosed) as caught:
@@ -213,7 +215,7 @@ def test_whoever_goes_on_behind_the_close_is_told_its_code_and_reason(
     assert caught.value.close_info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, close, Close(close.code))
 
 
-# What is right, but not what was asked for
+# Valid frames of another kind
 
 
 @polymorphic
@@ -227,7 +229,7 @@ async def ask_for_the_other_kind(ws: WebSocket[Async]) -> tuple[UnexpectedFrame,
     return text.value, binary.value
 
 
-def test_a_frame_of_the_other_kind_is_named_and_stays(flavour: Flavour) -> None:
+def test_a_frame_of_the_other_kind_is_named_and_can_still_be_received(flavour: Flavour) -> None:
     with Peer(upgrading(frame(TEXT, b"a") + frame(BINARY, b"b"))) as peer:
         text, binary = flavour.open(peer.url, ask_for_the_other_kind)
     assert str(text) == ("a Text frame arrived, but a Binary frame was to be received; it can still be received")

@@ -1,6 +1,6 @@
-"""A server that is no WebSocket server, breaks the opening handshake, refuses it, or sends elsewhere.
+"""A server that doesn't speak WebSocket, violates the opening handshake, refuses it, or redirects.
 
-For each: the error's class, its exact text, the data it carries, and the connection is closed.
+Each test checks the error's class, its text, the data that it carries, and that the connection is closed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from tests.bad_input.programs import nothing
 from tests.interop.flavours import Flavour
 
 KIB = 1024
-SHORT = 0.05  # seconds: for servers that never do what is waited for
+SHORT = 0.05  # seconds, for servers that stay silent
 
 
 def http(status: str, *fields: str, body: bytes = b"") -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]).encode() + body
 
 
-# Another answer than 101
-
+# An answer other than 101
 
 PAGE = b"<!doctype html><title>Welcome</title>"
 REJECTIONS = {
@@ -51,7 +50,7 @@ REJECTIONS = {
 
 
 @pytest.mark.parametrize(("status", "body"), REJECTIONS.items(), ids=REJECTIONS)
-def test_another_answer_is_given_with_status_headers_and_body(flavour: Flavour, status: str, body: bytes) -> None:
+def test_a_rejection_has_the_status_headers_and_body_of_the_answer(flavour: Flavour, status: str, body: bytes) -> None:
     answer = http(status, "Content-Type: text/html", "Set-Cookie: a=1", "Set-Cookie: b=2", body=body)
     with Peer(answering(answer)) as peer, pytest.raises(UpgradeRejected) as caught:
         flavour.open(peer.url, nothing)
@@ -66,7 +65,7 @@ def test_another_answer_is_given_with_status_headers_and_body(flavour: Flavour, 
     assert response.headers.get_all("set-cookie") == ["a=1", "b=2"]
 
 
-def test_an_answer_that_has_a_body_says_where_it_is(flavour: Flavour) -> None:
+def test_the_error_of_a_rejection_says_how_to_get_its_body(flavour: Flavour) -> None:
     with Peer(answering(http("200 OK", body=PAGE))) as peer, pytest.raises(UpgradeRejected) as caught:
         flavour.open(peer.url, nothing)
     says(caught.value, "200 OK", ".response.body")
@@ -88,14 +87,14 @@ ENDLESS_BODIES = {
 
 
 @pytest.mark.parametrize("script", ENDLESS_BODIES.values(), ids=ENDLESS_BODIES)
-def test_of_an_endless_body_64_kib_are_kept(flavour: Flavour, script: Script) -> None:
+def test_at_most_64_kib_of_an_endless_body_are_kept(flavour: Flavour, script: Script) -> None:
     with Peer(script) as peer, pytest.raises(UpgradeRejected) as caught:
         flavour.open(peer.url, nothing)
     assert caught.value.response.status == 200
     assert caught.value.response.body == b"x" * 64 * KIB
 
 
-def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came(flavour: Flavour) -> None:
+def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavour: Flavour) -> None:
     answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nwhy: "
     with Peer(answering(answer)) as peer, pytest.raises(UpgradeRejected) as caught:
         flavour.open(peer.url, nothing, open_timeout=SHORT)
@@ -104,7 +103,7 @@ def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came(flavo
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
-# No answer, or none in HTTP
+# No answer, or one that is not HTTP
 
 
 def silent(conversation: Conversation) -> None:
@@ -149,7 +148,7 @@ NO_HTTP = {
         leaving(b"HTTP/1.1 101 Swi"),
         "the server closed the connection before its answer was complete; it began with b'HTTP/1.1 101 Swi'",
     ),
-    "a header that is none": (
+    "a malformed header": (
         answering(b"HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
         "the server's answer is not valid HTTP (illegal header line): b'HTTP/1.1 101 Switching Protocols'…",
     ),
@@ -157,7 +156,7 @@ NO_HTTP = {
 
 
 @pytest.mark.parametrize(("script", "text"), NO_HTTP.values(), ids=NO_HTTP)
-def test_what_is_no_http_is_shown_by_its_beginning(flavour: Flavour, script: Script, text: str) -> None:
+def test_an_answer_that_is_not_http_is_refused_with_the_reason(flavour: Flavour, script: Script, text: str) -> None:
     with Peer(script) as peer, pytest.raises(InvalidUpgrade) as caught:
         flavour.open(peer.url, nothing)
     assert str(caught.value) == text
@@ -171,7 +170,7 @@ SILENCES: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", SILENCES.values(), ids=SILENCES)
-def test_silence_ends_with_the_url_and_the_time_that_was_given(flavour: Flavour, script: Script) -> None:
+def test_a_silent_server_ends_with_the_url_and_the_open_timeout(flavour: Flavour, script: Script) -> None:
     with Peer(script) as peer, pytest.raises(OpenTimeout) as caught:
         flavour.open(f"{peer.url}chat?token=secret", nothing, open_timeout=SHORT)
     assert str(caught.value) == f"{peer.url}chat was not open within 0.05 seconds: still in the opening handshake"
@@ -180,7 +179,7 @@ def test_silence_ends_with_the_url_and_the_time_that_was_given(flavour: Flavour,
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
-def test_silence_in_the_tls_handshake_ends_in_time_too(flavour: Flavour, trusting: ssl.SSLContext) -> None:
+def test_open_timeout_ends_a_silent_tls_handshake(flavour: Flavour, trusting: ssl.SSLContext) -> None:
     with Peer(lambda _: None) as peer, pytest.raises(OpenTimeout) as caught:
         flavour.open(f"wss://localhost:{peer.port}/", nothing, ssl=trusting, open_timeout=SHORT)
     assert (
@@ -189,8 +188,8 @@ def test_silence_in_the_tls_handshake_ends_in_time_too(flavour: Flavour, trustin
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection to a full backlog is refused")
-def test_a_server_that_takes_no_connection_ends_in_time_too(flavour: Flavour) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a connection to a full backlog")
+def test_open_timeout_ends_connecting_to_a_server_that_does_not_accept(flavour: Flavour) -> None:
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
         socket.create_connection(listener.getsockname()),
@@ -201,7 +200,7 @@ def test_a_server_that_takes_no_connection_ends_in_time_too(flavour: Flavour) ->
     assert str(caught.value) == f"{url} was not open within 0.05 seconds: still connecting"
 
 
-# A 101 that is none (RFC 6455 §4.1)
+# A wrong 101 (RFC 6455 §4.1)
 
 
 def switching(*fields: str, without: str = "-") -> bytes:
@@ -292,15 +291,15 @@ WRONG_SWITCHES = {
 
 
 @pytest.mark.parametrize(("answer", "text"), WRONG_SWITCHES.values(), ids=WRONG_SWITCHES)
-def test_a_wrong_101_is_refused_by_the_field_that_is_wrong(flavour: Flavour, answer: bytes, text: str) -> None:
+def test_the_error_about_a_wrong_101_names_the_wrong_field(flavour: Flavour, answer: bytes, text: str) -> None:
     with Peer(answering(answer)) as peer, pytest.raises(InvalidUpgrade) as caught:
         flavour.open(peer.url, nothing)
     assert str(caught.value) == text
     assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, MalformedHeader)
-    assert peer.conversation.received == b""  # RFC 6455 §4.1: fail the connection; there is none to send a Close over
+    assert peer.conversation.received == b""  # RFC 6455 §4.1: the client sends no Close, because no websocket is open
 
 
-def test_a_wrong_accept_value_is_shown_beside_the_right_one(flavour: Flavour) -> None:
+def test_a_wrong_accept_value_is_shown_with_the_right_one(flavour: Flavour) -> None:
     answer = switching("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", without="Sec-WebSocket-Accept")
     with Peer(answering(answer)) as peer, pytest.raises(InvalidUpgrade) as caught:
         flavour.open(peer.url, nothing)
@@ -310,7 +309,7 @@ def test_a_wrong_accept_value_is_shown_beside_the_right_one(flavour: Flavour) ->
     )
 
 
-def test_a_subprotocol_that_was_not_offered_is_named_with_those_that_were(flavour: Flavour) -> None:
+def test_a_subprotocol_that_was_not_offered_is_named_with_the_offered_ones(flavour: Flavour) -> None:
     with (
         Peer(upgrading(fields=b"Sec-WebSocket-Protocol: chat\r\n")) as peer,
         pytest.raises(InvalidUpgrade) as caught,
@@ -354,7 +353,9 @@ WRONG_LOCATIONS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize(("locations", "text"), WRONG_LOCATIONS.values(), ids=WRONG_LOCATIONS)
-def test_a_redirect_to_nowhere_is_refused(flavour: Flavour, locations: tuple[str, ...], text: str) -> None:
+def test_a_redirect_without_a_usable_location_is_refused(
+    flavour: Flavour, locations: tuple[str, ...], text: str
+) -> None:
     with Peer(redirecting(*locations)) as peer, pytest.raises(RedirectRefused) as caught:
         flavour.open(peer.url, nothing)
     assert str(caught.value) == text
@@ -366,9 +367,9 @@ def test_a_redirect_to_nowhere_is_refused(flavour: Flavour, locations: tuple[str
 @pytest.mark.parametrize(
     ("limit", "request_", "connections"),
     [(10, basic_request, 11), (2, basic_request.follow_redirects(2), 3), (0, basic_request.follow_redirects(0), 1)],
-    ids=["by default", "of two", "of none"],
+    ids=["default", "two", "none"],
 )
-def test_too_many_redirects_are_refused_with_their_number(
+def test_too_many_redirects_are_refused_with_the_limit(
     flavour: Flavour, limit: int, request_: Request, connections: int
 ) -> None:
     with (
@@ -382,7 +383,7 @@ def test_too_many_redirects_are_refused_with_their_number(
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
-def test_a_redirect_out_of_tls_is_refused(
+def test_a_redirect_from_wss_to_ws_is_refused(
     flavour: Flavour, localhost: ssl.SSLContext, trusting: ssl.SSLContext, scheme: str
 ) -> None:
     with (
@@ -393,7 +394,7 @@ def test_a_redirect_out_of_tls_is_refused(
     assert str(caught.value) == ("the server redirects from wss to ws, which is not encrypted: ws://localhost:1/chat")
 
 
-def test_a_redirect_to_a_server_that_is_not_there_names_both(flavour: Flavour) -> None:
+def test_the_error_of_a_redirect_to_a_refused_port_names_both_servers(flavour: Flavour) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with Peer(redirecting(f"ws://127.0.0.1:{port}/")) as peer, pytest.raises(OpeningFailed) as caught:
@@ -402,9 +403,7 @@ def test_a_redirect_to_a_server_that_is_not_there_names_both(flavour: Flavour) -
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets on this system")
-def test_a_redirect_can_not_be_followed_from_a_unix_socket_and_is_told_so(
-    flavour: Flavour, tmp_path: pathlib.Path
-) -> None:
+def test_a_redirect_from_a_unix_socket_is_refused_with_the_reason(flavour: Flavour, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "server"
     with Peer(redirecting("/again"), unix_path=path) as peer, pytest.raises(RedirectRefused) as caught:
         flavour.open(peer.url, nothing, unix_path=path)

@@ -1,4 +1,4 @@
-"""The fixtures of the contract for all tests here; ``flavour`` is each of polysocket's own in turn."""
+"""The fixtures of the contract; ``flavour`` is each of polysocket's own in turn."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.contract.flavours import FLAVOURS
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> Flavour:
-    """The flavour that a test is run in."""
+    """Each flavour in turn."""
     name: str = request.param
     return FLAVOURS[name]()
 
 
 @pytest.fixture(autouse=True)
 def no_thread_left_behind() -> Iterator[None]:
-    """Hold the promise that nothing leaks, for threads too."""
+    """Fail a test that leaks a thread."""
     with leaks.no_thread_left_behind():
         yield

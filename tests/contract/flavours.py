@@ -1,4 +1,4 @@
-"""polysocket's own flavours, as the contract sees them."""
+"""polysocket's own flavours for the contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 
-PATIENCE = 10  # seconds after which a body that should have ended hangs
+PATIENCE = 10  # seconds to wait before a test fails
 
 
 class BlockingFlavour(ThreadFlavour):
@@ -47,7 +47,7 @@ class BlockingFlavour(ThreadFlavour):
 
 
 class ThreadedFlavour(ThreadFlavour):
-    """Threads that are changed where a program has to wait."""
+    """Futures, completed by background threads."""
 
     async def connect(self, url_or_request: str | Request, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
         return threaded.connect(url_or_request, **options).result()
@@ -60,7 +60,7 @@ class ThreadedFlavour(ThreadFlavour):
 
 
 class AsyncioFlavour(Flavour):
-    """Tasks of asyncio, on its own loop."""
+    """Tasks of asyncio, on its own event loop."""
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
@@ -118,7 +118,7 @@ class _AsyncioTask(Generic[T]):
 
 
 class UvloopFlavour(AsyncioFlavour):
-    """Tasks of asyncio, on uvloop's loop."""
+    """Tasks of asyncio, on uvloop's event loop."""
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import uvloop
@@ -139,7 +139,7 @@ class TrioFlavour(Flavour):
             async with trio.open_nursery() as self._nursery:
                 try:
                     await body()
-                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - raised again, but in no group
+                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - raised again without a group
                     failure = error
                     self._nursery.cancel_scope.cancel()
             await trio.testing.wait_all_tasks_blocked()

@@ -22,7 +22,7 @@ Runner = Callable[[Coroutine[Any, Any, None]], None]
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Runner:
-    """Run a coroutine in a loop."""
+    """A function that runs a coroutine in a new event loop."""
     loop_factory = None
     if request.param == "uvloop":
         if importlib.util.find_spec("uvloop") is None:
@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest) -> Runner:
 
 
 @every_transport
-def test_async_with(run: Runner, echo: Echo) -> None:
+def test_async_with_opens_and_closes_a_websocket(run: Runner, echo: Echo) -> None:
     async def main() -> None:
         async with polysocket_asyncio.connect(echo.url, **echo.options()) as ws:
             await ws.send_text("a")
@@ -74,7 +74,7 @@ def test_a_task_of_connect_may_be_cancelled(run: Runner, silent: Listener) -> No
     run(main())
 
 
-def test_await_and_async_for(run: Runner, peer: Peer) -> None:
+def test_connect_may_be_awaited_and_the_websocket_iterated(run: Runner, peer: Peer) -> None:
     async def main() -> None:
         ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
@@ -85,7 +85,7 @@ def test_await_and_async_for(run: Runner, peer: Peer) -> None:
     run(main())
 
 
-def test_the_loop_s_own_time_limits_lose_nothing(run: Runner, peer: Peer) -> None:
+def test_the_time_limits_of_asyncio_lose_no_frame(run: Runner, peer: Peer) -> None:
     async def main() -> None:
         ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
         one, two = wire.fragments(wire.TEXT, b"one ", b"two")
@@ -111,7 +111,7 @@ def test_the_loop_s_own_time_limits_lose_nothing(run: Runner, peer: Peer) -> Non
     run(main())
 
 
-def test_a_task_group_that_fails_ends_the_websocket_in_it(run: Runner, peer: Peer) -> None:
+def test_a_failing_task_group_ends_its_websocket(run: Runner, peer: Peer) -> None:
     async def listen() -> None:
         async with polysocket_asyncio.connect(peer.url, close_timeout=None) as ws:
             await ws.receive()
@@ -135,7 +135,7 @@ def test_a_task_group_that_fails_ends_the_websocket_in_it(run: Runner, peer: Pee
     assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe9")]
 
 
-def test_a_send_that_completed_is_on_its_way_even_if_the_block_is_cancelled(run: Runner, peer: Peer) -> None:
+def test_a_completed_send_is_delivered_even_if_the_block_is_cancelled(run: Runner, peer: Peer) -> None:
     async def main() -> None:
         async def block() -> None:
             async with polysocket_asyncio.connect(peer.url) as ws:
@@ -151,22 +151,22 @@ def test_a_send_that_completed_is_on_its_way_even_if_the_block_is_cancelled(run:
     assert peer.rest() == [Wire(wire.TEXT, b"sent"), Wire(wire.CLOSE, b"\x03\xe9")]
 
 
-def test_a_sender_notices_a_lost_connection_though_it_never_waits(run: Runner, peer: Peer) -> None:
-    async def send_for_ever(ws: WebSocket[Asyncio]) -> None:
+def test_a_sender_that_never_waits_notices_a_lost_connection(run: Runner, peer: Peer) -> None:
+    async def send_forever(ws: WebSocket[Asyncio]) -> None:
         for _ in range(1000):
             await ws.send_text("x")
-        raise AssertionError("it sends for ever")
+        raise AssertionError("it sends forever")
 
     async def main() -> None:
         ws = await polysocket_asyncio.connect(peer.url, close_timeout=5)
         peer.reset()
-        assert await ws.either(lambda: send_for_ever(ws)) is None
+        assert await ws.either(lambda: send_forever(ws)) is None
         await ws.close()
 
     run(main())
 
 
-def test_a_background_program_that_is_cancelled_before_it_starts_is_done(run: Runner) -> None:
+def test_on_done_is_called_even_if_a_background_program_is_cancelled_before_it_starts(run: Runner) -> None:
     done: list[BaseException | None] = []
 
     async def program() -> None:

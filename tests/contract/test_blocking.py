@@ -43,19 +43,19 @@ from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Peer, client_context
 from polysocket.testing.contract.wire import Wire
 
-WAIT = polling.wait_until_ready  # as it is, while a test replaces it
+WAIT = polling.wait_until_ready  # the original, which tests replace
 
 
 @contextlib.contextmanager
 def connected(peer: Peer) -> Iterator[WebSocket[Blocking]]:
-    """A websocket to a peer that hangs up first."""
+    """Open a websocket to a peer that hangs up first."""
     with blocking.connect(peer.url, **peer.options()) as ws:
         yield ws
         peer.hang_up()
 
 
 @every_transport
-def test_plain_calls(echo: Echo) -> None:
+def test_calls_return_plain_values(echo: Echo) -> None:
     with blocking.connect(echo.url, **echo.options()) as ws:
         ws.send_text("a")
         assert ws.receive_text() == "a"
@@ -73,7 +73,7 @@ def test_plain_calls(echo: Echo) -> None:
     assert ws.either_close(ws.receive_text) == Close(1000)
 
 
-def test_without_with_it_is_closed_by_close(echo: Echo) -> None:
+def test_close_closes_a_websocket_without_a_with_block(echo: Echo) -> None:
     ws = blocking.connect(echo.url)
     ws.send_text("a")
     ws.close(4000, "done")
@@ -81,14 +81,14 @@ def test_without_with_it_is_closed_by_close(echo: Echo) -> None:
     assert (ws.close_info.code, ws.close_info.cause) == (4000, CloseCause.CLOSE)
 
 
-def test_for_gives_messages_and_ends_at_a_normal_closing(peer: Peer) -> None:
+def test_a_for_loop_yields_messages_and_ends_at_a_normal_close(peer: Peer) -> None:
     with connected(peer) as ws:
         peer.send(b"".join(wire.encode(wire.TEXT, each) for each in "abc") + wire.close(1001))
         assert list(ws) == ["a", "b", "c"]
         assert list(ws) == []
 
 
-def test_for_raises_at_another_closing(peer: Peer) -> None:
+def test_a_for_loop_raises_at_an_abnormal_close(peer: Peer) -> None:
     with connected(peer) as ws:
         peer.send(wire.encode(wire.TEXT, "a") + wire.close(4321, "why"))
         messages = iter(ws)
@@ -97,7 +97,7 @@ def test_for_raises_at_another_closing(peer: Peer) -> None:
             next(messages)
 
 
-def test_a_polymorphic_program_gives_its_value(echo: Echo) -> None:
+def test_a_polymorphic_program_returns_its_value(echo: Echo) -> None:
     @polymorphic
     async def ask(ws: WebSocket[Async], question: str) -> str:
         await ws.send_text(question)
@@ -110,25 +110,25 @@ def test_a_polymorphic_program_gives_its_value(echo: Echo) -> None:
 # Threads
 
 
-def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> None:
-    """The thread that reads sends what is pending, too; it may do so just before the sender begins to wait."""
+def test_a_sender_stops_waiting_if_another_thread_has_sent_its_bytes() -> None:
+    """A reading thread also sends pending bytes; it may do so just before the sender starts to wait."""
     left, right = socket.socketpair()
 
     class Raced(SocketStream):
         def _wait(self, *, readable: bool) -> bytes | None:
             while not readable and self.pending:
-                super()._wait(readable=True)  # as the thread that reads would
+                super()._wait(readable=True)  # as a reading thread would
             return super()._wait(readable=readable)
 
     def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
-        assert readable or writable, "this waits for ever"
+        assert readable or writable, "this waits forever"
         return WAIT(fd, readable, writable, seconds)
 
     with left, right:
         stream = Raced(left)
         reading = threading.Thread(target=lambda: [None for _ in iter(lambda: right.recv(1 << 20), b"")])
         stream.write(bytes(4_000_000))
-        assert stream.pending, "the system has taken all"
+        assert stream.pending, "the system has accepted all bytes"
         reading.start()
         try:
             with mock.patch.object(polling, "wait_until_ready", wait_for_something):
@@ -139,8 +139,8 @@ def test_a_thread_that_waits_to_send_ends_when_another_has_sent_its_bytes() -> N
 
 
 @pytest.mark.timeout(20)
-def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
-    """The thread that reads began to wait when there was nothing to send; nobody drains."""
+def test_bytes_written_while_another_thread_reads_are_sent() -> None:
+    """The reader started to wait when there was nothing to send, and no thread drains."""
     left, right = socket.socketpair()
     waits = threading.Event()
 
@@ -155,7 +155,7 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
         assert waits.wait(5)
         try:
             stream.write(bytes(4_000_000))
-            assert stream.pending, "the system has taken all"
+            assert stream.pending, "the system has accepted all bytes"
             received = 0
             while received < 4_000_000:
                 received += len(right.recv(1 << 20))
@@ -165,7 +165,7 @@ def test_what_is_written_while_a_thread_reads_already_is_sent() -> None:
 
 
 class _Inheriting(threading.Thread):
-    """A thread that inherits the context of whoever begins it, as in free-threaded Python 3.14."""
+    """A thread that inherits the context of its creator, as in free-threaded Python 3.14."""
 
     def __init__(self, *, target: Callable[..., object], **options: Any) -> None:
         super().__init__(target=functools.partial(copy_context().run, target), **options)
@@ -177,7 +177,7 @@ async def _until_a_limit_has_passed(effect: BlockingEffect, program: Callable[[]
             await program()
 
 
-def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> None:
+def test_a_background_program_does_not_inherit_the_time_limit_of_its_caller() -> None:
     effect = BlockingEffect()
     begin, done = effect.event(), threading.Event()
 
@@ -185,17 +185,17 @@ def test_a_program_in_the_background_has_no_time_limit_of_its_beginner_s() -> No
         await begin.wait()
         done.set()
 
-    async def begin_it_and_wait() -> None:
+    async def spawn_and_wait() -> None:
         effect.spawn(in_the_background, lambda _: None)
         await effect.event().wait()
 
     with mock.patch.object(threading, "Thread", _Inheriting):
-        run(_until_a_limit_has_passed(effect, begin_it_and_wait))
+        run(_until_a_limit_has_passed(effect, spawn_and_wait))
     begin.set()
     assert done.wait(5)
 
 
-def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None:
+def test_pending_bytes_are_sent_even_if_a_time_limit_passes() -> None:
     left, right = socket.socketpair()
     with left, right:
         stream = SocketStream(left)
@@ -211,8 +211,8 @@ def test_what_is_pending_when_a_time_limit_passes_is_sent_all_the_same() -> None
             stream.abort()
 
 
-def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then() -> None:
-    """The system might give its number to a new socket, from which the thread would receive."""
+def test_abort_does_not_close_the_socket_while_another_thread_receives_from_it() -> None:
+    """The system might reuse the file descriptor for a new socket, from which the thread would receive."""
 
     class Aborted(socket.socket):
         def recv(self, *args: Any) -> bytes:
@@ -232,7 +232,7 @@ def test_an_abort_does_not_close_the_socket_of_a_thread_that_receives_just_then(
         assert aborted.fileno() == -1
 
 
-def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
+def test_abort_waits_for_the_thread_that_sends_pending_bytes() -> None:
     def wait_and_be_slow(*args: Any) -> tuple[bool, bool]:
         ready = WAIT(*args)
         if threading.current_thread().name == "polysocket send":
@@ -249,9 +249,9 @@ def test_an_abort_waits_for_the_thread_that_sends_what_is_pending() -> None:
         assert "polysocket send" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: Peer) -> None:
+def test_a_refused_second_receive_does_not_block_later_ones(peer: Peer) -> None:
     class Raced(Receiver):
-        """A receiver whose second caller looks at the flag just before the first one takes it down."""
+        """A receiver whose second caller reads the flag just before the first one clears it."""
 
         flag = False
 
@@ -285,7 +285,7 @@ def test_a_receive_refused_while_the_first_ends_leaves_the_websocket_free(peer: 
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
-def test_threads_send_and_receive_at_the_same_time(echo: Echo) -> None:
+def test_many_threads_may_send_while_one_receives(echo: Echo) -> None:
     def send(number: int) -> None:
         for _ in range(20):
             ws.send_text(f"{number} " * 5_000)
@@ -301,7 +301,7 @@ def test_threads_send_and_receive_at_the_same_time(echo: Echo) -> None:
 
 
 class _OneAtATime:
-    """OpenSSL's object, which must not be used by two threads at the same time."""
+    """An object of OpenSSL that fails if two threads use it at the same time."""
 
     def __init__(self, tls: Any) -> None:
         self._tls = tls
@@ -313,7 +313,7 @@ class _OneAtATime:
         def call(*args: Any) -> Any:
             assert self._busy.acquire(blocking=False), "two threads use OpenSSL's object"
             try:
-                time.sleep(0)  # so that another thread has its chance
+                time.sleep(0)  # lets another thread run
                 return method(*args)
             finally:
                 self._busy.release()
@@ -322,7 +322,7 @@ class _OneAtATime:
 
 
 @pytest.mark.parametrize("transport", ["tls"], indirect=True)
-def test_threads_take_turns_with_openssl(echo: Echo) -> None:
+def test_no_two_threads_use_openssl_at_the_same_time(echo: Echo) -> None:
     def send(number: int) -> None:
         for _ in range(30):
             ws.send_text(f"{number} " * 10_000)
@@ -338,8 +338,8 @@ def test_threads_take_turns_with_openssl(echo: Echo) -> None:
                 future.result()
 
 
-def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_took_too_long(peer: Peer) -> None:
-    """The thread that is woken by the end of the connection must not be the one that says why it ended."""
+def test_close_with_a_silent_peer_reports_the_timeout_even_if_another_thread_receives(peer: Peer) -> None:
+    """The thread that the end of the connection wakes must not be the one that sets the cause."""
     with blocking.connect(peer.url, close_timeout=0.05) as ws:
         caught: list[WebSocketClosed] = []
 
@@ -368,14 +368,14 @@ def test_close_while_another_thread_receives_from_a_silent_peer_says_that_it_too
 # Ctrl-C
 
 in_the_main_thread = pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread"
+    threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread"
 )
 
 
 @contextlib.contextmanager
-def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
-    """A Ctrl-C that comes once the main thread waits for the network."""
-    wait = getattr(polling, waits_by)
+def ctrl_c(function: str = "wait_until_ready") -> Iterator[None]:
+    """Interrupt the main thread once it waits for the network."""
+    wait = getattr(polling, function)
 
     def interrupted(*args: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
@@ -384,7 +384,7 @@ def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with mock.patch.object(polling, waits_by, interrupted), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(polling, function, interrupted), pytest.raises(KeyboardInterrupt):
             yield
     finally:
         signal.signal(signal.SIGINT, before)
@@ -392,7 +392,7 @@ def ctrl_c(waits_by: str = "wait_until_ready") -> Iterator[None]:
 
 @in_the_main_thread
 @every_transport
-def test_ctrl_c_in_receive_leaves_at_once_and_says_that_this_side_goes_away(peer: Peer) -> None:
+def test_ctrl_c_in_receive_raises_at_once_and_closes_with_1001(peer: Peer) -> None:
     ws = blocking.connect(peer.url, **peer.options())
     with ctrl_c(), ws:
         ws.receive()
@@ -401,13 +401,13 @@ def test_ctrl_c_in_receive_leaves_at_once_and_says_that_this_side_goes_away(peer
 
 
 @in_the_main_thread
-def test_ctrl_c_in_the_opening_handshake_leaves_nothing() -> None:
+def test_ctrl_c_in_the_opening_handshake_leaks_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ctrl_c():
         blocking.connect(f"ws://localhost:{listener.getsockname()[1]}/")
 
 
 @in_the_main_thread
-def test_ctrl_c_while_connecting_leaves_nothing() -> None:
+def test_ctrl_c_while_connecting_leaks_nothing() -> None:
     def interrupted(*_: object) -> None:
         _thread.interrupt_main()
 
@@ -427,7 +427,7 @@ def test_the_blocking_flavour_imports_neither_asyncio_nor_trio_nor_anyio() -> No
     assert done.stdout.strip() == "[]"
 
 
-def test_timeouts_are_timeouts(peer: Peer) -> None:
+def test_a_receive_works_after_one_that_timed_out(peer: Peer) -> None:
     with connected(peer) as ws:
         with pytest.raises(ReceiveTimeout):
             ws.receive(timeout=0.01)
@@ -445,7 +445,7 @@ async def _suspend_within_a_block(ws: WebSocket[Async]) -> None:
 
 
 @pytest.mark.parametrize("program", [_sleep, _suspend_within_a_block])
-def test_the_blocking_flavour_refuses_what_it_cannot_wait_for(
+def test_a_program_that_awaits_an_event_loop_is_refused(
     peer: Peer, program: Callable[[WebSocket[Async]], Coroutine[Any, Any, None]]
 ) -> None:
     ws = blocking.connect(peer.url, close_timeout=1)

@@ -1,4 +1,4 @@
-"""The embedded echo server: it ends, whatever its clients do."""
+"""The embedded echo server: it always ends, whatever its clients do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polysocket.testing.contract.places import Echo, Place, client_context, serv
 
 @every_transport
 @pytest.mark.timeout(20)
-def test_it_ends_with_clients_that_are_still_there(place: Place) -> None:
+def test_it_ends_even_if_clients_are_still_connected(place: Place) -> None:
     for _ in range(20):
         with Echo(place) as echo:
             websockets = [blocking.connect(echo.url, **echo.options()) for _ in range(3)]
@@ -27,7 +27,7 @@ def test_it_ends_with_clients_that_are_still_there(place: Place) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_it_ends_with_a_client_that_has_just_connected() -> None:
+def test_it_ends_even_if_a_client_has_just_connected() -> None:
     for _ in range(200):
         with EchoServer(limits=dataclasses.replace(basic_request, open_timeout=None)) as server:
             port = int(server.url.rsplit(":", 1)[1].strip("/"))
@@ -46,7 +46,7 @@ def test_it_survives_probes(place: Place) -> None:
             assert ws.receive_text() == "a"
 
 
-def test_it_leaves_no_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
+def test_it_removes_the_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "socket"
     for _ in range(2):
         with EchoServer(unix_path=path) as server, blocking.connect(server.url, unix_path=path) as ws:
@@ -60,7 +60,7 @@ def test_it_has_no_url_before_it_listens() -> None:
         _ = EchoServer().url
 
 
-def test_it_goes_on_if_a_connection_can_not_be_accepted(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_continues_if_a_connection_cannot_be_accepted(caplog: pytest.LogCaptureFixture) -> None:
     accept, errors = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
 
     def fail_once(listener: socket.socket) -> object:
@@ -86,7 +86,7 @@ def test_it_forgets_the_threads_of_connections_that_have_ended() -> None:
             thread.join()
 
 
-def test_it_has_limits() -> None:
+def test_it_follows_the_limits_of_a_request() -> None:
     limits = basic_request.subprotocol("chat").compress(None)
     with EchoServer(limits=limits, ssl=server_context()) as server:
         request = basic_request.get(server.url).subprotocol("other", "chat")

@@ -1,4 +1,4 @@
-"""A host with many addresses: the first that answers is taken, however long the others are silent (RFC 8305)."""
+"""A host with many addresses: the first that answers wins, however long the others are silent (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def address(port: int, host: str = "127.0.0.1") -> Address:
 
 @contextlib.contextmanager
 def resolved(*addresses: Address) -> Iterator[None]:
-    """Let every host have these addresses."""
+    """Resolve every host to these addresses."""
 
     async def looked_up(loop: object, host: str, port: int, **_: object) -> list[Address]:
         return list(addresses) if host.endswith(".example") else [address(port, host)]  # uvloop resolves addresses too
@@ -42,7 +42,7 @@ def resolved(*addresses: Address) -> Iterator[None]:
 
 @pytest.fixture
 def hole(nothing_left_behind: None) -> Iterator[int]:
-    """A port of loopback that answers nothing, as its backlog is full."""
+    """A port of the loopback that doesn't answer, because its backlog is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -54,7 +54,7 @@ def hole(nothing_left_behind: None) -> Iterator[int]:
 
 @pytest.fixture
 def refused() -> int:
-    """A port of loopback on which nobody listens."""
+    """A port of the loopback that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -81,8 +81,8 @@ async def test_a_second_address_is_tried_if_the_first_fails(flavour: Flavour, ec
 
 
 @promise
-async def test_the_error_tells_how_each_address_failed(flavour: Flavour, refused: int) -> None:
-    broadcast = address(refused, "255.255.255.255")  # no TCP goes there
+async def test_the_error_says_how_each_address_failed(flavour: Flavour, refused: int) -> None:
+    broadcast = address(refused, "255.255.255.255")  # TCP can't connect to it
     refusal = rf"\[Errno {errno.ECONNREFUSED}\] {os.strerror(errno.ECONNREFUSED)}"
     with (
         resolved(address(refused), broadcast, address(refused)),
@@ -94,7 +94,7 @@ async def test_the_error_tells_how_each_address_failed(flavour: Flavour, refused
 
 
 @promise
-async def test_addresses_that_are_all_silent_are_given_up_after_open_timeout(flavour: Flavour, hole: int) -> None:
+async def test_open_timeout_ends_connecting_to_silent_addresses(flavour: Flavour, hole: int) -> None:
     with resolved(address(hole), address(hole)), pytest.raises(OpenTimeout):
         await flavour.open("ws://many.example/", open_timeout=0.3)
 
@@ -108,12 +108,12 @@ async def test_connecting_may_be_cancelled_while_addresses_are_silent(flavour: F
 
 
 @in_the_main_thread
-def test_ctrl_c_while_addresses_are_silent_leaves_nothing(hole: int) -> None:
+def test_ctrl_c_while_addresses_are_silent_leaks_nothing(hole: int) -> None:
     with resolved(address(hole), address(hole)), ctrl_c("wait_until_connected"):
         blocking.connect("ws://many.example/")
 
 
-def test_families_take_turns() -> None:
+def test_address_families_alternate() -> None:
     four = [address(port) for port in (1, 2)]
     six = [address(port, "::1") for port in (1, 2, 3)]
     assert interleaved([*six, *four]) == [six[0], four[0], six[1], four[1], six[2]]

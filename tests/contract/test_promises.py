@@ -1,3 +1,3 @@
-"""Every promise, in every flavour of polysocket's own; they are shipped for the authors of more."""
+"""Every promise of the shipped contract, in every flavour of polysocket's own."""
 
 from polysocket.testing.contract.promises import *  # noqa: F403

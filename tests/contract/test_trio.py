@@ -16,7 +16,7 @@ from polysocket import trio as polysocket_trio  # noqa: E402
 
 
 @every_transport
-def test_async_with(echo: Echo) -> None:
+def test_async_with_opens_and_closes_a_websocket(echo: Echo) -> None:
     async def main() -> None:
         async with polysocket_trio.connect(echo.url, **echo.options()) as ws:
             await ws.send_text("a")
@@ -27,7 +27,7 @@ def test_async_with(echo: Echo) -> None:
     trio.run(main)
 
 
-def test_await_and_async_for(peer: Peer) -> None:
+def test_connect_may_be_awaited_and_the_websocket_iterated(peer: Peer) -> None:
     async def main() -> None:
         ws = await polysocket_trio.connect(peer.url, close_timeout=5)
         peer.send(wire.encode(wire.TEXT, "a") + wire.encode(wire.BINARY, b"b") + wire.close())
@@ -38,7 +38,7 @@ def test_await_and_async_for(peer: Peer) -> None:
     trio.run(main)
 
 
-def test_trio_s_own_time_limits_lose_nothing(peer: Peer) -> None:
+def test_the_time_limits_of_trio_lose_no_frame(peer: Peer) -> None:
     async def main() -> None:
         ws = await polysocket_trio.connect(peer.url, close_timeout=5)
         one, two = wire.fragments(wire.TEXT, b"one ", b"two")
@@ -59,7 +59,7 @@ def test_trio_s_own_time_limits_lose_nothing(peer: Peer) -> None:
     trio.run(main)
 
 
-def test_a_nursery_that_fails_ends_the_websocket_in_it(peer: Peer) -> None:
+def test_a_failing_nursery_ends_its_websocket(peer: Peer) -> None:
     async def listen() -> None:
         async with polysocket_trio.connect(peer.url, close_timeout=None) as ws:
             await ws.receive()
@@ -96,8 +96,8 @@ def test_close_in_a_cancelled_scope_sends_the_close_and_does_not_wait(peer: Peer
 
 
 @pytest.mark.parametrize("size", [1, 6 * 1024 * 1024])
-def test_a_cancelled_block_in_which_a_send_just_began_ends(peer: Peer, size: int) -> None:
-    """The order in which trio runs the sender and the one who leaves is by chance: many times."""
+def test_a_block_that_is_cancelled_just_before_a_send_ends(peer: Peer, size: int) -> None:
+    """The order in which trio runs the sender and the cancelled block is random, so the contract runs this often."""
 
     async def main() -> None:
         with trio.CancelScope() as scope:

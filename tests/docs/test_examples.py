@@ -69,7 +69,7 @@ def echo_by_unix_socket(folder: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def echo_by_tls(folder: Path) -> Iterator[Place]:
+def echo_over_tls(folder: Path) -> Iterator[Place]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -204,7 +204,7 @@ CASES = {
     "compression": Case(echo, r"\('permessage-deflate; server_no_context_takeover; client_no_context_takeover',\)\n"),
     "rejected": Case(rejecting, "401 Unauthorized\nBearer\nno token given\n"),
     "unix_socket": Case(echo_by_unix_socket, "Hello!\n"),
-    "private_ca": Case(echo_by_tls, "Hello!\n"),
+    "private_ca": Case(echo_over_tls, "Hello!\n"),
     "proxy": Case(echo_by_proxy, "Hello!\n"),
     "proxy_for_url": Case(echo, "Hello!\n"),
     "given_socket": Case(echo_by_address, "Hello!\n", every_flavour=False),

@@ -1,4 +1,4 @@
-"""A server of JSON-RPC, made of ``websockets``."""
+"""A JSON-RPC server, made with ``websockets``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 
 class Server:
-    """Serves ``subtract``, and ``hold``, which is answered behind the next call; hangs up at ``leave``."""
+    """Serves ``subtract``, and ``hold``, which is answered after the next call; closes at ``leave``."""
 
     def __init__(self) -> None:
         self.notified: list[Message] = []
@@ -59,12 +59,12 @@ class Server:
 
 @contextmanager
 def serving(answers: Server) -> Iterator[str]:
-    """The URL of a server that runs meanwhile, and leaves no thread behind."""
+    """Run a server, and yield its URL; at the end, wait for its threads."""
     threads = set(threading.enumerate())
     with serve(answers, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, name="a server").start()
+        threading.Thread(target=server.serve_forever, name="JSON-RPC server").start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
         server.shutdown()
         for thread in set(threading.enumerate()) - threads:
             if not thread.name.startswith("Trio thread"):
-                thread.join(PATIENCE)  # the server's for each connection, and what takes its last step behind a closing
+                thread.join(PATIENCE)  # one thread for each connection

@@ -1,4 +1,4 @@
-"""A class over a websocket, with polymorphic methods, has one state, whatever the flavour."""
+"""A client class with polymorphic methods keeps its state in every flavour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F = TypeVar("F")
 
 
 class Chat(PolymorphicClient[F]):
-    """Counts what it says."""
+    """A client that counts its messages."""
 
     def __init__(self, websocket: WebSocket[F], name: str) -> None:
         super().__init__(websocket)
@@ -29,7 +29,7 @@ class Chat(PolymorphicClient[F]):
 
     @polymorphic
     async def say(self: Chat[Async], text: str, *, loud: bool = False) -> str:
-        """Say something, and give the echo."""
+        """Say something, and return the echo."""
         self.said += 1
         self.last = text
         await self.websocket.send_text(f"{self.name}: {text.upper() if loud else text}")
@@ -57,7 +57,7 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def test_its_methods_block_if_the_websocket_does(url: str) -> None:
+def test_the_methods_of_a_client_block_if_those_of_the_websocket_do(url: str) -> None:
     with blocking.connect(url) as ws:
         chat = Polite(ws, "me")
         assert chat.websocket is ws
@@ -69,10 +69,10 @@ def test_its_methods_block_if_the_websocket_does(url: str) -> None:
         with pytest.raises(LookupError, match="on purpose"):
             chat.fail()
         assert (chat.said, chat.last) == (6, "before")
-        assert chat.say.__doc__ == "Say something, and give the echo."
+        assert chat.say.__doc__ == "Say something, and return the echo."
 
 
-def test_its_methods_return_futures_if_the_websocket_does(url: str) -> None:
+def test_the_methods_of_a_client_return_futures_if_those_of_the_websocket_do(url: str) -> None:
     with threaded.connect(url).result() as ws:
         chat = Chat(ws, "me")
         said = chat.say("a", loud=True)
@@ -82,7 +82,7 @@ def test_its_methods_return_futures_if_the_websocket_does(url: str) -> None:
         assert chat.said == 3
 
 
-def test_its_methods_are_awaited_if_those_of_the_websocket_are(url: str) -> None:
+def test_the_methods_of_a_client_are_awaited_if_those_of_the_websocket_are(url: str) -> None:
     async def main() -> None:
         async with polysocket_asyncio.connect(url) as ws:
             chat = Polite(ws, "me")
@@ -94,7 +94,7 @@ def test_its_methods_are_awaited_if_those_of_the_websocket_are(url: str) -> None
 
 
 @pytest.mark.parametrize("flavour", [Blocking, Threaded])
-def test_a_second_websocket_can_not_be_awaited_if_calls_return_no_coroutines(flavour: type[Any]) -> None:
+def test_a_second_websocket_cannot_be_awaited_if_calls_return_no_coroutines(flavour: type[Any]) -> None:
     @polymorphic
     async def hand_on(ws: WebSocket[Async], other: WebSocket[Async]) -> None:
         await other.send_text(await ws.receive_text())
@@ -108,7 +108,7 @@ def test_a_second_websocket_can_not_be_awaited_if_calls_return_no_coroutines(fla
         wait_for_result(hand_on(ws, other))
 
 
-def test_mistakes_have_clear_errors(url: str) -> None:
+def test_a_wrong_client_is_refused_with_the_reason(url: str) -> None:
     class NoClient:
         @polymorphic
         async def say(self, text: str) -> None: ...

@@ -1,4 +1,4 @@
-"""A client of JSON-RPC that is written once works in every flavour, against a server made of ``websockets``."""
+"""A JSON-RPC client that is written once works in every flavour, against a server made with ``websockets``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def url(rpc_server: Server) -> Iterator[str]:
 
 @pytest.fixture(params=FLAVOURS)
 def play(request: pytest.FixtureRequest, url: str) -> Callable[[Body], None]:
-    """Run a conversation in a flavour, with a client whose methods are awaited there."""
+    """A function that runs a conversation in a flavour, with a client whose methods are awaited."""
     flavour = FLAVOURS[request.param]()
 
     @contextlib.asynccontextmanager
@@ -50,7 +50,7 @@ def play(request: pytest.FixtureRequest, url: str) -> Callable[[Body], None]:
     return play
 
 
-def test_calls_have_results(play: Callable[[Body], None]) -> None:
+def test_calls_return_results(play: Callable[[Body], None]) -> None:
     async def body(rpc: Any) -> None:
         assert await rpc.call("subtract", [42, 23]) == 19
         assert await rpc.call("subtract", params={"subtrahend": 23, "minuend": 42}) == 19
@@ -68,7 +68,7 @@ def test_an_error_is_raised_and_the_next_call_works(play: Callable[[Body], None]
     play(body)
 
 
-def test_results_can_be_had_in_any_order(play: Callable[[Body], None]) -> None:
+def test_results_may_be_requested_in_any_order(play: Callable[[Body], None]) -> None:
     async def body(rpc: Any) -> None:
         held = await rpc.begin("hold")
         first = await rpc.begin("subtract", [2, 1])
@@ -87,7 +87,7 @@ def test_a_notification_has_no_answer(play: Callable[[Body], None], rpc_server: 
     assert rpc_server.notified == [{"jsonrpc": "2.0", "method": "update", "params": [1]}]
 
 
-def test_a_batch_gives_the_results_in_its_own_order(play: Callable[[Body], None]) -> None:
+def test_a_batch_returns_the_results_in_the_order_of_its_calls(play: Callable[[Body], None]) -> None:
     async def body(rpc: Any) -> None:
         assert await rpc.batch(("subtract", [3, 1]), ("hold", []), ("subtract", [3, 2])) == [2, "held", 1]
         assert await rpc.batch() == []
@@ -115,7 +115,7 @@ def test_the_end_of_the_websocket_ends_a_call(play: Callable[[Body], None]) -> N
     play(body)
 
 
-def test_a_call_is_bounded_in_time(play: Callable[[Body], None]) -> None:
+def test_a_call_may_time_out(play: Callable[[Body], None]) -> None:
     async def body(rpc: Any) -> None:
         held = await rpc.begin("hold")
         with set_timeout(rpc, 0.01), pytest.raises(ReceiveTimeout):

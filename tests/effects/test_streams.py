@@ -1,4 +1,4 @@
-"""The streams of the flavours, at moments that the contract can't reach."""
+"""The streams of the flavours, at moments that the contract can't produce."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["leave_nothing"]
 
 
 class InterruptedSocket(socket.socket):
-    """A socket during whose next send a signal handler raises, after the system has taken some bytes."""
+    """A socket whose next send is interrupted by a signal handler, after the system has accepted two bytes."""
 
     is_interrupted = True
 
@@ -41,7 +41,7 @@ def interrupted_pair() -> tuple[InterruptedSocket, socket.socket]:
     return InterruptedSocket(fileno=left.detach()), right
 
 
-def test_nothing_follows_a_write_that_a_signal_handler_has_torn() -> None:
+def test_nothing_is_sent_after_a_write_that_a_signal_handler_interrupted() -> None:
     left, right = interrupted_pair()
     with right:
         stream = SocketStream(left)
@@ -54,7 +54,7 @@ def test_nothing_follows_a_write_that_a_signal_handler_has_torn() -> None:
         assert right.recv(100) == b""
 
 
-def test_nothing_follows_a_flush_that_a_signal_handler_has_torn() -> None:
+def test_nothing_is_sent_after_a_flush_that_a_signal_handler_interrupted() -> None:
     left, right = interrupted_pair()
     with right:
         left.is_interrupted = False
@@ -62,9 +62,9 @@ def test_nothing_follows_a_flush_that_a_signal_handler_has_torn() -> None:
         size = 4_000_000
         stream.write(bytes(size))
         assert stream.pending > 0
-        taken = size - stream.pending
+        accepted = size - stream.pending
         left.is_interrupted = True
-        draining = threading.Thread(target=lambda: right.recv(taken, socket.MSG_WAITALL))
+        draining = threading.Thread(target=lambda: right.recv(accepted, socket.MSG_WAITALL))
         draining.start()
         with pytest.raises(KeyboardInterrupt):
             run(stream.drain())
@@ -76,7 +76,7 @@ def test_nothing_follows_a_flush_that_a_signal_handler_has_torn() -> None:
         assert right.recv(100) == b""
 
 
-def test_a_whole_small_write_is_not_copied_to_the_buffer() -> None:
+def test_a_small_write_is_sent_without_the_buffer() -> None:
     left, right = socket.socketpair()
     with right:
         stream = SocketStream(left)
@@ -87,7 +87,7 @@ def test_a_whole_small_write_is_not_copied_to_the_buffer() -> None:
 
 
 class NoDelayFails(socket.socket):
-    """A socket of a system that has no TCP_NODELAY."""
+    """A socket of a system without TCP_NODELAY."""
 
     def setsockopt(self, *args: Any) -> None:
         if args[:2] == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
@@ -107,7 +107,7 @@ def test_a_socket_that_refuses_tcp_nodelay_is_closed(effect: BlockingEffect | As
 
 
 @pytest.mark.parametrize("effect", [BlockingEffect(), ThreadedEffect()], ids=["blocking", "threaded"])
-def test_a_background_program_for_which_there_is_no_thread_is_done(effect: BlockingEffect | ThreadedEffect) -> None:
+def test_on_done_is_called_even_if_no_thread_can_start(effect: BlockingEffect | ThreadedEffect) -> None:
     done: list[BaseException | None] = []
 
     async def program() -> None:
@@ -118,7 +118,7 @@ def test_a_background_program_for_which_there_is_no_thread_is_done(effect: Block
     assert [str(error) for error in done] == ["can't start new thread"]
 
 
-def test_an_error_of_a_background_program_is_reported_by_the_loop_and_passed_on() -> None:
+def test_an_error_of_a_background_program_is_reported_by_the_loop_and_passed_to_on_done() -> None:
     done: list[BaseException | None] = []
     reported: list[dict[str, Any]] = []
 
@@ -142,7 +142,7 @@ def test_an_error_of_a_background_program_is_reported_by_the_loop_and_passed_on(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
-def test_a_drain_in_trio_is_a_checkpoint_though_nothing_is_pending() -> None:
+def test_a_drain_in_trio_is_a_checkpoint_even_if_nothing_is_pending() -> None:
     import trio
     import trio.testing
 
@@ -162,7 +162,7 @@ def test_a_drain_in_trio_is_a_checkpoint_though_nothing_is_pending() -> None:
     trio.run(main)
 
 
-def test_a_stream_of_asyncio_makes_a_drain_due_after_many_writes_so_that_other_tasks_run() -> None:
+def test_a_stream_of_asyncio_needs_a_drain_after_many_writes_so_that_other_tasks_run() -> None:
     async def main() -> None:
         left, right = socket.socketpair()
         with right:
@@ -184,8 +184,7 @@ def test_a_stream_of_asyncio_makes_a_drain_due_after_many_writes_so_that_other_t
     asyncio.run(main())
 
 
-def test_a_delegating_effect_and_stream_do_all_that_the_inner_ones_do() -> None:
-    """No method of the interface is missing."""
+def test_a_delegating_effect_and_stream_have_every_method_of_the_interface() -> None:
     from polysocket.effects import ByteStream, Effect
 
     for interface, delegating in ((Effect, DelegatingEffect), (ByteStream, DelegatingStream)):

@@ -1,7 +1,6 @@
-"""The effect is open: a flavour for Twisted, written as an example, holds the conversations that the contract has not.
+"""The documentation's flavour for Twisted, in conversations that the contract doesn't have.
 
-They are in processes of their own, for a reactor ends with its process. A warning is an error there, and so is a line
-of log.
+Each test runs a process of its own, because a reactor can't be restarted. A warning or a line of log fails the test.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ def converse(names: str, *arguments: str, meanwhile: Callable[[], None] = lambda
     assert process.returncode == 0
 
 
-def test_conversations() -> None:
+def test_websockets_backends_and_programs_work_in_twisted() -> None:
     names = "messages", "concurrent_sends", "backend", "programs"
     with nothing_left_behind(), EchoServer() as server:
         converse(",".join(names), server.url)
 
 
-def test_a_proxy(tmp_path: pathlib.Path) -> None:
+def test_a_proxy_works_in_twisted(tmp_path: pathlib.Path) -> None:
     with http_proxy(tmp_path) as proxy, nothing_left_behind(), EchoServer() as server:
         converse("proxied", server.url, proxy.url())
 
 
-def test_a_pipe(tmp_path: pathlib.Path) -> None:
+def test_a_pipe_works_in_twisted(tmp_path: pathlib.Path) -> None:
     with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
 
         def play() -> None:
@@ -58,7 +57,7 @@ def test_a_pipe(tmp_path: pathlib.Path) -> None:
         converse("pipe", peer.url, meanwhile=play)
 
 
-def test_a_pipe_whose_stage_waits_for_something_else(tmp_path: pathlib.Path) -> None:
+def test_a_pipe_ends_even_if_its_stage_waits_for_something_else(tmp_path: pathlib.Path) -> None:
     with nothing_left_behind(), Peer(Place("tcp", tmp_path)) as peer:
 
         def play() -> None:

@@ -1,4 +1,4 @@
-"""The contract, kept by the flavour for Twisted of the documentation's: it holds whatever a flavour is made of."""
+"""The documentation's flavour for Twisted keeps the whole contract."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class TwistedTask(Generic[T]):
 
 
 class TwistedFlavour(Flavour):
-    """Deferreds, in the reactor that runs in a thread of its own."""
+    """Deferreds, in a reactor that runs in another thread."""
 
     def run(self, body: Body) -> None:
         async def to_the_end() -> None:
             await body()
-            await pass_turns(3)  # in which an aborted connection is closed
+            await pass_turns(3)  # the reactor closes aborted connections meanwhile
 
         def begin() -> Deferred[None]:
             return begun(to_the_end).addTimeout(10, reactor)
@@ -93,7 +93,7 @@ class TwistedFlavour(Flavour):
 
 @pytest.fixture(scope="module", autouse=True)
 def running_reactor() -> Iterator[None]:
-    """The reactor in a thread, for all tests: it can be started only once."""
+    """The reactor in a thread, for all tests: a reactor can be started only once."""
     thread = threading.Thread(target=lambda: reactor.run(installSignalHandlers=False))
     thread.start()
     yield
@@ -103,5 +103,5 @@ def running_reactor() -> Iterator[None]:
 
 @pytest.fixture
 def flavour() -> Flavour:
-    """The flavour whose promises are tested."""
+    """The flavour under test."""
     return TwistedFlavour()

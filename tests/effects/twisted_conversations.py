@@ -1,6 +1,6 @@
-"""Conversations over the effect of ``docs/examples/twisted_effect.py``, in a process of their own with its reactor.
+"""Conversations with the flavour of ``docs/examples/twisted_effect.py``, in a process with its own reactor.
 
-Run as ``python -m tests.effects.twisted_conversations NAMES URL``; what fails ends the process with 1.
+Run as ``python -m tests.effects.twisted_conversations NAMES URL``; an error ends the process with 1.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def error_of(awaited: Awaitable[Any], kind: type[Exception]) -> Exception:
         await awaited
     except kind as error:
         return error
-    raise AssertionError(f"no {kind.__name__} came")
+    raise AssertionError(f"no {kind.__name__} was raised")
 
 
 async def messages(url: str) -> None:
@@ -68,7 +68,7 @@ async def messages(url: str) -> None:
     assert not receiving.called
     await ws.send_text("Hello!")
     assert await receiving == "Hello!"
-    await ws.send_binary(bytes(1_000_000))  # more than the network takes at once
+    await ws.send_binary(bytes(1_000_000))  # more than the socket buffers hold
     assert await ws.receive_binary() == bytes(1_000_000)
     assert await ws.ping(timeout=5) < 5
     await ws.close()
@@ -79,7 +79,7 @@ async def messages(url: str) -> None:
 
 
 async def proxied(url: str) -> None:
-    """By the proxy that is named behind the URL."""
+    """Connect via the proxy that is the argument after the URL."""
     async with await connect(url, proxy=sys.argv[3]) as ws:
         assert await ask(ws, "a") == "a"
     async with TwistedBackend(proxy=sys.argv[3]) as backend:
@@ -126,7 +126,7 @@ async def backend(url: str) -> None:
 
 
 async def pipe(url: str) -> None:
-    """The server sends a text, takes the answer, and closes."""
+    """Run a pipe: the server sends a text, reads the answer, and closes."""
 
     async def shout(text: str) -> str:
         return text.upper()
@@ -160,7 +160,7 @@ async def programs(url: str) -> None:
     for ws in websockets:
         async with ws:
             await ws.send_text("last")
-            await ws.ping(timeout=5)  # The echo is there then; a Close may be answered before it.
+            await ws.ping(timeout=5)  # Now the echo has arrived. The server may answer a Close before it echoes.
             await ws.send(Close())
             assert [message async for message in ws] == ["last"]
 
@@ -181,14 +181,14 @@ CONVERSATIONS: dict[str, Conversation] = {
 
 def main(reactor: Any) -> Deferred[None]:
     async def run() -> None:
-        await deferLater(reactor, 0)  # It has all of its own readers once it runs.
+        await deferLater(reactor, 0)  # The reactor adds its own readers when it starts.
         readers = set(reactor.getReaders())
         for name in sys.argv[1].split(","):
             await Deferred.fromCoroutine(CONVERSATIONS[name](sys.argv[2])).addTimeout(10, reactor)
-        for _ in range(3):  # in which an aborted connection is closed
+        for _ in range(3):  # the reactor closes aborted connections meanwhile
             await deferLater(reactor, 0)
-        assert set(reactor.getReaders()) == readers, "connections are left behind"
-        assert not reactor.getDelayedCalls(), "calls are left behind"
+        assert set(reactor.getReaders()) == readers, "connections are leaked"
+        assert not reactor.getDelayedCalls(), "delayed calls are leaked"
 
     return Deferred.fromCoroutine(run())
 

@@ -1,4 +1,4 @@
-"""The servers, each in a process of its own for the whole session, and the ways to them."""
+"""The servers, each in its own process for the whole session, and the ways to reach them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def leave_nothing(servers: dict[str, Server]) -> Iterator[None]:
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> Flavour:
-    """Every flavour in turn."""
+    """Each flavour in turn."""
     name: str = request.param
     return FLAVOURS[name]
 
@@ -65,25 +65,25 @@ class Server:
 
 @dataclass(frozen=True)
 class Place:
-    """One way to a server."""
+    """One way to reach a server."""
 
     server: Server
     base: str
     options: ConnectOptions
 
     def request(self, path: str, request: Request = basic_request) -> Request:
-        """A request for one of its paths."""
+        """Return a request for one of the server's paths."""
         return request.get(self.base + path)
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[str, Server]]:
-    """All servers; at the end each must end by itself, with nothing to complain about."""
+    """All servers; at the end each must exit on its own, and must have logged nothing."""
     ca = trustme.CA()
     trusting = ssl.create_default_context()
     ca.configure_trust(trusting)
     with contextlib.ExitStack() as stack:
-        # not pytest's folder: the path of a Unix socket has at most 107 bytes
+        # pytest's folders have long paths; that of a Unix socket has at most 107 bytes
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificate = folder / "localhost.pem"
         ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
@@ -93,9 +93,9 @@ def servers() -> Iterator[dict[str, Server]]:
 
 @contextlib.contextmanager
 def running(name: str, folder: pathlib.Path, certificate: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
-    complaints = folder / f"{name}.log"
+    log_file = folder / f"{name}.log"
     with (
-        complaints.open("w") as log,
+        log_file.open("w") as log,
         subprocess.Popen(
             [sys.executable, "-m", f"tests.interop.servers.{name}", certificate, folder / name],
             cwd=ROOT,
@@ -110,7 +110,7 @@ def running(name: str, folder: pathlib.Path, certificate: pathlib.Path) -> Itera
             process.communicate(timeout=TOO_LONG)
         finally:
             process.kill()
-    text = complaints.read_text()
+    text = log_file.read_text()
     assert text == "", text
     assert process.returncode == 0
 
@@ -123,19 +123,19 @@ def ports(process: subprocess.Popen[str]) -> dict[str, int]:
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
-    """Every server in turn."""
+    """Each server in turn."""
     name: str = request.param
     return servers[name]
 
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
-    """Every transport in turn."""
+    """Each transport in turn."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(params=COMPRESSIONS)
 def place(request: pytest.FixtureRequest, server: Server, transport: str) -> Place:
-    """Every server in turn, by every transport, with compression and without."""
+    """Each server in turn, via each transport, with and without compression."""
     return server.reached_by(transport, COMPRESSIONS[request.param])

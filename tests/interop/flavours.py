@@ -1,7 +1,7 @@
-"""How a polymorphic program is run in each flavour: open, run, leave, and look that no task is left behind.
+"""Runs a polymorphic program in each flavour, and checks that no task is leaked.
 
-The tests of this folder and of ``tests/bad_input`` are written once and take a :class:`Flavour`; those that are not
-installed (trio, uvloop) are not in ``FLAVOURS``.
+The tests of this folder and of ``tests/bad_input`` are written once and take a :class:`Flavour`. ``FLAVOURS`` has
+those whose library (trio, uvloop) is installed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Flavour(Protocol):
     """One way to wait."""
 
     def open(self, target: Target, program: polymorphic[..., T], *args: Any, **options: Unpack[ConnectOptions]) -> T:
-        """Open a websocket by ``with``, run the program over it, and leave."""
+        """Open a websocket using ``with``, and run the program on it."""
         ...
 
     def together(
         self, target: Target, programs: Sequence[polymorphic[[], T]], **options: Unpack[ConnectOptions]
     ) -> list[T]:
-        """Run many programs over one websocket at the same time, each in a task or thread of its own."""
+        """Run many programs on one websocket at the same time, each in its own task or thread."""
         ...
 
 

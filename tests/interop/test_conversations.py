@@ -1,6 +1,6 @@
-"""Conversations with servers that nobody here wrote: each program is written once, and runs in every flavour.
+"""Conversations with servers of other projects: each program is written once, and runs in every flavour.
 
-What depends on the bytes' way goes over TCP, TLS and Unix sockets, with compression and without; what does not, by TCP.
+Tests that depend on the transport run over TCP, TLS and Unix sockets, with and without compression; others over TCP.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ Message = str | bytes
 
 
 @pytest.fixture
-def by_tcp(server: Server) -> Place:
-    """Every server in turn, by TCP."""
+def over_tcp(server: Server) -> Place:
+    """Each server in turn, over TCP."""
     return server.reached_by("ws", Deflate())
 
 
 @polymorphic
 async def exchange(ws: WebSocket[Async], messages: list[Message]) -> None:
-    """Send each message when the one before has come back."""
+    """Send each message after the echo of the previous one."""
     for message in messages:
         await ws.send(Text(message) if isinstance(message, str) else Binary(message))
         assert await ws.receive_message() == message
@@ -62,7 +62,7 @@ MESSAGES = {"short ones": SHORT + EMPTY + AT_THE_BORDERS_OF_LENGTHS, "up to 1 Mi
 
 
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES)
-def test_messages_come_back_as_they_were_sent(flavour: Flavour, place: Place, messages: list[Message]) -> None:
+def test_messages_are_echoed_unchanged(flavour: Flavour, place: Place, messages: list[Message]) -> None:
     flavour.open(place.request("/echo"), exchange, messages, **place.options)
 
 
@@ -73,14 +73,14 @@ async def send_all_then_receive_all(ws: WebSocket[Async], messages: list[str]) -
     return [await ws.receive_text() for _ in messages]
 
 
-def test_many_messages_come_back_in_their_order(flavour: Flavour, place: Place) -> None:
+def test_many_messages_are_echoed_in_order(flavour: Flavour, place: Place) -> None:
     messages = [f"message {number}" for number in range(300)]
     assert flavour.open(place.request("/echo"), send_all_then_receive_all, messages, **place.options) == messages
 
 
 @polymorphic
 async def send_in_fragments(ws: WebSocket[Async], with_ping: bool) -> None:
-    """Send a text in four frames, one of them empty, perhaps with a Ping within; then bytes in two."""
+    """Send a text in four frames, one of them empty, perhaps with a Ping between them; then bytes in two frames."""
     await ws.send(Text("Grüße, ", final=False))
     await ws.send(Text("", final=False), is_continuation=True)
     if with_ping:
@@ -94,15 +94,15 @@ async def send_in_fragments(ws: WebSocket[Async], with_ping: bool) -> None:
     assert await ws.receive_binary() == b"\x00" * 100_000 + b"\xff"
 
 
-def test_a_message_in_fragments_arrives_whole(flavour: Flavour, place: Place) -> None:
-    # wsproto (1.3.2) fails a connection by 1007 where a Ping comes between two fragments that are compressed.
+def test_a_fragmented_message_arrives_whole(flavour: Flavour, place: Place) -> None:
+    # wsproto (1.3.2) fails the connection with 1007 at a Ping between two compressed fragments.
     with_ping = place.server.name != "hypercorn" or place.options["compression"] is None
     flavour.open(place.request("/echo"), send_in_fragments, with_ping, **place.options)
 
 
 @polymorphic
 async def ping(ws: WebSocket[Async]) -> list[float]:
-    """Ping four times, the last time while a message is on its way."""
+    """Ping four times, the last time before the echo of a message arrives."""
     times = [await ws.ping(), await ws.ping(b""), await ws.ping(b"x" * 125)]
     await ws.send_text("Hello!")
     times.append(await ws.ping())
@@ -156,7 +156,7 @@ async def iterate(ws: WebSocket[Async]) -> tuple[list[Message], CloseInfo | None
     return [message async for message in ws], ws.close_info
 
 
-def test_iteration_gives_each_message_and_ends_at_a_normal_closing(flavour: Flavour, place: Place) -> None:
+def test_iteration_yields_each_message_and_ends_at_a_normal_close(flavour: Flavour, place: Place) -> None:
     messages, info = flavour.open(place.request("/count"), iterate, **place.options)
     assert messages == [str(number) for number in range(COUNT)]
     assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1000), Close(1000))
@@ -165,15 +165,15 @@ def test_iteration_gives_each_message_and_ends_at_a_normal_closing(flavour: Flav
 # A socket that is already open
 
 
-def test_a_given_socket_is_used_and_closed(flavour: Flavour, by_tcp: Place) -> None:
-    sock = socket.create_connection(("127.0.0.1", by_tcp.server.ports["ws"]))
-    flavour.open(by_tcp.request("/echo"), exchange, SHORT, sock=sock)
+def test_a_given_socket_is_used_and_closed(flavour: Flavour, over_tcp: Place) -> None:
+    sock = socket.create_connection(("127.0.0.1", over_tcp.server.ports["ws"]))
+    flavour.open(over_tcp.request("/echo"), exchange, SHORT, sock=sock)
     assert sock.fileno() == -1
 
 
 @pytest.mark.parametrize("protocol", [0, socket.IPPROTO_TCP])
 def test_a_given_socket_sends_without_delay(flavour: Flavour, servers: dict[str, Server], protocol: int) -> None:
-    """Nagle's algorithm would hold each second frame back until the first one's ACK, which comes after 40 ms."""
+    """Nagle's algorithm would delay each second frame until the ACK of the first, for 40 ms."""
     place = servers["aiohttp"].reached_by("ws", None)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
     sock.connect(("127.0.0.1", place.server.ports["ws"]))
@@ -191,7 +191,7 @@ async def look_at_the_answer(ws: WebSocket[Async]) -> WebSocket[Async]:
 
 
 @pytest.mark.parametrize(("offer", "names"), [(None, []), (Deflate(), ["permessage-deflate"])], ids=["no", "yes"])
-def test_compression_is_agreed_on_where_it_is_offered(
+def test_compression_is_agreed_on_if_it_is_offered(
     flavour: Flavour, server: Server, offer: Deflate | None, names: list[str]
 ) -> None:
     place = server.reached_by("ws", offer)
@@ -219,9 +219,9 @@ def test_every_parameter_of_compression_is_understood(flavour: Flavour, server: 
 @pytest.mark.parametrize(
     ("offered", "chosen"), [(["chat"], "chat"), (["v9.unknown", "superchat"], "superchat"), ([], None)]
 )
-def test_a_subprotocol_is_agreed_on(flavour: Flavour, by_tcp: Place, offered: list[str], chosen: str | None) -> None:
-    request = by_tcp.request("/echo", basic_request.subprotocol(*offered))
-    ws = flavour.open(request, look_at_the_answer, **by_tcp.options)
+def test_a_subprotocol_is_agreed_on(flavour: Flavour, over_tcp: Place, offered: list[str], chosen: str | None) -> None:
+    request = over_tcp.request("/echo", basic_request.subprotocol(*offered))
+    ws = flavour.open(request, look_at_the_answer, **over_tcp.options)
     assert ws.subprotocol == chosen
 
 
@@ -230,7 +230,7 @@ async def receive_json(ws: WebSocket[Async]) -> object:
     return json.loads(await ws.receive_text())
 
 
-def test_the_requests_headers_arrive(flavour: Flavour, by_tcp: Place) -> None:
+def test_the_server_receives_the_headers_of_the_request(flavour: Flavour, over_tcp: Place) -> None:
     request = (
         basic_request.header("X-Word", "one")
         .header("X-Word", "two, three")
@@ -239,28 +239,28 @@ def test_the_requests_headers_arrive(flavour: Flavour, by_tcp: Place) -> None:
         .cookie("session", "1")
         .cookie("theme", "dark")
     )
-    headers = flavour.open(by_tcp.request("/headers", request), receive_json, **by_tcp.options)
+    headers = flavour.open(over_tcp.request("/headers", request), receive_json, **over_tcp.options)
     assert isinstance(headers, list)
     sent = [(name.lower(), value) for name, value in headers]
     assert [value for name, value in sent if name == "x-word"] == ["one", "two, three"]
     assert ("origin", "https://example.com") in sent
     assert ("authorization", "Bearer a.token") in sent
     assert [value for name, value in sent if name == "cookie"] == ["session=1; theme=dark"]
-    assert ("host", by_tcp.base.removeprefix("ws://")) in sent
+    assert ("host", over_tcp.base.removeprefix("ws://")) in sent
 
 
-def test_the_answers_headers_are_there(flavour: Flavour, by_tcp: Place) -> None:
-    ws = flavour.open(by_tcp.request("/echo"), look_at_the_answer, **by_tcp.options)
+def test_the_response_has_the_headers_of_the_answer(flavour: Flavour, over_tcp: Place) -> None:
+    ws = flavour.open(over_tcp.request("/echo"), look_at_the_answer, **over_tcp.options)
     for name in ("X-Answered-By", "Set-Cookie"):
         assert ws.response.headers.get_all(name) == [value for key, value in ANSWERED if key == name]
 
 
-def test_a_path_that_is_not_there_is_refused_with_a_status(flavour: Flavour, by_tcp: Place) -> None:
+def test_an_unknown_path_is_rejected_with_a_status(flavour: Flavour, over_tcp: Place) -> None:
     with pytest.raises(UpgradeRejected) as caught:
-        flavour.open(by_tcp.request("/nothing"), look_at_the_answer, **by_tcp.options)
+        flavour.open(over_tcp.request("/nothing"), look_at_the_answer, **over_tcp.options)
     response = caught.value.response
-    if by_tcp.server.name == "hypercorn":
-        assert (response.status, response.body) == (403, b"")  # as ASGI has it
+    if over_tcp.server.name == "hypercorn":
+        assert (response.status, response.body) == (403, b"")  # as ASGI demands
     else:
         assert (response.status, response.body) == (404, b"nothing here\n")
 
@@ -279,7 +279,7 @@ async def be_closed(ws: WebSocket[Async]) -> CloseInfo | None:
     return caught.value.close_info
 
 
-def test_a_closing_of_the_server_has_its_code_and_reason(flavour: Flavour, place: Place) -> None:
+def test_a_close_of_the_server_has_its_code_and_reason(flavour: Flavour, place: Place) -> None:
     info = flavour.open(place.request("/close"), be_closed, **place.options)
     assert info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(CLOSE_CODE, CLOSE_REASON), Close(CLOSE_CODE))
 
@@ -298,25 +298,25 @@ CLOSES: dict[str, tuple[tuple[Any, ...], Close]] = {
 
 
 def seen_by_the_application(server: Server, close: Close) -> list[object]:
-    if server.name == "hypercorn":  # 0.18 tells an application this, whatever the client sent
+    if server.name == "hypercorn":  # 0.18 reports the same code to an application for every Close
         return [CloseCode.ABNORMAL_CLOSURE, None]
     return [close.code, close.reason]
 
 
 @pytest.mark.parametrize(("args", "sent"), CLOSES.values(), ids=CLOSES)
-def test_the_server_sees_how_the_client_closes(
-    flavour: Flavour, by_tcp: Place, args: tuple[Any, ...], sent: Close
+def test_the_server_receives_the_close_code_and_reason_of_the_client(
+    flavour: Flavour, over_tcp: Place, args: tuple[Any, ...], sent: Close
 ) -> None:
     key = secrets.token_hex()
-    info = flavour.open(by_tcp.request(f"/closing/{key}"), close, *args, **by_tcp.options)
+    info = flavour.open(over_tcp.request(f"/closing/{key}"), close, *args, **over_tcp.options)
     assert info is not None
-    answer = Close(1000) if by_tcp.server.name == "aiohttp" else Close(sent.code, info.reason)
+    answer = Close(1000) if over_tcp.server.name == "aiohttp" else Close(sent.code, info.reason)
     assert info == CloseInfo(Side.LOCAL, CloseCause.CLOSE, answer, sent)
-    seen = flavour.open(by_tcp.request(f"/closed/{key}"), receive_json, **by_tcp.options)
-    assert seen == seen_by_the_application(by_tcp.server, sent)
+    seen = flavour.open(over_tcp.request(f"/closed/{key}"), receive_json, **over_tcp.options)
+    assert seen == seen_by_the_application(over_tcp.server, sent)
 
 
-def test_leaving_closes_normally(flavour: Flavour, place: Place) -> None:
+def test_leaving_the_with_block_closes_normally(flavour: Flavour, place: Place) -> None:
     key = secrets.token_hex()
     ws = flavour.open(place.request(f"/closing/{key}"), look_at_the_answer, **place.options)
     assert not ws.is_open

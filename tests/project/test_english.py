@@ -1,8 +1,8 @@
-"""Docstrings, comments, texts and documentation are plain English: no phrase that the style guide rules out.
+"""Docstrings, comments, texts, documentation and names are plain English: no phrase that the style guide rules out.
 
 Each failure names the file, the line, the phrase and what to write instead. There is no list of files to skip: if a
 phrase is right in some place, make its pattern narrower. Functions start with a verb. A property or a test may start
-with "The" or "Whether".
+with "The" or "Whether". A name is read as words: ``test_who_waits`` is "test who waits".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(
     [
         *ROOT.glob("src/**/*.py"),
+        *ROOT.glob("tests/**/*.py"),
         *ROOT.glob("docs/*.py"),
         *ROOT.glob("docs/_extensions/*.py"),
         *ROOT.glob("docs/examples/*.py"),
@@ -45,7 +46,7 @@ PHRASES = {
     r"(?<!there\s)(?:is|are|was|be) (?-i:none)": "is not a …, there is no …",
     r"so (?:many|much)": "that many, at most n, more than …",
     r"nothing of the kind": "name what is missing",
-    r"behind(?! (?:a|an|the|your|our) (?:\w+ )?(?:proxy|proxies|firewall|NAT|balancer))": "after",
+    r"(?<!left\s)behind(?! (?:a|an|the|your|our) (?:\w+ )?(?:proxy|proxies|firewall|NAT|balancer))": "after",
     r"(?:raised|raises|ended|ends|returned|returns|called|None|True|False|cancelled|fails?|refused|dropped|only|even|also)"
     r" where": "if, when",
     r"where (?:there (?:is|are|was|were)|no|none|nothing|many|few|possible|needed)": "if, when",
@@ -62,6 +63,15 @@ PHRASES = {
     r"in the place of": "instead of, in place of",
     r"for ever": "forever",
     r"without a word": "silently",
+}
+
+PHRASES_OF_TESTS = {
+    r"who|whom": "the caller, the task or the thread that …",
+    r"where": "if, when",
+    r"tells?": "says, names, carries",
+    r"gives?(?! (?:up|way|rise))": "returns, yields, calls with",
+    r"(?<!there\s)is no": "is not a …",
+    r"\w+ s": "of the …",
 }
 
 
@@ -81,11 +91,12 @@ def compiled(phrase: str) -> re.Pattern[str]:
 
 
 PATTERNS = [(compiled(phrase), instead) for phrase, instead in PHRASES.items()]
+PATTERNS_OF_TESTS = PATTERNS + [(compiled(phrase), instead) for phrase, instead in PHRASES_OF_TESTS.items()]
 
 
-def phrases_in(text: str, line: int) -> Iterator[Found]:
+def phrases_in(text: str, line: int, patterns: list[tuple[re.Pattern[str], str]] = PATTERNS) -> Iterator[Found]:
     """Find the phrases of a text that begins at a line."""
-    for pattern, instead in PATTERNS:
+    for pattern, instead in patterns:
         for match in pattern.finditer(text):
             yield Found(line + text.count("\n", 0, match.start()), " ".join(match[0].split()), instead)
 
@@ -133,6 +144,14 @@ def texts_in(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.value, node.lineno
 
 
+def phrases_in_names(tree: ast.Module) -> Iterator[Found]:
+    """Find the phrases in the names of functions and classes; those of tests are promises, and read more strictly."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            patterns = PATTERNS_OF_TESTS if node.name.startswith("test_") else PATTERNS
+            yield from phrases_in(node.name.replace("_", " "), node.lineno, patterns)
+
+
 def comments_in(source: str) -> Iterator[tuple[str, int]]:
     """Find each comment; one of many lines is one text."""
     text, first, last = "", 0, -1
@@ -149,12 +168,15 @@ def comments_in(source: str) -> Iterator[tuple[str, int]]:
     yield text, first
 
 
-def faults_of_program(source: str) -> Iterator[Found]:
+def faults_of_program(source: str, *, has_examples: bool = False) -> Iterator[Found]:
+    """Look at docstrings, comments, names and other strings; strings that are examples of faults are left out."""
     tree = ast.parse(source)
+    docstrings = [(doc, line) for doc, line, _ in docstrings_in(tree)]
     for doc, line, is_function in docstrings_in(tree):
         yield from first_word_of(doc, line, is_function=is_function)
-    for text, line in (*texts_in(tree), *comments_in(source)):
+    for text, line in (*(docstrings if has_examples else texts_in(tree)), *comments_in(source)):
         yield from phrases_in(text, line)
+    yield from phrases_in_names(tree)
 
 
 def faults_of_prose(source: str) -> Iterator[Found]:
@@ -167,8 +189,9 @@ def faults_of_prose(source: str) -> Iterator[Found]:
 
 def faults_of(path: Path) -> list[Found]:
     source = path.read_text(encoding="utf-8")
-    faults = faults_of_program(source) if path.suffix == ".py" else faults_of_prose(source)
-    return sorted(set(faults))
+    if path.suffix != ".py":
+        return sorted(set(faults_of_prose(source)))
+    return sorted(set(faults_of_program(source, has_examples=path == Path(__file__))))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -195,6 +218,11 @@ REFUSED = [
     '"""Raises :class:`UnexpectedFrame` where it is text."""',
     '"""Close the websocket; where that is cancelled, its connection is ended."""',
     '"""The port by\nwhich it connects."""',
+    "def test_who_discards_waits():\n    pass",
+    "def test_an_answer_behind_a_close():\n    pass",
+    "def test_what_is_no_url():\n    pass",
+    "def test_trio_s_own_clock():\n    pass",
+    "class NobodyElse:\n    def nobody_came(self):\n        pass",
 ]
 
 ACCEPTED = [
@@ -206,6 +234,10 @@ ACCEPTED = [
     'class C:\n    @property\n    def is_failing(self):\n        """Whether a protocol error is pending."""',
     'class C:\n    """The error of a closed websocket."""',
     'behind_a_proxy = "somebody_else"',
+    "def test_a_connection_behind_a_proxy_is_closed():\n    pass",
+    "def test_an_error_if_there_is_no_answer():\n    pass",
+    "def no_thread_left_behind():\n    pass",
+    "def lookup_where():\n    pass",
     '"""A caller gives up after 10 seconds; then the value is None."""',
 ]
 

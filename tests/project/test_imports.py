@@ -1,4 +1,4 @@
-"""What ``import polysocket.blocking`` imports: only what a program needs before it opens a websocket.
+"""The imports of ``import polysocket.blocking``: only modules that are needed before a websocket is opened.
 
 ``python -m benchmarks.imports`` measures the time. Names of modules, unlike times, are the same on every machine.
 """

@@ -1,7 +1,7 @@
-"""A connection beside wsproto alone, on every input: the same frames and the same verdict, at the same byte.
+"""A connection compared with wsproto alone, on every input: the same frames and the same verdict, at the same byte.
 
-wsproto is the oracle; over-limit messages are the one difference that is allowed, and they are held against a model.
-Under compression both have this library's extension, whose own property tests compare it with other implementations.
+wsproto is the oracle. The only allowed difference is a message over the limit, for which a model is the oracle.
+With compression, both use polysocket's extension; its own property tests compare it with other implementations.
 """
 
 from __future__ import annotations
@@ -17,18 +17,13 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
-from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
-from polysocket.compression import Deflate
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
-from tests.connections import Connection
+from tests.connections import BINARY, CLIENT, CLOSE, CONT, PING, SERVER, TEXT, Connection, connect, deflate, other, take
 
-CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-Message = Sequence[str | bytes]  # by its fragments
+Message = Sequence[str | bytes]  # its fragments
 Item = Message | Ping | Pong | Close
 Step = tuple[Frame | Close, bool]  # a frame, and whether it continues a message
 
@@ -37,19 +32,7 @@ many = settings(deadline=None, max_examples=200)
 roles = st.sampled_from([CLIENT, SERVER])
 
 
-def other(role: ConnectionType) -> ConnectionType:
-    return CLIENT if role is SERVER else SERVER
-
-
-def deflate(role: ConnectionType, limit: int | None = None) -> PerMessageDeflate:
-    return PerMessageDeflate(role, DeflateParameters(), Deflate(), limit)
-
-
-def connect(role: ConnectionType, compressed: bool, limit: int | None = None) -> Connection:
-    return Connection(role, deflate(role, limit) if compressed else None, limit)
-
-
-# What is sent
+# Frames to send
 
 sizes = st.one_of(st.integers(0, 130), st.sampled_from([65535, 65536, 70000]))
 text = st.one_of(st.text(max_size=40), st.builds(lambda size, unit: unit * (size // 4), sizes, st.sampled_from("aé𝄞")))
@@ -69,7 +52,7 @@ controls = st.one_of(st.builds(Ping, small), st.builds(Pong, small))
 
 @st.composite
 def conversations(draw: st.DrawFn, *, may_close: bool = False) -> list[Step]:
-    """Messages with control frames before, between and behind their fragments, and a Close at the end or nowhere."""
+    """Draw messages with control frames before, between and after their fragments; some end with a Close."""
     steps = list[Step]()
     for fragments in draw(st.lists(messages, max_size=5)):
         for index, payload in enumerate(fragments):
@@ -84,7 +67,7 @@ def conversations(draw: st.DrawFn, *, may_close: bool = False) -> list[Step]:
 
 
 def sent(connection: Connection, steps: Sequence[Step]) -> list[bytes]:
-    """The bytes of each frame."""
+    """Send the frames; return the bytes of each."""
     pieces = list[bytes]()
     for frame, is_continuation in steps:
         connection.send(frame, is_continuation)
@@ -92,12 +75,12 @@ def sent(connection: Connection, steps: Sequence[Step]) -> list[bytes]:
     return pieces
 
 
-# How it is cut
+# How the bytes are cut into chunks
 
 
 @st.composite
 def cuts(draw: st.DrawFn, size: int, borders: Sequence[int] = ()) -> list[int]:
-    """Where to cut: nowhere, at every few bytes, anywhere, or about the borders of frames; not too often."""
+    """Draw positions to cut at: none, every few bytes, any, or near the borders of frames; never very many."""
     positions = st.integers(0, size)
     least = size // 200 + 1
     regular = st.integers(least, max(least, 20)).map(lambda step: list(range(step, size, step)))
@@ -120,18 +103,11 @@ def borders(pieces: Sequence[bytes]) -> list[int]:
     return ends
 
 
-def take(connection: Connection) -> list[Frame | Close]:
-    frames = list[Frame | Close]()
-    while (frame := connection.next_frame()) is not None:
-        frames.append(frame)
-    return frames
-
-
 # The oracle
 
 
 class Oracle:
-    """wsproto alone: ``frames``, and the ``verdict`` once it has one, with whatever comes behind left unread."""
+    """wsproto alone: its ``frames``, and its ``verdict``, after which it reads no more bytes."""
 
     def __init__(self, role: ConnectionType, compressed: bool) -> None:
         self.frames = list[Frame | Close]()
@@ -177,13 +153,13 @@ class Oracle:
 
 
 class Watched:
-    """A connection whose frames are taken as they come, or left until the end."""
+    """A connection whose frames are taken as they arrive, or left in the queue."""
 
     def __init__(self, connection: Connection, *, takes: bool) -> None:
         self.connection = connection
         self.frames = list[Frame | Close]()
         self._takes = takes
-        connection.queue.limit(None, None)  # else thousands of empty frames would wait for room
+        connection.queue.limit(None, None)  # otherwise thousands of empty frames would wait for room
 
     def receive(self, data: bytes) -> None:
         self.connection.receive(data)
@@ -209,8 +185,8 @@ class Watched:
 
 
 def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool) -> Watched:
-    """Hold both side by side, after each chunk."""
-    oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed), takes=takes)
+    """Compare the connection with the oracle after each chunk."""
+    oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed=compressed), takes=takes)
     for chunk in chunks(wire, cuts):
         oracle.receive(chunk)
         watched.receive(chunk)
@@ -225,7 +201,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
 def test_valid_frames_are_read_as_wsproto_reads_them(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
     watched = compare(role, compressed, wire, data.draw(cuts(len(wire), borders(pieces))), takes)
     assert watched.verdict is None
@@ -234,7 +210,7 @@ def test_valid_frames_are_read_as_wsproto_reads_them(
 
 @st.composite
 def mutants(draw: st.DrawFn, wire: bytes, borders: Sequence[int]) -> bytes:
-    """The bytes with some flipped, lost, doubled or put in, most often in a frame's header; or cut short."""
+    """Flip, drop, double or insert some bytes, most often in a frame's header; or truncate the rest."""
     mutated = bytearray(wire)
     for _ in range(draw(st.integers(1, 3))):
         about = st.builds(lambda border, offset: border + offset, st.sampled_from(borders), st.integers(0, 13))
@@ -258,7 +234,7 @@ def mutants(draw: st.DrawFn, wire: bytes, borders: Sequence[int]) -> bytes:
 def test_mutated_frames_are_judged_as_wsproto_judges_them(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     ends = borders(pieces)
     wire = data.draw(mutants(b"".join(pieces), ends))
     compare(role, compressed, wire, data.draw(cuts(len(wire), ends)), takes)
@@ -275,7 +251,7 @@ odd_payloads = st.one_of(
 
 @st.composite
 def strange_frames(draw: st.DrawFn, role: ConnectionType) -> bytes:
-    """A frame in any place, often a fragment, in which one thing may be as it should not."""
+    """Draw a frame, often a fragment, that may have one defect."""
     odd = draw(st.sampled_from([*ODDITIES, "", "", "", "", "", ""]))
     opcode = draw(st.sampled_from([CONT, CONT, TEXT, TEXT, BINARY, BINARY, PING, CLOSE]))
     opcode = draw(st.integers(0, 15)) if odd == "opcode" else opcode
@@ -326,17 +302,14 @@ def test_any_bytes_are_judged_as_wsproto_judges_them(
 
 @many
 @given(roles, st.booleans(), conversations(may_close=True), st.data(), st.booleans())
-def test_what_one_connection_sends_another_receives_frame_by_frame(
+def test_frames_that_one_connection_sends_are_received_by_another(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, takes: bool
 ) -> None:
-    """Whatever the chunks: a frame that came in three is one frame.
-
-    In a text message, a character is never cut: each fragment is sent in whole characters.
-    """
-    sender = connect(role, compressed)
+    """A fragment of text is sent in whole characters, so each is received as it was sent, in every chunking."""
+    sender = connect(role, compressed=compressed)
     pieces = sent(sender, steps)
     wire = b"".join(pieces)
-    receiver = Watched(connect(other(role), compressed), takes=takes)
+    receiver = Watched(connect(other(role), compressed=compressed), takes=takes)
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
         receiver.receive(chunk)
     assert receiver.frames == [frame for frame, _ in steps]
@@ -354,12 +327,12 @@ def test_what_one_connection_sends_another_receives_frame_by_frame(
 
 @many
 @given(roles, st.booleans(), st.data(), st.one_of(st.none(), st.integers(1, 300)))
-def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
+def test_any_bytes_are_frames_or_a_failure_and_never_another_exception(
     role: ConnectionType, compressed: bool, data: st.DataObject, limit: int | None
 ) -> None:
-    """And after a failure nothing more is read: 1002, 1007 and 1009 are the codes of what others do wrong."""
+    """After a failure nothing more is read. 1002, 1007 and 1009 are the codes for faults of the peer."""
     wire = data.draw(st.one_of(st.binary(max_size=60), st.lists(strange_frames(role), max_size=6).map(b"".join)))
-    connection = connect(role, compressed, limit)
+    connection = connect(role, limit, compressed=compressed)
     frames = list[Frame | Close]()
     for chunk in chunks(wire, data.draw(cuts(len(wire)))):
         connection.receive(chunk)
@@ -396,7 +369,7 @@ def test_any_bytes_give_frames_or_a_failure_and_never_another_exception(
 
 
 def until_too_big(steps: Sequence[Step], limit: int) -> list[Frame | Close] | None:
-    """The frames before the first message that gets over the limit; None where none does."""
+    """Return the frames before the first message over the limit; None if no message exceeds it."""
     frames, size = list[Frame | Close](), 0
     for frame, is_continuation in steps:
         if isinstance(frame, Text | Binary):
@@ -410,12 +383,12 @@ def until_too_big(steps: Sequence[Step], limit: int) -> list[Frame | Close] | No
 
 @many
 @given(roles, st.booleans(), conversations(), st.data(), st.one_of(st.integers(1, 150), st.integers(1, 70_001)))
-def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does(
+def test_the_connection_fails_at_the_first_message_over_the_limit(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, limit: int
 ) -> None:
-    pieces = sent(connect(other(role), compressed), steps)
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
-    receiver = Watched(connect(role, compressed, limit), takes=True)
+    receiver = Watched(connect(role, limit, compressed=compressed), takes=True)
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):
         receiver.receive(chunk)
     expected = until_too_big(steps, limit)
@@ -432,13 +405,13 @@ def test_the_first_message_over_the_limit_fails_the_connection_and_no_other_does
 
 @many
 @given(roles, st.booleans(), conversations(may_close=True), st.data(), st.integers(1, 300))
-def test_however_little_is_kept_nothing_is_lost_by_holding_bytes_back(
+def test_no_frame_is_lost_however_small_the_queue_is(
     role: ConnectionType, compressed: bool, steps: list[Step], data: st.DataObject, capacity: int
 ) -> None:
-    """Some frames are taken between the chunks, none, or all; what is held back comes at the end, in order."""
-    pieces = sent(connect(other(role), compressed), steps)
+    """Any number of frames is taken after each chunk, and the rest at the end, in order."""
+    pieces = sent(connect(other(role), compressed=compressed), steps)
     wire = b"".join(pieces)
-    connection = connect(role, compressed)
+    connection = connect(role, compressed=compressed)
     connection.queue.limit(None, capacity)
     frames = list[Frame | Close]()
     for chunk in chunks(wire, data.draw(cuts(len(wire), borders(pieces)))):

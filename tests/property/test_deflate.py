@@ -1,7 +1,7 @@
-"""permessage-deflate against other implementations: any messages, fragments, chunks of bytes and pings between.
+"""permessage-deflate compared with other implementations, for any messages, fragments, chunks and Pings between them.
 
-The other side is this library, wsproto's extension, websockets', or zlib by hand where blocks are final (RFC 7692
-§7.2.3.4). Each keeps to what the other implementations can do; what they can't stands beside it.
+The peer is polysocket, wsproto, websockets, or, for final blocks (RFC 7692 §7.2.3.4), plain zlib. Each test keeps to
+the abilities of its peer; a comment says which one is missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from polysocket.errors import InvalidUpgrade
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 Content = Sequence[str | bytes]  # a message by its fragments
-Sent = tuple[Content, bool]  # with whether a ping goes behind each fragment
+Sent = tuple[Content, bool]  # and whether a Ping follows each fragment
 PING = b"\xf2\x48"
 
 fast = settings(deadline=None, max_examples=100)
@@ -42,7 +42,7 @@ binaries = st.lists(st.one_of(st.binary(max_size=200), repeats), min_size=1, max
 texts = st.lists(st.text(max_size=80), min_size=1, max_size=4)
 conversations = st.lists(st.tuples(st.one_of(binaries, texts), st.booleans()), min_size=1, max_size=6)
 bits = st.one_of(st.none(), st.integers(8, 15))
-bits_of_others = st.one_of(st.none(), st.integers(9, 15))  # neither wsproto nor websockets has 8 on both sides
+bits_of_others = st.one_of(st.none(), st.integers(9, 15))  # neither wsproto nor websockets supports 8 in both roles
 configs = st.builds(
     Deflate, st.booleans(), st.booleans(), bits, bits, level=st.integers(-1, 9), memory_level=st.integers(1, 9)
 )
@@ -52,7 +52,7 @@ chunk_sizes = st.one_of(st.integers(1, 50), st.integers(1, 100_000))
 
 
 def speak(connection: Connection, conversation: Sequence[Sent]) -> bytes:
-    """The bytes of the messages."""
+    """Send the messages; return their bytes."""
     wire = bytearray()
     for fragments, ping in conversation:
         for index, fragment in enumerate(fragments):
@@ -75,7 +75,7 @@ def listen(connection: Connection, wire: bytes, chunk: int) -> list[Event]:
 
 
 def frames(events: Sequence[Event]) -> list[str | bytes | None]:
-    """The content of the frames, each put together of its events; None for a ping."""
+    """Join the events of each frame; a Ping becomes None."""
     heard, parts = list[str | bytes | None](), list[str | bytes]()
     for event in events:
         if isinstance(event, Ping):
@@ -92,7 +92,7 @@ def frames(events: Sequence[Event]) -> list[str | bytes | None]:
 
 
 def whole(events: Sequence[Event]) -> list[str | bytes]:
-    """The messages, each put together of its events."""
+    """Join the events of each message."""
     messages, parts = list[str | bytes](), list[str | bytes]()
     for event in events:
         assert isinstance(event, TextMessage | BytesMessage | Ping), event
@@ -120,12 +120,12 @@ def spoken(conversation: Sequence[Sent]) -> list[str | bytes | None]:
     ]
 
 
-# --- both sides ours --------------------------------------------------------------------------------------------------
+# The peer is polysocket
 
 
 @fast
 @given(conversations, conversations, parameters, configs, configs, chunk_sizes)
-def test_two_of_us_understand_each_other(
+def test_two_polysocket_peers_understand_each_other(
     first: list[Sent], second: list[Sent], agreed: DeflateParameters, one: Deflate, two: Deflate, chunk: int
 ) -> None:
     client = Connection(CLIENT, [PerMessageDeflate(CLIENT, agreed, one, 1 << 20)])
@@ -135,7 +135,7 @@ def test_two_of_us_understand_each_other(
         assert frames(listen(client, speak(server, conversation), chunk)) == spoken(conversation)
 
 
-# --- the other side is wsproto ----------------------------------------------------------------------------------------
+# The peer is wsproto
 
 
 def wsprotos(agreed: DeflateParameters) -> WsprotoDeflate:
@@ -146,28 +146,28 @@ def wsprotos(agreed: DeflateParameters) -> WsprotoDeflate:
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_we_read_what_wsproto_sends(
+def test_polysocket_reads_the_messages_of_wsproto(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
     theirs = Connection(SERVER if role is CLIENT else CLIENT, [wsprotos(agreed)])
     events = listen(ours, speak(theirs, conversation), chunk)
-    # wsproto does not flush between fragments, so that their borders may move; the messages are the same.
+    # wsproto does not flush between fragments: their borders may move, but the messages are the same.
     assert whole(events) == [joined(fragments) for fragments, _ in conversation]
 
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_wsproto_reads_what_we_send(
+def test_wsproto_reads_the_messages_of_polysocket(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
-    without_pings = [(fragments, False) for fragments, _ in conversation]  # wsproto breaks on pings between fragments
+    without_pings = [(fragments, False) for fragments, _ in conversation]  # wsproto fails at Pings between fragments
     ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
     theirs = Connection(SERVER if role is CLIENT else CLIENT, [wsprotos(agreed)])
     assert frames(listen(theirs, speak(ours, without_pings), chunk)) == spoken(without_pings)
 
 
-# --- the other side is websockets -------------------------------------------------------------------------------------
+# The peer is websockets
 
 
 def websockets_side(agreed: DeflateParameters, role: ConnectionType) -> Protocol:
@@ -197,7 +197,7 @@ def websockets_speak(protocol: Protocol, conversation: Sequence[Sent]) -> bytes:
 
 @fast
 @given(conversations, parameters_of_others, configs, chunk_sizes, st.sampled_from([CLIENT, SERVER]))
-def test_we_and_websockets_understand_each_other(
+def test_polysocket_and_websockets_understand_each_other(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
@@ -212,10 +212,10 @@ def test_we_and_websockets_understand_each_other(
     ]
 
 
-# --- the other side is zlib, with final blocks (§7.2.3.4) -------------------------------------------------------------
+# The peer is zlib, with final blocks (§7.2.3.4)
 
 
-Part = tuple[bytes, bool]  # with whether a final block ends it
+Part = tuple[bytes, bool]  # and whether a final block ends it
 
 final_blocks = st.lists(
     st.lists(st.tuples(st.one_of(st.binary(max_size=60), repeats), st.booleans()), min_size=1, max_size=5),
@@ -225,7 +225,7 @@ final_blocks = st.lists(
 
 
 class FinalBlocks:
-    """A compressor that ends its streams where it is told, and refers back across their ends."""
+    """A compressor that ends its stream on request, and refers back across the ends."""
 
     def __init__(self, window_bits: int, context_takeover: bool) -> None:
         self._window_bits = max(window_bits, 9)
@@ -234,7 +234,7 @@ class FinalBlocks:
         self._restart()
 
     def message(self, parts: Sequence[Part]) -> bytes:
-        """The payload of a message: parts with whether a final block ends them."""
+        """Return the payload of a message that has these parts."""
         if not self._context_takeover:
             self._window = b""
             self._restart()
@@ -254,7 +254,7 @@ class FinalBlocks:
 
 
 def compressed(payload: bytes, cuts: Sequence[int]) -> bytes:
-    """A server's compressed message, its payload cut into fragments, with pings between them."""
+    """Return a compressed message of a server, its payload cut into fragments with Pings between them."""
     borders = [0, *sorted(cut % (len(payload) + 1) for cut in cuts), len(payload)]
     fragments = [payload[start:end] for start, end in pairwise(borders)]
     protocol = FrameProtocol(client=False, extensions=[])
@@ -269,7 +269,7 @@ def compressed(payload: bytes, cuts: Sequence[int]) -> bytes:
 
 @fast
 @given(final_blocks, st.booleans(), st.integers(8, 15), st.lists(st.integers(0)), chunk_sizes)
-def test_final_blocks_are_read_wherever_they_are(
+def test_final_blocks_are_read_at_any_position(
     messages: list[list[Part]], takeover: bool, wbits: int, cuts: list[int], chunk: int
 ) -> None:
     sender = FinalBlocks(wbits, takeover)
@@ -283,12 +283,12 @@ def test_final_blocks_are_read_wherever_they_are(
         assert not any(isinstance(event, CloseConnection) for event in events)
 
 
-# --- hostile input ----------------------------------------------------------------------------------------------------
+# Hostile input
 
 
 @fast
 @given(final_blocks, st.integers(1, 5000), st.booleans(), st.lists(st.integers(0)), chunk_sizes)
-def test_no_message_gives_more_than_its_bound(
+def test_no_message_inflates_beyond_its_limit(
     messages: list[list[Part]], limit: int, takeover: bool, cuts: list[int], chunk: int
 ) -> None:
     sender = FinalBlocks(15, takeover)
@@ -316,7 +316,7 @@ def test_no_message_gives_more_than_its_bound(
     st.lists(st.integers(0)),
     chunk_sizes,
 )
-def test_garbage_is_data_or_1007_or_1009_and_never_an_exception(
+def test_garbage_closes_with_1007_or_1009_if_it_is_not_data(
     payloads: list[bytes],
     flips: list[tuple[int, int]],
     agreed: DeflateParameters,
@@ -340,7 +340,7 @@ def test_garbage_is_data_or_1007_or_1009_and_never_an_exception(
         assert ext.failure is None
 
 
-# --- negotiation ------------------------------------------------------------------------------------------------------
+# Negotiation
 
 
 def tokens(header: str) -> Parameters:
@@ -351,7 +351,7 @@ def tokens(header: str) -> Parameters:
 
 @fast
 @given(configs, configs)
-def test_any_two_configurations_agree_and_both_sides_on_the_same(client: Deflate, server: Deflate) -> None:
+def test_client_and_server_agree_on_the_same_parameters_with_any_settings(client: Deflate, server: Deflate) -> None:
     accepted = accept(server, tokens(offer(client)), None)
     assert accepted is not None
     answer, server_side = accepted
@@ -373,8 +373,8 @@ any_params = st.one_of(st.lists(right_params, max_size=4), st.lists(wrong_params
 
 @fast
 @given(any_params, configs)
-def test_we_answer_offers_as_websockets_does(offered: Parameters, config: Deflate) -> None:
-    # websockets has no way to send with 8 window bits.
+def test_offers_are_answered_as_websockets_answers_them(offered: Parameters, config: Deflate) -> None:
+    # websockets can't send with 8 window bits.
     assume(config.server_max_window_bits != 8 and ("server_max_window_bits", "8") not in offered)
     factory = ServerPerMessageDeflateFactory(
         config.server_no_context_takeover,
@@ -394,8 +394,8 @@ def test_we_answer_offers_as_websockets_does(offered: Parameters, config: Deflat
 
 @fast
 @given(any_params, configs)
-def test_we_take_the_answers_that_websockets_takes(answer: Parameters, config: Deflate) -> None:
-    # websockets has no way to send with 8 window bits, and refuses a limit above the one it offered.
+def test_answers_are_accepted_if_websockets_accepts_them(answer: Parameters, config: Deflate) -> None:
+    # websockets can't send with 8 window bits, and refuses a limit above the offered one.
     ours = config.client_max_window_bits
     assume(ours != 8)
     assume(not any(name == "client_max_window_bits" and value in _above(ours) for name, value in answer))

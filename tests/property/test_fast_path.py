@@ -1,7 +1,7 @@
-"""The fast path beside wsproto: it never takes what wsproto refuses, and gives the same frames for the same bytes.
+"""The fast path compared with wsproto: it never accepts bytes that wsproto refuses, and decodes the same frames.
 
-wsproto is the oracle: fed with exactly the bytes that the fast path took, it must return
-equal frames and want nothing more; and it must serialise to the same bytes.
+wsproto is the oracle. Fed with exactly the bytes that the fast path took, it must return equal frames and wait for no
+more bytes. It must encode frames to the same bytes, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ many = settings(deadline=None, max_examples=300)
 
 keys = st.binary(min_size=4, max_size=4)
 maskings = st.booleans()
-# Sizes about the borders of the three forms of a length; most payloads are short.
+# Sizes near the borders of the three forms of a length; most payloads are short.
 sizes = st.one_of(st.integers(0, 130), st.sampled_from([126, 127, 65535, 65536, 70000]))
 payloads = st.one_of(
     st.binary(max_size=130),
@@ -37,7 +37,7 @@ payloads = st.one_of(
 
 @st.composite
 def headers(draw: st.DrawFn, size: int, masked: bool, odd: str = "") -> bytes:
-    """A frame's header: a plain frame's, or one in which one thing is not as it should be."""
+    """Draw the header of a plain frame, or one with a single defect."""
     first = draw(st.integers(0, 255) if odd == "first byte" else st.sampled_from([0x81, 0x82]))
     width = 1 if size < 126 else 2 if size < 65536 else 8
     if odd == "width":
@@ -50,7 +50,7 @@ def headers(draw: st.DrawFn, size: int, masked: bool, odd: str = "") -> bytes:
 
 @st.composite
 def wires(draw: st.DrawFn, masked: bool) -> bytes:
-    """Plain frames with an odd one behind them or none; and they may go wrong anywhere."""
+    """Draw plain frames, perhaps followed by an odd one, and perhaps damaged anywhere."""
     wire = bytearray()
     odd = draw(st.sampled_from(["first byte", "width", "masking", ""]))
     bodies = draw(st.lists(payloads, max_size=3))
@@ -70,7 +70,7 @@ def wires(draw: st.DrawFn, masked: bool) -> bytes:
 
 
 def judged(data: bytes, masked: bool) -> list[Text | Binary]:
-    """The frames that wsproto sees in the bytes; anything but whole plain frames is an error."""
+    """Return the frames that wsproto reads in the bytes; fail if there is anything but whole plain frames."""
     connection = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
     connection.receive_data(data)
     frames = list[Text | Binary]()
@@ -80,17 +80,15 @@ def judged(data: bytes, masked: bool) -> list[Text | Binary]:
         assert event.message_finished
         frames.append(Text(event.data) if isinstance(event, TextMessage) else Binary(bytes(event.data)))
     assert connection.state is ConnectionState.OPEN
-    # Nothing is left over: the next frame is read as the first would be.
-    connection.receive_data(encoded(BINARY, b"behind", b"key!" if masked else b""))
-    assert list(connection.events()) == [BytesMessage(b"behind")]
+    # No byte is left over: the next frame is read correctly.
+    connection.receive_data(encoded(BINARY, b"next", b"key!" if masked else b""))
+    assert list(connection.events()) == [BytesMessage(b"next")]
     return frames
 
 
 @many
 @given(st.data(), maskings, st.binary(max_size=3))
-def test_whatever_the_fast_path_takes_wsproto_takes_and_gives_the_same_frames(
-    data: st.DataObject, masked: bool, before: bytes
-) -> None:
+def test_frames_of_the_fast_path_are_those_of_wsproto(data: st.DataObject, masked: bool, before: bytes) -> None:
     wire = data.draw(wires(masked))
     taken = list[Text | Binary]()
     position = fast_path.decode(before + wire, len(before), masked, LIMIT, taken)
@@ -103,7 +101,7 @@ def test_whatever_the_fast_path_takes_wsproto_takes_and_gives_the_same_frames(
 @example(b"\x81", True)
 @example(b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", False)
 @example(b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", True)
-def test_any_bytes_are_taken_or_left(wire: bytes, masked: bool) -> None:
+def test_any_bytes_are_decoded_as_by_wsproto_or_left(wire: bytes, masked: bool) -> None:
     taken = list[Text | Binary]()
     position = fast_path.decode(wire, 0, masked, LIMIT, taken)
     assert judged(wire[:position], masked) == taken
@@ -118,10 +116,10 @@ def content(value: str | bytes) -> tuple[int, bytes]:
 
 @many
 @given(st.lists(st.tuples(contents, keys), max_size=5), st.data(), maskings)
-def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
+def test_the_fast_path_takes_every_whole_plain_frame_and_no_byte_more(
     frames: list[tuple[str | bytes, bytes]], data: st.DataObject, masked: bool
 ) -> None:
-    """Else the fast path would be right, but not fast."""
+    """Otherwise the fast path would be right, but not fast."""
     pieces = [encoded(*content(value), key if masked else b"") for value, key in frames]
     wire = b"".join(pieces)
     cut = data.draw(st.integers(0, len(wire)))
@@ -135,7 +133,9 @@ def test_every_whole_plain_frame_is_taken_and_not_a_byte_more(
 
 @many
 @given(st.data(), maskings, st.integers(0, 200))
-def test_a_limit_stops_the_fast_path_and_changes_nothing_before(data: st.DataObject, masked: bool, limit: int) -> None:
+def test_a_limit_stops_the_fast_path_and_changes_no_earlier_frame(
+    data: st.DataObject, masked: bool, limit: int
+) -> None:
     wire = data.draw(wires(masked))
     unlimited, limited = list[Text | Binary](), list[Text | Binary]()
     fast_path.decode(wire, 0, masked, LIMIT, unlimited)
@@ -150,7 +150,7 @@ def as_bytes(frame: Text | Binary) -> bytes:
 
 @many
 @given(contents, keys, maskings)
-def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | bytes, key: bytes, masked: bool) -> None:
+def test_a_frame_is_encoded_as_by_wsproto_with_the_same_key(value: str | bytes, key: bytes, masked: bool) -> None:
     connection = Connection(ConnectionType.CLIENT if masked else ConnectionType.SERVER)
     with patch("wsproto.frame_protocol.os.urandom", return_value=key):
         expected = connection.send(TextMessage(value) if isinstance(value, str) else BytesMessage(value))
@@ -159,14 +159,14 @@ def test_a_written_frame_is_what_wsproto_writes_with_the_same_key(value: str | b
 
 @many
 @given(contents, keys, maskings)
-def test_wsproto_reads_what_is_written(value: str | bytes, key: bytes, masked: bool) -> None:
+def test_wsproto_reads_encoded_frames(value: str | bytes, key: bytes, masked: bool) -> None:
     (frame,) = judged(encoded(*content(value), key if masked else b""), masked)
     assert frame.payload == value
 
 
 @many
 @given(st.binary(max_size=300), keys)
-def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key: bytes) -> None:
+def test_masking_is_the_xor_of_the_rfc_and_its_own_inverse(data: bytes, key: bytes) -> None:
     """RFC 6455 §5.3."""
     masked = fast_path.mask(data, key)
     assert masked == bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
@@ -175,10 +175,8 @@ def test_masking_twice_changes_nothing_and_once_is_the_rfcs_xor(data: bytes, key
 
 @many
 @given(st.data(), maskings)
-def test_what_is_worth_waiting_for_is_one_frame_that_the_fast_path_then_takes(
-    data: st.DataObject, masked: bool
-) -> None:
-    """Whatever its payload turns out to be, so nothing is judged later than wsproto would."""
+def test_a_frame_that_is_awaited_whole_is_one_that_the_fast_path_takes(data: st.DataObject, masked: bool) -> None:
+    """Its payload does not matter, so no byte is judged later than by wsproto."""
     wire = data.draw(wires(masked))
     size = fast_path.whole_binary_frame_size(wire, 0, masked, LIMIT)
     measured = fast_path.frame_size(wire[:14])

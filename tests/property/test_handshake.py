@@ -1,6 +1,6 @@
-"""The opening handshake under arbitrary bytes, in arbitrary chunks, and against websockets as the other side.
+"""The opening handshake with arbitrary bytes in arbitrary chunks, and with websockets as the peer.
 
-Only ``InvalidUpgrade`` is ever raised, the chunking changes nothing, and what one side says the other hears.
+``InvalidUpgrade`` is the only error, and the chunking changes nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TOKEN = st.text("!#$%&'*+-.^_`|~019abYZ", min_size=1, max_size=8)
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=20)
 FIELDS = st.lists(st.tuples(TOKEN.map("X-{}".format), VALUE.map(lambda value: value.strip(" \t"))), max_size=4)
 SUBPROTOCOLS = st.lists(TOKEN, max_size=4, unique=True)
-BITS = st.none() | st.integers(9, 15)  # websockets has no window of 8 bits
+BITS = st.none() | st.integers(9, 15)  # websockets does not support windows of 8 bits
 DEFLATE = st.builds(
     Deflate,
     server_no_context_takeover=st.booleans(),
@@ -89,7 +89,7 @@ PIECES = st.sampled_from([*b'\r\n\t :,;"\\\0\x1b\xff01-/']).map(lambda byte: byt
 
 @st.composite
 def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
-    """One of the handshakes, with some pieces cut out, put in or written twice."""
+    """Draw one of the handshakes, with some pieces removed, inserted or repeated."""
     data = draw(st.sampled_from(originals))
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(data)))
@@ -100,7 +100,7 @@ def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
 
 
 def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int]) -> tuple[T | None, bytes]:
-    """Give the data in chunks, then the end of the stream; the result, with the bytes not taken."""
+    """Receive the data in chunks, then EOF; return the result and the bytes that are left."""
     position = 0
     for cut in [*cuts, len(data)]:
         chunk, position = data[position : position + cut], position + cut
@@ -110,7 +110,7 @@ def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int])
 
 
 def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | None:
-    """Return the client's result for the reply, None for InvalidUpgrade; any other error is a failure."""
+    """Return the client's result for the reply; None after InvalidUpgrade."""
     handshake, key = begin(REQUEST)
     accept = accept_value(key)
     result: Upgraded | Response | None
@@ -128,7 +128,7 @@ def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | N
 
 
 def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Response, bytes] | None:
-    """Return the server's view of the request, its answer and the bytes after the request; None for a refusal."""
+    """Return the server's view of the request, its answer and the bytes after the request; None after a refusal."""
     handshake = ServerHandshake(Deflate(), None)
     try:
         request, rest = feed(handshake.receive, data, cuts)
@@ -141,7 +141,7 @@ def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Re
 
 
 def begin(request: Request) -> tuple[ClientHandshake, str]:
-    """Begin a client's handshake; return it with its key."""
+    """Start a client's handshake; return it with its key."""
     handshake = ClientHandshake(request)
     _, _, rest = handshake.data_to_send().partition(b"Sec-WebSocket-Key: ")
     return handshake, rest.partition(b"\r\n")[0].decode()
@@ -172,11 +172,11 @@ def test_the_server_survives_a_damaged_request(data: bytes, cuts: list[int]) -> 
 
 
 @pytest.mark.parametrize("reply", ANSWERS)
-def test_an_undamaged_answer_is_taken(reply: bytes) -> None:
+def test_an_undamaged_answer_is_accepted(reply: bytes) -> None:
     assert client_outcome(reply, bytewise(reply)) is not None
 
 
-def test_an_undamaged_request_is_taken() -> None:
+def test_an_undamaged_request_is_accepted() -> None:
     assert server_outcome(OPENING, bytewise(OPENING)) is not None
 
 
@@ -189,7 +189,7 @@ def test_an_undamaged_request_is_taken() -> None:
     late=FRAMES,
     data=st.data(),
 )
-def test_what_one_side_says_the_other_hears(
+def test_client_and_server_read_what_the_peer_sends(
     subprotocols: list[str],
     offered: Deflate | None,
     accepted: Deflate | None,
@@ -222,7 +222,7 @@ def test_what_one_side_says_the_other_hears(
 
 
 @given(st.integers(200, 599), FIELDS, st.binary(max_size=100), CUTS)
-def test_a_rejection_is_heard_with_its_body(
+def test_a_rejection_is_received_with_its_body(
     status: int, fields: list[tuple[str, str]], body: bytes, cuts: list[int]
 ) -> None:
     client, server = ClientHandshake(REQUEST), ServerHandshake(None, None)
@@ -235,7 +235,7 @@ def test_a_rejection_is_heard_with_its_body(
     assert list(answer.headers.pairs[: len(fields)]) == fields
 
 
-# websockets as the other side
+# websockets as the peer
 
 
 def known(names: Sequence[str]) -> list[Subprotocol] | None:
@@ -251,7 +251,7 @@ def known(names: Sequence[str]) -> list[Subprotocol] | None:
     cuts=CUTS,
 )
 @example([], [], Deflate(), ServerPerMessageDeflateFactory(), b"", [])
-def test_a_client_opens_with_a_server_of_websockets(
+def test_a_client_can_open_a_websocket_with_a_server_of_websockets(
     offered: list[str],
     spoken: list[str],
     ours: Deflate | None,
@@ -289,7 +289,7 @@ def test_a_client_opens_with_a_server_of_websockets(
     data=st.data(),
 )
 @example([], Deflate(), ClientPerMessageDeflateFactory(), b"", [], None)
-def test_a_server_opens_with_a_client_of_websockets(
+def test_a_server_can_open_a_websocket_with_a_client_of_websockets(
     offered: list[str],
     ours: Deflate | None,
     theirs: ClientPerMessageDeflateFactory | None,
@@ -318,7 +318,7 @@ def test_a_server_opens_with_a_client_of_websockets(
 
 
 def assert_same_deflate(ours: Upgraded, theirs: Sequence[object]) -> None:
-    """Whether both sides have agreed on the same parameters; their local is our remote."""
+    """Check that both peers agreed on the same parameters."""
     assert (ours.deflate is not None) == bool(theirs)
     if ours.deflate is None:
         return

@@ -1,6 +1,6 @@
-"""The talk with a proxy under arbitrary bytes, in arbitrary chunks.
+"""The conversation with a proxy, with arbitrary bytes in arbitrary chunks.
 
-Only ``ProxyFailed`` is ever raised, and the chunking changes nothing.
+``ProxyFailed`` is the only error, and the chunking changes nothing.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ HTTP, HTTP_USER = Proxy("http://proxy.example:3128"), Proxy("http://me:p%40ss@pr
 SOCKS, SOCKS_USER = Proxy("socks5://proxy.example"), Proxy("socks5://me:p%40ss@proxy.example")
 
 CUTS = st.lists(st.integers(1, 60), max_size=20)
-BEHIND = st.binary(max_size=30)
+TRAILING = st.binary(max_size=30)
 HTTP_ANSWERS = [
-    b"HTTP/1.1 200 Connection established\r\n\r\nbehind",
-    b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nbehind",
+    b"HTTP/1.1 200 Connection established\r\n\r\nafter",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nafter",
     b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 299 Fine\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 10\r\n\r\n1234567890",
     b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n12345\r\n2\r\n67\r\n0\r\nA: b\r\n\r\n",
     b"HTTP/1.0 403 No\r\n\r\nbody",
 ]
 SOCKS_ANSWERS = [
-    b"\x05\x00" + b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50" + b"behind",
-    b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00\x04" + bytes(18) + b"behind",
-    b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00\x03\x04host\x00\x50" + b"behind",
+    b"\x05\x00" + b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50" + b"after",
+    b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00\x04" + bytes(18) + b"after",
+    b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00\x03\x04host\x00\x50" + b"after",
     b"\x05\x02" + b"\x01\x01",
     b"\x05\xff",
     b"\x05\x00" + b"\x05\x05\x00\x00\x00\x00",
@@ -48,7 +48,7 @@ Outcome = tuple[type[ProxyFailed], Response | None] | bytes
 
 @st.composite
 def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
-    """One of the answers, with some pieces cut out, put in or written twice."""
+    """Draw one of the answers, with some pieces removed, inserted or repeated."""
     data = draw(st.sampled_from(originals))
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(data)))
@@ -59,7 +59,7 @@ def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
 
 
 def outcome(tunnel: Tunnel, data: bytes, cuts: Sequence[int]) -> tuple[Outcome, bytes]:
-    """Return the outcome of a tunnel, and all bytes sent; any other error than ProxyFailed is a failure."""
+    """Return the outcome of a tunnel, and all bytes sent."""
     sent, position = tunnel.data_to_send(), 0
     try:
         for cut in [*cuts, len(data)]:
@@ -70,12 +70,12 @@ def outcome(tunnel: Tunnel, data: bytes, cuts: Sequence[int]) -> tuple[Outcome, 
                 if opened is not None:
                     return opened + data[position:], sent
         opened = tunnel.receive(b"")
-        assert opened is None, "the end opens no tunnel"
+        assert opened is None, "EOF opens no tunnel"
     except ProxyFailed as error:
         if any(secret in str(error) for secret in ("p@ss", "s3cret")):
-            raise AssertionError("the error tells what is secret") from error
+            raise AssertionError("the error shows a secret") from error
         return (type(error), getattr(error, "response", None)), sent + tunnel.data_to_send()
-    raise AssertionError("the end of the stream is an error")
+    raise AssertionError("EOF must raise an error")
 
 
 def same_in_every_chunking(make: Callable[[], Tunnel], data: bytes, cuts: Sequence[int]) -> Outcome:
@@ -98,28 +98,28 @@ def test_a_tunnel_survives_arbitrary_bytes(proxy: Proxy, data: bytes, cuts: list
 
 @given(st.sampled_from([HTTP, HTTP_USER]), mutated(HTTP_ANSWERS), CUTS)
 @example(HTTP, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", [])
-def test_an_http_tunnel_survives_what_is_almost_an_answer(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
+def test_an_http_tunnel_survives_a_damaged_answer(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
     same_in_every_chunking(lambda: tunnel_to(URL, proxy), data, cuts)
 
 
 @given(st.sampled_from([SOCKS, SOCKS_USER]), mutated(SOCKS_ANSWERS), CUTS)
-def test_a_socks_tunnel_survives_what_are_almost_replies(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
+def test_a_socks_tunnel_survives_damaged_replies(proxy: Proxy, data: bytes, cuts: list[int]) -> None:
     same_in_every_chunking(lambda: tunnel_to(URL, proxy), data, cuts)
 
 
-@given(st.integers(200, 299), st.sampled_from([b"1.0", b"1.1"]), BEHIND, CUTS)
-def test_any_2xx_opens_the_tunnel_and_what_is_behind_it_is_the_server_s(
-    status: int, version: bytes, behind: bytes, cuts: list[int]
+@given(st.integers(200, 299), st.sampled_from([b"1.0", b"1.1"]), TRAILING, CUTS)
+def test_any_2xx_opens_the_tunnel_and_the_bytes_after_it_are_those_of_the_server(
+    status: int, version: bytes, trailing: bytes, cuts: list[int]
 ) -> None:
-    """RFC 9110 §9.3.6: lengths in it mean nothing."""
-    answer = b"HTTP/%s %d x\r\nContent-Length: 5\r\n\r\n" % (version, status) + behind
-    assert same_in_every_chunking(lambda: tunnel_to(URL, HTTP), answer, cuts) == behind
+    """RFC 9110 §9.3.6: length fields in the answer are ignored."""
+    answer = b"HTTP/%s %d x\r\nContent-Length: 5\r\n\r\n" % (version, status) + trailing
+    assert same_in_every_chunking(lambda: tunnel_to(URL, HTTP), answer, cuts) == trailing
 
 
-@given(st.sampled_from([b"\x01" + bytes(4), b"\x04" + bytes(16), b"\x03\x03abc", b"\x03\x00"]), BEHIND, CUTS)
-def test_a_socks_reply_opens_the_tunnel_whatever_address_it_has(address: bytes, behind: bytes, cuts: list[int]) -> None:
+@given(st.sampled_from([b"\x01" + bytes(4), b"\x04" + bytes(16), b"\x03\x03abc", b"\x03\x00"]), TRAILING, CUTS)
+def test_a_socks_reply_opens_the_tunnel_with_any_address(address: bytes, trailing: bytes, cuts: list[int]) -> None:
     replies = b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00" + address + b"\x00\x50"
-    assert same_in_every_chunking(lambda: tunnel_to(URL, SOCKS_USER), replies + behind, cuts) == behind
+    assert same_in_every_chunking(lambda: tunnel_to(URL, SOCKS_USER), replies + trailing, cuts) == trailing
 
 
 @given(st.integers(300, 599), st.binary(max_size=50), CUTS)
@@ -133,7 +133,7 @@ def test_another_status_is_a_rejection_with_its_body(status: int, body: bytes, c
 
 
 @pytest.mark.parametrize("size", [1000, 64 * 1024, 10**6])
-def test_what_is_kept_of_an_answer_is_bounded(size: int) -> None:
+def test_the_memory_of_an_answer_is_bounded(size: int) -> None:
     cuts = [size] * (4 * MAX_BODY // size)
     result, _ = outcome(tunnel_to(URL, HTTP), b"HTTP/1.1 407 x\r\nA: " + b"a" * 2 * MAX_HEADER, cuts)
     assert result == (ProxyFailed, None)
@@ -147,7 +147,7 @@ def sent_by(proxy: Proxy, url: str, replies: bytes) -> bytes:
     return outcome(tunnel_to(WebSocketURL.parse(url), proxy), replies, [])[1]
 
 
-def test_the_bytes_of_a_connect() -> None:
+def test_a_connect_request_has_the_bytes_of_the_rfcs() -> None:
     """RFC 9110 §9.3.6, RFC 7617."""
     assert sent_by(HTTP, "wss://server.example/chat", b"") == (
         b"CONNECT server.example:443 HTTP/1.1\r\nHost: server.example:443\r\n\r\n"
@@ -159,7 +159,7 @@ def test_the_bytes_of_a_connect() -> None:
     )
 
 
-def test_the_bytes_of_socks() -> None:
+def test_socks_requests_have_the_bytes_of_the_rfcs() -> None:
     """RFC 1928 §3 and §4, RFC 1929 §2."""
     assert sent_by(SOCKS, "wss://server.example/", b"\x05\x00\x05") == (
         b"\x05\x01\x00" + b"\x05\x01\x00\x03\x0eserver.example\x01\xbb"
@@ -172,13 +172,13 @@ def test_the_bytes_of_socks() -> None:
     )
 
 
-def test_nothing_is_sent_to_a_socks_proxy_that_does_not_accept_the_user() -> None:
+def test_no_request_is_sent_to_a_socks_proxy_that_refuses_the_user() -> None:
     assert (
         sent_by(SOCKS_USER, "ws://server.example/", b"\x05\x02\x01\x01") == b"\x05\x02\x00\x02" + b"\x01\x02me\x04p@ss"
     )
 
 
-def test_what_is_known_of_a_rejection_grows_with_its_body() -> None:
+def test_a_rejection_of_a_proxy_is_available_before_its_body_is_complete() -> None:
     tunnel = tunnel_to(URL, HTTP)
     assert tunnel.rejection is None
     assert tunnel.receive(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nwhy") is None

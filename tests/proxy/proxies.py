@@ -1,6 +1,6 @@
-"""Real proxies that nobody here wrote, each in a process of its own: proxy.py for HTTP, tiny-proxy for SOCKS.
+"""Real proxies of other projects, each in its own process: proxy.py for HTTP, tiny-proxy for SOCKS.
 
-Before each stands a tap: it hands the bytes on as they are, and keeps those of the client.
+A tap before a proxy forwards the bytes unchanged, and records those of the client.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Self
 
 from polysocket.testing.contract import places
 
-TOO_LONG = 10  # seconds after which what should have happened will not
+TOO_LONG = 10  # seconds to wait before a test fails
 USER, PASSWORD = "me", "s@cret:/"
 CREDENTIALS = "me:s%40cret%3A%2F"  # in a URL
 SECRETS = [PASSWORD.encode(), b"s%40cret"]
@@ -29,20 +29,20 @@ SECRETS = [PASSWORD.encode(), b"s%40cret"]
 
 @dataclass(frozen=True)
 class RealProxy:
-    """One that runs."""
+    """A running proxy."""
 
     scheme: str
     port: int
 
     def url(self, port: int | None = None, credentials: str = CREDENTIALS) -> str:
-        """Its URL, or that of a tap."""
+        """Return the URL of the proxy, or of a tap on another port."""
         user = f"{credentials}@" if credentials else ""
         return f"{self.scheme}://{user}localhost:{port or self.port}"
 
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python program until the end of the ``with``."""
+    """Run a Python program during the ``with`` block."""
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -75,9 +75,9 @@ def http_proxy(folder: pathlib.Path, *, tls: bool = False, auth: bool = True) ->
         options += ["--key-file", os.fspath(folder / "key.pem"), "--cert-file", os.fspath(folder / "certificate.pem")]
     with running("-m", "proxy", *options) as process:
         deadline = time.monotonic() + TOO_LONG
-        while not (port_file.exists() and port_file.read_text().strip()):  # it tells in no other way
+        while not (port_file.exists() and port_file.read_text().strip()):  # the only sign that the proxy listens
             assert process.poll() is None, "the proxy has ended"
-            assert time.monotonic() < deadline, "the proxy does not begin"
+            assert time.monotonic() < deadline, "the proxy does not start"
             time.sleep(0.02)
         yield RealProxy("https" if tls else "http", int(port_file.read_text()))
 
@@ -104,7 +104,7 @@ def socks_proxy(*, auth: bool = True) -> Iterator[RealProxy]:
 
 
 class Tap:
-    """Hands connections on to a port of localhost from the beginning of a ``with`` to its end."""
+    """Forwards connections to a port of localhost during a ``with`` block."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -146,7 +146,7 @@ class Tap:
 
 
 def pump(source: socket.socket, target: socket.socket, received: bytearray) -> None:
-    """Hand on what comes, to the end."""
+    """Forward all bytes until EOF."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             received += data

@@ -1,6 +1,6 @@
-"""Proxies that can't be reached, refuse, talk nonsense, or say nothing: a typed error in every flavour, no socket left.
+"""Proxies that can't be reached, refuse, answer nonsense, or stay silent: an error of the right class, and no leaks.
 
-What a real proxy does not do is done by a scripted one, which sees to it that the client has closed.
+The proxies are scripted; each checks that the client has closed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.proxy.proxies import TOO_LONG
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 
 KIB = 1024
-SHORT = 0.1  # an open_timeout that passes
+SHORT = 0.1  # seconds, for an open_timeout that expires
 SERVER = "ws://server.example/chat?token=s3cret"
 SECURE = "wss://server.example/"
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -55,7 +55,7 @@ async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: f
 
 @contextlib.asynccontextmanager
 async def a_proxy(flavour: Flavour, script: Script) -> AsyncIterator[Peer]:
-    """Run a scripted proxy, and wait beside the body until the client has closed."""
+    """Run a scripted proxy; at the end, wait until the client has closed."""
     peer = Peer(script).__enter__()
     try:
         yield peer
@@ -77,15 +77,15 @@ def answer_to(conversation: Conversation, answer: bytes) -> None:
 
 
 def answering(answer: bytes) -> Script:
-    """Read the CONNECT, and answer it so."""
+    """Return a script that reads the CONNECT and sends this answer."""
     return lambda conversation: answer_to(conversation, answer)
 
 
-# Not there
+# Unreachable proxies
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
-async def test_a_proxy_that_can_t_be_reached_is_named(flavour: Flavour, scheme: str) -> None:
+async def test_a_proxy_that_cannot_be_reached_is_named(flavour: Flavour, scheme: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -96,7 +96,7 @@ async def test_a_proxy_that_can_t_be_reached_is_named(flavour: Flavour, scheme: 
     assert isinstance(error.__cause__, OSError)
 
 
-async def test_a_proxy_whose_name_nobody_knows_is_named(flavour: Flavour) -> None:
+async def test_a_proxy_with_an_unknown_name_is_named(flavour: Flavour) -> None:
     error = await failing(flavour, "http://no-such-proxy.invalid:3128")
     assert isinstance(error, ProxyFailed)
     says(error, "could not connect to the proxy no-such-proxy.invalid port 3128: ")
@@ -109,11 +109,11 @@ PAGE = b"<!doctype html><title>Not from here</title>"
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "404 Not Found", "301 Moved", "101 Hm"])
-async def test_another_answer_than_2xx_is_a_rejection_with_its_response(flavour: Flavour, status: str) -> None:
+async def test_an_answer_other_than_2xx_is_a_rejection_with_its_response(flavour: Flavour, status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nX-Why: policy\r\nContent-Length: {len(PAGE)}\r\n\r\n".encode() + PAGE
     async with a_proxy(flavour, answering(answer)) as peer:
         error = await failing(flavour, url_of(peer))
-    if status.startswith("101"):  # nothing was asked to be switched to
+    if status.startswith("101"):  # the client asked for no switch of protocols
         assert isinstance(error, ProxyFailed)
         return
     assert isinstance(error, ProxyRejected)
@@ -124,7 +124,7 @@ async def test_another_answer_than_2xx_is_a_rejection_with_its_response(flavour:
     says(error, f"{name_of(peer)} opened no tunnel to server.example:80: it answered {status}", ".response.body")
 
 
-async def test_407_says_what_to_do(flavour: Flavour) -> None:
+async def test_the_error_after_a_407_says_what_to_do(flavour: Flavour) -> None:
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
     async with a_proxy(flavour, answering(answer)) as peer:
         says(await failing(flavour, url_of(peer)), "407", "it wants a user and password: http://user:password@…")
@@ -132,7 +132,7 @@ async def test_407_says_what_to_do(flavour: Flavour) -> None:
         says(await failing(flavour, url_of(peer, user="me:s3cret@")), "407", "it wants other credentials")
 
 
-async def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came(flavour: Flavour) -> None:
+async def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavour: Flavour) -> None:
     answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nwhy: "
     async with a_proxy(flavour, answering(answer)) as peer:
         error = await failing(flavour, url_of(peer), open=SHORT)
@@ -142,7 +142,7 @@ async def test_of_a_body_that_does_not_come_to_its_end_in_time_is_kept_what_came
     assert isinstance(error.__cause__, TimeoutError)
 
 
-async def test_of_an_endless_body_64_kib_are_kept(flavour: Flavour) -> None:
+async def test_at_most_64_kib_of_an_endless_body_are_kept(flavour: Flavour) -> None:
     def script(conversation: Conversation) -> None:
         answer_to(conversation, b"HTTP/1.1 403 Forbidden\r\n\r\n")
         conversation.send_until_refused(b"x" * KIB)
@@ -168,7 +168,7 @@ REPLIES = {
 
 
 @pytest.mark.parametrize(("code", "words"), REPLIES.items())
-async def test_a_reply_of_socks_is_told_in_words(flavour: Flavour, code: int, words: str) -> None:
+async def test_a_socks_reply_is_explained_in_words(flavour: Flavour, code: int, words: str) -> None:
     async with a_proxy(flavour, socks(b"\x05\x00", bytes([5, code]))) as peer:
         error = await failing(flavour, url_of(peer, "socks5"))
     assert isinstance(error, ProxyRejected)
@@ -177,7 +177,7 @@ async def test_a_reply_of_socks_is_told_in_words(flavour: Flavour, code: int, wo
 
 
 def socks(*replies: bytes) -> Script:
-    """Answer each message of the client's by a reply, and send no more."""
+    """Return a script that answers each message of the client with a reply, then stays silent."""
 
     def script(conversation: Conversation) -> None:
         for reply in replies:
@@ -222,7 +222,7 @@ NONSENSE: dict[str, tuple[Script, str]] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-async def test_an_answer_that_is_no_http_fails(flavour: Flavour, name: str) -> None:
+async def test_an_answer_that_is_not_http_fails(flavour: Flavour, name: str) -> None:
     script, text = NONSENSE[name]
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, user="me:s3cret@"))
@@ -246,7 +246,7 @@ NO_SOCKS: dict[str, tuple[Script, str]] = {
 
 
 @pytest.mark.parametrize("name", NO_SOCKS)
-async def test_an_answer_that_is_no_socks_fails(flavour: Flavour, name: str) -> None:
+async def test_an_answer_that_is_not_socks_fails(flavour: Flavour, name: str) -> None:
     script, text = NO_SOCKS[name]
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, "socks5"))
@@ -265,15 +265,15 @@ async def test_a_connection_that_is_reset_fails(flavour: Flavour) -> None:
     says(error, f"the connection to {name_of(peer)} was lost", "reset")
 
 
-async def test_an_https_proxy_that_speaks_no_tls_says_how_its_url_begins(flavour: Flavour) -> None:
+async def test_the_error_suggests_an_http_url_if_an_https_proxy_does_not_speak_tls(flavour: Flavour) -> None:
     async with a_proxy(flavour, lambda conversation: conversation.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
         error = await failing(flavour, url_of(peer, "https"))
     assert type(error) is ProxyFailed
     says(error, f"no TLS with {name_of(peer)}", "its URL must begin with http://")
 
 
-async def test_what_the_server_says_at_once_is_not_lost_behind_the_proxy_s_answer(flavour: Flavour) -> None:
-    """RFC 9110 §9.3.6: the header's end is the tunnel's beginning, whatever length it names."""
+async def test_bytes_of_the_server_that_arrive_with_the_answer_of_the_proxy_are_not_lost(flavour: Flavour) -> None:
+    """RFC 9110 §9.3.6: the tunnel starts after the header, even if that has a length."""
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     opened = b"HTTP/1.0 299 Fine\r\nContent-Length: 100\r\n\r\n"
     async with a_proxy(flavour, answering(b"HTTP/1.1 102 Wait\r\n\r\n" + opened + busy)) as peer:
@@ -282,7 +282,7 @@ async def test_what_the_server_says_at_once_is_not_lost_behind_the_proxy_s_answe
     assert error.response.status_line == "503 Busy"
 
 
-async def test_tls_that_the_server_does_not_speak_is_the_server_s_fault(flavour: Flavour) -> None:
+async def test_the_error_names_the_server_if_it_does_not_speak_tls(flavour: Flavour) -> None:
     async with a_proxy(flavour, answering(OPEN + b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
         error = await failing(flavour, url_of(peer), SECURE)
     assert isinstance(error, ConnectFailed)
@@ -306,7 +306,7 @@ def open_and_wait(conversation: Conversation) -> None:
     ("scheme", "script"),
     [("http", read_and_wait), ("https", read_and_wait), ("socks5", read_and_wait), ("http", open_and_wait)],
 )
-async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeout(
+async def test_open_timeout_ends_waiting_for_a_silent_proxy_or_server(
     flavour: Flavour, scheme: str, script: Script, url: str
 ) -> None:
     async with a_proxy(flavour, script) as peer:
@@ -331,7 +331,7 @@ async def test_a_silent_proxy_or_server_is_waited_for_no_longer_than_open_timeou
     ],
     ids=["http", "https", "greeting", "socks5", "http tunnel", "socks5 tunnel"],
 )
-async def test_opening_may_be_cancelled_while_the_proxy_is_waited_for(
+async def test_opening_may_be_cancelled_while_it_waits_for_the_proxy(
     flavour: Flavour, scheme: str, answers: list[bytes], url: str
 ) -> None:
     reached = threading.Event()
@@ -343,17 +343,16 @@ async def test_opening_may_be_cancelled_while_the_proxy_is_waited_for(
         assert conversation._socket.recv(KIB)
         reached.set()
 
-    # That the client has closed, the peer sees to.
     async with a_proxy(flavour, script) as peer, a_backend(flavour, proxy=url_of(peer, scheme)) as backend:
         task = flavour.spawn(backend.open_websocket, url, WebSocketHandler())
         assert await flavour.call(reached.wait, TOO_LONG)
         task.cancel()
-        with pytest.raises((asyncio.CancelledError, TimeoutError)) as caught:  # in trio there is no result to wait for
+        with pytest.raises((asyncio.CancelledError, TimeoutError)) as caught:  # a cancelled task of trio has no result
             await task.result()
         assert not isinstance(caught.value, OpenTimeout)
 
 
-# What can't be
+# Invalid proxies
 
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
@@ -372,31 +371,31 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_what_is_no_proxy_is_refused_before_anything_is_opened(name: str, case: str, door: Door) -> None:
+def test_an_invalid_proxy_is_refused_before_a_connection_is_made(name: str, case: str, door: Door) -> None:
     proxy, kind, text = BAD[case]
     with pytest.raises(kind) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=proxy)
     says(caught.value, text)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_a_function_that_gives_no_proxy_is_refused(name: str, door: Door) -> None:
+def test_a_function_that_does_not_return_a_proxy_is_refused(name: str, door: Door) -> None:
     wrong: Callable[[Any], Any] = lambda url: url  # noqa: E731
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
     says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL(")
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
-def test_what_a_function_raises_is_raised(name: str, door: Door) -> None:
+def test_an_exception_of_the_proxy_function_is_raised(name: str, door: Door) -> None:
     def choose(url: Any) -> str:
         raise TimeoutError("no answer from the directory")
 
     with pytest.raises(TimeoutError, match=r"^no answer from the directory$"):
         interop.FLAVOURS[name].open(door.url, nothing, proxy=choose)
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
 @pytest.mark.parametrize("name", interop.FLAVOURS)
@@ -413,8 +412,8 @@ def test_a_proxy_excludes_a_socket_and_a_path(name: str) -> None:
     assert str(caught.value) == "proxy and unix_path exclude each other"
 
 
-async def test_a_name_that_socks_can_t_carry_is_refused(flavour: Flavour, door: Door) -> None:
+async def test_a_host_name_too_long_for_socks_is_refused(flavour: Flavour, door: Door) -> None:
     name = ".".join(["a" * 60] * 5)
     error = await failing(flavour, door.url.replace("ws://", "socks5://"), f"ws://{name}/")
     says(error, name, "too long", "255 bytes")
-    assert door.nobody_came()
+    assert not door.has_connection()

@@ -1,4 +1,4 @@
-"""Through real proxies that nobody here wrote, in every flavour: to servers with and without TLS."""
+"""Websockets through real proxies of other projects, in every flavour, to servers with and without TLS."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_a_websocket_is_opened_through_a_proxy(flavour: Flavour, proxy: Re
         assert len(tap.received) == 2
 
 
-async def test_a_proxy_that_asks_for_no_user_needs_none(
+async def test_a_proxy_without_authentication_needs_no_user(
     flavour: Flavour, open_proxy: RealProxy, server: Server
 ) -> None:
     proxy = open_proxy.url(credentials="")
@@ -102,16 +102,16 @@ def test_the_backend_for_anyio_takes_a_proxy(library: str, http: RealProxy, plai
     anyio.run(main, backend=library)
 
 
-# What the proxy hears
+# Bytes that the proxy receives
 
 
-async def test_the_proxy_hears_of_nothing_but_the_place(
+async def test_the_proxy_receives_only_the_host_and_port_of_the_server(
     flavour: Flavour, open_http: RealProxy, plain_server: Server
 ) -> None:
     proxy_headers = {"User-Agent": "tests", "X-Tenant": "blue"}
     place = plain_server.url("").removeprefix("ws://")
     request = (
-        basic_request.basic_auth("someone", "s3cret")
+        basic_request.basic_auth("user", "s3cret")
         .cookie("session", "s3cret")
         .header("Proxy-Authorization", "s3cret")
         .get(plain_server.url("/ws/echo?token=s3cret"))
@@ -125,7 +125,7 @@ async def test_the_proxy_hears_of_nothing_but_the_place(
     assert bytes(head) == fields.encode()
 
 
-async def test_a_user_and_password_go_to_the_proxy_and_no_further(
+async def test_the_user_and_password_are_sent_to_the_proxy_only(
     flavour: Flavour, http: RealProxy, plain_server: Server
 ) -> None:
     with Tap(http.port) as tap:
@@ -138,7 +138,7 @@ async def test_a_user_and_password_go_to_the_proxy_and_no_further(
     assert "Proxy-Authorization" not in plain_server.requests[0]
 
 
-async def test_the_proxy_looks_the_name_up(flavour: Flavour, open_proxy: RealProxy) -> None:
+async def test_the_proxy_resolves_the_name_of_the_server(flavour: Flavour, open_proxy: RealProxy) -> None:
     with Tap(open_proxy.port) as tap:
         async with a_backend(flavour, proxy=open_proxy.url(tap.port, credentials="")) as backend:
             with pytest.raises(ProxyRejected):
@@ -146,7 +146,9 @@ async def test_the_proxy_looks_the_name_up(flavour: Flavour, open_proxy: RealPro
         assert b"no-such-host.invalid" in tap.received[0]
 
 
-async def test_an_https_proxy_hears_all_of_it_by_tls(flavour: Flavour, https: RealProxy, server: Server) -> None:
+async def test_everything_is_sent_to_an_https_proxy_over_tls(
+    flavour: Flavour, https: RealProxy, server: Server
+) -> None:
     with Tap(https.port) as tap:
         async with a_backend(flavour, **settings(server, value(https, tap.port))) as backend:
             await opened(flavour, backend, server.url())
@@ -165,10 +167,10 @@ async def test_nothing_secret_is_logged(
     assert not any(secret.decode() in caplog.text for secret in SECRETS)
 
 
-# Which proxy
+# The choice of a proxy
 
 
-async def test_the_system_s_proxy_is_used_where_it_names_one(
+async def test_the_proxy_of_the_system_is_used_if_there_is_one(
     flavour: Flavour, open_http: RealProxy, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -185,7 +187,7 @@ async def test_the_system_s_proxy_is_used_where_it_names_one(
 
 
 @pytest.mark.skipif(not HAS_SOCKS, reason="tiny-proxy is not installed")
-async def test_each_hop_of_a_redirect_asks_again(
+async def test_the_proxy_function_is_called_for_each_redirect(
     flavour: Flavour, http: RealProxy, open_socks5: RealProxy, leave_nothing: None
 ) -> None:
     asked: list[str] = []
@@ -202,7 +204,7 @@ async def test_each_hop_of_a_redirect_asks_again(
         assert asked == [first.url(), middle.url(), end.url()]
 
 
-async def test_a_proxy_that_refuses_a_redirect_s_target_says_so(flavour: Flavour, http: RealProxy) -> None:
+async def test_the_error_names_the_redirect_if_the_proxy_refuses_its_target(flavour: Flavour, http: RealProxy) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         place = f"localhost:{unused.getsockname()[1]}"
@@ -216,21 +218,21 @@ async def test_a_proxy_that_refuses_a_redirect_s_target_says_so(flavour: Flavour
 
 
 class RedirectingServer(Server):
-    """Sends everybody to another place, or is the end of the way."""
+    """A server that redirects to another URL, if it has one."""
 
     def __init__(self, target: str | None = None) -> None:
         super().__init__()
-        self._there = target
+        self._target = target
 
     @property
     def port(self) -> int:
         return self._port.result()
 
     def _judge(self, connection: Any, request: Any) -> Any:
-        if self._there is None:
+        if self._target is None:
             return None
         response = connection.respond(http.HTTPStatus.FOUND, "")
-        response.headers["Location"] = self._there
+        response.headers["Location"] = self._target
         return response
 
 
@@ -241,7 +243,7 @@ WRONG = ["", "me:wrong", "you:s%40cret%3A%2F"]
 
 
 @pytest.mark.parametrize("credentials", WRONG, ids=["no user", "a wrong password", "another user"])
-async def test_a_wrong_user_is_refused_with_a_remedy(
+async def test_the_error_about_wrong_credentials_says_what_to_do(
     flavour: Flavour, proxy: RealProxy, door: Door, credentials: str
 ) -> None:
     async with a_backend(flavour, proxy=value(proxy, credentials=credentials)) as backend:
@@ -257,10 +259,10 @@ async def test_a_wrong_user_is_refused_with_a_remedy(
         assert error.response is not None
         assert error.response.status == 407
         says(error, "407 Proxy Authentication Required", f"{proxy.scheme}://user:password@")
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
-async def test_a_server_that_the_proxy_can_t_reach_is_a_rejection(flavour: Flavour, open_proxy: RealProxy) -> None:
+async def test_a_server_that_the_proxy_cannot_reach_is_a_rejection(flavour: Flavour, open_proxy: RealProxy) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -271,17 +273,21 @@ async def test_a_server_that_the_proxy_can_t_reach_is_a_rejection(flavour: Flavo
     says(caught.value, f"the proxy localhost port {open_proxy.port} opened no tunnel to {place}", text)
 
 
-async def test_an_https_proxy_that_nobody_trusts_is_refused(flavour: Flavour, https: RealProxy, door: Door) -> None:
+async def test_an_https_proxy_with_an_untrusted_certificate_is_refused(
+    flavour: Flavour, https: RealProxy, door: Door
+) -> None:
     async with a_backend(flavour, proxy=https.url()) as backend:
         with pytest.raises(ProxyFailed) as caught:
             await backend.open_websocket(door.url, WebSocketHandler())
     says(
         caught.value, f"no TLS with the proxy localhost port {https.port}", "the proxy's certificate", "Proxy(…, ssl=…)"
     )
-    assert door.nobody_came()
+    assert not door.has_connection()
 
 
-async def test_each_certificate_must_be_for_its_own_name(flavour: Flavour, https: RealProxy) -> None:
+async def test_the_certificates_of_proxy_and_server_must_each_be_for_their_own_name(
+    flavour: Flavour, https: RealProxy
+) -> None:
     with Server(server_context()) as server:
         named, numbered = value(https), Proxy(https.url().replace("localhost", "127.0.0.1"), ssl=client_context())
         urls = [
@@ -296,7 +302,9 @@ async def test_each_certificate_must_be_for_its_own_name(flavour: Flavour, https
             says(caught.value, "certificate", "not valid for '127.0.0.1'")
 
 
-async def test_a_server_that_nobody_trusts_is_refused_through_a_proxy(flavour: Flavour, http: RealProxy) -> None:
+async def test_a_server_with_an_untrusted_certificate_is_refused_through_a_proxy(
+    flavour: Flavour, http: RealProxy
+) -> None:
     with Server(server_context()) as server:
         async with a_backend(flavour, proxy=http.url()) as backend:
             with pytest.raises(ConnectFailed) as caught:
@@ -305,6 +313,6 @@ async def test_a_server_that_nobody_trusts_is_refused_through_a_proxy(flavour: F
     assert not isinstance(caught.value, ProxyFailed)
 
 
-def test_a_backend_with_a_wrong_proxy_is_not_made() -> None:
+def test_a_backend_with_an_invalid_proxy_is_refused() -> None:
     with pytest.raises(ValueError, match="is not a proxy URL"):
         BlockingBackend(proxy="ftp://localhost")

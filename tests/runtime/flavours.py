@@ -1,4 +1,4 @@
-"""The five flavours as a person meets them at run time: a module with a WebSocket class, a backend and ``connect``."""
+"""The five flavours at run time: a module with a WebSocket class, a backend class and ``connect``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polysocket.testing import WebSocketStub
 
 
 class Flavour:
-    """A flavour by its name; how its results are written, and whether its methods are coroutine functions."""
+    """A flavour: its name, how signatures write its results, and whether its methods are coroutine functions."""
 
     def __init__(self, name: str, tag: type[Any], written: str = "{}", *, is_async: bool = False) -> None:
         self.name = name

@@ -19,7 +19,7 @@ F = TypeVar("F")
 
 
 @every_flavour
-def test_a_websocket_is_of_its_flavour_s_class(flavour: Flavour) -> None:
+def test_a_websocket_is_an_instance_of_the_class_of_its_flavour(flavour: Flavour) -> None:
     assert type(flavour.websocket()) is flavour.websocket_class
     assert issubclass(flavour.websocket_class, WebSocket)
 
@@ -31,7 +31,7 @@ def test_a_websocket_is_of_its_flavour_s_class(flavour: Flavour) -> None:
 
 
 @every_flavour
-def test_connect_returns_the_flavour_s_class(flavour: Flavour) -> None:
+def test_connect_returns_the_class_of_the_flavour(flavour: Flavour) -> None:
     with EchoServer() as server:
         if not flavour.is_async:
             with flavour.result(lambda: flavour.module.connect(server.url)) as ws:
@@ -46,7 +46,7 @@ def test_connect_returns_the_flavour_s_class(flavour: Flavour) -> None:
 
 
 @every_flavour
-def test_a_method_is_called_via_any_class(flavour: Flavour) -> None:
+def test_a_method_may_be_called_via_any_class(flavour: Flavour) -> None:
     ws = flavour.websocket("a", "b")
     assert flavour.result(lambda: WebSocket.receive_text(ws, timeout=5)) == "a"
     assert flavour.result(lambda: flavour.websocket_class.receive_text(ws, timeout=5)) == "b"
@@ -130,7 +130,7 @@ def test_an_override_of_a_client_calls_super_each_time(flavour: Flavour) -> None
 
 
 @every_flavour
-def test_a_patch_is_seen_by_websockets_that_were_used_before(flavour: Flavour) -> None:
+def test_a_patch_affects_websockets_that_were_used_before(flavour: Flavour) -> None:
     ws = flavour.websocket("a", "b", "c", "d")
     assert flavour.result(ws.receive_text) == "a"
     patched = mock.AsyncMock if flavour.is_async else mock.Mock
@@ -142,7 +142,7 @@ def test_a_patch_is_seen_by_websockets_that_were_used_before(flavour: Flavour) -
 
 
 @every_flavour
-def test_patches_of_the_common_class_and_of_the_flavour_s_may_overlap(flavour: Flavour) -> None:
+def test_patches_of_the_common_class_and_of_the_class_of_the_flavour_may_overlap(flavour: Flavour) -> None:
     ws = flavour.websocket("a")
     common = mock.patch.object(WebSocket, "receive_text", mock.Mock(return_value="common"))
     own = mock.patch.object(flavour.websocket_class, "receive_text", mock.Mock(return_value="own"))
@@ -156,7 +156,7 @@ def test_patches_of_the_common_class_and_of_the_flavour_s_may_overlap(flavour: F
 
 
 @every_flavour
-def test_a_patch_of_the_common_backend_is_seen(flavour: Flavour) -> None:
+def test_a_patch_of_the_common_backend_takes_effect(flavour: Flavour) -> None:
     backend = flavour.backend()
     with mock.patch.object(Backend, "close", mock.Mock(return_value="patched")):
         assert backend.close() == "patched"
@@ -164,7 +164,7 @@ def test_a_patch_of_the_common_backend_is_seen(flavour: Flavour) -> None:
 
 
 @every_flavour
-def test_another_program_on_the_common_class_is_lifted(flavour: Flavour) -> None:
+def test_a_program_that_is_patched_into_the_common_class_is_lifted(flavour: Flavour) -> None:
     ws, program = flavour.websocket("a"), inspect.getattr_static(WebSocket, "receive_message")
     with mock.patch.object(WebSocket, "receive_text", program):
         assert inspect.iscoroutinefunction(ws.receive_text) is flavour.is_async
@@ -172,7 +172,7 @@ def test_another_program_on_the_common_class_is_lifted(flavour: Flavour) -> None
 
 
 @every_flavour
-def test_create_autospec_has_methods_of_the_flavour_s_kind(flavour: Flavour) -> None:
+def test_create_autospec_has_awaitable_methods_if_the_flavour_does(flavour: Flavour) -> None:
     for name in ("send_text", "receive_text", "ping", "either"):
         spec = getattr(mock.create_autospec(flavour.websocket_class, instance=True), name)
         assert isinstance(spec, mock.AsyncMock) is flavour.is_async
@@ -187,14 +187,14 @@ def test_create_autospec_has_methods_of_the_flavour_s_kind(flavour: Flavour) -> 
 
 
 @every_flavour
-def test_async_mock_has_methods_of_the_flavour_s_kind(flavour: Flavour) -> None:
+def test_async_mock_has_awaitable_methods_if_the_flavour_does(flavour: Flavour) -> None:
     ws = mock.AsyncMock(spec=flavour.websocket_class)
     assert isinstance(ws.receive_text, mock.AsyncMock) is flavour.is_async
     assert isinstance(ws.close, mock.AsyncMock) is flavour.is_async
 
 
 class Loud(ThreadedEffect):
-    """A flavour of one's own: its calls return lists."""
+    """A custom flavour, whose calls return lists."""
 
     def lift(self, program: Any, /) -> Any:
         def call(*args: Any, **kwargs: Any) -> list[Any]:
@@ -203,14 +203,14 @@ class Loud(ThreadedEffect):
         return call
 
 
-def test_a_flavour_of_one_s_own_needs_no_class() -> None:
+def test_a_custom_flavour_needs_no_class() -> None:
     ws: Any = WebSocketStub.with_initial_incoming(["a", "b"]).build(Threaded, effect=Loud())
     assert type(ws) is cast("Any", WebSocket)
     assert ws.receive_text() == ["a"]
     assert WebSocket.receive_text(cast("Any", ws)) == ["b"]
 
 
-def test_a_flavour_of_one_s_own_may_have_a_class() -> None:
+def test_a_custom_flavour_may_have_a_class() -> None:
     class Louder(Loud):
         def lift(self, program: Any, /) -> Any:
             return super().lift(program)

@@ -1,4 +1,4 @@
-"""What a type checker knows of each flavour, a person sees at run time: ``inspect.signature``, ``help()`` and Jedi."""
+"""Run time shows what types show, in each flavour: in ``inspect.signature``, ``help()`` and Jedi."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def helped(value: object) -> str:
 
 
 def has_help(value: object, text: str) -> bool:
-    """Whether ``help()`` has this text; from Python 3.13 on, it writes a long signature on many lines."""
+    """Return whether ``help()`` has this text; Python 3.13 and later split a long signature."""
     text, whole = ("".join(each.replace("|", "").split()) for each in (text, helped(value)))
     return text in whole
 
@@ -79,7 +79,7 @@ def first_line(value: Any) -> str:
     return str(inspect.getdoc(value)).partition("\n")[0]
 
 
-def test_no_public_method_is_forgotten() -> None:
+def test_every_public_method_is_tested() -> None:
     for owner, signatures in ((WebSocket, SIGNATURES), (polysocket.Backend, OF_BACKENDS)):
         properties = {name for name, value in vars(owner).items() if isinstance(value, property)}
         assert {name for name in vars(owner) if not name.startswith("_")} - properties == set(signatures)
@@ -177,7 +177,7 @@ def jedi_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def jedi_in_pytest(monkeypatch: pytest.MonkeyPatch, jedi_cache: Path) -> None:
-    """Jedi does not know the loader of pytest's import hook, and its cache on disk can't be shared by processes."""
+    """Jedi without pytest's import hook, whose loader it can't read, and without a cache that other processes share."""
     finders = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_pytest")]
     monkeypatch.setattr(sys, "meta_path", finders)
     if importlib.util.find_spec("jedi") is not None:
@@ -185,7 +185,7 @@ def jedi_in_pytest(monkeypatch: pytest.MonkeyPatch, jedi_cache: Path) -> None:
 
 
 def completed(code: str, **names: object) -> set[str]:
-    """Complete as IPython does."""
+    """Complete code as IPython does."""
     import jedi  # type: ignore[import-untyped, unused-ignore]
 
     return {completion.name for completion in jedi.Interpreter(code, [names]).complete()}

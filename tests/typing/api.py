@@ -1,6 +1,6 @@
-"""What a user's editor and type checker see, flavour by flavour; read by mypy and pyright, never run.
+"""Right use of websockets, ``connect`` and backends in each flavour, for mypy and pyright to check; it never runs.
 
-Nothing here is an error in their strict modes, and each ``assert_type`` holds in both.
+Both find no error in their strict modes, and each ``assert_type`` holds in both.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import os
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar, assert_never, assert_type
+from typing import Any, Protocol, TypeVar, assert_type
 
 import polysocket.anyio
 import polysocket.asyncio
@@ -25,7 +25,6 @@ from polysocket import (
     Binary,
     Blocking,
     Close,
-    CloseCause,
     CloseCode,
     CloseInfo,
     DataFrame,
@@ -33,34 +32,23 @@ from polysocket import (
     Frame,
     Headers,
     LoggingBackend,
-    MessageTooBig,
-    Ping,
     PipeHandler,
-    Pong,
     Proxy,
-    ProxyRejected,
     ProxySetting,
-    Request,
     Response,
-    Side,
     Text,
     Threaded,
     Trio,
-    UpgradeRejected,
     WebSocket,
-    WebSocketClosed,
     WebSocketURL,
     basic_request,
     from_message_pipe,
     from_text_pipe,
-    polymorphic,
     system_proxy,
 )
-from polysocket.polymorphic import PolymorphicClient
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
 from polysocket.websocket import ConnectCall
 
-F = TypeVar("F")
 T_co = TypeVar("T_co", covariant=True)
 
 # Every method, in each flavour
@@ -221,7 +209,7 @@ def a_call_of_connect_is_one_for_the_common_class(url: str) -> ConnectCall[WebSo
     return polysocket.asyncio.connect(url)
 
 
-def what_needs_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:
+def attributes_that_need_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]) -> None:
     assert_type(ws.is_open, bool)
     assert_type(ws.subprotocol, str | None)
     assert_type(ws.close_info, CloseInfo | None)
@@ -456,198 +444,3 @@ async def proxies(context: ssl.SSLContext) -> None:
     polysocket.threaded.ThreadedBackend(proxy=choose_text)
     polysocket.asyncio.AsyncioBackend(proxy=system_proxy)
     polysocket.trio.TrioBackend(proxy=None)
-
-
-# Polymorphic programs
-
-
-@polymorphic
-async def login(ws: WebSocket[Async], user: str, *, token: str | None = None) -> int:
-    await ws.send_text(f"{user} {token}")
-    assert_type(await ws.receive_text(), str)
-    assert_type(await ws.either_close(ws.receive_text), str | Close)
-    async for message in ws:
-        assert_type(message, str | bytes)
-    return len(await ws.receive_binary())
-
-
-@polymorphic
-async def receive_all(ws: WebSocket[Async], count: int = 1) -> dict[str, list[Frame | Close]]:
-    assert_type(await login(ws, "me"), int)  # a program within another
-    return {"received": [await ws.receive() for _ in range(count)]}
-
-
-@polymorphic
-async def refuse(ws: WebSocket[Async], reason: str) -> None:
-    await ws.close(CloseCode.POLICY_VIOLATION, reason)
-    raise PermissionError(reason)
-
-
-@polymorphic
-async def submit(ws: WebSocket[Async], /, form: str, **fields: str) -> int:
-    await ws.send_text(form + str(fields))
-    return len(fields)
-
-
-@polymorphic
-async def hand_on(ws: WebSocket[Async], other: WebSocket[Async]) -> None:
-    await other.send_text(await ws.receive_text())
-
-
-def polymorphic_in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
-    assert_type(submit(ws, "form", ws="any name", name="me"), int)
-    assert_type(login(ws, "me"), int)
-    assert_type(login(ws, user="me", token="secret"), int)
-    assert_type(receive_all(ws), dict[str, list[Frame | Close]])
-    assert_type(receive_all(ws, count=2), dict[str, list[Frame | Close]])
-    assert_type(refuse(ws, "no"), None)
-
-
-async def polymorphic_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: WebSocket[Trio]) -> None:
-    await assert_type(login(asyncio, "me"), Coroutine[Any, Any, int])
-    assert_type(await login(asyncio, "me", token="secret"), int)
-    assert_type(await login(trio, user="me"), int)
-    assert_type(await submit(trio, "form", name="me"), int)
-    assert_type(await hand_on(asyncio, asyncio), None)  # only here may there be a second websocket
-    assert_type(await receive_all(trio, 2), dict[str, list[Frame | Close]])
-    assert_type(await refuse(trio, reason="no"), None)
-
-
-def polymorphic_in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
-    assert_type(login(ws, "me"), Future[int])
-    assert_type(submit(ws, "form", name="me"), Future[int])
-    assert_type(receive_all(ws).result(), dict[str, list[Frame | Close]])
-
-
-def programs_are_values(blocking: WebSocket[Blocking]) -> int:
-    programs: dict[str, polymorphic[[str], None]] = {"refuse": refuse}
-    programs["refuse"](blocking, "no")
-    run: Callable[[WebSocket[Blocking], str], int] = login
-    return run(blocking, "me")
-
-
-# A class whose methods are polymorphic
-
-
-class Account(PolymorphicClient[F]):
-    def __init__(self, websocket: WebSocket[F], user: str) -> None:
-        super().__init__(websocket)
-        self.user = user
-        self.balances: list[int] = []
-
-    @polymorphic
-    async def balance(self: Account[Async], *, currency: str = "EUR") -> int:
-        assert_type(self.websocket, WebSocket[Async])
-        self.balances.append(await login(self.websocket, self.user))
-        return self.balances[-1]
-
-    @polymorphic
-    async def rows(self: Account[Async], count: int = 1) -> dict[str, list[int]]:
-        return {self.user: [assert_type(await self.balance(), int) for _ in range(count)]}
-
-
-def polymorphic_methods(blocking: WebSocket[Blocking], threaded: WebSocket[Threaded]) -> None:
-    account = Account(blocking, "me")
-    assert_type(account, Account[Blocking])
-    assert_type(account.websocket, WebSocket[Blocking])
-    assert_type(account.balance(currency="CHF"), int)
-    assert_type(account.rows(2), dict[str, list[int]])
-    assert_type(Account.rows(account, count=2), dict[str, list[int]])
-    assert_type(Account(threaded, "me").balance(), Future[int])
-    assert_type(Account(threaded, "me").rows().result(), dict[str, list[int]])
-    balance: Callable[[], int] = account.balance
-    assert_type(balance(), int)
-
-
-async def polymorphic_methods_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: WebSocket[Trio]) -> None:
-    await assert_type(Account(asyncio, "me").balance(), Coroutine[Any, Any, int])
-    assert_type(await Account(trio, "me").rows(count=2), dict[str, list[int]])
-    account: PolymorphicClient[Async] = Account(trio, "me")
-    assert_type(account.websocket, WebSocket[Async])
-
-
-# either, with whatever is called
-
-
-async def either_in_every_flavour(
-    blocking: WebSocket[Blocking], asyncio: WebSocket[Asyncio], threaded: WebSocket[Threaded]
-) -> None:
-    assert_type(blocking.either(lambda: login(blocking, "me")), int | Close | None)
-    assert_type(blocking.either_close(lambda: blocking.receive_text(timeout=1)), str | Close)
-    assert_type(await asyncio.either(lambda: login(asyncio, "me")), int | Close | None)
-    assert_type(await asyncio.either_close(lambda: asyncio.receive_text(timeout=1)), str | Close)
-    assert_type(threaded.either(lambda: login(threaded, "me")), Future[int | Close | None])
-
-
-# Values
-
-
-def every_frame(frame: Frame | Close) -> str | bytes | int:
-    match frame:
-        case Text(payload, final=False):
-            assert_type(payload, str)
-            return payload
-        case Text(payload) | Binary(payload):
-            assert_type(payload, str | bytes)
-            return payload
-        case Ping(payload) | Pong(payload):
-            assert_type(payload, bytes)
-            return payload
-        case Close(code, reason):
-            assert_type(reason, str)
-            return code
-    assert_never(frame)
-
-
-def both_kinds_of_data(frame: DataFrame) -> str | bytes:
-    match frame:
-        case Text():
-            return frame.payload
-        case Binary():
-            return frame.payload
-    assert_never(frame)
-
-
-def requests() -> None:
-    request = (
-        basic_request.get("wss://localhost/chat?a=b")
-        .header("X-Word", "one")
-        .header("X-Word", "two", replace_existing=True)
-        .with_headers({"X-A": "1"})
-        .with_headers([("X-A", "2"), ("X-A", "3")])
-        .subprotocol("chat", "superchat")
-        .origin("https://localhost")
-        .basic_auth("me", "secret")
-        .bearer_auth("token")
-        .cookie("session", "1")
-        .compress(Deflate(client_max_window_bits=12, server_no_context_takeover=True))
-        .compress(None)
-        .follow_redirects(0)
-        .timeouts(open=1)
-        .timeouts(close=None)
-        .timeouts(open=None, close=0.5)
-    )
-    assert_type(request, Request)
-    assert_type(request.url, WebSocketURL | None)
-    assert_type(request.headers, Headers)
-    assert_type(request.subprotocols, tuple[str, ...])
-    assert_type(request.compression, Deflate | None)
-    assert_type(request.open_timeout, float | None)
-    assert_type(request.max_message_size, int | None)
-
-
-def errors(ws: WebSocket[Blocking]) -> None:
-    try:
-        ws.receive()
-    except MessageTooBig as error:
-        assert_type(error.limit, int)
-    except WebSocketClosed as error:
-        assert_type(error.close, Close | None)
-        assert_type(error.close_info, CloseInfo)
-        assert_type(error.close_info.initiator, Side)
-        assert_type(error.close_info.cause, CloseCause)
-        assert_type(error.close_info.received, Close | None)
-    except UpgradeRejected as error:
-        assert_type(error.response, Response)
-    except ProxyRejected as error:
-        assert_type(error.response, Response | None)

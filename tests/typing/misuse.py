@@ -1,7 +1,7 @@
-"""What must be an error in a user's editor: read by mypy and pyright, never run.
+"""Misuse that must be an error in mypy and in pyright; this code never runs.
 
-Each wrong line says so to both checkers by a comment of its own, with the rule that finds it. In strict mode a comment
-that is not needed is an error itself: so each of these lines has its error, from both, and no other line has one.
+Each wrong line has a comment for each checker that names the rule. In strict mode an unnecessary comment is an error
+itself, so both checkers find an error in exactly these lines.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ F = TypeVar("F")
 # The result of one flavour, used as that of another
 
 
-async def await_what_is_there(ws: WebSocket[Blocking]) -> None:
+async def await_plain_values(ws: WebSocket[Blocking]) -> None:
     await ws.receive_text()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await ws.ping()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await ws.send_text("a")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]

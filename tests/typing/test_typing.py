@@ -1,8 +1,8 @@
-"""Type checkers see the flavours as they are: ``api.py`` has no error, and each misuse in ``misuse.py`` has one.
+"""Type checkers accept the files of right code and find each misuse in ``misuse.py``.
 
-Both files, and the documentation's programs, are checked by mypy and by pyright in their strict modes, without this
-project's own settings. A wrong line names the rule that finds it; since a comment that finds nothing is an error, too,
-so is each misuse that passes.
+mypy and pyright check these files, and the documentation's programs, in their strict modes, without this project's
+settings. Each misuse has a comment that names the rule. An unnecessary comment is an error, so a misuse that passes
+fails the test.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ import polysocket
 HERE = pathlib.Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples"
 SOURCE = pathlib.Path(polysocket.__file__).parent.parent
+RIGHT = ["api.py", "programs.py", "values.py"]
 MARK = re.compile(r"# (type|pyright): ignore\[")
 
 PYRIGHT = {
     "typeCheckingMode": "strict",
-    "enableTypeIgnoreComments": False,  # these speak to mypy
+    "enableTypeIgnoreComments": False,  # those comments are mypy's
     "reportUnnecessaryTypeIgnoreComment": "error",
 }
 
@@ -44,26 +45,26 @@ needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason
 needs_pyright = pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 needs_their_libraries = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("opentelemetry", "prometheus_client", "trio", "twisted")),
-    reason="what the documentation's programs use is not installed",
+    reason="libraries of the documentation's programs are missing",
 )
 
 
 @needs_mypy
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["api.py", "misuse.py"])
-def test_mypy_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("name", [*RIGHT, "misuse.py"])
+def test_mypy_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     mypy(tmp_path, HERE / name)
 
 
 @needs_mypy
 @needs_their_libraries
 @pytest.mark.timeout(300)
-def test_mypy_sees_no_error_in_the_documentation_but_those_that_it_names(tmp_path: pathlib.Path) -> None:
+def test_mypy_finds_only_the_errors_that_the_documentation_names(tmp_path: pathlib.Path) -> None:
     mypy(tmp_path, *sorted(EXAMPLES.glob("*.py")))
 
 
 def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
-    # mypy looks for packages in site-packages by itself, and refuses to be told to look there
+    # mypy searches site-packages anyway, and refuses it in MYPYPATH
     path = {} if SOURCE.name == "site-packages" else {"MYPYPATH": os.fspath(SOURCE)}
     report, status = check("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *files, env=path)
     assert status == 0, report
@@ -71,17 +72,17 @@ def mypy(tmp_path: pathlib.Path, *files: pathlib.Path) -> None:
 
 @needs_pyright
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["api.py", "misuse.py"])
-def test_pyright_sees_what_is_right_and_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("name", [*RIGHT, "misuse.py"])
+def test_pyright_accepts_right_code_and_finds_each_misuse(name: str, tmp_path: pathlib.Path) -> None:
     assert pyright(tmp_path, HERE / name) == {}
 
 
 @needs_pyright
 @needs_their_libraries
 @pytest.mark.timeout(300)
-def test_pyright_sees_no_error_in_the_documentation_but_those_that_mypy_sees(tmp_path: pathlib.Path) -> None:
+def test_pyright_finds_only_the_errors_that_mypy_finds_in_the_documentation(tmp_path: pathlib.Path) -> None:
     wrong = EXAMPLES / "misuse.py"
-    untyped = EXAMPLES / "twisted_effect.py"  # Twisted's own types are not complete
+    untyped = EXAMPLES / "twisted_effect.py"  # Twisted's types are incomplete
     seen = pyright(tmp_path, *(path for path in EXAMPLES.glob("*.py") if path != untyped))
     lines = wrong.read_text(encoding="utf-8").splitlines()
     assert set(seen.pop(wrong.name)) >= {number for number, line in enumerate(lines, 1) if MARK.search(line)}
@@ -91,7 +92,7 @@ def test_pyright_sees_no_error_in_the_documentation_but_those_that_mypy_sees(tmp
 def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int, str]]:
     """Return what pyright finds, by file and line."""
     for file in files:
-        shutil.copy(file, tmp_path)  # it reads no file outside of a project
+        shutil.copy(file, tmp_path)  # pyright reads only files of its project
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**PYRIGHT, "extraPaths": [os.fspath(SOURCE)]}))
     output, _ = check("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", tmp_path)
     report: dict[str, Any] = json.loads(output)
@@ -103,7 +104,7 @@ def pyright(tmp_path: pathlib.Path, *files: pathlib.Path) -> dict[str, dict[int,
     return found
 
 
-def test_each_misuse_is_for_both_checkers_and_what_is_right_for_none() -> None:
+def test_each_misuse_names_a_rule_of_both_checkers_and_right_code_names_none() -> None:
     for line in (HERE / "misuse.py").read_text().splitlines():
         assert sorted(MARK.findall(line)) in ([], ["pyright", "type"]), line
-    assert not MARK.search((HERE / "api.py").read_text())
+    assert not any(MARK.search((HERE / name).read_text()) for name in RIGHT)

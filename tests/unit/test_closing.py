@@ -1,114 +1,33 @@
-"""The closing: the table of states by itself, and connections of both roles that move through it (RFC 6455 §7).
-
-What a closing was, and what error it makes for the user, is told here for every way to end.
-"""
+"""The closing of connections of both roles: for every way to end, its state, ``CloseInfo`` and error (RFC 6455 §7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from itertools import product
 from typing import Any
 
 import pytest
 from wsproto import ConnectionType
-from wsproto.connection import Connection as WSProtoConnection
-from wsproto.events import CloseConnection, Event, TextMessage
+from wsproto.events import CloseConnection, TextMessage
 
-from polysocket._core.states import TRANSITIONS, State, next_state
-from polysocket._core.states import Event as ClosingEvent
+from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import ConnectionLost, MessageTooBig, ProtocolError, WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
-from tests.connections import Connection
-
-# The same table, written as RFC 6455 tells it: for each state, what each event leads to.
-STORY = {
-    State.OPEN: {
-        ClosingEvent.SEND_CLOSE: State.CLOSE_SENT,
-        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_RECEIVED,
-        ClosingEvent.FAIL: State.FAILED,
-        ClosingEvent.END: State.CLOSED,
-    },
-    State.CLOSE_SENT: {
-        ClosingEvent.RECEIVE_CLOSE: State.CLOSE_EXCHANGED,
-        ClosingEvent.FAIL: State.FAILED,
-        ClosingEvent.END: State.CLOSED,
-    },
-    State.CLOSE_RECEIVED: {ClosingEvent.SEND_CLOSE: State.CLOSE_EXCHANGED},
-    State.CLOSE_EXCHANGED: {ClosingEvent.END: State.CLOSED},
-    State.FAILED: {ClosingEvent.END: State.CLOSED},
-    State.CLOSED: {},
-}
-
-
-@pytest.mark.parametrize(("state", "event"), list(product(State, ClosingEvent)), ids=lambda value: value.name)
-def test_each_event_leads_where_the_rfc_says_and_any_other_is_a_bug_that_is_told(
-    state: State, event: ClosingEvent
-) -> None:
-    if event in STORY[state]:
-        assert next_state(state, event) is STORY[state][event]
-    else:
-        with pytest.raises(RuntimeError, match=f"{event.name} in state {state.name} is a bug in polysocket"):
-            next_state(state, event)
-
-
-def test_every_state_is_reached_from_open_and_leads_to_closed() -> None:
-    reached = {State.OPEN}
-    for _ in State:
-        reached |= {following for (before, _), following in TRANSITIONS.items() if before in reached}
-    ending = {State.CLOSED}
-    for _ in State:
-        ending |= {before for (before, _), following in TRANSITIONS.items() if following in ending}
-    assert reached == set(State)
-    assert ending == set(State)
-
-
-def test_no_state_is_entered_twice() -> None:
-    """A closing only goes forward: no event leads to the same state or to an earlier one."""
-    order = list(State)
-    assert all(order.index(before) < order.index(following) for (before, _), following in TRANSITIONS.items())
-
-
-# Connections
-
-CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
-TEXT, BINARY, CLOSE, PING = 0x1, 0x2, 0x8, 0x9
-
-both_roles = pytest.mark.parametrize("role", [CLIENT, SERVER], ids=["client", "server"])
-
-
-def frame_to(role: ConnectionType, opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """A short frame as the other side of ``role`` sends it; the masking key of zeros changes nothing."""
-    head = bytes([fin << 7 | opcode])
-    if role is CLIENT:
-        return head + bytes([len(payload)]) + payload
-    return head + bytes([0x80 | len(payload)]) + bytes(4) + payload
-
-
-def close_to(role: ConnectionType, code: int | None = None, reason: bytes = b"") -> bytes:
-    return frame_to(role, CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
-
-
-def take(connection: Connection) -> list[Frame | Close]:
-    """All frames that are there; where a failure comes behind them, it takes effect."""
-    frames = list[Frame | Close]()
-    while (frame := connection.next_frame()) is not None:
-        frames.append(frame)
-    return frames
-
-
-def receive(connection: Connection, data: bytes) -> list[Frame | Close]:
-    connection.receive(data)
-    return take(connection)
-
-
-def heard(connection: Connection, role: ConnectionType) -> list[Event]:
-    """What wsproto, as the other side of ``role``, hears of the bytes to be sent."""
-    judge = WSProtoConnection(CLIENT if role is SERVER else SERVER)
-    judge.receive_data(connection.data_to_send())
-    return list(judge.events())
-
+from polysocket.frames import Binary, Close, CloseCode, Ping, Pong, Text
+from tests.connections import (
+    BINARY,
+    CLIENT,
+    PING,
+    SERVER,
+    TEXT,
+    Connection,
+    both_roles,
+    close_to,
+    frame_to,
+    heard,
+    receive,
+    take,
+)
 
 ALLOWED = [1000, 1001, 1002, 1003, *range(1007, 1014), 3000, 3999, 4000, 4999]
 
@@ -133,7 +52,7 @@ class OwnCode(IntEnum):
     KICKED = 4001
 
 
-def test_a_code_may_be_a_name_of_ones_own() -> None:
+def test_a_close_code_may_be_a_member_of_the_users_enum() -> None:
     connection = Connection(SERVER)
     connection.send(Close(OwnCode.KICKED))
     assert connection.data_to_send() == b"\x88\x02\x0f\xa1"
@@ -141,7 +60,7 @@ def test_a_code_may_be_a_name_of_ones_own() -> None:
 
 @both_roles
 @pytest.mark.parametrize("code", [1005, CloseCode.NO_STATUS_RECEIVED])
-def test_a_close_without_a_code_is_an_empty_frame_both_ways(role: ConnectionType, code: int) -> None:
+def test_a_close_without_a_code_is_an_empty_frame_in_both_directions(role: ConnectionType, code: int) -> None:
     """RFC 6455 §5.5.1, §7.1.5."""
     connection = Connection(role)
     connection.send(Close(code))
@@ -151,7 +70,7 @@ def test_a_close_without_a_code_is_an_empty_frame_both_ways(role: ConnectionType
 
 
 @both_roles
-def test_the_answer_to_a_close_echoes_its_code_and_not_its_reason(role: ConnectionType) -> None:
+def test_the_answer_to_a_close_echoes_its_code_but_not_its_reason(role: ConnectionType) -> None:
     """RFC 6455 §5.5.1: "the endpoint typically echos the status code it received"."""
     for code, payload in ((4321, b"why"), (1000, b"")):
         connection = Connection(role)
@@ -163,7 +82,7 @@ def test_the_answer_to_a_close_echoes_its_code_and_not_its_reason(role: Connecti
 
 
 @both_roles
-def test_an_answer_goes_behind_what_was_to_be_sent_before(role: ConnectionType) -> None:
+def test_the_answer_to_a_close_is_sent_after_earlier_frames(role: ConnectionType) -> None:
     connection = Connection(role)
     connection.send(Text("first"))
     connection.receive(close_to(role, 1000))
@@ -171,8 +90,8 @@ def test_an_answer_goes_behind_what_was_to_be_sent_before(role: ConnectionType) 
 
 
 @both_roles
-def test_frames_still_come_while_this_side_waits_for_the_answer(role: ConnectionType) -> None:
-    """RFC 6455 §5.5.1 lets the other side finish its message first."""
+def test_frames_are_received_until_a_sent_close_is_answered(role: ConnectionType) -> None:
+    """RFC 6455 §5.5.1 lets the peer finish its message first."""
     connection = Connection(role)
     connection.send(Close(1001, "bye"))
     connection.data_to_send()
@@ -183,7 +102,7 @@ def test_frames_still_come_while_this_side_waits_for_the_answer(role: Connection
 
 
 @both_roles
-def test_a_close_may_stand_between_the_fragments_of_either_side(role: ConnectionType) -> None:
+def test_a_close_may_be_sent_and_received_between_fragments(role: ConnectionType) -> None:
     connection = Connection(role)
     connection.send(Text("a", final=False))
     data = frame_to(role, TEXT, b"a", fin=False) + close_to(role, 1001)
@@ -191,8 +110,8 @@ def test_a_close_may_stand_between_the_fragments_of_either_side(role: Connection
     assert heard(connection, role) == [TextMessage("a", message_finished=False), CloseConnection(1001, "")]
 
 
-def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
-    """RFC 6455 §7.1.3, §7.1.4: each takes the other's for the answer."""
+def test_two_closes_that_cross_are_not_answered() -> None:
+    """RFC 6455 §7.1.3, §7.1.4: each peer takes the Close of the other for the answer."""
     client, server = Connection(CLIENT), Connection(SERVER)
     client.send(Close(1000, "client"))
     server.send(Close(1001, "server"))
@@ -209,7 +128,7 @@ def test_a_close_from_both_sides_at_once_is_answered_by_neither() -> None:
         assert (connection.close_info.sent.reason, connection.close_info.received.reason) == (mine, yours)
 
 
-def test_the_server_ends_the_connection_and_the_client_waits_for_that() -> None:
+def test_the_server_ends_the_connection_and_the_client_waits_for_the_server() -> None:
     """RFC 6455 §7.1.1."""
     client, server = Connection(CLIENT), Connection(SERVER)
     client.send(Close())
@@ -232,7 +151,7 @@ def own_close(connection: Connection, role: ConnectionType) -> None:
     connection.send(Close(1001, "done"))
 
 
-def their_close(connection: Connection, role: ConnectionType) -> None:
+def close_of_the_peer(connection: Connection, role: ConnectionType) -> None:
     connection.receive(close_to(role, 4000, b"bye"))
 
 
@@ -274,13 +193,13 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         WebSocketClosed,
     ),
     "own Close, answered": (
-        [own_close, their_close],
+        [own_close, close_of_the_peer],
         State.CLOSE_EXCHANGED,
         CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
         WebSocketClosed,
     ),
     "own Close, answered and ended": (
-        [own_close, their_close, end],
+        [own_close, close_of_the_peer, end],
         State.CLOSED,
         CloseInfo(L, CloseCause.CLOSE, Close(4000, "bye"), Close(1001, "done")),
         WebSocketClosed,
@@ -291,7 +210,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1001, "done"), BAD_OPCODE),
         ProtocolError,
     ),
-    "own Close, then too much": (
+    "own Close, then a message too big": (
         [own_close, too_big],
         State.FAILED,
         CloseInfo(L, CloseCause.LIMIT, None, Close(1001, "done"), BIG_BINARY),
@@ -321,26 +240,26 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.CANCELLATION, None, Close(1001, "done"), "did not wait"),
         ConnectionLost,
     ),
-    "their Close": (
-        [their_close],
+    "the peer's Close": (
+        [close_of_the_peer],
         State.CLOSE_EXCHANGED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then the end": (
-        [their_close, end],
+    "the peer's Close, then the end": (
+        [close_of_the_peer, end],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then an error": (
-        [their_close, reset],
+    "the peer's Close, then an error": (
+        [close_of_the_peer, reset],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
     ),
-    "their Close, then no end in time": (
-        [their_close, time_out],
+    "the peer's Close, then no end in time": (
+        [close_of_the_peer, time_out],
         State.CLOSED,
         CloseInfo(R, CloseCause.CLOSE, Close(4000, "bye"), Close(4000)),
         WebSocketClosed,
@@ -351,8 +270,8 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
     ),
-    "bad bytes, then a Close, which is not read any more": (
-        [bad_bytes, their_close],
+    "bad bytes, then a Close, which is not read": (
+        [bad_bytes, close_of_the_peer],
         State.FAILED,
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
@@ -369,7 +288,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(L, CloseCause.PROTOCOL_ERROR, None, Close(1002, BAD_OPCODE), BAD_OPCODE),
         ProtocolError,
     ),
-    "too much": (
+    "a message too big": (
         [too_big],
         State.FAILED,
         CloseInfo(L, CloseCause.LIMIT, None, Close(1009, BIG_BINARY), BIG_BINARY),
@@ -387,7 +306,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
         CloseInfo(R, CloseCause.NETWORK, None, None, "[Errno 104] reset by peer"),
         ConnectionLost,
     ),
-    "abandoned": (
+    "cancelled": (
         [cancel],
         State.CLOSED,
         CloseInfo(L, CloseCause.CANCELLATION, None, None, "did not wait"),
@@ -404,7 +323,7 @@ ENDINGS: dict[str, tuple[list[Step], State, CloseInfo, type[WebSocketClosed]]] =
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_each_ending_has_its_state_its_explanation_and_its_error(role: ConnectionType, case: str) -> None:
+def test_each_ending_has_its_state_close_info_and_error(role: ConnectionType, case: str) -> None:
     steps, state, info, kind = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:
@@ -421,7 +340,7 @@ def test_each_ending_has_its_state_its_explanation_and_its_error(role: Connectio
 @pytest.mark.parametrize("case", ENDINGS)
 @pytest.mark.parametrize("frame", [Text("a"), Binary(b"a"), Ping(), Pong(), Close(), None], ids=repr)
 def test_nothing_is_sent_after_any_ending(role: ConnectionType, case: str, frame: Any) -> None:
-    """RFC 6455 §5.5.1; the error comes before any other judgement of the frame."""
+    """RFC 6455 §5.5.1; the state is checked before the frame."""
     steps, state, info, kind = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:
@@ -437,7 +356,7 @@ def test_nothing_is_sent_after_any_ending(role: ConnectionType, case: str, frame
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_one_close_at_most_is_sent(role: ConnectionType, case: str) -> None:
+def test_at_most_one_close_is_sent(role: ConnectionType, case: str) -> None:
     steps, _, info, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     for step in steps:
@@ -448,13 +367,13 @@ def test_one_close_at_most_is_sent(role: ConnectionType, case: str) -> None:
 
 @both_roles
 @pytest.mark.parametrize("case", ENDINGS)
-def test_frames_before_an_ending_can_be_taken_after_it(role: ConnectionType, case: str) -> None:
+def test_frames_received_before_an_ending_can_be_taken_after_it(role: ConnectionType, case: str) -> None:
     steps, _, _, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
     before = list(connection.queue.frames)
     for step in steps:
-        if step not in (bad_bytes, too_big):  # these take them
+        if step not in (bad_bytes, too_big):  # these two take the frames
             step(connection, role)
     assert take(connection)[:2] == before
 
@@ -477,7 +396,7 @@ def test_nothing_is_read_after_the_end(role: ConnectionType, case: str) -> None:
     assert connection.data_to_send() == b""
 
 
-def test_a_frame_that_the_end_cuts_is_not_given() -> None:
+def test_an_incomplete_frame_at_eof_is_dropped() -> None:
     for opcode in (TEXT, BINARY, PING):
         connection = Connection(CLIENT)
         connection.receive(frame_to(CLIENT, TEXT, b"a") + frame_to(CLIENT, opcode, b"bcd")[:-1])
@@ -486,7 +405,7 @@ def test_a_frame_that_the_end_cuts_is_not_given() -> None:
         assert isinstance(connection.error(), ConnectionLost)
 
 
-def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
+def test_a_network_error_is_the_cause_of_the_error_for_the_caller() -> None:
     connection, error = Connection(CLIENT), ConnectionResetError("reset")
     connection.receive_eof(error)
     for _ in range(2):
@@ -498,22 +417,22 @@ def test_a_network_error_is_the_cause_of_the_error_for_the_user() -> None:
     assert ended.error().__cause__ is None
 
 
-def test_each_call_gives_an_error_of_its_own() -> None:
-    """One exception that is raised twice, in two threads, would have the traceback of both."""
+def test_each_call_of_error_returns_a_new_exception() -> None:
+    """An exception that two threads raise would have the tracebacks of both."""
     connection = Connection(CLIENT)
     connection.receive_eof()
     assert connection.error() is not connection.error()
 
 
 @pytest.mark.parametrize("later", [None, OSError("bad file descriptor")])
-def test_the_first_end_explains_and_no_later_one(later: Exception | None) -> None:
-    """Whoever aborts the socket makes a reader in another thread see one more end."""
+def test_the_first_end_is_reported_even_if_another_follows(later: Exception | None) -> None:
+    """Aborting the socket makes a reader in another thread see a second end."""
     first = ConnectionResetError("reset")
     connection = Connection(CLIENT)
     connection.receive_eof(first)
     connection.receive_eof(later)
     assert connection.error().__cause__ is first
-    abandoned = Connection(CLIENT)
-    abandoned.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
-    abandoned.receive_eof(later)
-    assert abandoned.error().__cause__ is None
+    aborted = Connection(CLIENT)
+    aborted.abort(CloseCause.TIMEOUT, "no Close within 10 seconds")
+    aborted.receive_eof(later)
+    assert aborted.error().__cause__ is None

@@ -1,4 +1,4 @@
-"""The tree of errors: what each also is, what data it carries through pickling and copying, and how it reads."""
+"""The tree of errors: base classes, texts, and data that survives pickling and copying."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ EACH: list[WebSocketError] = [
     ConnectionLost(INFO),
 ]
 
-# Beside WebSocketError, as the module's docstring draws it.
+# Base classes besides WebSocketError, as in the tree of the module's docstring.
 ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     WebSocketError: set(),
     InvalidURL: {ValueError},
@@ -107,19 +107,19 @@ def named(value: object) -> str:
     return value.__name__ if isinstance(value, type) else type(value).__name__
 
 
-def test_the_tests_know_every_public_error() -> None:
+def test_every_public_error_is_in_these_tests() -> None:
     public = {getattr(errors, name) for name in errors.__all__} - {Side, CloseCause, CloseInfo}
     assert public == set(ALSO) == {type(error) for error in EACH}
 
 
 @pytest.mark.parametrize("kind", ALSO, ids=named)
-def test_each_error_is_caught_as_what_the_tree_says_and_as_nothing_else(kind: type[WebSocketError]) -> None:
+def test_each_error_has_exactly_the_base_classes_of_the_tree(kind: type[WebSocketError]) -> None:
     others = set(ALSO) | {ValueError, TypeError, RuntimeError, OSError, TimeoutError, ConnectionError, KeyError}
     assert {other for other in others if issubclass(kind, other)} == ALSO[kind] | {WebSocketError, kind}
 
 
 @pytest.mark.parametrize("kind", ALSO, ids=named)
-def test_each_error_says_what_happened(kind: type[WebSocketError]) -> None:
+def test_each_error_has_a_docstring(kind: type[WebSocketError]) -> None:
     assert kind.__doc__
 
 
@@ -138,8 +138,8 @@ WAYS: dict[str, Callable[[WebSocketError], WebSocketError]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", EACH, ids=named)
-def test_each_error_goes_through_pickling_and_copying_with_all_its_data(error: WebSocketError, way: str) -> None:
-    """So that it can come out of a process pool."""
+def test_each_error_survives_pickling_and_copying_with_all_its_data(error: WebSocketError, way: str) -> None:
+    """An error may be raised in a process pool."""
     copied = WAYS[way](error)
     assert type(copied) is type(error)
     assert str(copied) == str(error)
@@ -148,41 +148,41 @@ def test_each_error_goes_through_pickling_and_copying_with_all_its_data(error: W
     assert getattr(copied, "errno", None) == getattr(error, "errno", None)
 
 
-def test_a_rejection_carries_the_response_and_tells_its_status() -> None:
+def test_a_rejection_carries_the_response_and_names_its_status() -> None:
     error = UpgradeRejected(REJECTION)
     assert error.response is REJECTION
     assert str(error) == "the server did not upgrade: it answered 403 Forbidden, with a body (.response.body)"
     assert str(UpgradeRejected(Response(599, Headers()))) == "the server did not upgrade: it answered 599"
 
 
-def test_a_refused_redirect_carries_the_response_and_tells_why() -> None:
+def test_a_refused_redirect_carries_the_response_and_says_why() -> None:
     error = RedirectRefused(REJECTION, "it leads from wss to ws")
     assert error.response is REJECTION
     assert str(error) == "it leads from wss to ws"
 
 
 @pytest.mark.parametrize("error", [error for error in EACH if isinstance(error, WebSocketClosed)], ids=named)
-def test_a_closed_websocket_tells_its_closing(error: WebSocketClosed) -> None:
+def test_the_error_of_a_closed_websocket_carries_and_shows_its_close_info(error: WebSocketClosed) -> None:
     assert error.close_info is INFO
     assert error.close == Close(1001, "bye")
     assert str(error).startswith(str(INFO))
 
 
-def test_an_end_without_a_close_has_none() -> None:
+def test_the_error_of_a_lost_connection_has_no_close() -> None:
     assert ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK)).close is None
 
 
-def test_a_message_that_is_too_big_tells_the_limit() -> None:
+def test_the_error_about_a_message_that_is_too_big_carries_the_limit() -> None:
     assert MessageTooBig(INFO, 1024).limit == 1024
 
 
-def test_a_failed_connection_has_a_number_or_none() -> None:
+def test_a_failed_connection_may_carry_an_errno() -> None:
     assert ConnectFailed("why", errno.ECONNREFUSED).errno == errno.ECONNREFUSED
     assert ConnectFailed("why").errno is None
     assert str(ConnectFailed("why", errno.ECONNREFUSED)) == "why"
 
 
-def test_a_passed_open_timeout_tells_its_seconds_and_its_step() -> None:
+def test_an_open_timeout_carries_its_seconds_and_its_step() -> None:
     error = OpenTimeout("why", 0.5, "connecting")
     assert (error.timeout, error.step) == (0.5, "connecting")
 
@@ -205,7 +205,7 @@ def _of_attempts(*errors: OSError) -> OSError:
     ],
     ids=["refused", "many attempts", "unknown name", "TLS", "no number", "no cause"],
 )
-def test_the_number_of_a_failed_connection_is_that_of_the_system_s_error(
+def test_the_errno_of_a_failed_connection_is_that_of_the_system(
     cause: BaseException | None, number: int | None
 ) -> None:
     assert system_errno(cause) == number
@@ -242,7 +242,7 @@ INFOS = {
         CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail="reset"),
         "closed by the peer because of the network (reset); no Close received, none sent",
     ),
-    "network, without more": (
+    "network, without detail": (
         CloseInfo(Side.REMOTE, CloseCause.NETWORK),
         "closed by the peer because of the network; no Close received, none sent",
     ),
@@ -275,6 +275,6 @@ def test_a_closing_explains_itself_in_one_line(case: str) -> None:
 def test_the_connection_close_code_is_that_of_the_close_received(
     received: Close | None, code: int, reason: str, is_normal: bool
 ) -> None:
-    """RFC 6455 §7.1.5, §7.1.6: what this side sent does not count."""
+    """RFC 6455 §7.1.5, §7.1.6: the Close that this side sent does not count."""
     info = CloseInfo(Side.LOCAL, CloseCause.CLOSE, received, Close(4999, "sent"))
     assert (info.code, info.reason, info.is_normal) == (code, reason, is_normal)

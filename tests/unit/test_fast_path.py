@@ -1,4 +1,4 @@
-"""The fast path by itself: which frames it takes, where it stops, and the bytes that it writes (RFC 6455 §5)."""
+"""The fast path alone: the frames that it takes, those before which it stops, and their sizes (RFC 6455 §5)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import pytest
 from polysocket._core import fast_path
 from polysocket._core.fast_path import BINARY, TEXT
 from polysocket.frames import Binary, Text
-from tests.connections import encoded
+from tests.connections import KEY, SIZES, encoded
 
-KEY = b"\x37\xfa\x21\x3d"  # of RFC 6455 §5.7
 LIMIT = 2**63 - 1
-SIZES = [0, 1, 125, 126, 65535, 65536, 70000]
 
 masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
 
@@ -44,13 +42,13 @@ def test_the_rfcs_examples_are_written() -> None:
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_written_is_read_at_every_size_at_which_the_header_changes(size: int, key: bytes) -> None:
+def test_encoded_frames_are_decoded_at_every_size_at_which_the_header_changes(size: int, key: bytes) -> None:
     data = encoded(BINARY, b"\x80" * size, key) + encoded(TEXT, b"a" * size, key)
     assert take(data, key) == ([Binary(b"\x80" * size), Text("a" * size)], len(data))
 
 
 @masked_or_not
-def test_decoding_begins_where_it_is_told_and_appends(key: bytes) -> None:
+def test_decoding_starts_at_the_given_position_and_appends(key: bytes) -> None:
     frame = encoded(TEXT, "𝄞".encode(), key)
     frames: list[Text | Binary] = [Text("before")]
     assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
@@ -59,7 +57,7 @@ def test_decoding_begins_where_it_is_told_and_appends(key: bytes) -> None:
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
-def test_a_frame_that_is_not_whole_stops_the_fast_path(size: int, key: bytes) -> None:
+def test_an_incomplete_frame_stops_the_fast_path(size: int, key: bytes) -> None:
     first, second = encoded(TEXT, b"a", key), encoded(BINARY, bytes(size), key)
     for end in {0, 1, 2, 3, 4, 9, 10, 13, 14, len(second) // 2, len(second) - 1}:
         if end < len(second):
@@ -97,7 +95,7 @@ STOPS: dict[str, tuple[int, bytes, bytes]] = {
 
 @masked_or_not
 @pytest.mark.parametrize("case", STOPS)
-def test_whatever_is_not_plain_stops_the_fast_path_before_it(case: str, key: bytes) -> None:
+def test_the_fast_path_stops_before_a_frame_that_is_not_plain(case: str, key: bytes) -> None:
     first, length, payload = STOPS[case]
     plain = encoded(TEXT, b"plain", key)
     odd = header(first, length, key) + (fast_path.mask(payload, key) if key else payload)
@@ -114,15 +112,15 @@ def test_a_frame_with_the_wrong_masking_stops_the_fast_path(size: int) -> None:
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
-def test_the_limit_is_in_bytes_and_includes_its_value(size: int, key: bytes) -> None:
+def test_the_limit_is_inclusive_and_in_bytes(size: int, key: bytes) -> None:
     for opcode, payload in ((BINARY, bytes(size)), (TEXT, "é".encode() * (size // 2))):
         data = encoded(opcode, payload, key)
         assert take(data, key, limit=len(payload))[1] == len(data)
         assert take(data, key, limit=len(payload) - 1) == ([], 0)
 
 
-def test_a_mask_is_a_xor_with_the_key_repeated() -> None:
-    """RFC 6455 §5.3, for every length about the loop's step."""
+def test_masking_is_xor_with_the_repeated_key() -> None:
+    """RFC 6455 §5.3, for lengths around the step of the loop."""
     for size in (*range(20), 4095, 4096, 4097, 4099, 8192, 70001):
         data = bytes(index * 7 % 256 for index in range(size))
         assert fast_path.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
@@ -133,7 +131,7 @@ def test_a_mask_is_a_xor_with_the_key_repeated() -> None:
 
 @masked_or_not
 @pytest.mark.parametrize("size", [*SIZES, 2**32, 2**63 - 1, 2**63, 2**64 - 1])
-def test_a_frames_size_is_known_from_its_whole_header_and_no_sooner(size: int, key: bytes) -> None:
+def test_the_size_of_a_frame_is_known_once_its_header_is_complete(size: int, key: bytes) -> None:
     length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b""
     head = header(0x82, length or b"\x7f" + size.to_bytes(8, "big"), key)
     assert fast_path.frame_size(head) == (len(head), size)
@@ -142,14 +140,14 @@ def test_a_frames_size_is_known_from_its_whole_header_and_no_sooner(size: int, k
         assert fast_path.frame_size(head[:end]) is None
 
 
-def test_a_frames_size_is_measured_whether_it_is_valid_or_not() -> None:
+def test_the_size_of_an_invalid_frame_is_known_too() -> None:
     assert fast_path.frame_size(b"\x7b\x7e\x00\x01") == (4, 1)
     assert fast_path.frame_size(b"\x00\x7f" + bytes(8)) == (10, 0)
 
 
 @masked_or_not
 @pytest.mark.parametrize("size", SIZES)
-def test_a_plain_binary_frame_is_worth_waiting_for_from_its_header_on(size: int, key: bytes) -> None:
+def test_a_plain_binary_frame_may_be_awaited_whole_once_its_header_has_arrived(size: int, key: bytes) -> None:
     data = b"??" + encoded(BINARY, bytes(size), key)
     head = len(data) - size - 2
     for end in range(2, 2 + head):
@@ -163,8 +161,8 @@ def test_a_plain_binary_frame_is_worth_waiting_for_from_its_header_on(size: int,
 
 @masked_or_not
 @pytest.mark.parametrize("case", STOPS)
-def test_whatever_is_not_plain_binary_is_not_waited_for(case: str, key: bytes) -> None:
-    """A text frame is not either: its bytes are judged as they come."""
+def test_a_frame_that_is_not_plain_binary_is_not_awaited_whole(case: str, key: bytes) -> None:
+    """Neither is a text frame: invalid UTF-8 must be detected at its first byte."""
     first, length, _ = STOPS[case]
     assert fast_path.whole_binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
     assert fast_path.whole_binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0

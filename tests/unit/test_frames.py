@@ -32,7 +32,7 @@ def parts(frame: Frame | Close) -> tuple[object, ...]:
             return code, reason
 
 
-def test_frames_are_taken_apart_by_match() -> None:
+def test_frames_can_be_matched() -> None:
     assert [parts(frame) for frame in EACH] == [
         ("a", True),
         ("a", False),
@@ -50,13 +50,13 @@ def test_a_frame_can_be_rebuilt_from_its_parts(frame: Frame | Close) -> None:
 
 
 @each
-def test_a_frame_equals_only_its_like(frame: Frame | Close) -> None:
+def test_a_frame_is_equal_only_to_the_same_kind_and_content(frame: Frame | Close) -> None:
     assert [other for other in EACH if other == frame] == [frame]
     assert len({frame, copy.copy(frame)}) == 1
 
 
 @each
-def test_a_frame_can_not_be_changed(frame: Frame | Close) -> None:
+def test_a_frame_is_immutable(frame: Frame | Close) -> None:
     for field in dataclasses.fields(frame):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(frame, field.name, None)
@@ -69,7 +69,7 @@ def test_a_frame_survives_pickling_and_copying(frame: Frame | Close) -> None:
     assert copy.copy(frame) == copy.deepcopy(frame) == frame
 
 
-def test_defaults_are_those_of_plain_use() -> None:
+def test_frames_have_defaults_for_plain_use() -> None:
     assert Text("a").final
     assert Binary(b"a").final
     assert Ping() == Ping(b"")
@@ -77,7 +77,7 @@ def test_defaults_are_those_of_plain_use() -> None:
     assert Close() == Close(1000, "")
 
 
-def test_a_ping_is_no_pong_and_text_no_binary() -> None:
+def test_frames_of_different_kinds_are_not_equal() -> None:
     alike: list[Frame] = [Ping(b""), Pong(b""), Text(""), Binary(b"")]
     assert len(set(alike)) == 4
 
@@ -102,7 +102,7 @@ def test_a_ping_is_no_pong_and_text_no_binary() -> None:
         (CloseCode.TLS_HANDSHAKE_FAILED, 1015),
     ],
 )
-def test_a_close_code_is_its_number(code: CloseCode, number: int) -> None:
+def test_a_close_code_is_equal_to_its_number(code: CloseCode, number: int) -> None:
     """RFC 6455 §7.4.1; 1012 to 1014 are in the IANA registry."""
     assert code == number
     assert Close(code) == Close(number)
@@ -122,7 +122,7 @@ def test_a_close_code_is_its_number(code: CloseCode, number: int) -> None:
     ],
     ids=repr,
 )
-def test_a_close_reads_as_code_name_and_reason_in_one_line(close: Close, text: str) -> None:
+def test_the_str_of_a_close_is_its_code_name_and_reason(close: Close, text: str) -> None:
     assert str(close) == text
 
 
@@ -136,5 +136,5 @@ def test_a_close_reads_as_code_name_and_reason_in_one_line(close: Close, text: s
         ([Binary(b"a", final=False), Binary(b"b")], b"ab"),
     ],
 )
-def test_fragments_are_joined_to_their_message(fragments: list[DataFrame], message: str | bytes) -> None:
+def test_fragments_are_joined_into_their_message(fragments: list[DataFrame], message: str | bytes) -> None:
     assert join_fragments(fragments) == message

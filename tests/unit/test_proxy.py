@@ -1,4 +1,4 @@
-"""A proxy as a value: what its URL may be, that it shows no secrets; and which one the system names."""
+"""A proxy as a value: its URL, its options, no secrets in its repr; and the proxy that the system names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from polysocket import Headers, InvalidRequest, InvalidURL, Proxy, WebSocketURL, system_proxy
 from polysocket._opening.transport import Transport
 
-LONE = "\ud800"  # a surrogate alone, which UTF-8 does not have
+LONE = "\ud800"  # UTF-8 does not have lone surrogates
 CONTEXT = ssl.create_default_context()
 
 
@@ -34,7 +34,7 @@ CONTEXT = ssl.create_default_context()
         ("socks5://me:a:b@proxy.example", ("socks5", "proxy.example", 1080, ("me", "a:b"))),
     ],
 )
-def test_a_url_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:
+def test_a_url_is_parsed_into_its_parts(url: str, parts: tuple[Any, ...]) -> None:
     proxy = Proxy(url)
     assert (proxy.scheme, proxy.host, proxy.port, proxy.credentials) == parts
     assert proxy.url == url
@@ -65,14 +65,14 @@ def test_a_url_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:
         (f"socks5://me{LONE}:s3cret@proxy", "the proxy's user or password has a character that UTF-8 can't encode"),
     ],
 )
-def test_a_wrong_url_is_refused_without_its_secrets(url: str, text: str) -> None:
+def test_an_invalid_url_is_refused_without_showing_its_secrets(url: str, text: str) -> None:
     with pytest.raises(InvalidURL) as caught:
         Proxy(url)
     assert str(caught.value).startswith(text)
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_url_of_another_type_is_named_by_its_type() -> None:
+def test_the_error_names_the_type_of_a_url_that_is_not_a_str() -> None:
     wrong: Any = 3128
     with pytest.raises(InvalidURL, match=r"^a proxy URL is a str, not int$"):
         Proxy(wrong)
@@ -93,14 +93,14 @@ def test_a_url_of_another_type_is_named_by_its_type() -> None:
         (f"http://me:s3cret{LONE}@proxy", {}, "the user or the password has a character that UTF-8 can't encode"),
     ],
 )
-def test_what_does_not_go_together_is_refused(url: str, options: dict[str, Any], text: str) -> None:
+def test_an_option_that_does_not_fit_the_proxy_is_refused(url: str, options: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Proxy(url, **options)
     assert str(caught.value).startswith(text)
     assert "s3cret" not in str(caught.value)
 
 
-def test_it_is_shown_without_its_secrets() -> None:
+def test_a_proxy_is_shown_without_its_secrets() -> None:
     proxy = Proxy("http://me:s3cret@proxy.example:3128", headers=[("X-Tenant", "blue")])
     assert str(proxy) == "http://proxy.example:3128"
     assert repr(proxy) == "Proxy('http://…@proxy.example:3128', headers=Headers([('X-Tenant', 'blue')]))"
@@ -110,7 +110,7 @@ def test_it_is_shown_without_its_secrets() -> None:
     assert "s3cret" not in repr(Transport(proxy="http://me:s3cret@proxy.example:3128"))
 
 
-def test_it_is_a_value() -> None:
+def test_a_proxy_is_a_value() -> None:
     proxy = Proxy("http://me:s3cret@proxy.example", headers={"A": "b"})
     assert proxy == Proxy("http://me:s3cret@proxy.example", headers=Headers([("A", "b")]))
     assert proxy != Proxy("http://me:another@proxy.example", headers={"A": "b"})
@@ -123,7 +123,7 @@ def test_it_is_a_value() -> None:
     assert not hasattr(proxy, "__dict__")
 
 
-# What the system names
+# The system's proxy
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def asked(url: str) -> str | None:
     return None if proxy is None else proxy.url
 
 
-def test_a_wss_url_goes_by_https_proxy_and_a_ws_url_by_http_proxy(environment: pytest.MonkeyPatch) -> None:
+def test_https_proxy_is_for_wss_urls_and_http_proxy_for_ws_urls(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTP_PROXY", "http://one.example:3128")
     environment.setenv("HTTPS_PROXY", "http://two.example:3128")
     environment.setenv("ALL_PROXY", "socks5://three.example")
@@ -148,7 +148,7 @@ def test_a_wss_url_goes_by_https_proxy_and_a_ws_url_by_http_proxy(environment: p
     assert asked("wss://server.example/") == "http://two.example:3128"
 
 
-def test_all_proxy_is_for_what_has_none_of_its_own(environment: pytest.MonkeyPatch) -> None:
+def test_all_proxy_is_for_schemes_without_a_proxy_of_their_own(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTPS_PROXY", "http://two.example:3128")
     environment.setenv("ALL_PROXY", "socks5h://three.example")
     assert asked("ws://server.example/") == "socks5h://three.example"
@@ -156,7 +156,7 @@ def test_all_proxy_is_for_what_has_none_of_its_own(environment: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="the system's own settings may name one")
-def test_where_nothing_is_named_there_is_none(environment: pytest.MonkeyPatch) -> None:
+def test_without_environment_variables_there_is_no_proxy(environment: pytest.MonkeyPatch) -> None:
     assert asked("ws://server.example/") is None
     assert asked("wss://server.example/") is None
 
@@ -185,13 +185,13 @@ def test_no_proxy_names_hosts_domains_and_ports(
     assert (asked(url) is None) is is_direct
 
 
-def test_a_name_without_a_scheme_is_that_of_an_http_proxy(environment: pytest.MonkeyPatch) -> None:
+def test_a_proxy_without_a_scheme_is_an_http_proxy(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTP_PROXY", "me:s3cret@proxy.example:3128")
     proxy = system_proxy(WebSocketURL.parse("ws://server.example/"))
     assert proxy == Proxy("http://me:s3cret@proxy.example:3128")
 
 
-def test_a_name_that_can_t_be_used_says_whose_it_is(environment: pytest.MonkeyPatch) -> None:
+def test_the_error_about_an_invalid_proxy_says_that_the_system_names_it(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTPS_PROXY", "socks4://me:s3cret@proxy.example")
     with pytest.raises(InvalidURL) as caught:
         asked("wss://server.example/")

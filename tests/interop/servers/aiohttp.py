@@ -54,7 +54,7 @@ class Connection:
 async def handle(request: web.Request) -> web.StreamResponse:
     if not is_served(request.path):
         raise web.HTTPNotFound(text="nothing here\n")
-    # With autoping, receive() would not tell of Pongs.
+    # With autoping, receive() would not return Pongs.
     ws = web.WebSocketResponse(protocols=SUBPROTOCOLS, autoping=False)
     for name, value in ANSWERED:
         ws.headers.add(name, value)

@@ -1,6 +1,6 @@
-"""Hypercorn, which is made on wsproto, with an ASGI application; see :mod:`tests.interop.servers.paths`.
+"""Hypercorn, which uses wsproto, with an ASGI application; see :mod:`tests.interop.servers.paths`.
 
-An ASGI application can neither ping nor is it told of Pongs: a server of its own, ``ping``, does so every now and then.
+An ASGI application can neither send Pings nor receive Pongs. Instead, one of its sockets, ``ping``, pings regularly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Connection:
         self._closed = event["code"], event.get("reason")
 
     async def ping(self) -> None:
-        """Leave it to the server."""
+        """Do nothing; the server pings."""
 
     def closed(self) -> Closing:
         assert self._closed is not None
@@ -73,14 +73,14 @@ def configured(plain: list[socket.socket], tls: list[socket.socket], certificate
     config.insecure_bind = [f"fd://{sock.detach()}" for sock in plain]
     config.bind = [f"fd://{sock.detach()}" for sock in tls]
     config.certfile = config.keyfile = certificate
-    if certificate is None:  # then it takes those of bind for plain
+    if certificate is None:  # then the sockets of bind are without TLS
         config.bind, config.insecure_bind = config.insecure_bind, []
         config.websocket_ping_interval = PING_INTERVAL
     return config
 
 
 def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # Hypercorn (0.18) ends TLS behind its Close without waiting for the client's (RFC 6455 §7.1.1), and does not catch
+    # Hypercorn (0.18) ends TLS after its Close without waiting for the client's (RFC 6455 §7.1.1), and does not catch
     # OpenSSL's error when that comes.
     if "APPLICATION_DATA_AFTER_CLOSE_NOTIFY" not in repr(context.get("exception")):
         loop.default_exception_handler(context)

@@ -1,15 +1,15 @@
-"""What the servers of this folder have in common: where they listen, and what their paths do.
+"""The common parts of the servers of this folder: the sockets that they listen on, and their paths.
 
-Each is a program, ``python -m tests.interop.servers.NAME CERTIFICATE UNIX_PATH``, that listens on loopback by TCP and
-by TLS, and on a Unix socket. Its ports are one line of JSON on standard output; the end of standard input ends it. The
-same paths do the same everywhere:
+Each server is a program, ``python -m tests.interop.servers.NAME CERTIFICATE UNIX_PATH``, that listens for TCP and for
+TLS on the loopback, and on a Unix socket. It prints its ports as one line of JSON, and exits at the end of standard
+input. All servers have the same paths:
 
 - ``/echo`` sends back each message;
 - ``/headers`` sends the request's header fields as JSON;
-- ``/ping`` pings; once there was a Pong, it sends back each message;
-- ``/count`` sends ten texts, and closes by 1000;
-- ``/close`` closes by 4001 and a reason;
-- ``/closing/ID`` waits for the client's Close, of which ``/closed/ID`` sends code and reason as JSON;
+- ``/ping`` pings; after the Pong, it sends back each message;
+- ``/count`` sends ten texts, and closes with 1000;
+- ``/close`` closes with 4001 and a reason;
+- ``/closing/ID`` waits for the client's Close; ``/closed/ID`` sends the code and reason of that Close as JSON;
 - anything else is refused.
 
 Subprotocols are "chat" and "superchat"; each answer has the headers ``ANSWERED``. Nothing of polysocket is used here.
@@ -33,7 +33,7 @@ SUBPROTOCOLS = ["chat", "superchat"]
 ANSWERED = [("X-Answered-By", "a server"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
 CLOSE_CODE, CLOSE_REASON = 4001, "that is all, café"
 COUNT = 10
-TOO_LONG = 5  # seconds until a Close must have been seen
+TOO_LONG = 5  # seconds to wait for a Close
 
 S = TypeVar("S", bound=str)
 
@@ -45,12 +45,12 @@ class Endpoints:
     """The sockets that a server listens on."""
 
     def __init__(self) -> None:
-        logging.basicConfig(level=logging.WARNING)  # what a server finds to complain about fails the tests
+        logging.basicConfig(level=logging.WARNING)  # any logged warning fails the tests
         self.certificate, unix_path = sys.argv[1:]
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(self.certificate)
         self.sockets = {"ws": listening(), "wss": listening()}
-        # now: a server may put others in their place
+        # A server may replace the sockets later.
         self._ports = {name: sock.getsockname()[1] for name, sock in self.sockets.items()}
         if hasattr(socket, "AF_UNIX"):
             self.sockets["unix"] = socket.socket(socket.AF_UNIX)
@@ -58,17 +58,17 @@ class Endpoints:
             self.sockets["unix"].listen()
 
     def context(self, name: str) -> ssl.SSLContext | None:
-        """The TLS settings of the socket of this name."""
+        """Return the TLS settings of the socket with this name."""
         return self.tls if name == "wss" else None
 
     def announce(self, **more: socket.socket) -> None:
-        """Tell where the server is."""
+        """Print the ports of the server."""
         print(json.dumps(self._ports | {name: sock.getsockname()[1] for name, sock in more.items()}), flush=True)
 
 
 def listening() -> socket.socket:
-    """A socket that listens on a free port of 127.0.0.1."""
-    # asyncio sets TCP_NODELAY only where the protocol is named: without, TLS waits for delayed ACKs, 40 ms each.
+    """Return a socket that listens on a free port of 127.0.0.1."""
+    # asyncio sets TCP_NODELAY only if the protocol is named. Without it, TLS waits for delayed ACKs, 40 ms each.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
     sock.listen()
@@ -76,17 +76,17 @@ def listening() -> socket.socket:
 
 
 def is_served(path: str) -> bool:
-    """Whether there is something at the path."""
+    """Return whether the path exists."""
     return path.split("/")[1] in ("echo", "headers", "ping", "count", "close", "closing", "closed")
 
 
 def chosen(offered: Sequence[S]) -> S | None:
-    """The subprotocol that is taken of those that the client offers."""
+    """Return the first offered subprotocol that the server supports."""
     return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
 class Connection(Protocol):
-    """A connection to a client, in the terms that all asynchronous servers share."""
+    """A connection to a client, the same for all asynchronous servers."""
 
     path: str
     headers: list[tuple[str, str]]
@@ -98,11 +98,11 @@ class Connection(Protocol):
 
     @property
     def close(self) -> Callable[[int, str], Awaitable[object]]:
-        """Close by a code and a reason."""
+        """Close with a code and a reason."""
         ...
 
     def messages(self) -> AsyncIterator[str | bytes]:
-        """The client's messages, up to its Close."""
+        """Yield the client's messages, up to its Close."""
         ...
 
     async def ping(self) -> None:
@@ -110,12 +110,12 @@ class Connection(Protocol):
         ...
 
     def closed(self) -> Closing:
-        """Code and reason of the client's Close."""
+        """Wait for the client's Close; return its code and reason."""
         ...
 
 
 async def serve(connection: Connection) -> None:
-    """Do what the path does."""
+    """Serve one path."""
     match connection.path.split("/")[1:]:
         case ["echo"]:
             await echo(connection)

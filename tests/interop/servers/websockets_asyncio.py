@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 from tests.interop.servers import paths
 from tests.interop.servers.paths import ANSWERED, Closing, Endpoints, chosen, end_of_input, is_served
 
-MAX_SIZE = 2 * 1024 * 1024  # bytes; websockets (17.4) judges by it what it has not inflated
+MAX_SIZE = 2 * 1024 * 1024  # bytes; websockets (17.4) applies it to compressed data
 
 
 class Connection:

@@ -25,7 +25,7 @@ from tests.interop.servers.paths import (
     is_served,
 )
 
-MAX_SIZE = 2 * 1024 * 1024  # bytes; websockets (17.4) judges by it what it has not inflated
+MAX_SIZE = 2 * 1024 * 1024  # bytes; websockets (17.4) applies it to compressed data
 
 
 def handle(ws: ServerConnection) -> None:

@@ -1,0 +1,184 @@
+"""Options of ``connect`` that can't be used, and requests that can't be made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    ConnectOptions,
+    Deflate,
+    InvalidRequest,
+    Request,
+    basic_request,
+)
+from polysocket._opening.options import _HINTS
+from tests.bad_input.judgement import says
+from tests.bad_input.programs import nothing
+from tests.interop.flavours import Flavour
+
+# The options of connect
+
+TIME = "must be above 0 seconds, or None for no limit; not"
+COMPRESSION = "compression is a Deflate or None, not"
+WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "open_timeout=0": ({"open_timeout": 0}, f"open_timeout {TIME} 0"),
+    "open_timeout=-1": ({"open_timeout": -1}, f"open_timeout {TIME} -1"),
+    "open_timeout=nan": (
+        {"open_timeout": math.nan},
+        "open_timeout is a number of seconds, or None for no limit; not nan",
+    ),
+    "close_timeout=-0.5": ({"close_timeout": -0.5}, f"close_timeout {TIME} -0.5"),
+    "compression=True": ({"compression": True}, f"{COMPRESSION} True"),
+    "compression=False": ({"compression": False}, f"{COMPRESSION} False"),
+    "compression='deflate'": ({"compression": "deflate"}, f"{COMPRESSION} 'deflate'"),
+    "max_message_size=0": ({"max_message_size": 0}, "max_message_size must be at least 1 byte, not 0"),
+    "max_message_size=-1": ({"max_message_size": -1}, "max_message_size must be at least 1 byte, not -1"),
+}
+
+
+@pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS.values(), ids=WRONG_OPTIONS)
+def test_an_invalid_option_is_named_with_its_value(flavour: Flavour, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    assert str(caught.value) == text
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("open_timeout", "1"),
+        ("open_timeout", True),
+        ("close_timeout", "1"),
+        ("max_message_size", "1 MB"),
+        ("max_message_size", 1.5),
+        ("ssl", True),
+        ("ssl", "certificate.pem"),
+        ("sock", 5),
+        ("sock", "socket"),
+        ("unix_path", 5),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_wrong_type_is_named_with_its_value(flavour: Flavour, name: str, value: Any) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(InvalidRequest) as caught:
+        flavour.open("wss://127.0.0.1:1/", nothing, **options)
+    says(caught.value, name, repr(value))
+
+
+@pytest.mark.parametrize(
+    "name", ["max_size", "timeout", "header", "headers", "subprotocols", "max_redirects", "url", "extra_headers"]
+)
+def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str) -> None:
+    options: dict[str, Any] = {name: None}
+    with pytest.raises(TypeError) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    says(caught.value, "connect()", repr(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("headers", "basic_request.header("),
+        ("additional_headers", "basic_request.header("),  # of websockets
+        ("subprotocols", "basic_request.subprotocol("),
+        ("max_size", "max_message_size"),
+        ("ping_interval", "ping("),
+    ],
+)
+def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:
+    options: dict[str, Any] = {name: None}
+    with pytest.raises(TypeError) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    says(caught.value, f"{name!r}; for that there is {way}")
+
+
+def test_hints_name_existing_methods_and_options() -> None:
+    for option, way in _HINTS.items():
+        assert option not in ConnectOptions.__annotations__
+        named = re.match(r"basic_request\.(\w+)\(", way)
+        assert named is None or hasattr(basic_request, named[1]), way
+
+
+# The request
+
+WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
+    "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is not a header name"),
+    "a header value": (
+        lambda: basic_request.header("X-A", "1\r\nX-B: 2"),
+        "the value given for header X-A has a character that HTTP does not allow",
+    ),
+    "a header of the handshake": (
+        lambda: basic_request.header("Sec-WebSocket-Key", "x"),
+        "the Sec-WebSocket-Key header can't be set by hand: the handshake makes it",
+    ),
+    "the subprotocol's header": (
+        lambda: basic_request.header("sec-websocket-protocol", "chat"),
+        "the sec-websocket-protocol header can't be set by hand: name subprotocols with .subprotocol()",
+    ),
+    "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is not a subprotocol name"),
+    "a subprotocol twice": (lambda: basic_request.subprotocol("a", "a"), "subprotocol 'a' is offered twice"),
+    "a user with a colon": (
+        lambda: basic_request.basic_auth("a:b", "secret"),
+        "a user name with ':' in it can't be sent by Basic auth",
+    ),
+    "a token": (
+        lambda: basic_request.bearer_auth("secret\n"),
+        "the value given for header Authorization has a character that HTTP does not allow",
+    ),
+    "a cookie": (
+        lambda: basic_request.cookie("session", "secret;"),
+        "the cookie 'session' has a character that cookies do not allow",
+    ),
+    "redirects": (lambda: basic_request.follow_redirects(-1), "max_redirects must be at least 0, not -1"),
+    "compression": (
+        lambda: basic_request.compress(True),  # type: ignore[arg-type]
+        "compression is a Deflate or None, not True",
+    ),
+    "window bits": (
+        lambda: Deflate(client_max_window_bits=16),
+        "client_max_window_bits must be from 8 to 15, not 16",
+    ),
+    "a level": (lambda: Deflate(level=10), "level must be from -1 to 9, not 10"),
+    "a memory level": (lambda: Deflate(memory_level=0), "memory_level must be from 1 to 9, not 0"),
+}
+
+
+@pytest.mark.parametrize(("make", "text"), WRONG_REQUESTS.values(), ids=WRONG_REQUESTS)
+def test_an_invalid_value_is_refused_when_the_request_is_made(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make()
+    assert str(caught.value) == text
+    assert "secret" not in str(caught.value)
+
+
+any_request: Any = basic_request
+any_maker: Any = Request
+WRONG_TYPES: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+    "a header's value": (lambda: any_request.header("X-A", 5), ("X-A", "str", "int")),
+    "a header's name": (lambda: any_request.header(5, "1"), ("header", "str", "int")),
+    "subprotocols in a list": (lambda: any_request.subprotocol(["a"]), ("subprotocol", "str", "list")),
+    "a token that is None": (lambda: any_request.bearer_auth(None), ("token", "str", "NoneType")),
+    "a user that is None": (lambda: any_request.basic_auth(None, "secret"), ("user", "str", "NoneType")),
+    "a password that is None": (lambda: any_request.basic_auth("me", None), ("password", "str", "NoneType")),
+    "a cookie's value": (lambda: any_request.cookie("n", 5), ("cookie", "str", "int")),
+    "redirects": (lambda: any_request.follow_redirects("1"), ("max_redirects", "'1'")),
+    "a URL in a str": (lambda: any_maker(url="ws://localhost/"), ("url", ".get(")),
+    "headers in a dict": (lambda: any_maker(headers={"A": "1"}), ("headers", "Headers")),
+    "subprotocols in a str": (lambda: any_maker(subprotocols="chat"), ("subprotocols", "'chat'")),
+}
+
+
+@pytest.mark.parametrize(("make", "parts"), WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_a_value_of_a_wrong_type_is_refused_when_the_request_is_made(
+    make: Callable[[], object], parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make()
+    says(caught.value, *parts)

@@ -1,0 +1,105 @@
+"""Polymorphic programs that are called or written wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Async,
+    Blocking,
+    PolymorphicClient,
+    WebSocket,
+    blocking,
+    polymorphic,
+)
+from polysocket.blocking import BlockingBackend
+from polysocket.testing import WebSocketStub
+from tests.bad_input.judgement import says
+from tests.bad_input.peer import Peer, upgrading
+from tests.interop.flavours import Flavour
+
+
+@polymorphic
+async def greet(ws: WebSocket[Async], name: str) -> None:
+    await ws.send_text(f"Hello, {name}!")
+
+
+class Greeter(PolymorphicClient[Blocking]):
+    @polymorphic
+    async def greet_loudly(self: Any, name: str) -> None:
+        await greet(self.websocket, name.upper())
+
+
+any_greet: Any = greet
+any_greet_loudly: Any = Greeter.greet_loudly
+websocket_stub: Any = WebSocketStub().build(Blocking)
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (lambda: any_greet("me"), "not str"),
+        (lambda: any_greet(None, "me"), "not NoneType"),
+        (any_greet, ""),
+        (lambda: any_greet(name="me"), ""),
+        (lambda: any_greet(ws="me", name="me"), "by position"),
+        (lambda: any_greet(BlockingBackend(), "me"), "not BlockingBackend"),
+        (lambda: any_greet(PolymorphicClient(websocket_stub), "me"), "not PolymorphicClient, whose .websocket is one"),
+        (
+            lambda: any_greet_loudly(websocket_stub, "me"),
+            "greet_loudly() takes a Greeter first, not WebSocket",
+        ),
+    ],
+    ids=["another", "None", "nothing", "only its own", "by name", "a backend", "a client", "a method's websocket"],
+)
+def test_a_program_called_without_a_websocket_names_itself_and_its_first_argument(
+    call: Callable[[], object], given: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        call()
+    says(caught.value, "takes a ", " first", given)
+
+
+def plain() -> None: ...
+
+
+async def generator() -> AsyncIterator[str]:
+    yield ""
+
+
+@pytest.mark.parametrize("program", [plain, generator, lambda _: None, 5])
+def test_a_program_that_is_not_a_coroutine_function_is_refused_when_it_is_decorated(program: Any) -> None:
+    with pytest.raises(TypeError, match="a polymorphic program is an async def"):
+        polymorphic(program)
+
+
+def test_a_program_called_without_its_arguments_names_itself_and_them(flavour: Flavour) -> None:
+    with Peer(upgrading()) as peer, pytest.raises(TypeError) as caught:
+        flavour.open(peer.url, greet)
+    assert str(caught.value) == "greet() missing 1 required positional argument: 'name'"
+
+
+@polymorphic
+async def wait_for_another_library(_: WebSocket[Async], something: Awaitable[None]) -> None:
+    await something
+
+
+class Yielding:
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+anything: Any = Yielding()
+
+
+def test_a_program_that_awaits_something_else_is_refused_in_the_blocking_flavour() -> None:
+    with (
+        Peer(upgrading()) as peer,
+        blocking.connect(peer.url) as ws,
+        pytest.raises(RuntimeError) as caught,
+    ):
+        wait_for_another_library(ws, anything)
+    says(caught.value, "wait_for_another_library awaited", "may await only the websocket's methods")
