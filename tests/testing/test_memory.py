@@ -98,7 +98,7 @@ def test_a_request_that_the_server_refuses_is_rejected() -> None:
         memory_pair(Blocking, request=request)
 
 
-def test_a_tag_that_is_no_flavour_is_refused() -> None:
+def test_a_tag_that_is_not_a_flavour_is_refused() -> None:
     with pytest.raises(TypeError, match="Blocking, Threaded, Asyncio, Trio"):
         memory_pair(str)
 

@@ -293,7 +293,9 @@ async def test_a_lost_connection_is_lost_again(flavour: Flavour, tag: type[Any])
     assert ws.close_info == recording.closed
 
 
-async def test_frames_and_the_close_after_the_client_s_close_are_replayed(flavour: Flavour, tag: type[Any]) -> None:
+async def test_frames_and_the_close_after_the_close_of_the_client_are_replayed(
+    flavour: Flavour, tag: type[Any]
+) -> None:
     recording = recording_of(
         ("client", Close(4000)), ("server", Text("late")), ("server", Close(4001, "and another code"))
     )

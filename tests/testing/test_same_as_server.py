@@ -1,4 +1,4 @@
-"""The same program has the same result with a stub and with a server that does the same."""
+"""A program has the same result with a stub and with a server that does the same."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Sender:
             is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
             if not is_free and self._must_wait(frame, is_continuation):
                 return self._send_later(frame, is_continuation)
-            # It stays True if a signal handler raises: then no one knows how much of the frame was encoded or written.
+            # It stays True if a signal handler raises: the frame may then be encoded or written in part.
             self._is_broken = True
             try:
                 stream.write(self._connection.send(frame, is_continuation))

@@ -279,7 +279,7 @@ class Session:
             raise reentrant_call(name)
 
     def _note_interrupted_read(self) -> None:
-        """End the connection, of whose bytes no one knows how many were decoded; mutex held."""
+        """End the connection, because some of its bytes may have been decoded and lost; mutex held."""
         self._is_decoding = False
         self._stream.abort()
         self._note_dropped(CloseCause.CANCELLATION, "a read was interrupted, perhaps in the middle of a frame")
