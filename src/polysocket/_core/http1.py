@@ -15,7 +15,7 @@ from polysocket.errors import OpeningFailed
 from polysocket.headers import Headers
 from polysocket.response import Response
 
-__all__ = ["MAX_BODY", "MAX_HEADER", "Exchange", "Reader", "Switch", "headers_of", "is_http_1_1", "redacted"]
+__all__ = ["MAX_BODY", "MAX_HEADER", "Exchange", "MessageReader", "Switch", "headers_of", "is_http_1_1", "redacted"]
 
 # Bytes of a request, or of an answer with all 1xx answers before it. Servers allow from 8 KiB (Apache) to 32 KiB
 # (nginx, with its defaults), so a request that a server takes, and the cookies that come back, always fit.
@@ -54,7 +54,7 @@ class Exchange:
     def __init__(self, request: h11.Request, peer: str, if_tls: str, error: type[OpeningFailed]) -> None:
         self._peer = peer
         self._error = error
-        self._reader = Reader(h11.CLIENT, if_tls)
+        self._reader = MessageReader(h11.CLIENT, if_tls)
         self._outgoing = self._reader.http.send(request) + self._reader.http.send(h11.EndOfMessage())
         # RFC 9110 §15.2.2, §9.3.6: after these answers, the connection has left HTTP.
         self._switches = (101, *range(200, 300)) if request.method == b"CONNECT" else (101,)
@@ -124,7 +124,7 @@ class Exchange:
         )
 
 
-class Reader:
+class MessageReader:
     """An h11 connection that is fed no more than an allowance, so that how the bytes were split changes nothing."""
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER], if_tls: str) -> None:

@@ -28,7 +28,7 @@ from polysocket._core.header_fields import (
     shown,
     single,
 )
-from polysocket._core.http1 import MAX_HEADER, Reader, headers_of, is_http_1_1, redacted
+from polysocket._core.http1 import MAX_HEADER, MessageReader, headers_of, is_http_1_1, redacted
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 from polysocket.headers import Headers
@@ -82,7 +82,7 @@ class ServerHandshake:
     def __init__(self, compression: Deflate | None, max_message_size: int | None) -> None:
         self._compression = compression
         self._max_message_size = max_message_size
-        self._reader = Reader(h11.SERVER, _IF_TLS)
+        self._reader = MessageReader(h11.SERVER, _IF_TLS)
         self._outgoing = b""
         self._begun: bytes | None = b""  # the part of an empty line before the request; None after its end
         self._method = b""

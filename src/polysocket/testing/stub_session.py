@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from wsproto import ConnectionType
 
+from polysocket._core import close_codes
 from polysocket._core.connection import Connection
 from polysocket._session.session import Session
 from polysocket.effects import Effect
@@ -49,12 +50,20 @@ class StubSession(Session):
     def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
         """Send a frame, and raise what the function that answers it has raised."""
         rest = self._sender.send(frame, is_continuation)
-        error, self._peer_stream.error = self._peer_stream.error, None
-        if error is None:
-            return rest
-        if isinstance(rest, Coroutine):
+        if self._peer_stream.error is not None and isinstance(rest, Coroutine):
             rest.close()
-        raise error
+        self._raise_answer()
+        return rest
+
+    def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
+        """Send the Close, and raise what the function that answers it has raised."""
+        super().begin_closing(code, reason)
+        self._raise_answer()
+
+    def _raise_answer(self) -> None:
+        error, self._peer_stream.error = self._peer_stream.error, None
+        if error is not None:
+            raise error
 
     async def read_until(
         self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
