@@ -27,7 +27,10 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
-    next_turn: Callable[[], Awaitable[object]] = staticmethod(trio.lowlevel.checkpoint)
+
+    async def next_turn(self) -> None:
+        """Let other tasks run."""
+        await trio.lowlevel.checkpoint()
 
     def event(self) -> trio.Event:
         """Return a new event of trio."""
