@@ -33,6 +33,7 @@ class ThreadMutex(_RLock):
 
     # The method of C's RLock, which threading.Condition uses, too: a Python method would be a call for each message.
     is_held = _RLock._is_owned
+    """Return True if the calling thread is inside."""
 
 
 class NoMutex:
@@ -43,3 +44,4 @@ class NoMutex:
     __enter__: Callable[..., object] = "".format
     __exit__: Callable[..., Any] = "".format
     is_held: Callable[..., object] = "".format
+    """Return something false: the tasks of one thread can't interrupt each other."""
