@@ -73,14 +73,14 @@ class Wire:
         return self._faults.cut_after is not None and self._written >= self._faults.cut_after
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is on the way to the reader."""
-        return not self._arrivals
+    def written(self) -> int:
+        """The number of bytes that were sent, as far as the faults let them through."""
+        return self._written
 
     @property
-    def has_idle_reader(self) -> bool:
-        """Whether a caller waits in :meth:`read`, and nothing is on the way to it."""
-        return self._reader is not None and self.is_empty
+    def is_closed(self) -> bool:
+        """Whether the writer has sent EOF or an error."""
+        return self._is_closed
 
     @property
     def excess(self) -> int:

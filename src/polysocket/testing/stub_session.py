@@ -43,9 +43,9 @@ class StubSession(Session):
         self._wire = Wire(effect)
         self._peer = StubPeer(self._wire, initial, responder)
         self._is_patient = is_patient
-        connection = Connection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
+        self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
         self._peer_stream = _PeerStream(self._wire, self._peer)
-        super().__init__(effect, self._peer_stream, connection, response, limits.close_timeout)
+        super().__init__(effect, self._peer_stream, self._counted, response, limits.close_timeout)
         self.send_frame = self._send_or_raise
 
     def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
@@ -92,12 +92,21 @@ class StubSession(Session):
         # A listener always waits: it is there before the program has sent anything.
         if (self._is_patient or self.listening is not None) and not self._peer.has_error:
             return False
-        connection = self._connection
-        if connection.holds_bytes or connection.failure is not None:
-            return False
-        # A caller that reads, but has left the wire, holds bytes that are not in the connection yet.
-        is_handing_over = self._reader.is_reading and not self._wire.has_idle_reader
-        return self._wire.is_empty and not is_handing_over
+        connection, wire = self._counted, self._wire
+        # Another thread may have taken bytes from the wire, and not yet passed them to the connection.
+        is_on_the_way = wire.written > connection.received or (wire.is_closed and not connection.has_ended)
+        return not (is_on_the_way or connection.holds_bytes or connection.failure is not None)
+
+
+class _CountedConnection(Connection):
+    """A connection that counts the bytes that it has received."""
+
+    received = 0
+
+    def receive(self, data: bytes) -> list[Frame | Close]:
+        """Take bytes from the peer; return the frames that are new."""
+        self.received += len(data)
+        return super().receive(data)
 
 
 class _PeerStream:
