@@ -17,6 +17,8 @@ class Reader:
     def __init__(self) -> None:
         self.is_reading = False
         self.thread = 0  # of the reader
+        self.turn = 0
+        """How often a caller has read: a caller that finds nothing and then waits notices a read in between."""
         self.waiting: list[Event] = []
 
 

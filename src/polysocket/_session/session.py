@@ -212,8 +212,9 @@ class Session:
                         if not reader.is_reading and not connection.queue.is_full:
                             is_reader = reader.is_reading = True
                             reader.thread = get_ident()
+                        turn = reader.turn
                     if not is_reader:
-                        await self._wait_turn()
+                        await self._wait_turn(turn)
                         continue
                     if not connection.holds_bytes:
                         try:
@@ -227,6 +228,7 @@ class Session:
                     if is_reader:
                         with mutex:
                             reader.is_reading = False
+                            reader.turn += 1
                             if data or (is_done and connection.holds_bytes):
                                 self._is_decoding = True  # It stays True if a signal handler raises.
                                 frames = connection.receive(data)
@@ -257,13 +259,14 @@ class Session:
                 raise
             raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
 
-    async def _wait_turn(self) -> None:
-        """Wait until another caller has read, or until the queue has room."""
+    async def _wait_turn(self, turn: int) -> None:
+        """Wait until another caller has read since ``turn``, or until the queue has room."""
         waiter = self._effect.event()
         self._refuse_reentrant_call("a method that waits")
         try:
             with self._mutex:
-                if not self._reader.is_reading and not self._connection.queue.is_full:
+                has_read = self._reader.turn != turn  # The frame may be there: then the queue can be full of it.
+                if has_read or not (self._reader.is_reading or self._connection.queue.is_full):
                     return
                 self._reader.waiting.append(waiter)
             await waiter.wait()
