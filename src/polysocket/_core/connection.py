@@ -48,15 +48,15 @@ class Connection:
         max_message_size: int | None = None,
         max_fragments: int | None = MAX_FRAGMENTS,
     ) -> None:
-        self.queue = FrameQueue()
-        self.state = State.OPEN
-        self.has_ended = False
+        self.queue: FrameQueue = FrameQueue()
+        self.state: State = State.OPEN
+        self.has_ended: bool = False
         """True once nothing more can be received: a Close arrived, or the connection has failed or was lost."""
         self.close_info: CloseInfo | None = None
         """How the connection ends, as far as is known; replaced as a whole by each step of the closing."""
         self.failure: Failure | None = None
         """A failure that takes effect after the queued frames are taken: until then they can still be answered."""
-        self.holds_bytes = False
+        self.holds_bytes: bool = False
         """True if received bytes wait, for room in the queue or for the next turn."""
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client

@@ -42,10 +42,10 @@ class FrameQueue:
     def __init__(self) -> None:
         self.frames: deque[Frame | Close] = deque()
         self.fragments: deque[DataFrame] = deque()
-        self.size = 0  # bytes of the payloads in ``frames``, with the cost of each frame
-        self.max_frames = UNLIMITED
-        self.max_size = QUEUE_CAPACITY
-        self.is_full = False
+        self.size: int = 0  # bytes of the payloads in ``frames``, with the cost of each frame
+        self.max_frames: int = UNLIMITED
+        self.max_size: int = QUEUE_CAPACITY
+        self.is_full: bool = False
         self._is_released = False
         self._sizes: deque[int] = deque()  # beside ``frames``: measuring a text again would encode it again
         self._frame_cost = FRAME_COST

@@ -61,7 +61,7 @@ class Session:
         self._notifications = Notifications(self._mutex)
         self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
-        self.receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
+        self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
         self._is_handing_over = False
         self._is_watching = False
@@ -73,7 +73,7 @@ class Session:
         self._closing_since: float | None = None  # on the effect's clock
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
-        self.send_frame = self._sender.send
+        self.send_frame: Callable[..., Awaitable[object] | None] = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
         if connection.has_ended:  # A Close arrived in one piece with the opening handshake.
             self._sender.flush()

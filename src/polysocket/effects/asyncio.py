@@ -170,7 +170,7 @@ class TransportStream(PushStream, asyncio.Protocol):
     def pause_writing(self) -> None:
         """Have senders wait."""
         super().pause_writing()
-        self.pending = self.transport.get_write_buffer_size()
+        self.pending: int = self.transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""

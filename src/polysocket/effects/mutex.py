@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     class _RLock(AbstractContextManager[object]):
         def __exit__(self, *error: object) -> None: ...
-        def _is_owned(self) -> bool: ...
+        def is_held(self) -> bool: ...
 
 else:
     _RLock = type(threading.RLock())
@@ -31,9 +31,9 @@ else:
 class ThreadMutex(_RLock):
     """A lock. A signal handler that calls what its own thread is in the middle of must not wait for it forever."""
 
-    # The method of C's RLock, which threading.Condition uses, too: a Python method would be a call for each message.
-    is_held = _RLock._is_owned
-    """Return True if the calling thread is inside."""
+    if not TYPE_CHECKING:
+        # The method of C's RLock, which threading.Condition uses, too. A Python method would cost a call a message.
+        is_held = _RLock._is_owned
 
 
 class NoMutex:

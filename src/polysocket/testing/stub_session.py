@@ -46,7 +46,7 @@ class StubSession(Session):
         self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
         self._peer_stream = _PeerStream(self._wire, self._peer)
         super().__init__(effect, self._peer_stream, self._counted, response, limits.close_timeout)
-        self.send_frame = self._send_or_raise
+        self.send_frame: Callable[..., Awaitable[object] | None] = self._send_or_raise
 
     def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
         """Send a frame, and raise what the function that answers it has raised."""
