@@ -7,7 +7,7 @@ the abilities of its peer; a comment says which one is missing.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -24,9 +24,9 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate as WsprotoDeflate
-from wsproto.frame_protocol import FrameProtocol
+from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, RsvBits
 
-from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, Refused, accept, agree, offer
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 
@@ -34,6 +34,7 @@ CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 Content = Sequence[str | bytes]  # a message by its fragments
 Sent = tuple[Content, bool]  # and whether a Ping follows each fragment
 PING = b"\xf2\x48"
+TAIL = b"\x00\x00\xff\xff"
 
 fast = settings(deadline=None, max_examples=100)
 
@@ -338,6 +339,74 @@ def test_garbage_closes_with_1007_or_1009_if_it_is_not_data(
             assert ext.failure is not None
             return
         assert ext.failure is None
+
+
+# A whole message at once, as the fast path inflates it, is the same as its bytes in pieces
+
+
+def inflated_in_pieces(ext: PerMessageDeflate, payload: bytes, chunk: int) -> bytes:
+    """Inflate a message as wsproto has it inflated; raise :class:`Refused` as ``decompress`` does."""
+    protocol = FrameProtocol(client=True, extensions=[])
+    ext.frame_inbound_header(protocol, Opcode.BINARY, RsvBits(True, False, False), len(payload))
+    output = b""
+    for start in range(0, len(payload), chunk):
+        output += judged(ext, ext.frame_inbound_payload_data(protocol, payload[start : start + chunk]))
+    return output + judged(ext, ext.frame_inbound_complete(protocol, fin=True))
+
+
+def judged(ext: PerMessageDeflate, output: bytes | CloseReason | None) -> bytes:
+    if isinstance(output, CloseReason):
+        raise Refused(output, str(ext.failure))
+    return output or b""
+
+
+def inflated(inflate: Callable[[], bytes]) -> bytes | tuple[CloseReason, str]:
+    """Return the message, or why it was refused."""
+    try:
+        return inflate()
+    except Refused as refused:
+        return refused.code, refused.failure
+
+
+damages = st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=2)
+endings = st.sampled_from([b"", b"", b"\x00", TAIL, b"\x03\x00", b"\x01\x00\x00\xff\xff", b"\x00\x00"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    final_blocks,
+    st.lists(st.tuples(st.booleans(), endings, damages, st.booleans()), min_size=4, max_size=4),
+    parameters,
+    st.sampled_from([None, 50, 5000]),
+    chunk_sizes,
+)
+def test_a_message_is_the_same_at_once_and_in_pieces(
+    messages: list[list[Part]],
+    changes: list[tuple[bool, bytes, list[tuple[int, int]], bool]],
+    agreed: DeflateParameters,
+    limit: int | None,
+    chunk: int,
+) -> None:
+    sender = FinalBlocks(agreed.server_max_window_bits or 15, not agreed.server_no_context_takeover)
+    at_once, in_pieces, mixed = (PerMessageDeflate(CLIENT, agreed, Deflate(), limit) for _ in range(3))
+    for parts, (lacks_last_octet, ending, damage, takes_pieces) in zip(messages, changes, strict=False):
+        payload = bytearray(sender.message(parts))
+        if lacks_last_octet:
+            del payload[-1:]
+        payload += ending
+        for position, value in damage:
+            # zlib accepts a distance beyond a smaller window if its end is in the same output.
+            if payload and agreed.server_max_window_bits in (None, 15):
+                payload[position % len(payload)] ^= value
+        data = bytes(payload)
+        expected = inflated(lambda data=data: inflated_in_pieces(in_pieces, data, chunk))
+        assert inflated(lambda data=data: at_once.decompress(data)) == expected
+        if takes_pieces:
+            assert inflated(lambda data=data: inflated_in_pieces(mixed, data, chunk)) == expected
+        else:
+            assert inflated(lambda data=data: mixed.decompress(data)) == expected
+        if isinstance(expected, tuple):
+            return
 
 
 # Negotiation

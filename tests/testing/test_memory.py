@@ -61,6 +61,21 @@ async def test_a_closing_handshake_is_seen_on_both_sides(flavour: Flavour, tag: 
         assert server.close_info == CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(4000, "done"), Close(4000))
 
 
+async def test_frames_that_arrived_before_a_failed_send_are_received(flavour: Flavour, tag: type[Any]) -> None:
+    async with joined(flavour, tag, to_client=Faults(pieces=(10,))) as (client, server, pair):
+        for number in range(20):
+            await server.send_text(str(number))
+            await server.send(Ping(b"unanswered"))
+        await server.send(Close(4003))
+        pair.server._session.abort()
+        with pytest.raises(ConnectionLost):
+            await client.send_text("too late")
+        assert [await client.receive_text() for _ in range(20)] == [str(number) for number in range(20)]
+        with pytest.raises(WebSocketClosed) as caught:
+            await client.receive_text()
+        assert caught.value.close == Close(4003)
+
+
 async def test_the_end_of_the_block_aborts_both_sides_without_waiting(flavour: Flavour, tag: type[Any]) -> None:
     async with joined(flavour, tag) as (client, server, _):
         await client.send_text("never received")

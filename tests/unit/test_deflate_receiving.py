@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 
@@ -128,6 +129,18 @@ def test_the_window_and_its_record_are_exactly_as_large_as_agreed(bits: int, wat
     receive(extension(DeflateParameters(server_max_window_bits=bits)), wire)
     assert watch.windows == [b"", (text + b"more")[-(2**bits) :]]
     assert watch.wbits == [-bits, -bits]
+
+
+@pytest.mark.parametrize(("size", "count"), [(2, 50_000), (100_000, 50)])
+def test_the_record_of_the_window_takes_little_memory(size: int, count: int) -> None:
+    ext, payload = extension(), deflated(noise(size))
+    tracemalloc.start()
+    try:
+        for _ in range(count):
+            ext.decompress(payload)
+        assert tracemalloc.get_traced_memory()[0] < 4 * 2**15
+    finally:
+        tracemalloc.stop()
 
 
 def test_without_context_takeover_no_window_reaches_the_next_message(watch: WatchedZlib) -> None:

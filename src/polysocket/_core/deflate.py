@@ -347,5 +347,7 @@ class _Inflater:
             while self._remembered - len(window[0]) >= self._window_size:
                 self._remembered -= len(window.popleft())
             if len(window) > _MOST_PIECES:
-                self._window = deque([b"".join(window)])
+                joined = b"".join(window)[-self._window_size :]
+                self._window = deque([joined])
+                self._remembered = len(joined)
         return output

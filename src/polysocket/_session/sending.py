@@ -167,8 +167,9 @@ class Sender:
     def write_at_once(self, encode: Callable[[], bytes]) -> None:
         """Write what ``encode`` returns, if anything; the reader meets a broken stream. The mutex is held."""
         if self._is_broken:
-            self._stream.abort()  # Nothing may follow a torn frame.
-            return
+            if self._error is INTERRUPTED:
+                self._stream.abort()  # Nothing may follow a torn frame.
+            return  # The reader of a lost connection still takes what arrived before.
         self._is_broken = True  # as in send()
         try:
             if data := encode():
