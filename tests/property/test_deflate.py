@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -399,12 +400,12 @@ def test_a_message_is_the_same_at_once_and_in_pieces(
             if payload and agreed.server_max_window_bits in (None, 15):
                 payload[position % len(payload)] ^= value
         data = bytes(payload)
-        expected = inflated(lambda data=data: inflated_in_pieces(in_pieces, data, chunk))
-        assert inflated(lambda data=data: at_once.decompress(data)) == expected
+        expected = inflated(partial(inflated_in_pieces, in_pieces, data, chunk))
+        assert inflated(partial(at_once.decompress, data)) == expected
         if takes_pieces:
-            assert inflated(lambda data=data: inflated_in_pieces(mixed, data, chunk)) == expected
+            assert inflated(partial(inflated_in_pieces, mixed, data, chunk)) == expected
         else:
-            assert inflated(lambda data=data: mixed.decompress(data)) == expected
+            assert inflated(partial(mixed.decompress, data)) == expected
         if isinstance(expected, tuple):
             return
 
