@@ -311,7 +311,9 @@ class WebSocket(HasWith[F_co]):
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
         self._refuse("async for", if_async=False)
-        return Messages(self._session)
+        receive = self.receive_message
+        is_own = getattr(receive, "__func__", None) is _receive_message
+        return Messages(self._session) if is_own else UntilClosed(receive)  # a subclass's method, or a mock
 
     def _refuse_futures(self) -> None:
         from concurrent.futures import Future  # noqa: PLC0415 - slow to import
@@ -327,6 +329,9 @@ class WebSocket(HasWith[F_co]):
 
 
 async def _nothing() -> None: ...
+
+
+_receive_message: Final = WebSocket.__dict__["receive_message"].__wrapped__
 
 
 _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}
