@@ -312,7 +312,7 @@ class WebSocket(HasWith[F_co]):
         self._refuse_futures()
         self._refuse("async for", if_async=False)
         receive = self.receive_message
-        is_own = getattr(receive, "__func__", None) is _receive_message
+        is_own = getattr(receive, "__func__", None) is _RECEIVE_MESSAGE
         return Messages(self._session) if is_own else UntilClosed(receive)  # a subclass's method, or a mock
 
     def _refuse_futures(self) -> None:
@@ -331,7 +331,7 @@ class WebSocket(HasWith[F_co]):
 async def _nothing() -> None: ...
 
 
-_receive_message: Final = WebSocket.__dict__["receive_message"].__wrapped__
+_RECEIVE_MESSAGE: Final = WebSocket.__dict__["receive_message"].__wrapped__
 
 
 _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}

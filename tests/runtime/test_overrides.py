@@ -193,6 +193,14 @@ def test_a_patch_of_the_common_backend_takes_effect(flavour: Flavour) -> None:
 
 
 @every_flavour
+def test_a_patch_of_the_common_class_may_have_a_spec(flavour: Flavour) -> None:
+    ws = flavour.websocket("a")
+    with mock.patch.object(WebSocket, "receive_text", mock.Mock(spec=WebSocket.receive_text, return_value="patched")):
+        assert ws.receive_text() == "patched"
+    assert flavour.result(ws.receive_text) == "a"
+
+
+@every_flavour
 def test_a_program_that_is_patched_into_the_common_class_is_lifted(flavour: Flavour) -> None:
     ws, program = flavour.websocket("a"), inspect.getattr_static(WebSocket, "receive_message")
     with mock.patch.object(WebSocket, "receive_text", program):
