@@ -28,6 +28,12 @@ LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 
 CLOSE: Final = 0x8  # RFC 6455 §5.2
 BAD_GATEWAY: Final = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 
+FAILURES: Final = {  # of wsproto and the extension: the close code to send, and the cause
+    CloseReason.PROTOCOL_ERROR: (close_codes.PROTOCOL_VIOLATED, CloseCause.PROTOCOL_ERROR),
+    CloseReason.INVALID_FRAME_PAYLOAD_DATA: (close_codes.TEXT_INVALID, CloseCause.PROTOCOL_ERROR),
+    CloseReason.MESSAGE_TOO_BIG: (close_codes.LIMIT_EXCEEDED, CloseCause.LIMIT),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -39,7 +45,7 @@ class Failure:
 
 
 class Decoder:
-    """Decodes the peer's bytes; ``failure`` is set by the first error, after which nothing more is decoded."""
+    """The decoder of the peer's bytes; ``failure`` is its first error, after which it decodes nothing more."""
 
     def __init__(
         self,
@@ -250,10 +256,7 @@ class Decoder:
         return violation or close_violation(self._close_payload)
 
     def _fail(self, code: CloseReason, detail: str) -> None:
-        if code is CloseReason.MESSAGE_TOO_BIG:
-            self.failure = _too_big(detail)
-        else:
-            self.failure = Failure(CloseCode(code), CloseCause.PROTOCOL_ERROR, detail)
+        self.failure = Failure(*FAILURES[code], detail)
 
 
 def _too_big(detail: str) -> Failure:
