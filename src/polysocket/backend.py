@@ -51,7 +51,7 @@ Coro = Coroutine[Any, Any, T]
 
 
 class Backend(HasWith[F_co]):
-    """Opens websockets that share their settings. The end of its ``with`` (``async with``) closes them all.
+    """An opener of websockets that share settings. The end of its ``with`` (``async with``) closes them all.
 
     They are closed as the end of a websocket's own ``with`` does: with 1000, after an error with 1011, and after a
     cancellation with 1001, at once. (sttp's ``SttpBackend``.)

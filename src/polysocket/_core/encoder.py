@@ -21,7 +21,7 @@ NAMES: Final = {TEXT: "Text", BINARY: "Binary"}
 
 
 class Encoder:
-    """Encodes the frames of one side; ``masks`` is True for a client (RFC 6455 §5.3)."""
+    """The encoder of one side's frames; ``masks`` is True for a client (RFC 6455 §5.3)."""
 
     __slots__ = ("_deflate", "_masks", "open_opcode")
 
