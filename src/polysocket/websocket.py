@@ -83,8 +83,19 @@ class WebSocket(HasWith[F_co]):
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
         """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
 
-        Pings are answered unless ``pong_on_ping`` is False; Pongs are skipped. Raises :class:`WebSocketClosed` at the
-        Close, and otherwise as :meth:`receive`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No data frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -95,8 +106,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
         """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
 
-        Raises :class:`UnexpectedFrame` if it is binary; it can still be received. Raises otherwise as
-        :meth:`receive_data_frame`.
+        It may be a fragment. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: It is binary; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No text frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -107,8 +130,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
         """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
 
-        Raises :class:`UnexpectedFrame` if it is text; it can still be received. Raises otherwise as
-        :meth:`receive_data_frame`.
+        It may be a fragment. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: It is text; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No binary frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -119,7 +154,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
         """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
 
-        Raises as :meth:`receive_text_frame`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: The message is binary; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No text message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -132,7 +180,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
         """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
 
-        Raises as :meth:`receive_binary_frame`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: The message is text; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No binary message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -145,7 +206,19 @@ class WebSocket(HasWith[F_co]):
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
         """Receive a whole message: ``str`` for text, ``bytes`` for binary.
 
-        Raises as :meth:`receive_data_frame`.
+        Its fragments are joined. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -178,13 +251,29 @@ class WebSocket(HasWith[F_co]):
 
     @lifted
     async def send_text(self, text: str) -> None:
-        """Send a text message in one frame. Raises as :meth:`send`."""
+        """Send a text message in one frame (sttp's ``sendText``).
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The text can't be encoded in UTF-8, or a fragmented message of this caller is not finished.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Text(text))) is not None:
             await rest
 
     @lifted
     async def send_binary(self, data: bytes) -> None:
-        """Send a binary message in one frame. Raises as :meth:`send`."""
+        """Send a binary message in one frame (sttp's ``sendBinary``).
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The data are not bytes, or a fragmented message of this caller is not finished.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Binary(data))) is not None:
             await rest
 
@@ -203,12 +292,23 @@ class WebSocket(HasWith[F_co]):
             ReceiveTimeout: No Pong was received in time.
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The payload is too long.
+
+        Cancellation:
+            A cancelled ping has sent the whole Ping or nothing, and no longer waits for the Pong. It loses no frame.
         """
         return await self._session.ping(payload, timeout)
 
     @lifted
     async def pong(self, payload: bytes = b"") -> None:
-        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes. Raises as :meth:`send`."""
+        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes.
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The payload is too long.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Pong(payload))) is not None:
             await rest
 

@@ -110,7 +110,8 @@ class Receiver:
     def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
         """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
 
-        Return None if its last fragment has not arrived yet. The fragments that have arrived stay in ``queue.fragments``, so that a cancelled caller loses none.
+        Return None if its last fragment has not arrived yet. The fragments that have arrived stay in
+        ``queue.fragments``, so that a cancelled caller loses none.
         """
         queue = self._connection.queue
         fragments = queue.fragments
