@@ -11,7 +11,7 @@ from polysocket.effects.mutex import ThreadMutex
 
 
 class Interrupt(BaseException):
-    """What a signal handler raises."""
+    """The error that a signal handler raises."""
 
 
 class InterruptedMutex(ThreadMutex):
