@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, over
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.options import ConnectOptions, prepare
+from polysocket._session.iterating import Messages, UntilClosed, until_closed
 from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
 from polysocket.close_info import CloseInfo
@@ -25,7 +26,7 @@ from polysocket.response import Response
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
+__all__ = ["ConnectCall", "WebSocket", "open_websocket"]
 
 T = TypeVar("T")
 F_co = TypeVar("F_co", covariant=True)
@@ -459,54 +460,6 @@ async def open_websocket(kind: type[W], effect: Effect, target: str | Request, o
 
     request, transport = prepare(target, options)
     return kind(await open_session(effect, request, transport), effect)
-
-
-def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
-    """Yield what is received until a normal closing; raise at any other."""
-    while True:
-        try:
-            received = receive()
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                return
-            raise
-        yield received
-
-
-class Messages(AsyncIterator[str | bytes]):
-    """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._take = partial(session.receiver.take_message, DATA, True)
-
-    async def __anext__(self) -> str | bytes:
-        try:
-            if (frame := self._session.receiver.take_whole(DATA)) is not None:
-                return frame.payload
-            return await self._session.read_until(self._take, "message")
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                raise StopAsyncIteration from None
-            raise
-
-
-class UntilClosed(AsyncIterator[T]):
-    """The iterator over what is received until a normal closing, for asynchronous flavours.
-
-    It is no async generator, so that a cancellation ends only the current step.
-    """
-
-    def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
-        self._receive = receive
-
-    async def __anext__(self) -> T:
-        try:
-            return await self._receive()
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                raise StopAsyncIteration from None
-            raise
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
