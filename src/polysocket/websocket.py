@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.options import ConnectOptions, prepare
@@ -500,3 +500,11 @@ class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self._websocket.__aexit__(kind, error, tb)
+
+    if not TYPE_CHECKING:  # A type checker refuses "with" by itself.
+
+        def __enter__(self) -> NoReturn:
+            self.close()
+            raise TypeError("connect() of this flavour is for 'async with', not 'with'")
+
+        def __exit__(self, *_: object) -> None: ...
