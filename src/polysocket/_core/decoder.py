@@ -25,7 +25,6 @@ __all__ = ["MAX_FRAGMENTS", "Decoder", "Failure"]
 MAX_FRAMES_A_TURN: Final = 512  # each takes wsproto about 10 µs: so that an event loop is not held up for long
 MAX_FRAGMENTS: Final = 131072  # in a message: an empty fragment costs its sender 2 bytes, and this side an object
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
-CLOSE: Final = 0x8  # RFC 6455 §5.2
 BAD_GATEWAY: Final = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 
 FAILURES: Final = {  # of wsproto and the extension: the close code to send, and the cause
@@ -162,7 +161,7 @@ class Decoder:
         if not self._left:
             self._left = None
             self._header = b""
-        if header[0] & 0x0F == CLOSE:
+        if header[0] & 0x0F == fast_path.CLOSE:
             self._judge_close(header, data[position:stop], frames)
         elif stop > position:
             self._judge(data[position:stop], frames, header)
