@@ -26,19 +26,13 @@ from polysocket.handlers.handler import Handler, is_own_close
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
-
 BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
-
-
 AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncIterator[Frame | Close]]
-
+Answer = str | bytes | Frame | Close | None
 
 # Pings are answered and the peer's Close is noticed while the stage takes nothing. 256 frames hide the latency of a
 # stage; "wait" turns a slower stage into backpressure instead of an error.
 READ_AHEAD: Final = Buffer.bounded(256, overflow="wait")
-
-
-Answer = str | bytes | Frame | Close | None
 
 
 class PipeHandler(Handler):
