@@ -14,7 +14,7 @@ from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request
 from polysocket.response import Response
 
-__all__ = ["Observation", "Observer", "each", "guarded", "observations", "payload_size"]
+__all__ = ["Observation", "Observer", "guarded", "observations", "payload_size"]
 
 T = TypeVar("T")
 
@@ -72,19 +72,6 @@ def payload_size(frame: Frame | Close) -> int:
     if isinstance(frame, Close):
         return 0 if frame.code == CloseCode.NO_STATUS_RECEIVED else len(frame.reason.encode()) + 2
     return len(frame.payload.encode()) if isinstance(frame.payload, str) else len(frame.payload)
-
-
-def each(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Callable[[T], None]:
-    """Return a function that calls both, one after the other; ``second`` itself if there is no first."""
-    if first is None:
-        return second
-    before = first
-
-    def both(argument: T) -> None:
-        before(argument)
-        second(argument)
-
-    return both
 
 
 def guarded(call: Callable[[T], None]) -> Callable[[T], None]:
