@@ -294,11 +294,11 @@ class SocketConnector:
 
     async def _wait_for_listeners(self) -> None:
         since = self.effect.now()
-        asking = calling_listener()
-        if asking is not None:
-            asking.wait_for_others()
+        caller = calling_listener()
+        if caller is not None:
+            caller.note_waiting()
         for session in list(self._open_sessions.sessions):
-            if session in self._open_sessions.sessions and not await session.has_listened(since, asking):
+            if session in self._open_sessions.sessions and not await session.wait_for_listener(since, caller):
                 get_logger().warning("a listener has not ended within the close timeout; the backend closes without it")
 
     def abort(self) -> None:

@@ -27,14 +27,14 @@ class Listening:
         self._has_ended_or_waits.set()
         self._has_ended.set()
 
-    def wait_for_others(self) -> None:
+    def note_waiting(self) -> None:
         """Note that a callback of this listener waits for the others: from now on they don't wait for it."""
         self._has_ended_or_waits.set()
 
-    async def ended(self, asking: Listening | None) -> None:
-        """Wait for the end. ``asking`` is the listener whose callback waits, if any."""
-        if asking is not self:
-            await (self._has_ended if asking is None else self._has_ended_or_waits).wait()
+    async def wait_until_ended(self, caller: Listening | None) -> None:
+        """Wait for the end. ``caller`` is the listener whose callback waits, if any."""
+        if caller is not self:
+            await (self._has_ended if caller is None else self._has_ended_or_waits).wait()
 
     @contextlib.contextmanager
     def calling(self) -> Generator[None]:

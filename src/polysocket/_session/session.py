@@ -502,16 +502,16 @@ class Session:
         if self._when_over is not None and self.close_info is not None:
             self._when_over(self.close_info)
 
-    async def has_listened(self, since: float, asking: Listening | None) -> bool:
+    async def wait_for_listener(self, since: float, caller: Listening | None) -> bool:
         """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.
 
-        ``asking`` is the listener that waits, if it is one.
+        ``caller`` is the listener whose callback waits, if any.
         """
         if self.listening is None:
             return True
         try:
             async with self._effect.time_limit(self.seconds_left(since)):
-                await self.listening.ended(asking)
+                await self.listening.wait_until_ended(caller)
         except TimeoutError:
             return False
         return True
