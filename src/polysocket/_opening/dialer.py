@@ -201,12 +201,15 @@ async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
 
 
 def _check_socket(sock: socket.socket) -> None:
+    if sock.fileno() == -1:
+        raise OSError(errno.EBADF, "it is closed; pass a new one, such as socket.create_connection((host, port))")
     if sock.type != socket.SOCK_STREAM:
-        raise OSError(errno.EPROTOTYPE, "it is not a stream socket")
+        text = "it is not a stream socket; pass one such as socket.create_connection((host, port))"
+        raise OSError(errno.EPROTOTYPE, text)
     try:
         sock.getpeername()
     except OSError as error:
-        raise OSError(errno.ENOTCONN, "it is not connected") from error
+        raise OSError(errno.ENOTCONN, "it is not connected; call its connect() first") from error
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
