@@ -19,7 +19,7 @@ from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, ProxySetting, as_proxy
-from polysocket.url import WebSocketURL
+from polysocket.url import WebSocketURL, certificate_name
 
 __all__ = ["Dialer", "ResumedStream", "system_errno"]
 
@@ -60,9 +60,9 @@ class Dialer:
             raise self._server.unreachable(error) from error
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            context = self._transport.ssl or default_context()
+            context, name = self._transport.ssl or default_context(), certificate_name(self._url.host)
             try:
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=self._url.host)
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
                 raise self._server.no_tls(error, self._url.host) from error
@@ -150,9 +150,9 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
         raise endpoint.unreachable(error) from error
     try:
         if proxy.scheme == "https":
-            context = proxy.ssl or default_context()
+            context, name = proxy.ssl or default_context(), certificate_name(proxy.host)
             try:
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=proxy.host)
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 raise endpoint.no_tls(error, proxy.host) from error
         received = await _open_tunnel(stream, tunnel)
