@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from polysocket.errors import InvalidURL
 from polysocket.redaction import redact_url
 
-__all__ = ["ParsedURL", "WebSocketURL", "authority", "certificate_name", "parse_url", "without_zone"]
+__all__ = ["ParsedURL", "WebSocketURL", "authority", "certificate_name", "encode_idna", "parse_url", "without_zone"]
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
@@ -162,7 +162,7 @@ def _ascii_host(host: str, url: str) -> str:
     if mark and not _ZONE.fullmatch(zone):
         raise InvalidURL(f"{redact_url(url)!r} has a zone that can't be the name of a network interface")
     try:
-        encoded = host if host.isascii() else _encode_idna(host)
+        encoded = host if host.isascii() else encode_idna(host)
     except UnicodeError as error:
         raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: IDNA does not allow it") from error
     if not _HOST.fullmatch(encoded):
@@ -172,7 +172,7 @@ def _ascii_host(host: str, url: str) -> str:
     return encoded + mark + zone
 
 
-def _encode_idna(host: str) -> str:
+def encode_idna(host: str) -> str:
     """Return a host in ASCII by non-transitional processing (UTS 46 §4), as browsers do; raises UnicodeError."""
     import idna  # noqa: PLC0415 - its tables take longer to import than the rest of this module, and few hosts need them
 
