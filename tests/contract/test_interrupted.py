@@ -93,14 +93,15 @@ for _ in range(4):
         body = f"{number} " * (number % 50 + 1)
         number += 1
         try:
-            is_armed = True
-            ws.send_text(f"{zlib.crc32(body.encode())}|{body}")
-            is_armed = False
+            try:
+                is_armed = True
+                ws.send_text(f"{zlib.crc32(body.encode())}|{body}")
+            finally:
+                is_armed = False
         except Interrupt:
             pass
         except WebSocketClosed:
             break
-    is_armed = False
     ws.close()
 signal.setitimer(signal.ITIMER_REAL, 0)
 """

@@ -125,6 +125,17 @@ def test_the_queue_may_be_bounded_in_frames(role: ConnectionType, opcode: int) -
     assert frames == [Text("a") if opcode == TEXT else Ping(b"a")] * 10
 
 
+@pytest.mark.parametrize("bounds", [(3, None), (None, 3000)], ids=["frames", "bytes"])
+def test_frames_that_arrive_at_once_exceed_no_bound_of_a_queue_that_has_frames(
+    bounds: tuple[int | None, int | None],
+) -> None:
+    connection = connect(CLIENT)
+    connection.queue.limit(*bounds)
+    connection.receive(frame_to(CLIENT, TEXT, b"a" * 1000) * 2)
+    connection.receive(frame_to(CLIENT, TEXT, b"a" * 1000) * 10)
+    assert len(connection.queue.frames) == 3
+
+
 def test_each_frame_that_is_taken_makes_room_for_another() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(3, 25_000)

@@ -44,6 +44,8 @@ class Sender:
         self.on_sent: list[Callable[[Frame | Close], None]] = []
         self.due_pong: Pong | None = None
         """The answer to the latest Ping, which waits until the network takes it."""
+        self.background: set[Event] = set()
+        """For each program in the background that waits to send a Pong: set when the program has ended."""
         self._effect = effect
         self._stream = stream
         self._connection = connection
@@ -206,7 +208,9 @@ class Sender:
             self._tell(pong)
         elif not self._is_pong_waiting:
             self._is_pong_waiting = True
-            self._effect.spawn(self._send_pong_later, self._stop_waiting_for_pong)
+            has_ended = self._effect.event()
+            self.background.add(has_ended)
+            self._effect.spawn(self._send_pong_later, partial(self._stop_waiting_for_pong, has_ended))
 
     async def _send_pong_later(self) -> None:
         try:
@@ -218,9 +222,11 @@ class Sender:
             self.send_due_pong()
         self._notifications.deliver()
 
-    def _stop_waiting_for_pong(self, error: BaseException | None) -> None:
+    def _stop_waiting_for_pong(self, has_ended: Event, error: BaseException | None) -> None:
         if error is not None:
             self._is_pong_waiting = False
+        self.background.discard(has_ended)
+        has_ended.set()
 
 
 def reentrant_call(name: str) -> ReentrantCall:

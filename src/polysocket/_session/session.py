@@ -415,7 +415,7 @@ class Session:
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
-        for has_ended in self._background:
+        for has_ended in (*self._background, *self._sender.background):
             await has_ended.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from polysocket import Async, Binary, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
+from polysocket import Async, Binary, ConnectionLost, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
@@ -331,6 +331,19 @@ async def test_a_pong_that_waits_for_room_is_sent_after_its_receive_has_timed_ou
                 await ws.receive_text(timeout=0.1)
             assert (await flavour.call(peer.frame)).opcode == wire.BINARY
             assert await flavour.call(peer.frame) == Wire(wire.PONG, b"x")
+
+
+@own_socket
+@promise
+async def test_a_pong_that_waits_for_room_is_dropped_if_the_connection_is_lost(flavour: Flavour, place: Place) -> None:
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, compression=None, sock=peer.client_socket(4096), unix_path=None) as ws:
+            assert await flavour.interrupt(lambda: ws.send_binary(bytes(8 * MIB))) is INTERRUPTED
+            peer.send(ping(b"x") + wire.text("a"))
+            assert await ws.receive_text() == "a"
+            peer.reset()
+            with pytest.raises(ConnectionLost):
+                await ws.receive_text()
 
 
 @own_socket

@@ -194,6 +194,29 @@ async def test_the_fragments_of_a_cancelled_receive_text_can_be_received(flavour
 
 
 @promise
+async def test_the_rest_of_a_cancelled_message_that_another_caller_has_read_completes_it(
+    flavour: Flavour, peer: Peer
+) -> None:
+    one, two = wire.fragments(wire.TEXT, b"one ", b"two")
+    async with connected(flavour, peer) as ws:
+        for by_frames in (False, True):
+            peer.send(wire.text("whole") + one)
+            assert await ws.receive_text() == "whole"
+            assert await flavour.interrupt(ws.receive_text) is INTERRUPTED
+            with pytest.raises(UnexpectedFrame, match="a Text frame arrived"):
+                await ws.receive_binary()
+            pinging = flavour.spawn(ws.ping, b"x")
+            assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
+            peer.send(two + wire.encode(wire.PONG, b"x"))
+            await pinging.result()
+            if by_frames:
+                assert await ws.receive_data_frame() == Text("one ", final=False)
+                assert await ws.receive_data_frame() == Text("two")
+            else:
+                assert await ws.receive_text() == "one two"
+
+
+@promise
 async def test_the_fragments_of_a_receive_text_that_timed_out_can_be_received(flavour: Flavour, peer: Peer) -> None:
     one, two = wire.fragments(wire.TEXT, b"one ", b"two")
     async with connected(flavour, peer) as ws:

@@ -168,7 +168,7 @@ async def test_other_senders_wait_for_the_end_of_a_message_and_control_frames_do
         await ws.send(Text("one, ", final=False))
         other = flavour.spawn(ws.send_text, "other")
         await other.waiting()
-        await ws.pong(b"passes")
+        await flavour.spawn(ws.pong, b"passes").result()
         with pytest.raises(InvalidFrame, match="not finished yet"):
             await ws.send_text("mine, but no continuation")
         await ws.send(Text("two"), is_continuation=True)
@@ -270,6 +270,17 @@ async def test_senders_that_wait_for_their_turn_raise_if_the_peer_closes(flavour
         peer.send(wire.close(1001))
         assert await ws.receive() == Close(1001)
         await check_closed(sending, ws)
+
+
+@promise
+async def test_senders_that_wait_for_their_turn_raise_if_this_side_sends_a_close(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        await ws.send(Text("one", final=False))
+        sending = await waiting_sends(flavour, lambda: ws.send_text("other"))
+        await ws.send(Close(1000))
+        for task in sending:
+            with pytest.raises(WebSocketClosed):
+                await task.result()
 
 
 @promise
