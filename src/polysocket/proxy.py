@@ -21,7 +21,7 @@ from polysocket.url import WebSocketURL, authority, parse_url, without_zone
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Proxy", "ProxySetting", "as_proxy", "check_context", "system_proxy"]
+__all__ = ["Proxy", "ProxySetting", "as_proxy", "blocks", "check_context", "system_proxy"]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
@@ -136,6 +136,11 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
         return Proxy(named if "://" in named else f"http://{named}")
     except (InvalidURL, InvalidRequest) as error:
         raise InvalidURL(f"the system's proxy for {kind} can't be used: {error}") from error
+
+
+def blocks(setting: ProxySetting) -> bool:
+    """Return whether a setting must not be evaluated on an event loop; a function of the user's must not block."""
+    return setting is system_proxy and HAS_PROXY_SETTINGS
 
 
 def _variable(name: str) -> str | None:

@@ -63,7 +63,7 @@ class WebSocketURL:
     @property
     def authority(self) -> str:
         """Host without a zone and, unless it is the scheme's default, port, as in the Host header (RFC 6455 §4.1)."""
-        return self._authority(without_zone(self.host))
+        return self._authority(without_zone(self.host) if ":" in self.host else self.host)
 
     @property
     def path(self) -> str:
@@ -83,9 +83,8 @@ class WebSocketURL:
         return f"WebSocketURL({redact_url(f'{self.scheme}://{self._authority(self.host)}{self.target}')!r})"
 
     def _authority(self, host: str) -> str:
-        if self.port != DEFAULT_PORTS[self.scheme]:
-            return authority(host, self.port)
-        return _bracketed(host) if ":" in host else host
+        shown = _bracketed(host) if ":" in host else host
+        return shown if self.port == DEFAULT_PORTS[self.scheme] else f"{shown}:{self.port}"
 
 
 class ParsedURL(NamedTuple):

@@ -18,7 +18,7 @@ from polysocket._opening.tls import TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
-from polysocket.proxy import Proxy, ProxySetting, as_proxy
+from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
 from polysocket.url import WebSocketURL, certificate_name
 
 __all__ = ["Dialer", "ResumedStream", "system_errno"]
@@ -35,8 +35,10 @@ class Dialer:
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:
         self._url = url
         self._transport = transport
-        proxy = None if transport.proxy is None else _choose_proxy(url, transport.proxy)
-        self._tunnel = None if proxy is None else tunnel_to(url, proxy)
+        self._tunnel: Tunnel | None = None
+        self._has_chosen = transport.proxy is None
+        if transport.proxy is not None and not blocks(transport.proxy):
+            self._go_via(_choose_proxy(url, transport.proxy))
         self.step: str = "connecting"
         """The step under way, for an error's text."""
 
@@ -52,6 +54,8 @@ class Dialer:
 
     async def connect(self, effect: Effect) -> ByteStream:
         """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
+        if not self._has_chosen:
+            self._go_via(await effect.run_blocking(lambda: _choose_proxy(self._url, self._transport.proxy)))
         try:
             stream = await self._connecting(effect)
         except ProxyFailed:
@@ -60,8 +64,9 @@ class Dialer:
             raise self._server.unreachable(error) from error
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            context, name = self._transport.ssl or default_context(), certificate_name(self._url.host)
+            name = certificate_name(self._url.host)
             try:
+                context = self._transport.ssl or await default_context(effect)
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
@@ -71,6 +76,10 @@ class Dialer:
                 raise
         self.step = "in the opening handshake"
         return stream
+
+    def _go_via(self, proxy: Proxy | None) -> None:
+        self._has_chosen = True
+        self._tunnel = None if proxy is None else tunnel_to(self._url, proxy)
 
     def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
         if self._tunnel is not None:
@@ -150,8 +159,9 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
         raise endpoint.unreachable(error) from error
     try:
         if proxy.scheme == "https":
-            context, name = proxy.ssl or default_context(), certificate_name(proxy.host)
+            name = certificate_name(proxy.host)
             try:
+                context = proxy.ssl or await default_context(effect)
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 raise endpoint.no_tls(error, proxy.host) from error

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.interface import CoroutineEffect
@@ -15,6 +15,7 @@ from polysocket.effects.push_stream import PushStream
 
 __all__ = ["AsyncioEffect"]
 
+T = TypeVar("T")
 
 _background: set[asyncio.Task[None]] = set()
 """The tasks of background programs: a loop itself keeps only weak references."""
@@ -83,6 +84,10 @@ class AsyncioEffect(CoroutineEffect):
         task = asyncio.Task(run(), loop=asyncio.get_running_loop(), name=f"polysocket {program.__name__}")
         _background.add(task)
         task.add_done_callback(done)
+
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function in a thread of the loop's executor."""
+        return await asyncio.to_thread(function)
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""

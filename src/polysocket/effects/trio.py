@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -17,6 +17,7 @@ from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["TrioEffect"]
 
+T = TypeVar("T")
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
@@ -72,6 +73,10 @@ class TrioEffect(CoroutineEffect):
             trio.lowlevel.spawn_system_task(_logged, program, on_done, name=program, context=copy_context())
         except RuntimeError as error:  # trio.run() is about to end.
             on_done(error)
+
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function in a worker thread, which a cancellation leaves to itself."""
+        return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
