@@ -19,6 +19,7 @@ from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
+from polysocket.redaction import escaped
 from polysocket.url import WebSocketURL, certificate_name
 
 __all__ = ["Dialer", "ResumedStream", "system_errno"]
@@ -87,6 +88,8 @@ class Dialer:
         if self._transport.sock is not None:
             return _adopt(effect, self._transport.sock)
         if self._transport.unix_path is not None:
+            if not hasattr(socket, "AF_UNIX"):
+                raise OSError(errno.EAFNOSUPPORT, "this platform has no Unix sockets")
             return effect.connect_unix(self._transport.unix_path)
         return effect.connect_tcp(self._url.host, self._url.port)
 
@@ -95,7 +98,7 @@ class Dialer:
         if self._transport.sock is not None:
             place = "the given socket"
         elif self._transport.unix_path is not None:
-            place = f"the Unix socket {self._transport.unix_path}"
+            place = f"the Unix socket {escaped(self._transport.unix_path)}"
         else:
             place = f"{self._url.host} port {self._url.port}{self.via}"
         return _Endpoint(ConnectFailed, "the server", place, "the URL must begin with ws://", "ssl=")

@@ -93,7 +93,8 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
     unix_path = given.pop("unix_path", None)
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
-    transport = Transport(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
+    path = None if unix_path is None else os.fsdecode(cast("str | os.PathLike[str]", unix_path))
+    transport = Transport(context, sock, path, proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
     if given:
         request = dataclasses.replace(request, **given)

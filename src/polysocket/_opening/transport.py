@@ -32,6 +32,9 @@ class Transport:
         check_context(self.ssl)
         if self.sock is not None:
             _check_plain(self.sock)
+        if self.unix_path is not None and (not self.unix_path or "\0" in self.unix_path[1:]):
+            # The system would end the path at a NUL, unless that begins an abstract address.
+            raise InvalidRequest(f"unix_path is a path without NUL, or an abstract address, not {self.unix_path!r}")
         if self.sock is not None and self.unix_path is not None:
             raise InvalidRequest("sock and unix_path exclude each other")
         if self.proxy is None:

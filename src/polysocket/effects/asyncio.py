@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.push_stream import PushStream
+from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
 
@@ -101,12 +102,15 @@ class AsyncioEffect(CoroutineEffect):
 
     async def connect_unix(self, path: str, /) -> TransportStream:
         """Connect to a Unix socket."""
-        _, stream = await asyncio.get_running_loop().create_unix_connection(TransportStream, path)
-        return stream
+        return await self.adopt(connected_unix_socket(path))
 
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
         """Make a stream of a connected socket."""
-        _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
+        try:
+            _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
+        except BaseException:  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
+            sock.close()
+            raise
         return stream
 
 

@@ -14,6 +14,7 @@ from polysocket._logger import get_logger
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["TrioEffect"]
 
@@ -85,13 +86,8 @@ class TrioEffect(CoroutineEffect):
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
-        sock = trio.socket.socket(trio.socket.AF_UNIX)
-        try:
-            await sock.connect(path)
-        except BaseException:
-            sock.close()
-            raise
-        return SocketStream(sock)
+        await trio.lowlevel.checkpoint()
+        return await self.adopt(connected_unix_socket(path))
 
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""
