@@ -27,7 +27,7 @@ needs_abstract_addresses = pytest.mark.skipif(sys.platform != "linux", reason="a
 async def test_a_socket_is_closed_if_setting_its_options_fails(
     flavour: Flavour, place: Place, monkeypatch: pytest.MonkeyPatch, way: str, number: int
 ) -> None:
-    """As in macOS, where setsockopt() fails after the peer's reset. trio ignores the error."""
+    """In macOS, setsockopt() fails after the peer's reset. trio ignores the error."""
     changed: list[socket.socket] = []
     setsockopt = socket.socket.setsockopt
 
