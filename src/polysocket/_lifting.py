@@ -132,7 +132,7 @@ class Flavoured(ABCMeta):
         if own is not function and own is not None:
             return
         inherited = next((vars(base)[name] for base in cls.__mro__[1:] if name in vars(base)), None)
-        if isinstance(inherited, lifted):
+        if issubclass(type(inherited), lifted):  # A mock with a lifted method as its spec only looks like one.
             cls._functions[name] = cast("lifted[..., Any]", inherited).lift(cast("HasEffect[Any]", cls)._effect)
             type.__setattr__(cls, name, cls._functions[name])
         elif own is not None:

@@ -37,6 +37,9 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
         NoAsyncLibrary: Neither asyncio nor trio is running.
+
+    Cancellation:
+        A cancelled call drops the connection.
     """
 
     async def program() -> WebSocket:

@@ -30,6 +30,9 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
         NoAsyncLibrary: asyncio is not running.
+
+    Cancellation:
+        A cancelled call drops the connection.
     """
     return websocket.ConnectCall(websocket.open_websocket(WebSocket, AsyncioEffect(), url_or_request, options))
 

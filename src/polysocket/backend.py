@@ -51,7 +51,7 @@ Coro = Coroutine[Any, Any, T]
 
 
 class Backend(HasWith[F_co]):
-    """Opens websockets that share their settings. The end of its ``with`` (``async with``) closes them all.
+    """An opener of websockets that share settings. The end of its ``with`` (``async with``) closes them all.
 
     They are closed as the end of a websocket's own ``with`` does: with 1000, after an error with 1011, and after a
     cancellation with 1001, at once. (sttp's ``SttpBackend``.)
@@ -99,6 +99,9 @@ class Backend(HasWith[F_co]):
             InvalidRequest: A header or an option can't be used.
             InvalidHandler: The handler can't work in this flavour.
             BackendClosed: The backend was closed.
+
+        Cancellation:
+            A cancelled call drops the connection.
         """
         return await self._connector.open_websocket(request, handler)
 
@@ -136,7 +139,16 @@ class Backend(HasWith[F_co]):
             request: The request to send, or a URL to send the backend's own request to.
             make_handler: A function that returns the handler in ``F``, called just before the websocket is opened.
 
-        Raises as :meth:`open_websocket`, and what ``make_handler`` raises.
+        Raises:
+            Exception: What ``make_handler`` raises.
+            OpeningFailed: The websocket could not be opened; each subclass names a step.
+            InvalidURL: The URL can't be used.
+            InvalidRequest: A header or an option can't be used.
+            InvalidHandler: The handler can't work in this flavour.
+            BackendClosed: The backend was closed.
+
+        Cancellation:
+            A cancelled call drops the connection.
         """
         return await self._connector.open_websocket_f(request, make_handler)
 

@@ -26,7 +26,7 @@ class CloseCause(Enum):
     BUFFER_FULL = "a full buffer"
     TIMEOUT = "a time limit"
     NETWORK = "the network"
-    CANCELLATION = "a cancelled closing"
+    CANCELLATION = "a cancellation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
         NoAsyncLibrary: trio is not running.
+
+    Cancellation:
+        A cancelled call drops the connection.
     """
     return websocket.ConnectCall(websocket.open_websocket(WebSocket, TrioEffect(), url_or_request, options))
 

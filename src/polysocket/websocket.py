@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast, overload
 
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._opening.options import ConnectOptions, prepare
+from polysocket._session.iterating import Messages, UntilClosed, until_closed
 from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
 from polysocket.close_info import CloseInfo
@@ -25,7 +26,7 @@ from polysocket.response import Response
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ConnectCall", "UntilClosed", "WebSocket", "open_websocket", "until_closed"]
+__all__ = ["ConnectCall", "WebSocket", "open_websocket"]
 
 T = TypeVar("T")
 F_co = TypeVar("F_co", covariant=True)
@@ -83,8 +84,19 @@ class WebSocket(HasWith[F_co]):
     async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
         """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
 
-        Pings are answered unless ``pong_on_ping`` is False; Pongs are skipped. Raises :class:`WebSocketClosed` at the
-        Close, and otherwise as :meth:`receive`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No data frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -95,8 +107,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
         """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
 
-        Raises :class:`UnexpectedFrame` if it is binary; it can still be received. Raises otherwise as
-        :meth:`receive_data_frame`.
+        It may be a fragment. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: It is binary; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No text frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -107,8 +131,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
         """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
 
-        Raises :class:`UnexpectedFrame` if it is text; it can still be received. Raises otherwise as
-        :meth:`receive_data_frame`.
+        It may be a fragment. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: It is text; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No binary frame was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -119,7 +155,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
         """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
 
-        Raises as :meth:`receive_text_frame`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: The message is binary; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No text message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -132,7 +181,20 @@ class WebSocket(HasWith[F_co]):
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
         """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
 
-        Raises as :meth:`receive_binary_frame`.
+        Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            UnexpectedFrame: The message is text; it can still be received.
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No binary message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -145,7 +207,19 @@ class WebSocket(HasWith[F_co]):
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
         """Receive a whole message: ``str`` for text, ``bytes`` for binary.
 
-        Raises as :meth:`receive_data_frame`.
+        Its fragments are joined. Pongs are skipped. One caller at a time may receive.
+
+        Args:
+            pong_on_ping: Answer the Pings that are received before it.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
         if timeout is not None:
@@ -178,13 +252,29 @@ class WebSocket(HasWith[F_co]):
 
     @lifted
     async def send_text(self, text: str) -> None:
-        """Send a text message in one frame. Raises as :meth:`send`."""
+        """Send a text message in one frame (sttp's ``sendText``).
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The text can't be encoded in UTF-8, or a fragmented message of this caller is not finished.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Text(text))) is not None:
             await rest
 
     @lifted
     async def send_binary(self, data: bytes) -> None:
-        """Send a binary message in one frame. Raises as :meth:`send`."""
+        """Send a binary message in one frame (sttp's ``sendBinary``).
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The data are not bytes, or a fragmented message of this caller is not finished.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Binary(data))) is not None:
             await rest
 
@@ -203,12 +293,23 @@ class WebSocket(HasWith[F_co]):
             ReceiveTimeout: No Pong was received in time.
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The payload is too long.
+
+        Cancellation:
+            A cancelled ping has sent the whole Ping or nothing, and no longer waits for the Pong. It loses no frame.
         """
         return await self._session.ping(payload, timeout)
 
     @lifted
     async def pong(self, payload: bytes = b"") -> None:
-        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes. Raises as :meth:`send`."""
+        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes.
+
+        Raises:
+            WebSocketClosed: The websocket has ended.
+            InvalidFrame: The payload is too long.
+
+        Cancellation:
+            A cancelled send has sent the whole frame or nothing.
+        """
         if (rest := self._session.send_frame(Pong(payload))) is not None:
             await rest
 
@@ -311,7 +412,9 @@ class WebSocket(HasWith[F_co]):
     def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
         self._refuse_futures()
         self._refuse("async for", if_async=False)
-        return Messages(self._session)
+        receive = self.receive_message
+        is_own = getattr(receive, "__func__", None) is _RECEIVE_MESSAGE
+        return Messages(self._session) if is_own else UntilClosed(receive)  # a subclass's method, or a mock
 
     def _refuse_futures(self) -> None:
         from concurrent.futures import Future  # noqa: PLC0415 - slow to import
@@ -327,6 +430,9 @@ class WebSocket(HasWith[F_co]):
 
 
 async def _nothing() -> None: ...
+
+
+_RECEIVE_MESSAGE: Final = WebSocket.__dict__["receive_message"].__wrapped__
 
 
 _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}
@@ -354,54 +460,6 @@ async def open_websocket(kind: type[W], effect: Effect, target: str | Request, o
 
     request, transport = prepare(target, options)
     return kind(await open_session(effect, request, transport), effect)
-
-
-def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
-    """Yield what is received until a normal closing; raise at any other."""
-    while True:
-        try:
-            received = receive()
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                return
-            raise
-        yield received
-
-
-class Messages(AsyncIterator[str | bytes]):
-    """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._take = partial(session.receiver.take_message, DATA, True)
-
-    async def __anext__(self) -> str | bytes:
-        try:
-            if (frame := self._session.receiver.take_whole(DATA)) is not None:
-                return frame.payload
-            return await self._session.read_until(self._take, "message")
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                raise StopAsyncIteration from None
-            raise
-
-
-class UntilClosed(AsyncIterator[T]):
-    """The iterator over what is received until a normal closing, for asynchronous flavours.
-
-    It is no async generator, so that a cancellation ends only the current step.
-    """
-
-    def __init__(self, receive: Callable[[], Awaitable[T]]) -> None:
-        self._receive = receive
-
-    async def __anext__(self) -> T:
-        try:
-            return await self._receive()
-        except WebSocketClosed as error:
-            if error.close_info.is_normal:
-                raise StopAsyncIteration from None
-            raise
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
@@ -442,3 +500,11 @@ class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self._websocket.__aexit__(kind, error, tb)
+
+    if not TYPE_CHECKING:  # A type checker refuses "with" by itself.
+
+        def __enter__(self) -> NoReturn:
+            self.close()
+            raise TypeError("connect() of this flavour is for 'async with', not 'with'")
+
+        def __exit__(self, *_: object) -> None: ...

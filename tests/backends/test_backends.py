@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -14,11 +15,13 @@ from polysocket import (
     Async,
     Backend,
     BackendClosed,
+    Buffer,
     Close,
     CloseCause,
     CloseCode,
     CloseInfo,
     InvalidHandler,
+    Listener,
     LoggingBackend,
     ObservedBackend,
     Text,
@@ -430,6 +433,27 @@ async def test_a_backend_forgets_a_websocket_whose_close_arrived_with_the_answer
         assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
         peer.hang_up()
         await forgotten.get()
+
+
+@pytest.mark.parametrize(
+    ("handler", "programs"),
+    [(WebSocketHandler(), 0), (WebSocketHandler(Buffer.unbounded()), 1), (Listener[Any](), 1)],
+    ids=["on demand", "read ahead", "listener"],
+)
+async def test_one_program_at_most_ends_a_websocket_in_the_background(
+    flavour: Flavour, peer: Peer, handler: WebSocketHandler | Listener[Any], programs: int
+) -> None:
+    backend = flavour.backend()
+    effect = type(backend._connector.effect)
+    with mock.patch.object(effect, "spawn", autospec=True, side_effect=effect.spawn) as spawn:
+        async with flavour.entered(backend):
+            ws = await opened(flavour, seen(flavour, backend), peer.url, handler)
+            peer.send(wire.close(1000))
+            if programs:
+                assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+            peer.hang_up()
+            await ws.close()
+    assert spawn.call_count == programs
 
 
 async def test_a_backend_forgets_a_websocket_once(flavour: Flavour, peer: Peer) -> None:

@@ -114,7 +114,8 @@ def test_a_refused_port_is_named(flavour: Flavour, refused_port: int, scheme: st
     assert str(caught.value) == f"could not connect to 127.0.0.1 port {refused_port}: {reason}"
     assert caught.value.errno == errno.ECONNREFUSED
     assert pickle.loads(pickle.dumps(caught.value)).errno == errno.ECONNREFUSED
-    assert isinstance(caught.value.__cause__, OSError)
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+    assert caught.value.__cause__.__cause__ is None  # a short traceback
 
 
 @needs_unix_sockets

@@ -99,6 +99,13 @@ def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: F
     says(caught.value, f"{name!r}; for that there is {way}")
 
 
+def test_a_misspelled_option_is_refused_with_the_right_one(flavour: Flavour) -> None:
+    options: dict[str, Any] = {"open_timout": 5}
+    with pytest.raises(TypeError) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    says(caught.value, "'open_timout'; did you mean open_timeout?")
+
+
 def test_hints_name_existing_methods_and_options() -> None:
     for option, way in _HINTS.items():
         assert option not in ConnectOptions.__annotations__

@@ -65,13 +65,14 @@ class Flavour:
 needs_trio = pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
 needs_anyio = pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 
-every_flavour = pytest.mark.parametrize(
-    "flavour",
-    [
-        pytest.param(Flavour("blocking", Blocking), id="blocking"),
-        pytest.param(Flavour("threaded", Threaded, "Future[{}]"), id="threaded"),
-        pytest.param(Flavour("asyncio", Asyncio, is_async=True), id="asyncio"),
-        pytest.param(Flavour("trio", Trio, is_async=True), id="trio", marks=needs_trio),
-        pytest.param(Flavour("anyio", Async, is_async=True), id="anyio", marks=needs_anyio),
-    ],
-)
+flavours = [
+    pytest.param(Flavour("blocking", Blocking), id="blocking"),
+    pytest.param(Flavour("threaded", Threaded, "Future[{}]"), id="threaded"),
+]
+async_flavours = [
+    pytest.param(Flavour("asyncio", Asyncio, is_async=True), id="asyncio"),
+    pytest.param(Flavour("trio", Trio, is_async=True), id="trio", marks=needs_trio),
+    pytest.param(Flavour("anyio", Async, is_async=True), id="anyio", marks=needs_anyio),
+]
+every_flavour = pytest.mark.parametrize("flavour", flavours + async_flavours)
+every_async_flavour = pytest.mark.parametrize("flavour", async_flavours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import Any, TypeVar, cast
 from unittest import mock
@@ -13,7 +14,7 @@ from polysocket import Async, Backend, LoggingBackend, PolymorphicClient, WebSoc
 from polysocket.effects import Threaded
 from polysocket.effects.threaded import ThreadedEffect
 from polysocket.testing import BackendStub, EchoServer, WebSocketStub
-from tests.runtime.flavours import Flavour, every_flavour
+from tests.runtime.flavours import Flavour, every_async_flavour, every_flavour
 
 F = TypeVar("F")
 
@@ -78,6 +79,34 @@ def test_an_override_calls_super_each_time(flavour: Flavour) -> None:
     ws.__class__ = Own
     assert [flavour.result(ws.receive_text) for _ in range(3)] == ["ab", "cd", "ef"]
     assert calls == ["before"] * 3
+
+
+@every_async_flavour
+@pytest.mark.parametrize("how", ["subclass", "patch of the class", "patch of the common class", "mock of the object"])
+def test_iteration_calls_an_override(flavour: Flavour, how: str) -> None:
+    base = flavour.websocket_class
+
+    class Own(base):  # type: ignore[misc, valid-type]
+        async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
+            return f"own {await super().receive_message()}"
+
+    async def first() -> str | bytes:
+        async for message in ws:
+            return message
+        raise AssertionError("there is no message")
+
+    ws = flavour.websocket("a")
+    received = mock.AsyncMock(return_value="mocked")
+    with contextlib.ExitStack() as stack:
+        if how == "subclass":
+            ws.__class__ = Own
+        elif how == "mock of the object":
+            ws.receive_message = received
+        else:
+            stack.enter_context(
+                mock.patch.object(base if "common" not in how else WebSocket, "receive_message", received)
+            )
+        assert flavour.result(first) == ("own a" if how == "subclass" else "mocked")
 
 
 @every_flavour
@@ -161,6 +190,14 @@ def test_a_patch_of_the_common_backend_takes_effect(flavour: Flavour) -> None:
     with mock.patch.object(Backend, "close", mock.Mock(return_value="patched")):
         assert backend.close() == "patched"
     assert flavour.result(backend.close) is None
+
+
+@every_flavour
+def test_a_patch_of_the_common_class_may_have_a_spec(flavour: Flavour) -> None:
+    ws = flavour.websocket("a")
+    with mock.patch.object(WebSocket, "receive_text", mock.Mock(spec=WebSocket.receive_text, return_value="patched")):
+        assert ws.receive_text() == "patched"
+    assert flavour.result(ws.receive_text) == "a"
 
 
 @every_flavour

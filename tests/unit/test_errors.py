@@ -248,7 +248,7 @@ INFOS = {
     ),
     "cancellation": (
         CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, None, Close(1001)),
-        "closed by this side because of a cancelled closing; no Close received, sent 1001 (going away)",
+        "closed by this side because of a cancellation; no Close received, sent 1001 (going away)",
     ),
 }
 

@@ -13,8 +13,8 @@ from wsproto import ConnectionType
 from polysocket._core import close_codes
 from polysocket._core.decoder import MAX_FRAGMENTS, Decoder, Failure
 from polysocket._core.deflate import PerMessageDeflate
-from polysocket._core.encoder import CLOSE, CONTINUATION, PING, PONG, Encoder
-from polysocket._core.fast_path import BINARY, TEXT
+from polysocket._core.encoder import Encoder
+from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from polysocket._core.frame_queue import UNLIMITED, FrameQueue
 from polysocket._core.states import Event, State, next_state
 from polysocket._core.validation import (

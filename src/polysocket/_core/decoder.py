@@ -25,8 +25,13 @@ __all__ = ["MAX_FRAGMENTS", "Decoder", "Failure"]
 MAX_FRAMES_A_TURN: Final = 512  # each takes wsproto about 10 µs: so that an event loop is not held up for long
 MAX_FRAGMENTS: Final = 131072  # in a message: an empty fragment costs its sender 2 bytes, and this side an object
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
-CLOSE: Final = 0x8  # RFC 6455 §5.2
 BAD_GATEWAY: Final = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
+
+FAILURES: Final = {  # of wsproto and the extension: the close code to send, and the cause
+    CloseReason.PROTOCOL_ERROR: (close_codes.PROTOCOL_VIOLATED, CloseCause.PROTOCOL_ERROR),
+    CloseReason.INVALID_FRAME_PAYLOAD_DATA: (close_codes.TEXT_INVALID, CloseCause.PROTOCOL_ERROR),
+    CloseReason.MESSAGE_TOO_BIG: (close_codes.LIMIT_EXCEEDED, CloseCause.LIMIT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Failure:
 
 
 class Decoder:
-    """Decodes the peer's bytes; ``failure`` is set by the first error, after which nothing more is decoded."""
+    """The decoder of the peer's bytes; ``failure`` is its first error, after which it decodes nothing more."""
 
     def __init__(
         self,
@@ -156,7 +161,7 @@ class Decoder:
         if not self._left:
             self._left = None
             self._header = b""
-        if header[0] & 0x0F == CLOSE:
+        if header[0] & 0x0F == fast_path.CLOSE:
             self._judge_close(header, data[position:stop], frames)
         elif stop > position:
             self._judge(data[position:stop], frames, header)
@@ -250,10 +255,7 @@ class Decoder:
         return violation or close_violation(self._close_payload)
 
     def _fail(self, code: CloseReason, detail: str) -> None:
-        if code is CloseReason.MESSAGE_TOO_BIG:
-            self.failure = _too_big(detail)
-        else:
-            self.failure = Failure(CloseCode(code), CloseCause.PROTOCOL_ERROR, detail)
+        self.failure = Failure(*FAILURES[code], detail)
 
 
 def _too_big(detail: str) -> Failure:

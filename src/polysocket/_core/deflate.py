@@ -239,7 +239,7 @@ class PerMessageDeflate(Extension):
 
 
 class _Deflater:
-    """Compresses the messages that this side sends (§7.2.1)."""
+    """The compressor of the messages that this side sends (§7.2.1)."""
 
     def __init__(self, no_context_takeover: bool, window_bits: int, level: int, memory_level: int) -> None:
         self._no_context_takeover = no_context_takeover
@@ -261,7 +261,7 @@ class _Deflater:
 
 
 class _Inflater:
-    """Decompresses the peer's messages (§7.2.2): ``begin``, ``feed`` their bytes, ``finish``."""
+    """The decompressor of the peer's messages (§7.2.2): ``begin``, ``feed`` their bytes, ``finish``."""
 
     def __init__(self, no_context_takeover: bool, window_bits: int, max_message_size: int | None) -> None:
         self._no_context_takeover = no_context_takeover

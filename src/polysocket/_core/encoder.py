@@ -6,22 +6,16 @@ import os
 from typing import Final
 
 from polysocket._core.deflate import PerMessageDeflate
-from polysocket._core.fast_path import BINARY, FINAL, MASKED, PIECE, RSV1, TEXT, mask
+from polysocket._core.fast_path import BINARY, CLOSE, FINAL, MASKED, PIECE, RSV1, TEXT, mask
 from polysocket.errors import InvalidFrame
 
-__all__ = ["CLOSE", "CONTINUATION", "PING", "PONG", "Encoder"]
-
-# RFC 6455 §5.2
-CONTINUATION: Final = 0x0
-CLOSE: Final = 0x8
-PING: Final = 0x9
-PONG: Final = 0xA
+__all__ = ["Encoder"]
 
 NAMES: Final = {TEXT: "Text", BINARY: "Binary"}
 
 
 class Encoder:
-    """Encodes the frames of one side; ``masks`` is True for a client (RFC 6455 §5.3)."""
+    """The encoder of one side's frames; ``masks`` is True for a client (RFC 6455 §5.3)."""
 
     __slots__ = ("_deflate", "_masks", "open_opcode")
 

@@ -12,14 +12,34 @@ from typing import Final
 
 from polysocket.frames import Binary, Text
 
-__all__ = ["FINAL", "MASKED", "PIECE", "RSV1", "decode", "frame_size", "mask", "whole_binary_frame_size"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "FINAL",
+    "MASKED",
+    "PIECE",
+    "PING",
+    "PONG",
+    "RSV1",
+    "TEXT",
+    "decode",
+    "frame_size",
+    "mask",
+    "whole_binary_frame_size",
+]
 
 # The bits and opcodes of RFC 6455 §5.2.
 FINAL: Final = 0x80
 RSV1: Final = 0x40
 MASKED: Final = 0x80
+CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
 PIECE: Final = 4096  # bytes, a multiple of the key's four: XORing 1 MB in such pieces stays in the cache, 2-4 x faster
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from polysocket._core.fast_path import FINAL, MASKED, RSV1
+from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, FINAL, MASKED, PING, PONG, RSV1, TEXT
 
 __all__ = ["close_violation", "header_violation"]
 
-OPCODES: Final = {0x0: "CONTINUATION", 0x1: "TEXT", 0x2: "BINARY", 0x8: "CLOSE", 0x9: "PING", 0xA: "PONG"}  # §5.2
+NAMES: Final = {
+    CONTINUATION: "CONTINUATION",
+    TEXT: "TEXT",
+    BINARY: "BINARY",
+    CLOSE: "CLOSE",
+    PING: "PING",
+    PONG: "PONG",
+}
 RSV_BITS: Final = {0x40: "RSV1", 0x20: "RSV2", 0x10: "RSV3"}
 
 
@@ -19,7 +26,7 @@ def header_violation(header: bytes, *, from_client: bool, in_message: bool, comp
     """
     first, second = header[0], header[1]
     opcode, size = first & 0x0F, second & 0x7F
-    name = OPCODES.get(opcode, "")
+    name = NAMES.get(opcode, "")
     is_control = opcode >= 0x8
     is_masked = bool(second & MASKED)
     rules = [

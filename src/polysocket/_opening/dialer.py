@@ -62,7 +62,7 @@ class Dialer:
         except ProxyFailed:
             raise
         except OSError as error:
-            raise self._server.unreachable(error) from error
+            raise self._server.unreachable(error) from _shortest_cause(error)
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
             name = certificate_name(self._url.host)
@@ -129,12 +129,23 @@ class _Endpoint(NamedTuple):
         if isinstance(error, ssl.SSLError) and reason:
             words = str(reason).lower().replace("_", " ")
             return f"{words}; if {self.name} does not speak TLS, {self.without_tls}"
-        attempts: tuple[Exception, ...] = getattr(error.__cause__, "exceptions", ())
-        if attempts:
-            return "; ".join(dict.fromkeys(self._explain(each) for each in attempts if isinstance(each, OSError)))
+        if attempts := _attempts(error):
+            return "; ".join(dict.fromkeys(map(self._explain, attempts)))
         if error.errno and any(words in str(error) for words in _RUNTIME_WORDS):
             return f"[Errno {error.errno}] {os.strerror(error.errno)}"
         return str(error)
+
+
+def _attempts(error: OSError) -> list[OSError]:
+    """Return the errors of the attempts of happy eyeballs, which are the error's cause; none for another error."""
+    group = error.__cause__
+    return [each for each in getattr(group, "exceptions", ()) if isinstance(each, OSError)]
+
+
+def _shortest_cause(error: OSError) -> OSError:
+    """Return one attempt's error if all attempts failed alike, so that a traceback shows no group of them."""
+    attempts = _attempts(error)
+    return attempts[0] if attempts and len({each.errno for each in attempts}) == 1 else error
 
 
 def system_errno(error: BaseException | None) -> int | None:
@@ -159,7 +170,7 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
     try:
         stream = await effect.connect_tcp(proxy.host, proxy.port)
     except OSError as error:
-        raise endpoint.unreachable(error) from error
+        raise endpoint.unreachable(error) from _shortest_cause(error)
     try:
         if proxy.scheme == "https":
             name = certificate_name(proxy.host)

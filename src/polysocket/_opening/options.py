@@ -143,4 +143,9 @@ _HINTS: Final = {
 
 def hint(option: str) -> str:
     """Return the counterpart of an unknown option, as the end of an error's text; empty if none is known."""
-    return f"; for that there is {_HINTS[option]}" if option in _HINTS else ""
+    if option in _HINTS:
+        return f"; for that there is {_HINTS[option]}"
+    import difflib  # noqa: PLC0415 - for this error only
+
+    similar = difflib.get_close_matches(option, ConnectOptions.__annotations__, 1)
+    return f"; did you mean {similar[0]}?" if similar else ""

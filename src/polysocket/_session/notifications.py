@@ -32,12 +32,14 @@ class Notifications:
         too.
         """
         while True:
-            with self._mutex:
-                if self._is_delivering or not self.due:
-                    return
-                call, argument = self.due.popleft()
-                self._is_delivering = True
+            is_own_call = False
             try:
+                with self._mutex:
+                    if self._is_delivering or not self.due:
+                        return
+                    is_own_call = self._is_delivering = True  # in this order: a signal handler may raise between
+                    call, argument = self.due.popleft()
                 call(argument)
             finally:
-                self._is_delivering = False
+                if is_own_call:
+                    self._is_delivering = False

@@ -17,7 +17,7 @@ class PendingPing:
 
 
 class Pings:
-    """Matches Pongs with Pings; False if no Ping waits."""
+    """The Pings that wait for their Pongs; False if there are none."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
+from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_fragments
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
-
-from polysocket.effects import Mutex
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 
@@ -111,9 +110,8 @@ class Receiver:
     def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
         """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
 
-        Return None if its last fragment has not arrived yet.
-
-        The fragments that have arrived stay in ``queue.fragments``, so that a cancelled caller loses none.
+        Return None if its last fragment has not arrived yet. The fragments that have arrived stay in
+        ``queue.fragments``, so that a cancelled caller loses none.
         """
         queue = self._connection.queue
         fragments = queue.fragments

@@ -29,7 +29,7 @@ SEND_CAPACITY: Final = 64 * 1024  # bytes pending in the stream from which the n
 
 
 class Sender:
-    """Writes the connection's frames to the stream; the session's mutex guards both."""
+    """The writer of the connection's frames to the stream; the session's mutex guards both."""
 
     def __init__(
         self,

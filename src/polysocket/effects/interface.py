@@ -30,14 +30,8 @@ __all__ = [
     "run",
 ]
 
-
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
-
-
-F_co = TypeVar("F_co", covariant=True)
 
 
 class Blocking:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from polysocket._core import close_codes
 from polysocket._lifting import wait_for_result
 from polysocket._logger import get_logger
+from polysocket._session.iterating import UntilClosed, until_closed
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -22,23 +23,16 @@ from polysocket.effects import Effect
 from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, DataFrame, Frame, Text, join_fragments
 from polysocket.handlers.handler import Handler, is_own_close
-from polysocket.websocket import UntilClosed, until_closed
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
-
 BlockingStage = Callable[[Iterator[DataFrame]], Iterator[Frame | Close]]
-
-
 AsyncStage = Callable[[AsyncIterator[DataFrame]], AsyncIterator[Frame | Close]]
-
+Answer = str | bytes | Frame | Close | None
 
 # Pings are answered and the peer's Close is noticed while the stage takes nothing. 256 frames hide the latency of a
 # stage; "wait" turns a slower stage into backpressure instead of an error.
 READ_AHEAD: Final = Buffer.bounded(256, overflow="wait")
-
-
-Answer = str | bytes | Frame | Close | None
 
 
 class PipeHandler(Handler):

@@ -30,8 +30,8 @@ class Observer(Protocol):
 class Observation:
     """Callbacks for the events of one websocket, in this order; override those of interest.
 
-    They are called in the thread or task in which the event happens, while the websocket is locked. So they must be
-    quick, must not wait, and must not call the websocket's methods, which would deadlock.
+    They are called one at a time, in the order of the events, by a thread or task that uses the websocket. It waits for
+    them, so they must be quick. They may call methods of the websocket that don't wait.
     """
 
     def opened(self, response: Response, /) -> None:

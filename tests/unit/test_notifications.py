@@ -1,0 +1,72 @@
+"""Calls to observers: one at a time, in order, and none is blocked by an earlier one that was interrupted."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from polysocket._session.notifications import Notifications
+from polysocket.effects.mutex import ThreadMutex
+
+
+class Interrupt(BaseException):
+    """The error that a signal handler raises."""
+
+
+class InterruptedMutex(ThreadMutex):
+    """A mutex that a signal handler interrupts as it is left, once."""
+
+    is_due = False
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if self.is_due:
+            self.is_due = False
+            raise Interrupt
+
+
+def test_an_interrupted_delivery_does_not_block_later_ones() -> None:
+    mutex = InterruptedMutex()
+    notifications = Notifications(mutex)
+    told: list[str] = []
+    notifications.add(told.append, "a")
+    notifications.add(told.append, "b")
+    mutex.is_due = True
+    with pytest.raises(Interrupt):
+        notifications.deliver()
+    notifications.deliver()
+    assert told[-1:] == ["b"]
+
+
+def test_a_call_that_adds_a_call_and_delivers_is_not_interrupted_by_it() -> None:
+    notifications = Notifications(ThreadMutex())
+    told: list[str] = []
+
+    def nest(name: str) -> None:
+        notifications.add(told.append, "inner")
+        notifications.deliver()
+        told.append(name)
+
+    notifications.add(nest, "outer")
+    notifications.deliver()
+    assert told == ["outer", "inner"]
+
+
+def test_calls_of_another_thread_are_made_after_the_one_that_runs() -> None:
+    notifications = Notifications(ThreadMutex())
+    told: list[str] = []
+
+    def call(name: str) -> None:
+        other = threading.Thread(target=add_and_deliver)
+        other.start()
+        other.join()
+        told.append(name)
+
+    def add_and_deliver() -> None:
+        notifications.add(told.append, "second")
+        notifications.deliver()
+
+    notifications.add(call, "first")
+    notifications.deliver()
+    assert told == ["first", "second"]
