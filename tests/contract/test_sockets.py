@@ -1,4 +1,4 @@
-"""Sockets that are not left open, and Unix sockets, on every platform and in every flavour."""
+"""Sockets that are not left open, Unix sockets, and names that are looked up, in every flavour."""
 
 from __future__ import annotations
 
@@ -100,3 +100,14 @@ async def test_a_path_that_is_not_unicode_is_shown_escaped(flavour: Flavour, pla
     path = os.fsdecode(os.fsencode(place.folder) + b"/\xff\x9b")
     with pytest.raises(ConnectFailed, match=r"/\\udcff\\udc9b: \[Errno 2\]"):
         await flavour.open("ws://localhost/", unix_path=path)
+
+
+@pytest.mark.parametrize(
+    ("host", "looked_up"),
+    [("my_service", "my_service"), ("r3---sn-xyz", "r3---sn-xyz"), ("☕", "xn--53h"), ("faß", "xn--fa-hia")],
+)
+@promise
+async def test_a_host_is_looked_up_as_browsers_do(flavour: Flavour, host: str, looked_up: str) -> None:
+    """The runtime must not encode it again: IDNA 2003 has another name for ß, and IDNA 2008 refuses the others."""
+    with pytest.raises(ConnectFailed, match=rf"could not connect to {looked_up}\.invalid port 80"):
+        await flavour.open(f"ws://{host}.invalid/")
