@@ -69,6 +69,7 @@ FIGURES = {
     "close_timeout": f"{basic_request.close_timeout} seconds",
     "max_redirects": str(basic_request.max_redirects),
     "max_header": in_bytes(constant("MAX_HEADER")),
+    "max_header_lines": f"{constant('MAX_HEADER_LINES')} lines",
     "max_body": in_bytes(constant("MAX_BODY")),
     "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
     "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),

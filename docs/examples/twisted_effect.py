@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from twisted.internet import endpoints as twisted_endpoints
 from twisted.internet import reactor as twisted_reactor
@@ -18,6 +18,7 @@ from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDo
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]
 
@@ -28,6 +29,8 @@ from polysocket.websocket import open_websocket
 
 reactor: Any = twisted_reactor  # described to zope.interface, not to type checkers
 endpoints: Any = twisted_endpoints
+
+T = TypeVar("T")
 
 
 class Twisted(Async):
@@ -53,6 +56,10 @@ class TwistedEffect(EagerEffect):
 
     def now(self) -> float:
         return float(reactor.seconds())
+
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        result: T = await deferToThread(function)
+        return result
 
     async def connect_tcp(self, host: str, port: int, /) -> TwistedStream:
         stream = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))

@@ -13,7 +13,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from polysocket import backend, websocket
-from polysocket._opening import opening_handshake as _  # noqa: F401 - now: a later import would block the event loop
+from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Async
 from polysocket.effects.anyio import AnyioEffect, running_effect

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from polysocket import backend, websocket
-from polysocket._opening import opening_handshake as _  # noqa: F401 - now: a later import would block the event loop
+from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Asyncio
 from polysocket.effects.asyncio import AsyncioEffect

@@ -5,22 +5,31 @@ A proxy's user and password come from its URL, and stay out of every ``repr``, `
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from polysocket._no_proxy import is_exempt
 from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.headers import Headers
 from polysocket.redaction import redact_url
 from polysocket.request import basic_credentials, basic_request
-from polysocket.url import WebSocketURL, authority, parse_url
+from polysocket.url import WebSocketURL, authority, parse_url, without_zone
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Proxy", "ProxySetting", "as_proxy", "check_context", "system_proxy"]
+__all__ = ["Proxy", "ProxySetting", "as_proxy", "blocks", "check_context", "system_proxy"]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+HAS_PROXY_SETTINGS = sys.platform in ("darwin", "win32")
+"""Whether the system may name its proxies elsewhere than in the environment."""
+
 _MAX_SOCKS_CREDENTIAL = 255  # bytes of a user name or password, whose length is sent in one byte (RFC 1929 §2)
 
 
@@ -107,22 +116,50 @@ ProxySetting: TypeAlias = str | Proxy | Callable[[WebSocketURL], str | Proxy | N
 def system_proxy(url: WebSocketURL, /) -> Proxy | None:
     """Return the system's proxy for a URL, or None. Pass the function itself to ``connect``: ``proxy=system_proxy``.
 
-    The proxy comes from the environment (``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws, else ``ALL_PROXY``;
-    ``NO_PROXY``), or else from the settings of macOS or Windows, as ``urllib.request.getproxies`` reads them. A name
-    without a scheme is the name of an http proxy. Raises :class:`InvalidURL`.
+    The environment names it: ``https_proxy`` for wss, ``http_proxy`` for ws, else ``all_proxy``, each in lower case or
+    in upper case. ``no_proxy`` has the exceptions: hosts, ``.domain``, ``*.domain``, addresses, networks such as
+    ``10.0.0.0/8``, and ``*``. There is no proxy for ``localhost`` and loopback addresses. If none of these variables is
+    set, the settings of macOS or Windows are used. A proxy without a scheme is an http proxy.
+    Raises :class:`InvalidURL`.
     """
-    import urllib.request  # noqa: PLC0415 - an HTTP client, slow to import, for those alone who ask for the proxy
-
-    proxies = urllib.request.getproxies()
     kind = "https" if url.secure else "http"
-    named = proxies.get(kind) or proxies.get("all")
-    # NO_PROXY may have the host with its port, and an IPv6 address without brackets.
-    if not named or any(map(urllib.request.proxy_bypass, (authority(url.host, url.port), url.host))):
+    variables = {name: value for name in _VARIABLES if (value := _variable(name)) is not None}
+    if is_exempt(url.host, url.port, variables.get("no_proxy", "")):
+        return None
+    if variables or not HAS_PROXY_SETTINGS:
+        named = variables.get(f"{kind}_proxy") or variables.get("all_proxy")
+    else:
+        named = _in_settings(kind, url)
+    if not named:
         return None
     try:
         return Proxy(named if "://" in named else f"http://{named}")
     except (InvalidURL, InvalidRequest) as error:
         raise InvalidURL(f"the system's proxy for {kind} can't be used: {error}") from error
+
+
+def blocks(setting: ProxySetting) -> bool:
+    """Return whether a setting must not be evaluated on an event loop; a function of the user's must not block."""
+    return setting is system_proxy and HAS_PROXY_SETTINGS
+
+
+def _variable(name: str) -> str | None:
+    """Return a variable of the environment, in lower case or else in upper case, as curl and Python do."""
+    environment = dict(os.environ)  # In Windows its names are in upper case.
+    value = environment.get(name)
+    if value is None and not (name == "http_proxy" and "REQUEST_METHOD" in environment):
+        value = environment.get(name.upper())  # In CGI, HTTP_PROXY is a header of the client (CVE-2016-5385).
+    return None if value is None else value.strip()
+
+
+def _in_settings(kind: str, url: WebSocketURL) -> str | None:
+    """Return the proxy in the settings of macOS, which asks a daemon, or of Windows, which may look up names."""
+    import urllib.request  # noqa: PLC0415 - an HTTP client, slow to import, and needed in these systems only
+
+    named = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(authority(without_zone(url.host), url.port)):
+        return None
+    return named.get(kind) or named.get("all")
 
 
 def check_context(context: object) -> None:

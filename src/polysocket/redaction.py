@@ -1,10 +1,10 @@
-"""Redact credentials, cookies and query strings in everything that is logged or shown."""
+"""Redact credentials, cookies and query strings in everything that is logged or shown; escape control characters."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["is_secret", "redact_field", "redact_url"]
+__all__ = ["escaped", "is_secret", "redact_field", "redact_url"]
 
 _SECRET = re.compile(
     "auth(?!enticate$)|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE
@@ -29,3 +29,8 @@ def redact_field(name: str, value: str) -> str:
     if is_secret(name):
         return "…"
     return redact_url(value) if name.lower() in _URL_FIELDS else value
+
+
+def escaped(text: str) -> str:
+    """Return a text with its control characters escaped, which a terminal or a log's reader would obey."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from polysocket.headers import Headers
+from polysocket.redaction import escaped
 
 __all__ = ["Response", "WebSocketResponse"]
 R_co = TypeVar("R_co", covariant=True)
@@ -24,8 +25,8 @@ class Response:
 
     @property
     def status_line(self) -> str:
-        """Status and reason, such as ``404 Not Found``."""
-        return f"{self.status} {self.reason}".rstrip()
+        """Status and reason, such as ``404 Not Found``, with control characters escaped."""
+        return escaped(f"{self.status} {self.reason}").rstrip()
 
 
 @dataclass(frozen=True, slots=True)

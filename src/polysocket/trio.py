@@ -10,7 +10,7 @@ from typing import Unpack
 import trio
 
 from polysocket import backend, websocket
-from polysocket._opening import opening_handshake as _  # noqa: F401 - now: a later import would block the event loop
+from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.effects import Trio
 from polysocket.effects.trio import TrioEffect

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from polysocket.errors import InvalidURL
 from polysocket.redaction import redact_url
 
-__all__ = ["ParsedURL", "WebSocketURL", "authority", "parse_url"]
+__all__ = ["ParsedURL", "WebSocketURL", "authority", "certificate_name", "encode_idna", "parse_url", "without_zone"]
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
@@ -22,12 +22,16 @@ _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 # RFC 3986 §3.2.2 (reg-name, and what an IPv6 address has); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
 _HOST = re.compile(r"[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63})*\.?")
 
+# What stands for itself in a URL: an interface's name or number never has more.
+_ZONE = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")
+
 
 @dataclass(frozen=True, slots=True)
 class WebSocketURL:
     """A ws or wss URL in its parts (RFC 6455 §3), made by :meth:`parse`.
 
-    ``host`` is in ASCII (IDNA) and without brackets; ``target`` is the *resource name*, ``path`` and ``query``.
+    ``host`` is in ASCII (IDNA) and without brackets. The zone of an IPv6 address stands in it decoded: ``fe80::1%eth0``
+    for ``[fe80::1%25eth0]`` (RFC 6874 §2). ``target`` is the *resource name*, ``path`` and ``query``.
     """
 
     scheme: str
@@ -58,10 +62,8 @@ class WebSocketURL:
 
     @property
     def authority(self) -> str:
-        """Host and, unless it is the scheme's default, port, as in the Host header (RFC 6455 §4.1)."""
-        if self.port == DEFAULT_PORTS[self.scheme]:
-            return f"[{self.host}]" if ":" in self.host else self.host
-        return authority(self.host, self.port)
+        """Host without a zone and, unless it is the scheme's default, port, as in the Host header (RFC 6455 §4.1)."""
+        return self._authority(without_zone(self.host) if ":" in self.host else self.host)
 
     @property
     def path(self) -> str:
@@ -75,10 +77,14 @@ class WebSocketURL:
 
     def __str__(self) -> str:
         """Return the URL without credentials and query."""
-        return f"{self.scheme}://{self.authority}{self.path}"
+        return f"{self.scheme}://{self._authority(self.host)}{self.path}"
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({redact_url(f'{self.scheme}://{self.authority}{self.target}')!r})"
+        return f"WebSocketURL({redact_url(f'{self.scheme}://{self._authority(self.host)}{self.target}')!r})"
+
+    def _authority(self, host: str) -> str:
+        shown = _bracketed(host) if ":" in host else host
+        return shown if self.port == DEFAULT_PORTS[self.scheme] else f"{shown}:{self.port}"
 
 
 class ParsedURL(NamedTuple):
@@ -116,7 +122,21 @@ def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
 
 def authority(host: str, port: int) -> str:
     """Return host and port as they stand in a URL (RFC 3986 §3.2)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{_bracketed(host) if ':' in host else host}:{port}"
+
+
+def without_zone(host: str) -> str:
+    """Return a host without the zone of an IPv6 address, which no other machine may see (RFC 6874 §4)."""
+    return host.partition("%")[0] if ":" in host else host
+
+
+def certificate_name(host: str) -> str:
+    """Return the name of a host in SNI and certificates: without a trailing dot (RFC 6066 §3), and without a zone."""
+    return without_zone(host).removesuffix(".")
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address.replace('%', '%25')}]"
 
 
 def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
@@ -136,18 +156,22 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
 
 
 def _ascii_host(host: str, url: str) -> str:
+    host, mark, zone = host.partition("%") if ":" in host else (host, "", "")
+    zone = zone.removeprefix("25")  # Many write the "%" itself, as in ping fe80::1%eth0.
+    if mark and not _ZONE.fullmatch(zone):
+        raise InvalidURL(f"{redact_url(url)!r} has a zone that can't be the name of a network interface")
     try:
-        encoded = host if host.isascii() else _encode_idna(host)
+        encoded = host if host.isascii() else encode_idna(host)
     except UnicodeError as error:
         raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: IDNA does not allow it") from error
     if not _HOST.fullmatch(encoded):
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: {why}")
-    return encoded
+    return encoded + mark + zone
 
 
-def _encode_idna(host: str) -> str:
+def encode_idna(host: str) -> str:
     """Return a host in ASCII by non-transitional processing (UTS 46 §4), as browsers do; raises UnicodeError."""
     import idna  # noqa: PLC0415 - its tables take longer to import than the rest of this module, and few hosts need them
 

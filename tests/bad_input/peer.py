@@ -115,9 +115,12 @@ class Peer:
         *,
         tls: ssl.SSLContext | None = None,
         unix_path: str | os.PathLike[str] | None = None,
+        address: str = "127.0.0.1",
         connections: int = 1,
     ) -> None:
         self._script = script
+        self._address = address
+        self._host = f"[{address}]" if ":" in address else address
         self._tls = tls
         self._unix_path = None if unix_path is None else os.fspath(unix_path)
         self._connections = connections
@@ -127,9 +130,10 @@ class Peer:
     def __enter__(self) -> Self:
         scheme = "ws" if self._tls is None else "wss"
         if self._unix_path is None:
-            self._listener = socket.create_server(("127.0.0.1", 0))
+            family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+            self._listener = socket.create_server((self._address, 0), family=family)
             self.port: int = self._listener.getsockname()[1]
-            self.url = f"{scheme}://127.0.0.1:{self.port}/"
+            self.url = f"{scheme}://{self._host}:{self.port}/"
         else:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(self._unix_path)

@@ -184,3 +184,10 @@ def test_a_rejection_of_a_proxy_is_available_before_its_body_is_complete() -> No
     assert tunnel.receive(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nwhy") is None
     assert isinstance(tunnel.rejection, ProxyRejected)
     assert tunnel.rejection.response == Response(403, Headers({"Content-Length": "10"}), "Forbidden", body=b"why")
+
+
+@pytest.mark.parametrize("proxy", [HTTP, SOCKS], ids=["http", "socks5"])
+def test_the_zone_of_an_address_is_not_sent_to_a_proxy(proxy: Proxy) -> None:
+    """RFC 6874 §4: it has a meaning on this machine only."""
+    zoned, plain = (tunnel_to(WebSocketURL.parse(f"ws://[fe80::1{zone}]:81/"), proxy) for zone in ("%25eth0", ""))
+    assert outcome(zoned, b"\x05\x00", [])[1] == outcome(plain, b"\x05\x00", [])[1]

@@ -170,19 +170,24 @@ async def test_nothing_secret_is_logged(
 # The choice of a proxy
 
 
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_the_proxy_of_the_system_is_used_if_there_is_one(
-    flavour: Flavour, open_http: RealProxy, server: Server, monkeypatch: pytest.MonkeyPatch
+    flavour: Flavour, open_http: RealProxy, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """There is no proxy for localhost, so no server can be reached."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     with Tap(open_http.port) as tap:
-        monkeypatch.setenv("https_proxy" if server.url().startswith("wss") else "http_proxy", f"localhost:{tap.port}")
-        async with a_backend(flavour, **settings(server, system_proxy)) as backend:
-            await opened(flavour, backend, server.url())
-            assert len(tap.received) == 1
-            monkeypatch.setenv("no_proxy", "localhost")
-            await opened(flavour, backend, server.url())
+        monkeypatch.setenv("https_proxy" if scheme == "wss" else "http_proxy", f"localhost:{tap.port}")
+        async with a_backend(flavour, proxy=system_proxy) as backend:
+            with pytest.raises(ProxyFailed):
+                await opened(flavour, backend, f"{scheme}://server.invalid/")
+            assert tap.received[0].startswith(b"CONNECT server.invalid:")
+            monkeypatch.setenv("no_proxy", "*.server.invalid, server.invalid")
+            with pytest.raises(ConnectFailed) as caught:
+                await opened(flavour, backend, f"{scheme}://server.invalid/")
+            assert not isinstance(caught.value, ProxyFailed)
             assert len(tap.received) == 1
 
 

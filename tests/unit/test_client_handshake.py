@@ -13,8 +13,8 @@ import pytest
 
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import accept_value
-from polysocket._core.http1 import MAX_BODY, MAX_HEADER
-from polysocket.errors import InvalidRequest, InvalidUpgrade
+from polysocket._core.http1 import MAX_BODY, MAX_HEADER, MAX_HEADER_LINES
+from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
 from polysocket.headers import Headers
 from polysocket.request import Request, basic_request
 from polysocket.response import Response
@@ -364,8 +364,44 @@ def test_a_rejection_is_available_before_its_body_is_complete() -> None:
     assert handshake.receive(b"67890") == replace(known, body=b"1234567890")
 
 
-def test_control_characters_in_a_reason_phrase_are_replaced() -> None:
-    assert rejected(http("HTTP/1.1 404 \x1b[31m\x9b", "Content-Length: 0")).reason == "?[31m?"
+CONTROL_CHARACTERS = [chr(code) for code in [*range(0x20), 0x7F] if chr(code) not in "\t\n\r"]
+LINES_OVER_LIMIT = [f"X-{number}: y" for number in range(MAX_HEADER_LINES + 1)]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "404 Not Found", "103 Early Hints"])
+def test_a_control_character_in_a_header_of_the_answer_is_refused(status: str, chunk: int | None) -> None:
+    """RFC 9110 §5.5."""
+    for character in CONTROL_CHARACTERS:
+        reply = http(f"HTTP/1.1 {status}", f"X: a{character}secret")
+        with pytest.raises(InvalidUpgrade, match="is not valid HTTP") as caught:
+            answer(reply, chunk=chunk)
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_control_character_in_the_reason_is_refused() -> None:
+    """RFC 9112 §4."""
+    with pytest.raises(InvalidUpgrade, match="control character in the reason"):
+        rejected(http("HTTP/1.1 404 \x1b[31m", "Content-Length: 0"))
+
+
+def test_the_bytes_from_80_to_9f_are_legal_and_shown_escaped() -> None:
+    """A terminal may take them for control characters."""
+    response = rejected(http("HTTP/1.1 404 \x9b31m\xfc", "X: \x80\x9b31m\xfc\t", "Content-Length: 0"))
+    assert response.headers["X"] == "\x80\x9b31m\xfc"
+    assert response.reason == "\x9b31m\xfc"
+    assert response.status_line == "404 \\x9b31m\xfc"
+    assert str(UpgradeRejected(response)).isprintable()
+    assert repr(response).isprintable()
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "404 Not Found", "103 Early Hints"])
+def test_more_than_128_header_lines_of_an_answer_are_refused(status: str, chunk: int | None) -> None:
+    with pytest.raises(InvalidUpgrade, match="more than 128 header lines"):
+        answer(http(f"HTTP/1.1 {status}", *LINES_OVER_LIMIT), chunk=chunk)
+    lines = [*LINES_OVER_LIMIT[:-2], "Content-Length: 0"]
+    assert len(rejected(http("HTTP/1.1 404 Not Found", *lines), chunk).headers.pairs) == MAX_HEADER_LINES
 
 
 CHUNKED = http("HTTP/1.1 500 x", "Transfer-Encoding: chunked")

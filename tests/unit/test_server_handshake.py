@@ -172,6 +172,9 @@ SERVER_REFUSALS = {
     "TLS": (b"\x16\x03\x01\x02\x00", 400, "(which looks like TLS: the client's URL may have to begin with ws://)"),
     "blank line": (b"\r\n\r\n", 400, "the request is not valid HTTP (illegal first line): b"),
     "no HTTP": (b"GET /?secret\r\n\r\n", 400, "the request is not valid HTTP (illegal first line): b"),
+    "control character": (opening("Cookie: \x1csecret"), 400, "(control character in the header Cookie): b"),
+    "DEL": (opening("Cookie: \x7fsecret"), 400, "(control character in the header Cookie): b"),
+    "many lines": (opening(*[f"X: {number}" for number in range(125)]), 431, "(more than 128 header lines): b"),
     "bad header": (opening("Authorization : Bearer secret"), 400, "(illegal header line, Authorization): b"),
     "no header": (opening("secret"), 400, "the request is not valid HTTP (illegal header line): b"),
 }

@@ -12,14 +12,27 @@ from dataclasses import dataclass, replace
 import h11
 
 from polysocket.errors import OpeningFailed
-from polysocket.headers import Headers
+from polysocket.headers import Headers, is_field_value
 from polysocket.response import Response
 
-__all__ = ["MAX_BODY", "MAX_HEADER", "Exchange", "MessageReader", "Switch", "headers_of", "is_http_1_1", "redacted"]
+__all__ = [
+    "MAX_BODY",
+    "MAX_HEADER",
+    "MAX_HEADER_LINES",
+    "Exchange",
+    "MessageReader",
+    "Switch",
+    "headers_of",
+    "is_http_1_1",
+    "redacted",
+]
 
 # Bytes of a request, or of an answer with all 1xx answers before it. Servers allow from 8 KiB (Apache) to 32 KiB
 # (nginx, with its defaults), so a request that a server takes, and the cookies that come back, always fit.
 MAX_HEADER = 64 * 1024
+
+# The limit of the websockets library, too; Python's http.client has 100. Real answers have at most a few dozen.
+MAX_HEADER_LINES = 128
 
 MAX_BODY = 64 * 1024  # bytes kept of a rejection's body: a page of an error, for a person to read
 
@@ -31,8 +44,6 @@ _TLS_RECORD_TYPES = (b"\x15", b"\x16")  # an alert and a handshake (RFC 8446 §5
 _FIRST_LINE = frozenset(
     {"illegal request line", "illegal status line", "no request line received", "no response line received"}
 )
-
-_control_characters = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ class Exchange:
 
     def _next_event(self) -> object:
         try:
-            return self._reader.http.next_event()
+            return self._reader.next_event()
         except h11.RemoteProtocolError as error:
             if self._rejection is not None:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
@@ -145,6 +156,13 @@ class MessageReader:
             self._allowance -= len(piece)
             self.http.receive_data(piece)
 
+    def next_event(self) -> object:
+        """Return h11's next event. Raises h11.RemoteProtocolError, also for a header that h11 should not accept."""
+        event = self.http.next_event()
+        if isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
+            _check_header(event)
+        return event
+
     def allow(self, more: int) -> None:
         """Allow ``more`` bytes more."""
         self._allowance += more
@@ -176,9 +194,19 @@ def headers_of(event: h11.Request | h11.InformationalResponse | h11.Response) ->
 
 
 def _response(event: h11.InformationalResponse | h11.Response) -> Response:
-    # h11 accepts control characters in the reason, which stands unescaped in messages.
-    reason = _control_characters.sub("?", event.reason.decode("latin-1"))
-    return Response(event.status_code, headers_of(event), reason)
+    return Response(event.status_code, headers_of(event), event.reason.decode("latin-1"))
+
+
+def _check_header(event: h11.Request | h11.InformationalResponse | h11.Response) -> None:
+    """Refuse control characters (RFC 9110 §5.5, RFC 9112 §4), of which h11 refuses some only, and too many lines."""
+    lines = event.headers.raw_items()
+    if len(lines) > MAX_HEADER_LINES:
+        raise h11.RemoteProtocolError(f"more than {MAX_HEADER_LINES} header lines", error_status_hint=431)
+    for name, value in lines:
+        if not is_field_value(value.decode("latin-1")):
+            raise h11.RemoteProtocolError(f"control character in the header {name.decode('ascii')}")
+    if not isinstance(event, h11.Request) and not is_field_value(event.reason.decode("latin-1")):
+        raise h11.RemoteProtocolError("control character in the reason")
 
 
 def is_http_1_1(version: bytes) -> bool:

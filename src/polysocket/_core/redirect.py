@@ -9,7 +9,7 @@ from urllib.parse import urldefrag, urljoin
 from polysocket.errors import InvalidURL, RedirectRefused
 from polysocket.request import Request
 from polysocket.response import Response
-from polysocket.url import WebSocketURL
+from polysocket.url import WebSocketURL, without_zone
 
 __all__ = ["is_redirect", "redirected"]
 
@@ -37,6 +37,8 @@ def redirected(request: Request, response: Response) -> Request:
     there = _location(here, response)
     if here.secure and not there.secure:
         raise RedirectRefused(response, f"the server redirects from wss to ws, which is not encrypted: {there}")
+    if there.host == without_zone(here.host):  # The server does not know the zone through which it was reached.
+        there = replace(there, host=here.host)
     same_origin = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
     headers = request.headers if same_origin else request.headers.without(*_FOR_ONE_ORIGIN)
     return replace(request, url=there, headers=headers, max_redirects=request.max_redirects - 1)

@@ -155,7 +155,7 @@ class ServerHandshake:
             raise _Refusal(400, f"the client closed the connection {begun}")
         self._reader.feed(self._without_empty_line(data))
         try:
-            event = self._reader.http.next_event()
+            event = self._reader.next_event()
         except h11.RemoteProtocolError as error:
             why = redacted(error)
             message = f"the request is not valid HTTP ({why}): {self._reader.beginning}"

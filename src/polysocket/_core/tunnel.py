@@ -20,7 +20,7 @@ from polysocket.errors import ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy
 from polysocket.request import basic_credentials
 from polysocket.response import Response
-from polysocket.url import WebSocketURL, authority
+from polysocket.url import WebSocketURL, authority, without_zone
 
 __all__ = ["ConnectTunnel", "SocksTunnel", "Tunnel", "tunnel_to"]
 
@@ -82,7 +82,7 @@ class ConnectTunnel:
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy
-        target = authority(url.host, url.port)
+        target = authority(without_zone(url.host), url.port)
         pairs = [("Host", target), *proxy.headers.pairs]
         if proxy.credentials is not None:
             pairs.append(("Proxy-Authorization", basic_credentials(*proxy.credentials)))
@@ -123,8 +123,9 @@ class SocksTunnel:
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy
-        self._target = authority(url.host, url.port)
-        self._address = _address(url.host, proxy) + url.port.to_bytes(2, "big")
+        host = without_zone(url.host)
+        self._target = authority(host, url.port)
+        self._address = _address(host, proxy) + url.port.to_bytes(2, "big")
         self._outgoing = b""
         self._received = bytearray()
         self._steps = self._conversation()

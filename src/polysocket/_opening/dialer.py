@@ -18,8 +18,9 @@ from polysocket._opening.tls import TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
-from polysocket.proxy import Proxy, ProxySetting, as_proxy
-from polysocket.url import WebSocketURL
+from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
+from polysocket.redaction import escaped
+from polysocket.url import WebSocketURL, certificate_name
 
 __all__ = ["Dialer", "ResumedStream", "system_errno"]
 
@@ -35,8 +36,10 @@ class Dialer:
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:
         self._url = url
         self._transport = transport
-        proxy = None if transport.proxy is None else _choose_proxy(url, transport.proxy)
-        self._tunnel = None if proxy is None else tunnel_to(url, proxy)
+        self._tunnel: Tunnel | None = None
+        self._has_chosen = transport.proxy is None
+        if transport.proxy is not None and not blocks(transport.proxy):
+            self._go_via(_choose_proxy(url, transport.proxy))
         self.step: str = "connecting"
         """The step under way, for an error's text."""
 
@@ -52,6 +55,8 @@ class Dialer:
 
     async def connect(self, effect: Effect) -> ByteStream:
         """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
+        if not self._has_chosen:
+            self._go_via(await effect.run_blocking(lambda: _choose_proxy(self._url, self._transport.proxy)))
         try:
             stream = await self._connecting(effect)
         except ProxyFailed:
@@ -60,9 +65,10 @@ class Dialer:
             raise self._server.unreachable(error) from _shortest_cause(error)
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            context = self._transport.ssl or default_context()
+            name = certificate_name(self._url.host)
             try:
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=self._url.host)
+                context = self._transport.ssl or await default_context(effect)
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
                 raise self._server.no_tls(error, self._url.host) from error
@@ -72,12 +78,18 @@ class Dialer:
         self.step = "in the opening handshake"
         return stream
 
+    def _go_via(self, proxy: Proxy | None) -> None:
+        self._has_chosen = True
+        self._tunnel = None if proxy is None else tunnel_to(self._url, proxy)
+
     def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
         if self._tunnel is not None:
             return _connect_via_proxy(effect, self._tunnel)
         if self._transport.sock is not None:
             return _adopt(effect, self._transport.sock)
         if self._transport.unix_path is not None:
+            if not hasattr(socket, "AF_UNIX"):
+                raise OSError(errno.EAFNOSUPPORT, "this platform has no Unix sockets")
             return effect.connect_unix(self._transport.unix_path)
         return effect.connect_tcp(self._url.host, self._url.port)
 
@@ -86,7 +98,7 @@ class Dialer:
         if self._transport.sock is not None:
             place = "the given socket"
         elif self._transport.unix_path is not None:
-            place = f"the Unix socket {self._transport.unix_path}"
+            place = f"the Unix socket {escaped(self._transport.unix_path)}"
         else:
             place = f"{self._url.host} port {self._url.port}{self.via}"
         return _Endpoint(ConnectFailed, "the server", place, "the URL must begin with ws://", "ssl=")
@@ -161,9 +173,10 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
         raise endpoint.unreachable(error) from _shortest_cause(error)
     try:
         if proxy.scheme == "https":
-            context = proxy.ssl or default_context()
+            name = certificate_name(proxy.host)
             try:
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=proxy.host)
+                context = proxy.ssl or await default_context(effect)
+                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 raise endpoint.no_tls(error, proxy.host) from error
         received = await _open_tunnel(stream, tunnel)
@@ -212,12 +225,15 @@ async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
 
 
 def _check_socket(sock: socket.socket) -> None:
+    if sock.fileno() == -1:
+        raise OSError(errno.EBADF, "it is closed; pass a new one, such as socket.create_connection((host, port))")
     if sock.type != socket.SOCK_STREAM:
-        raise OSError(errno.EPROTOTYPE, "it is not a stream socket")
+        text = "it is not a stream socket; pass one such as socket.create_connection((host, port))"
+        raise OSError(errno.EPROTOTYPE, text)
     try:
         sock.getpeername()
     except OSError as error:
-        raise OSError(errno.ENOTCONN, "it is not connected") from error
+        raise OSError(errno.ENOTCONN, "it is not connected; call its connect() first") from error
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

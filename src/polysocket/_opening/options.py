@@ -37,7 +37,7 @@ class ConnectOptions(TypedDict, total=False):
         open_timeout: Seconds for connecting, with the opening handshake; None for no limit.
         close_timeout: Seconds for the closing handshake; None for no limit.
         ssl: TLS settings for a wss URL. The default context trusts the system's certificate authorities.
-        sock: A connected socket to use. The websocket then owns the socket.
+        sock: A connected stream socket without TLS to use. The websocket then owns the socket.
         unix_path: The Unix socket to connect to, instead of the URL's host and port.
         proxy: The proxy to connect via: a URL, a :class:`Proxy`, or a function that chooses one for each URL.
     """
@@ -93,7 +93,8 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
     unix_path = given.pop("unix_path", None)
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
-    transport = Transport(context, sock, None if unix_path is None else os.fspath(unix_path), proxy)
+    path = None if unix_path is None else os.fsdecode(cast("str | os.PathLike[str]", unix_path))
+    transport = Transport(context, sock, path, proxy)
     request = target if isinstance(target, Request) else basic_request.get(target)
     if given:
         request = dataclasses.replace(request, **given)

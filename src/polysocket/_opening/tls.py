@@ -7,10 +7,11 @@ never held while something waits. Nothing here knows WebSockets.
 from __future__ import annotations
 
 import contextlib
-import functools
+import os
 import ssl
+import threading
 
-from polysocket.effects import ByteStream, DelegatingStream, Mutex
+from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
 
 __all__ = ["TLSStream", "default_context"]
 
@@ -18,12 +19,38 @@ __all__ = ["TLSStream", "default_context"]
 RECORD_SIZE = 16 * 1024  # RFC 8446 §5.1: OpenSSL returns at most one record at a time
 
 
-@functools.cache
-def default_context() -> ssl.SSLContext:
-    """Return the default context for ``wss``: the system's certificate authorities, host names checked."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+_default_context: ssl.SSLContext | None = None
+_loading = threading.RLock()  # A signal handler may connect while its own thread loads.
+
+
+async def default_context(effect: Effect) -> ssl.SSLContext:
+    """Return the default context for ``wss``: the system's certificate authorities, host names checked.
+
+    All websockets share one. Loading takes about 20 ms, in which an event loop must not stand still.
+    """
+    if _default_context is not None:
+        return _default_context
+    return await effect.run_blocking(_load_default_context)
+
+
+def _load_default_context() -> ssl.SSLContext:
+    global _default_context  # noqa: PLW0603 - one for the process
+    with _loading:
+        if _default_context is None:
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            _default_context = context
+        return _default_context
+
+
+def _renew_lock() -> None:
+    """Forget the lock of the parent process, which a thread that is not in this one may have held."""
+    global _loading  # noqa: PLW0603 - one for the process
+    _loading = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not in Windows
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class TLSStream(DelegatingStream):

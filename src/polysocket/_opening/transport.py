@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,11 @@ class Transport:
 
     def __post_init__(self) -> None:
         check_context(self.ssl)
-        if not isinstance(self.sock, socket.socket | None):
-            raise InvalidRequest(f"sock is a socket, not {self.sock!r}")
+        if self.sock is not None:
+            _check_plain(self.sock)
+        if self.unix_path is not None and (not self.unix_path or "\0" in self.unix_path[1:]):
+            # The system would end the path at a NUL, unless that begins an abstract address.
+            raise InvalidRequest(f"unix_path is a path without NUL, or an abstract address, not {self.unix_path!r}")
         if self.sock is not None and self.unix_path is not None:
             raise InvalidRequest("sock and unix_path exclude each other")
         if self.proxy is None:
@@ -44,3 +48,16 @@ class Transport:
     def is_fixed(self) -> bool:
         """Whether the options name one address, so that a redirect can't be followed."""
         return self.sock is not None or self.unix_path is not None
+
+
+def _check_plain(sock: object) -> None:
+    """Raise :class:`InvalidRequest` unless bytes that are sent on the socket go out as they are."""
+    if not isinstance(sock, socket.socket):
+        raise InvalidRequest(f"sock is a socket.socket, not {sock!r}")
+    ssl = sys.modules.get("ssl")  # An SSLSocket is there only if ssl was imported.
+    if ssl is not None and isinstance(sock, ssl.SSLSocket):
+        # uvloop would write to its file descriptor, so that the request would go out in plain text.
+        raise InvalidRequest(
+            "sock is a socket without TLS, not an ssl.SSLSocket: "
+            "pass the socket before wrap_socket(), a wss URL, and ssl=context"
+        )

@@ -7,14 +7,16 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.push_stream import PushStream
+from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
 
+T = TypeVar("T")
 
 _background: set[asyncio.Task[None]] = set()
 """The tasks of background programs: a loop itself keeps only weak references."""
@@ -84,6 +86,10 @@ class AsyncioEffect(CoroutineEffect):
         _background.add(task)
         task.add_done_callback(done)
 
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function in a thread of the loop's executor."""
+        return await asyncio.to_thread(function)
+
     async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""
         try:  # An IP address needs no thread.
@@ -96,12 +102,15 @@ class AsyncioEffect(CoroutineEffect):
 
     async def connect_unix(self, path: str, /) -> TransportStream:
         """Connect to a Unix socket."""
-        _, stream = await asyncio.get_running_loop().create_unix_connection(TransportStream, path)
-        return stream
+        return await self.adopt(connected_unix_socket(path))
 
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
         """Make a stream of a connected socket."""
-        _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
+        try:
+            _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
+        except BaseException:  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
+            sock.close()
+            raise
         return stream
 
 

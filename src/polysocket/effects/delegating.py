@@ -89,6 +89,10 @@ class DelegatingEffect:
         """Run a program in the background."""
         self.inner.spawn(program, on_done)
 
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call a function that blocks."""
+        return await self.inner.run_blocking(function)
+
     async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
         """Connect to a host."""
         return await self.inner.connect_tcp(host, port)

@@ -64,6 +64,10 @@ class EagerEffect(ABC):
     def call_later(self, seconds: float, function: Callable[[], object], /) -> Callable[[], object]:
         """Schedule a call, in a later turn of the loop; return a function that revokes it, and may come too late."""
 
+    @abstractmethod
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call a function that blocks in a worker thread."""
+
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
         """Make a function that begins the program."""
 

@@ -203,6 +203,13 @@ class Effect(Lifter, Protocol):
         """
         ...
 
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call a function that blocks, and return its result: in a worker thread if this thread runs an event loop.
+
+        After a cancellation, or a time limit that passes, the function may go on in its thread. Its result is dropped.
+        """
+        ...
+
     async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
         """Connect to a host, by name or address, over IPv6 or IPv4. Raises OSError."""
         ...

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar, copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
@@ -20,6 +20,8 @@ from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
 
+
+T = TypeVar("T")
 
 LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which a wait is renewed: poll() takes at most 2**31 ms, about 24 days
 
@@ -114,6 +116,10 @@ class SocketEffect(ABC):
             threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
         except RuntimeError as error:  # The system has no more threads.
             on_done(error)
+
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function right here: a thread may block."""
+        return function()
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305). No time limit ends the system's name resolution."""

@@ -80,6 +80,11 @@ class ThreadedEffect(SocketEffect):
         """Make a stream of this effect."""
         return ThreadedStream(sock)
 
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function in the program's thread, not in the caller's."""
+        await may_block
+        return function()
+
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect in a thread."""
         await may_block

@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -14,9 +14,11 @@ from polysocket._logger import get_logger
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["TrioEffect"]
 
+T = TypeVar("T")
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
@@ -73,6 +75,10 @@ class TrioEffect(CoroutineEffect):
         except RuntimeError as error:  # trio.run() is about to end.
             on_done(error)
 
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Call the function in a worker thread, which a cancellation leaves to itself."""
+        return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
         stream = await trio.open_tcp_stream(host, port)
@@ -80,13 +86,8 @@ class TrioEffect(CoroutineEffect):
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
-        sock = trio.socket.socket(trio.socket.AF_UNIX)
-        try:
-            await sock.connect(path)
-        except BaseException:
-            sock.close()
-            raise
-        return SocketStream(sock)
+        await trio.lowlevel.checkpoint()
+        return await self.adopt(connected_unix_socket(path))
 
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""

@@ -87,7 +87,7 @@ class EchoServer:
         if self._listener is not None:
             self._listener.close()
         self._stopping.close()
-        if self._unix_path is not None:
+        if self._unix_path is not None and not self._unix_path.startswith("\0"):  # an abstract address is no file
             pathlib.Path(self._unix_path).unlink(missing_ok=True)
 
     def _listen(self, listener: socket.socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
@@ -175,6 +176,29 @@ async def test_an_event_wakes_all_that_wait_and_stays_set(flavour: Flavour) -> N
 @promise
 async def test_an_effect_has_a_name_for_error_texts(flavour: Flavour) -> None:
     assert flavour.effect().name.strip()
+
+
+@promise
+async def test_a_function_that_blocks_runs_outside_of_an_event_loop(flavour: Flavour) -> None:
+    effect = flavour.effect()
+    thread = await effect.run_blocking(threading.current_thread)
+    assert not effect.is_async or thread is not threading.current_thread()
+
+
+@promise
+async def test_an_error_of_a_function_that_blocks_is_raised(flavour: Flavour) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await flavour.effect().run_blocking(lambda: 1 / 0)
+
+
+@promise
+async def test_a_cancellation_does_not_wait_for_a_function_that_blocks(flavour: Flavour) -> None:
+    effect, go_on = flavour.effect(), threading.Event()
+    if effect.is_async:
+        try:
+            assert await flavour.interrupt(lambda: effect.run_blocking(go_on.wait)) is INTERRUPTED
+        finally:
+            go_on.set()
 
 
 # Streams

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -230,6 +232,64 @@ async def test_options_that_exclude_each_other_are_refused(flavour: Flavour) -> 
         await flavour.open("ws://localhost/", sock=left, unix_path="x")
     with pytest.raises(InvalidRequest, match="ssl is for wss URLs"):
         await flavour.open("ws://localhost/", ssl=client_context())
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@promise
+async def test_an_ssl_socket_is_refused_before_a_byte_is_sent(flavour: Flavour, scheme: str) -> None:
+    left, right = socket.socketpair()
+    context = client_context()
+    with right, context.wrap_socket(left, server_hostname="localhost", do_handshake_on_connect=False) as secure:
+        with pytest.raises(InvalidRequest, match=r"not an ssl\.SSLSocket: pass the socket before wrap_socket\(\)"):
+            await flavour.open(f"{scheme}://localhost/", sock=secure)
+        assert secure.fileno() != -1  # It is still the caller's.
+        right.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            right.recv(1)
+
+
+def _listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def _datagram() -> socket.socket:
+    sock, other = socket.socketpair(type=socket.SOCK_DGRAM)
+    other.close()
+    return sock
+
+
+def _closed() -> socket.socket:
+    sock, other = socket.socketpair()
+    other.close()
+    sock.close()
+    return sock
+
+
+@pytest.mark.parametrize(
+    ("make_socket", "text"),
+    [
+        (socket.socket, r"it is not connected; call its connect\(\) first"),
+        (_listening, r"it is not connected; call its connect\(\) first"),
+        (_datagram, r"it is not a stream socket; pass one such as socket\.create_connection"),
+        (_closed, r"it is closed; pass a new one, such as socket\.create_connection"),
+    ],
+    ids=["not connected", "listening", "datagram", "closed"],
+)
+@promise
+async def test_a_socket_that_is_not_a_connected_stream_socket_is_refused(
+    flavour: Flavour, make_socket: Callable[[], socket.socket], text: str
+) -> None:
+    sock = make_socket()
+    with pytest.raises(ConnectFailed, match=f"the given socket: .*{text}"):
+        await flavour.open("ws://localhost/", sock=sock)
+    assert sock.fileno() == -1
+
+
+@pytest.mark.parametrize("sock", [3, "localhost:80", ("localhost", 80)], ids=repr)
+@promise
+async def test_what_is_not_a_socket_is_refused(flavour: Flavour, sock: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"sock is a socket\.socket, not "):
+        await flavour.open("ws://localhost/", sock=sock)
 
 
 # Slow

@@ -1,0 +1,17 @@
+"""Modules that the flavours of event loops import at once: a later import would block the loop for milliseconds.
+
+Opening a websocket needs these modules; the flavours of threads import each when it is needed.
+"""
+
+import importlib
+
+MODULES = (
+    "concurrent.futures.thread",  # for the executor of asyncio, which resolves names
+    "encodings.idna",  # for getaddrinfo()
+    "encodings.punycode",  # for a host that is not in ASCII
+    "idna.uts46data",
+    "polysocket._opening.opening_handshake",
+)
+
+for _module in MODULES:
+    importlib.import_module(_module)
