@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -19,14 +20,16 @@ from polysocket import (
     Ping,
     Text,
     WebSocket,
+    WebSocketClosed,
     WebSocketHandler,
 )
 from polysocket.effects import Effect
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.fixtures import every_transport
-from polysocket.testing.contract.flavour import Flavour, connect, promise
+from polysocket.testing.contract.closing import check_ended
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
+from polysocket.testing.contract.flavour import Flavour, connect, connected, promise
 from polysocket.testing.contract.handlers import LIMITS, close, opened
-from polysocket.testing.contract.places import Peer
+from polysocket.testing.contract.places import PATIENCE, Peer
 
 
 async def frames_to_close(ws: WebSocket[Async]) -> list[object]:
@@ -206,3 +209,76 @@ async def test_a_listener_gets_the_frames_that_come_while_its_websocket_is_close
     assert rest == [100_000] * len(rest)
     assert 9 < len(rest) < 13 if flood else len(rest) == 1
     await close(flavour, backend)
+
+
+# After a failed send
+
+MANY: Final = [f"{number}".ljust(1000) for number in range(100)]
+"""Messages that fit into what systems receive for a program that does not read; a transport reads but a part ahead."""
+
+
+class Stop(BaseException):
+    """An error that is not an ``Exception``, as KeyboardInterrupt and SystemExit."""
+
+
+async def repeat(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Call again and again, until the call raises."""
+    while True:
+        await call()
+
+
+async def lose(flavour: Flavour, peer: Peer, ws: WebSocket[Async], ending: bytes, is_reset: bool = False) -> None:
+    """Have the peer send ``MANY`` messages and an ending, and hang up; then send until the websocket is lost."""
+    for messages, end in (
+        (MANY[:70], b""),
+        (MANY[70:], ending),
+    ):  # At the second piece transports have stopped reading.
+        await flavour.call(peer.send, b"".join(map(wire.text, messages)) + end)
+    await flavour.call(peer.wait_until_acknowledged)
+    if is_reset:  # The system sends a reset if something is unread.
+        await ws.send_text("unread")
+        await flavour.call(select.select, [peer.stream.socket], [], [], PATIENCE)
+    peer.hang_up()
+    with pytest.raises(WebSocketClosed):
+        await repeat(lambda: ws.send_text("unread"))
+
+
+@tcp_and_tls
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("ending", [wire.close(4003), b"", wire.text("torn")[:3]], ids=["Close", "no Close", "torn"])
+@promise
+async def test_what_arrived_before_a_failed_send_can_be_received(
+    flavour: Flavour, peer: Peer, ending: bytes, is_reset: bool
+) -> None:
+    async with connected(flavour, peer) as ws:
+        await lose(flavour, peer, ws, ending, is_reset)
+        assert [await ws.receive_text() for _ in MANY] == MANY
+        if ending == wire.close(4003):
+            assert await ws.receive() == Close(4003)
+        error = await check_ended(ws)
+        assert isinstance(error, ConnectionLost) == (ending != wire.close(4003))
+
+
+@tcp_and_tls
+@promise
+async def test_what_arrived_before_a_failed_send_can_be_received_after_close(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        await lose(flavour, peer, ws, wire.close(4003))
+        assert await ws.receive_text() == MANY[0]
+        await ws.close()
+        assert [await ws.receive_text() for _ in MANY[1:]] == MANY[1:]
+        assert await ws.receive() == Close(4003)
+
+
+@tcp_and_tls
+@promise
+async def test_a_websocket_with_a_failed_send_may_be_dropped(flavour: Flavour, peer: Peer) -> None:
+    ws = await connect(flavour, peer)
+    await lose(flavour, peer, ws, wire.close(4003))
+    assert await ws.receive_text() == MANY[0]
+    with pytest.raises(Stop):
+        async with ws:
+            raise Stop
+    assert not ws.is_open
+    with pytest.raises(WebSocketClosed):
+        await repeat(ws.receive_text)
