@@ -21,8 +21,11 @@ from tests.contract.flavours import FLAVOURS
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems hold less for a program that reads late")
 
 ASYNCIO = [name for name in ("asyncio", "uvloop") if name in FLAVOURS]
-FOLDER = pathlib.Path("/proc/self/fd")
 COUNT = 160  # messages of 1 kB, for which the system has room if no program reads
+
+
+def open_files() -> int:
+    return len(list(pathlib.Path("/proc/self/fd").iterdir()))
 
 
 async def send_until_refused(ws: WebSocket[Async]) -> None:
@@ -126,12 +129,12 @@ async def test_a_duplicate_that_the_system_refuses_loses_the_rest_only(
 async def test_a_lost_websocket_that_was_read_to_its_end_holds_no_socket(flavour: Flavour, place: Place) -> None:
     with Peer(place) as peer:
         ws = await connect(flavour, peer)
-        before = len(list(FOLDER.iterdir()))
+        before = open_files()
         await flavour.call(peer.send, wire.text("a"))
         peer.hang_up()
         await send_until_refused(ws)
         assert await ws.receive_text() == "a"
         with pytest.raises(ConnectionLost):
             await ws.receive()
-        assert len(list(FOLDER.iterdir())) == before - 2  # this side's socket, and the peer's
+        assert open_files() == before - 2  # this side's socket, and the peer's
         await ws.close()

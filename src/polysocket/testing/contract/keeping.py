@@ -53,6 +53,11 @@ async def either(ws: WebSocket[Async]) -> list[object]:
     return received
 
 
+async def call_close(ws: WebSocket[Async]) -> None:
+    """Close by the method."""
+    await ws.close()
+
+
 async def block(ws: WebSocket[Async]) -> None:
     """Close at the end of a block."""
     async with ws:
@@ -71,7 +76,7 @@ RECEIVED: Final[dict[str, tuple[Callable[[WebSocket[Async]], Coroutine[Any, Any,
 
 
 @every_transport
-@pytest.mark.parametrize("closer", [WebSocket.close, block], ids=["close", "block"])
+@pytest.mark.parametrize("closer", [call_close, block], ids=["close", "block"])
 @pytest.mark.parametrize(("receive", "received"), RECEIVED.values(), ids=RECEIVED)
 @promise
 async def test_frames_before_the_peers_close_can_be_received_after_close(
@@ -83,7 +88,7 @@ async def test_frames_before_the_peers_close_can_be_received_after_close(
 ) -> None:
     ws = await connect(flavour, peer)
     peer.send(MESSAGES)
-    closing = flavour.spawn(closer if closer is block else lambda ws: ws.close(), ws)
+    closing = flavour.spawn(closer, ws)
     assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
     peer.send(wire.text("three") + wire.close())
     peer.hang_up()
