@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pathlib
@@ -107,16 +108,20 @@ async def test_a_peer_that_reads_no_more_is_not_waited_for_after_the_close_timeo
 
 
 @pytest.mark.parametrize("flavour", ASYNCIO, indirect=True)
+@pytest.mark.parametrize("lacks", ["descriptors", "add_reader"])
 @promise
-async def test_a_duplicate_that_the_system_refuses_loses_the_rest_only(
-    flavour: Flavour, peer: Peer, monkeypatch: pytest.MonkeyPatch
+async def test_a_rest_that_can_not_be_read_is_lost_without_an_error(
+    flavour: Flavour, peer: Peer, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     def refuse(*_: Any) -> socket.socket:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) if lacks == "descriptors" else NotImplementedError
 
     ws = await with_messages(flavour, peer)
     peer.hang_up()
-    monkeypatch.setattr(socket, "fromfd", refuse)
+    if lacks == "descriptors":
+        monkeypatch.setattr(socket, "fromfd", refuse)
+    else:
+        monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
     await send_until_refused(ws)
     assert 70 <= await received(ws) < COUNT
     with pytest.raises(ConnectionLost):

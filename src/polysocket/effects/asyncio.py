@@ -204,18 +204,20 @@ class TransportStream(PushStream, asyncio.Protocol):
             self._read_rest()
 
     def _duplicate_socket(self) -> None:
-        transport_socket = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # There are no more descriptors: then the rest is lost.
-            sock = socket.fromfd(transport_socket.fileno(), transport_socket.family, transport_socket.type)
+        original = self.transport.get_extra_info("socket")
+        try:
+            sock = socket.fromfd(original.fileno(), original.family, original.type)
+        except OSError:  # There are no more descriptors: then the rest is lost.
+            return
+        try:
             sock.setblocking(False)
-            try:
-                self._loop.add_reader(sock, self._read_rest)
-            except NotImplementedError:  # Windows' default loop; Windows drops what was received before a reset anyway.
-                sock.close()
-                return
-            self._unread_socket = sock
-            if not self._is_reading:
-                self._loop.remove_reader(sock)
+            self._loop.add_reader(sock, self._read_rest)
+        except (OSError, NotImplementedError):  # The default loop in Windows can't watch a socket.
+            sock.close()
+            return
+        self._unread_socket = sock
+        if not self._is_reading:
+            self._loop.remove_reader(sock)
 
     def _read_rest(self) -> None:
         assert self._unread_socket is not None, "the reader was removed before"
