@@ -94,7 +94,7 @@ class Connection:
         return None
 
     def drop_incoming(self) -> None:
-        """Keep no frame that arrives from now on, except the Close: this side is closing, and no caller takes them."""
+        """Keep no frame that arrives from now on, except the Close: this side is closing, and the queue is full."""
         self.queue.keep_only_close()
         self.fail()
 

@@ -306,7 +306,11 @@ class Session:
             elif isinstance(frame, Ping) and self._buffer is not None:
                 self._sender.answer_ping(frame.payload)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
-            self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
+            if self._closing_since is None:
+                self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
+            else:  # The peer may send until it has read our Close, which is no reason to fail the connection.
+                self._connection.queue.cut(self._buffer.frames, self._buffer.max_bytes)
+                self._connection.drop_incoming()
         self._flush()
         self._sender.send_due_pong()
 
@@ -419,15 +423,12 @@ class Session:
             await has_ended.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
-        """Send the Close, and keep no frame that arrives later; :meth:`close` waits for the end."""
+        """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
         with self._mutex:
             if self.is_open:
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
                 self._closing_since = self._effect.now()
-            if not self.receiver.is_receiving or self._is_handing_over:
-                self._connection.drop_incoming()
-                self._sender.flush()
         self._notifications.deliver()
 
     def _send_close(self, code: int, reason: str = "") -> None:
@@ -453,8 +454,11 @@ class Session:
             self._notifications.deliver()
 
     def _is_over(self) -> bool | None:
-        """Return True once this side need not wait; drop frames that no caller takes, if they delay the Close."""
-        if self._connection.queue.is_full and not self.receiver.is_receiving:
+        """Return True once this side need not wait; drop frames that arrive if a full queue delays the Close.
+
+        A caller that receives makes room, but not while it runs a listener's method, which may be the one that closes.
+        """
+        if self._connection.queue.is_full and (not self.receiver.is_receiving or self._is_handing_over):
             self._connection.drop_incoming()
             self._sender.flush()
             wake(self._reader.waiting)

@@ -152,9 +152,14 @@ class PushStream(ABC):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note the end of the connection and wake all callers; ``exc`` is None if it was no error."""
-        self._has_ended = self._is_lost = True
-        self._error = exc
+        self._has_ended = True
+        self.writing_failed(exc)
         self.wake_reader()
+
+    def writing_failed(self, exc: BaseException | None) -> None:
+        """Note that the transport has ended, although what had arrived is still to be received."""
+        self._is_lost = True
+        self._error = exc
         if self._writable is not None:
             self._writable.set()
         self._closed.set()
