@@ -7,11 +7,12 @@ its own. That of asyncio leaks tasks and sockets if it is cancelled (seen in Pyt
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-__all__ = ["Address", "Attempts", "first_connected", "interleaved"]
+__all__ = ["Address", "Attempts", "attempt_failed", "first_connected", "interleaved"]
 
 ATTEMPT_DELAY = 0.25  # seconds: the recommended Connection Attempt Delay (RFC 8305 §8)
 
@@ -33,6 +34,11 @@ class Attempts(Protocol):
     async def abort(self) -> None:
         """Abort the attempts that still run."""
         ...
+
+
+def attempt_failed(number: int, where: Any) -> OSError:
+    """Return the error of an attempt to connect, with the system's words and, as its ``filename``, the address."""
+    return OSError(number, os.strerror(number), where[0])
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
-from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.send_buffer import SendBuffer
 
@@ -151,32 +150,34 @@ class SocketAttempts:
     """The :class:`~polysocket.effects.Attempts` of one thread."""
 
     def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
+        self._sockets: dict[socket.socket, Any] = {}  # with the address of each
 
     def start(self, address: Address) -> None:
         """Start one more attempt."""
         family, kind, proto, _, where = address
         sock = socket.socket(family, kind, proto)
-        self._sockets.append(sock)
+        self._sockets[sock] = where
         sock.setblocking(False)
         try:
             with contextlib.suppress(BlockingIOError):
                 sock.connect(where)
-        except OSError:
-            self._sockets.remove(sock)
+        except OSError as error:
+            del self._sockets[sock]
             sock.close()
+            if error.errno:
+                raise attempt_failed(error.errno, where) from None
             raise
 
     async def next_connected(self, seconds: float | None) -> socket.socket | None:
         """Wait for one of the attempts."""
         limits = [limit for limit in (seconds, _remaining()) if limit is not None]
-        sock = polling.wait_until_connected(self._sockets, min(limits, default=None))
+        sock = polling.wait_until_connected(list(self._sockets), min(limits, default=None))
         if sock is None:
             return None
-        self._sockets.remove(sock)
+        where = self._sockets.pop(sock)
         if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             sock.close()
-            raise OSError(error, os.strerror(error))
+            raise attempt_failed(error, where)
         return sock
 
     async def abort(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import trio
 
 from polysocket._logger import get_logger
+from polysocket.effects.happy_eyeballs import attempt_failed
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
@@ -81,7 +83,13 @@ class TrioEffect(CoroutineEffect):
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
-        stream = await trio.open_tcp_stream(host, port)
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            attempts = getattr(error.__cause__, "exceptions", ())
+            if not attempts:
+                raise
+            raise OSError(str(error)) from ExceptionGroup("attempts", [_with_address(each) for each in attempts])
         return SocketStream(stream.socket)
 
     async def connect_unix(self, path: str, /) -> SocketStream:
@@ -92,6 +100,12 @@ class TrioEffect(CoroutineEffect):
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""
         return SocketStream(trio.socket.from_stdlib_socket(sock))
+
+
+def _with_address(error: OSError) -> OSError:
+    """Return an attempt's error with the system's words and the address, which trio has in its text only."""
+    named = re.match(r"Error connecting to \('([^']+)'", error.strerror or "")
+    return attempt_failed(error.errno, named.groups()) if named and error.errno else error
 
 
 async def _logged(
