@@ -139,7 +139,7 @@ async def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavou
     assert isinstance(error, ProxyRejected)
     assert error.response is not None
     assert error.response.body == b"why: "
-    assert isinstance(error.__cause__, TimeoutError)
+    assert error.__cause__ is None
 
 
 async def test_at_most_64_kib_of_an_endless_body_are_kept(flavour: Flavour) -> None:
@@ -209,7 +209,7 @@ def endless(header: bytes, piece: bytes) -> Script:
 NONSENSE: dict[str, tuple[Script, str]] = {
     "an SSH server": (answering(b"SSH-2.0-OpenSSH_9.6\r\n"), " answered with something that is not HTTP: b'SSH-2.0"),
     "a SOCKS proxy": (answering(b"\x05\xff"), " answered with something that is not HTTP: "),
-    "TLS": (answering(bytes.fromhex("15 03 03 00 02 02 46")), "the proxy's URL may have to begin with https://"),
+    "TLS": (answering(bytes.fromhex("15 03 03 00 02 02 46")), "is it an https:// proxy?"),
     "a broken header": (answering(b"HTTP/1.1 200 OK\r\nX A: b\r\n\r\n"), "'s answer is not valid HTTP"),
     "an endless header": (
         endless(b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * KIB + b"\r\n"),
@@ -236,7 +236,7 @@ def leaving_socks(conversation: Conversation) -> None:
 
 
 NO_SOCKS: dict[str, tuple[Script, str]] = {
-    "an http proxy": (socks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "its URL may have to begin with http://"),
+    "an http proxy": (socks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "is it an http:// proxy?"),
     "SOCKS4": (socks(b"\x00\x5b"), " does not speak SOCKS5: its answer begins with b'\\x00'"),
     "an unoffered method": (socks(b"\x05\x01"), " chose authentication method 1, which was not offered"),
     "another version later": (socks(b"\x05\x00", b"\x04\x00"), " does not speak SOCKS5"),

@@ -186,7 +186,9 @@ OF_OSERROR = ("errno", "strerror", "filename", "filename2")
 def data_of(error: WebSocketError) -> dict[str, object]:
     """Return all that an error carries, comparable: errors are equal to themselves only."""
     system = {name: getattr(error, name, None) for name in OF_OSERROR}
-    attributes = vars(error) | {"causes": [(type(each), str(each), each.errno) for each in getattr(error, "causes", ())]}
+    attributes = vars(error) | {
+        "causes": [(type(each), str(each), each.errno) for each in getattr(error, "causes", ())]
+    }
     return {"type": type(error), "text": str(error), "args": error.args, **attributes, **system}
 
 
@@ -285,9 +287,7 @@ def _of_attempts(*errors: OSError) -> OSError:
     ],
     ids=["refused", "many attempts", "unknown name", "TLS", "no number"],
 )
-def test_the_errno_of_a_failed_connection_is_that_of_the_system(
-    cause: OSError, number: int | None
-) -> None:
+def test_the_errno_of_a_failed_connection_is_that_of_the_system(cause: OSError, number: int | None) -> None:
     assert system_errno(causes_of(cause)[0]) == number
 
 

@@ -101,7 +101,7 @@ class ClientHandshake:
             subprotocol = self._check_subprotocol(single(fields, "Sec-WebSocket-Protocol"))
             extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
-            raise InvalidUpgrade(f"the server's {error}") from error
+            raise InvalidUpgrade(f"the server's {error}") from error.with_traceback(None)
         response = replace(response, subprotocol=subprotocol, extensions=extensions)
         return Upgraded(response, agreed, switch.trailing)
 

@@ -124,7 +124,8 @@ class Exchange:
             if self._rejection is not None:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
             why = redacted(error)
-            raise self._error(f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}") from error
+            text = f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}"
+            raise self._error(text) from error.with_traceback(None)  # h11's own frames help nobody
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:

@@ -9,15 +9,31 @@ from polysocket.testing.contract import (
     flooding,
     handlers,
     opening,
+    payloads,
     pings,
     programs,
     receiving,
+    refusals,
     sending,
 )
 
 _tests = {
     name: test
-    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, blocks, programs, handlers)
+    for module in (
+        effect,
+        opening,
+        receiving,
+        refusals,
+        sending,
+        payloads,
+        pings,
+        closing,
+        failing,
+        flooding,
+        blocks,
+        programs,
+        handlers,
+    )
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
