@@ -143,7 +143,10 @@ NO_HTTP = {
         endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"),
         "the header of the server's answer is over 65536 bytes",
     ),
-    "an end without an answer": (leaving(b""), "the server closed the connection without an answer"),
+    "an end without an answer": (
+        leaving(b""),
+        "the server closed the connection without an answer; is it a wss:// server?",
+    ),
     "an end within the answer": (
         leaving(b"HTTP/1.1 101 Swi"),
         "the server closed the connection before its answer was complete; it began with b'HTTP/1.1 101 Swi'",
@@ -185,6 +188,7 @@ def test_open_timeout_ends_a_silent_tls_handshake(flavour: Flavour, trusting: ss
     assert (
         str(caught.value)
         == f"wss://localhost:{peer.port}/ was not open within 0.05 seconds: still in the TLS handshake"
+        "; is it a ws:// server?"
     )
 
 

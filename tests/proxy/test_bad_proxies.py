@@ -216,7 +216,7 @@ NONSENSE: dict[str, tuple[Script, str]] = {
         "'s answer is over 65536 bytes",
     ),
     "endless 1xx answers": (endless(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), "'s answer is over 65536 bytes"),
-    "an end without an answer": (leaving(b""), " closed the connection without an answer"),
+    "an end without an answer": (leaving(b""), " closed the connection without an answer; is it an https:// proxy?"),
     "an end within the answer": (leaving(b"HTTP/1.1 200 "), " closed the connection before its answer was complete"),
 }
 
@@ -269,7 +269,7 @@ async def test_the_error_suggests_an_http_url_if_an_https_proxy_does_not_speak_t
     async with a_proxy(flavour, lambda conversation: conversation.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
         error = await failing(flavour, url_of(peer, "https"))
     assert type(error) is ProxyFailed
-    says(error, f"no TLS with {name_of(peer)}", "its URL must begin with http://")
+    says(error, f"no TLS with {name_of(peer)}", "is it an http:// proxy?")
 
 
 async def test_bytes_of_the_server_that_arrive_with_the_answer_of_the_proxy_are_not_lost(flavour: Flavour) -> None:
@@ -287,7 +287,9 @@ async def test_the_error_names_the_server_if_it_does_not_speak_tls(flavour: Flav
         error = await failing(flavour, url_of(peer), SECURE)
     assert isinstance(error, ConnectFailed)
     assert not isinstance(error, ProxyFailed)
-    says(error, "no TLS with server.example port 443 via " + name_of(peer), "the server does not speak TLS")
+    says(
+        error, "no TLS with server.example port 443 via " + name_of(peer), "b'HTTP/1.1 400 Bad Request'; is it a ws://"
+    )
 
 
 # Silence

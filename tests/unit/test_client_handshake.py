@@ -459,7 +459,9 @@ def test_the_limit_on_a_header_is_exact_in_every_chunking(chunk: int | None) -> 
 
 
 def test_eof_instead_of_an_answer_is_named() -> None:
-    with pytest.raises(InvalidUpgrade, match=r"^the server closed the connection without an answer$"):
+    with pytest.raises(
+        InvalidUpgrade, match=r"^the server closed the connection without an answer; is it a wss:// server\?$"
+    ):
         answer(b"", end=True)
 
 

@@ -125,7 +125,7 @@ class Exchange:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
             why = redacted(error)
             text = f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}"
-            raise self._error(text) from error.with_traceback(None)  # h11's own frames help nobody
+            raise self._error(text) from error.with_traceback(None)  # h11's own frames only lengthen it
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import math
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import trio
 
 from polysocket._logger import get_logger
-from polysocket.effects.happy_eyeballs import attempt_failed
+from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
@@ -83,14 +83,11 @@ class TrioEffect(CoroutineEffect):
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
-        try:
-            stream = await trio.open_tcp_stream(host, port)
-        except OSError as error:
-            attempts = getattr(error.__cause__, "exceptions", ())
-            if not attempts:
-                raise
-            raise OSError(str(error)) from ExceptionGroup("attempts", [_with_address(each) for each in attempts])
-        return SocketStream(stream.socket)
+        try:  # An IP address needs no thread.
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            addresses = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return SocketStream(trio.socket.from_stdlib_socket(await first_connected(host, addresses, ConnectingSockets())))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
@@ -102,10 +99,27 @@ class TrioEffect(CoroutineEffect):
         return SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
-def _with_address(error: OSError) -> OSError:
-    """Return an attempt's error with the system's words and the address, which trio has in its text only."""
-    named = re.match(r"Error connecting to \('([^']+)'", error.strerror or "")
-    return attempt_failed(error.errno, named.groups()) if named and error.errno else error
+class ConnectingSockets(SocketAttempts):
+    """The :class:`~polysocket.effects.Attempts` of trio."""
+
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Wait until one of the attempts has ended."""
+        connected: socket.socket | None = None
+        if len(sockets) == 1 and seconds is None:
+            await trio.lowlevel.wait_writable(sockets[0])
+            return sockets[0]
+
+        async def wait(sock: socket.socket) -> None:
+            nonlocal connected
+            await trio.lowlevel.wait_writable(sock)
+            connected = sock
+            nursery.cancel_scope.cancel()
+
+        with trio.move_on_after(math.inf if seconds is None else seconds):
+            async with trio.open_nursery() as nursery:
+                for sock in sockets:
+                    nursery.start_soon(wait, sock)
+        return connected
 
 
 async def _logged(
