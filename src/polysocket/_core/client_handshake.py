@@ -62,9 +62,9 @@ class ClientHandshake:
         return self._exchange.rejection
 
     @property
-    def hint(self) -> str:
+    def scheme_hint(self) -> str:
         """The end of the text about a connection that was lost: whether the server may speak TLS."""
-        return self._exchange.hint
+        return self._exchange.scheme_hint
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""

@@ -79,7 +79,7 @@ class Exchange:
         return None if self._rejection is None else replace(self._rejection, body=bytes(self._body[:MAX_BODY]))
 
     @property
-    def hint(self) -> str:
+    def scheme_hint(self) -> str:
         """The end of the text about a connection that was lost: a server of TLS may hang up without an answer."""
         return f"; {self._if_tls}" if self._if_tls and not self._reader.first else ""
 
@@ -136,7 +136,7 @@ class Exchange:
         if self.rejection is not None:
             return self.rejection
         if not self._reader.first:
-            raise self._error(f"{self._peer} closed the connection without an answer{self.hint}")
+            raise self._error(f"{self._peer} closed the connection without an answer{self.scheme_hint}")
         raise self._error(
             f"{self._peer} closed the connection before its answer was complete; it began with {self._reader.beginning}"
         )

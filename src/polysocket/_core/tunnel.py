@@ -65,7 +65,7 @@ class Tunnel(Protocol):
         ...
 
     @property
-    def hint(self) -> str:
+    def scheme_hint(self) -> str:
         """The end of the text about a connection that was lost: whether the proxy may speak TLS."""
         ...
 
@@ -108,9 +108,9 @@ class ConnectTunnel:
         return None if response is None else self._rejected(response)
 
     @property
-    def hint(self) -> str:
+    def scheme_hint(self) -> str:
         """The end of the text about a connection that was lost."""
-        return self._exchange.hint
+        return self._exchange.scheme_hint
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the ``CONNECT`` the first time, and then none."""
@@ -136,7 +136,7 @@ class SocksTunnel:
     """The :class:`Tunnel` of a SOCKS5 proxy, which resolves the server's name."""
 
     rejection = None  # A reply is complete with its first byte.
-    hint = ""  # SOCKS has no variant with TLS.
+    scheme_hint = ""  # SOCKS has no variant with TLS.
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy

@@ -45,7 +45,7 @@ class Dialer:
         return None if self._tunnel is None else self._tunnel.rejection
 
     @property
-    def hint(self) -> str:
+    def scheme_hint(self) -> str:
         """The end of the text of a timeout: a server without TLS may wait for more of what it takes for HTTP."""
         return "; is it a ws:// server?" if self.step == "in the TLS handshake" else ""
 
@@ -208,7 +208,9 @@ async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
             data = await stream.read()
         except OSError as error:
             (cause,) = causes_of(error)
-            text = f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {cause}{tunnel.hint}"
+            text = (
+                f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {cause}{tunnel.scheme_hint}"
+            )
             raise ProxyFailed(text, system_errno(cause), (cause,)) from cause
         received = tunnel.receive(data)
     return received

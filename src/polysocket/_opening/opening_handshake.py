@@ -80,7 +80,7 @@ class _Attempt:
             while (answer := self._handshake.receive(await stream.read())) is None:
                 pass
         except OSError as error:
-            (cause,), hint = causes_of(error), self._handshake.hint
+            (cause,), hint = causes_of(error), self._handshake.scheme_hint
             text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
             raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
         return answer
@@ -93,7 +93,7 @@ class _Attempt:
             return self.dialer.rejection
         seconds, step = self._request.open_timeout, self.dialer.step
         place = f"{self._request.url}{self.dialer.via}"
-        text = f"{place} was not open within {seconds} seconds: still {step}{self.dialer.hint}"
+        text = f"{place} was not open within {seconds} seconds: still {step}{self.dialer.scheme_hint}"
         return OpenTimeout(text, seconds, step)
 
 
