@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from polysocket.errors import InvalidFrame
 from polysocket.frames import Binary, Close, CloseCode, Ping, Pong
@@ -54,7 +54,7 @@ def payload_bytes(frame: Binary | Ping | Pong) -> bytes:
     payload: object = frame.payload
     name = "Binary frame" if isinstance(frame, Binary) else type(frame).__name__
     try:
-        with memoryview(cast("bytes", payload)) as view:
+        with memoryview(frame.payload) as view:
             return view.tobytes()
     except TypeError:
         raise InvalidFrame(f"a {name}'s payload is bytes, not {type(payload).__name__}") from None
