@@ -18,6 +18,7 @@ from polysocket import (
     ConnectFailed,
     InvalidRequest,
     InvalidURL,
+    OpeningFailed,
     OpenTimeout,
     Proxy,
     ProxyFailed,
@@ -47,7 +48,7 @@ async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: f
     """Return the error of opening a websocket through a proxy."""
     request = basic_request.timeouts(open=timeouts.get("open", TOO_LONG), close=1).get(url)
     async with a_backend(flavour, proxy=proxy) as backend:
-        with pytest.raises((ConnectFailed, OpenTimeout, UpgradeRejected)) as caught:
+        with pytest.raises(OpeningFailed) as caught:
             await backend.open_websocket(request, WebSocketHandler())
     assert "s3cret" not in str(caught.value) + repr(caught.value)
     return caught.value
@@ -290,6 +291,14 @@ async def test_the_error_names_the_server_if_it_does_not_speak_tls(flavour: Flav
     says(
         error, "no TLS with server.example port 443 via " + name_of(peer), "b'HTTP/1.1 400 Bad Request'; is it a ws://"
     )
+
+
+@pytest.mark.parametrize("answer", [bytes.fromhex("15 03 03 00 02 02 46"), b""], ids=["alert", "nothing"])
+async def test_the_error_asks_for_wss_if_the_server_may_speak_tls(flavour: Flavour, answer: bytes) -> None:
+    async with a_proxy(flavour, leaving(OPEN + answer)) as peer:
+        error = await failing(flavour, url_of(peer))
+    assert not isinstance(error, ProxyFailed)
+    says(error, "is it a wss:// server?")
 
 
 # Silence
