@@ -59,11 +59,12 @@ class Exchange:
     """A client's request and its final answer: a switch away from HTTP, or a rejection with its body.
 
     ``error`` is the class of the errors, which name the sender of the answer: ``peer``. ``if_tls`` is what an error
-    advises if the answer looks like TLS.
+    asks if the answer looks like TLS; empty if the connection has TLS.
     """
 
     def __init__(self, request: h11.Request, peer: str, if_tls: str, error: type[OpeningFailed]) -> None:
         self._peer = peer
+        self._if_tls = if_tls
         self._error = error
         self._reader = MessageReader(h11.CLIENT, if_tls)
         self._outgoing = self._reader.http.send(request) + self._reader.http.send(h11.EndOfMessage())
@@ -76,6 +77,11 @@ class Exchange:
     def rejection(self) -> Response | None:
         """The answer other than a switch, with its body so far; None before its header is complete."""
         return None if self._rejection is None else replace(self._rejection, body=bytes(self._body[:MAX_BODY]))
+
+    @property
+    def scheme_hint(self) -> str:
+        """The end of the text about a connection that was lost: a server of TLS may hang up without an answer."""
+        return f"; {self._if_tls}" if self._if_tls and not self._reader.first else ""
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""
@@ -118,7 +124,8 @@ class Exchange:
             if self._rejection is not None:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
             why = redacted(error)
-            raise self._error(f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}") from error
+            text = f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}"
+            raise self._error(text) from error.with_traceback(None)  # h11's own frames only lengthen it
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:
@@ -129,7 +136,7 @@ class Exchange:
         if self.rejection is not None:
             return self.rejection
         if not self._reader.first:
-            raise self._error(f"{self._peer} closed the connection without an answer")
+            raise self._error(f"{self._peer} closed the connection without an answer{self.scheme_hint}")
         raise self._error(
             f"{self._peer} closed the connection before its answer was complete; it began with {self._reader.beginning}"
         )
@@ -184,7 +191,7 @@ class MessageReader:
         line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_MAX_SHOWN]
         text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
         if self.first[:1] in _TLS_RECORD_TYPES:
-            return f"{text} (which looks like TLS: {self._if_tls})"
+            return f"{text} (which looks like TLS{self._if_tls and f': {self._if_tls}'})"
         return text
 
 

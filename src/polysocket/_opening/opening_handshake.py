@@ -10,11 +10,11 @@ import sys
 
 from wsproto import ConnectionType
 
-from polysocket._core.client_handshake import ClientHandshake
+from polysocket._core.client_handshake import ClientHandshake, rejected
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.dialer import Dialer, system_errno
+from polysocket._opening.dialer import Dialer, causes_of, system_errno
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -25,7 +25,6 @@ from polysocket.errors import (
     OpeningFailed,
     OpenTimeout,
     RedirectRefused,
-    UpgradeRejected,
 )
 from polysocket.request import Request
 from polysocket.response import Response
@@ -55,8 +54,8 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
                 stream.abort()
                 request = follow(first, request, answer, transport)
                 attempt = _Attempt(request, transport)
-    except TimeoutError as error:
-        raise attempt.timed_out() from error
+    except TimeoutError:
+        raise attempt.timed_out() from None
     except ConnectFailed as error:
         if request is not first:
             error.args = (f"{error} (after a redirect from {first.url})",)
@@ -81,18 +80,20 @@ class _Attempt:
             while (answer := self._handshake.receive(await stream.read())) is None:
                 pass
         except OSError as error:
-            text = f"the connection to {self._request.url} was lost during the opening handshake: {error}"
-            raise ConnectFailed(text, system_errno(error)) from error
+            (cause,), hint = causes_of(error), self._handshake.scheme_hint
+            text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
+            raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
         return answer
 
     def timed_out(self) -> OpeningFailed:
         """Return the error for a passed time limit. A rejection whose header is complete says more than a timeout."""
         if self._handshake.rejection is not None:
-            return UpgradeRejected(self._handshake.rejection)
+            return rejected(self._request, self._handshake.rejection)
         if self.dialer.rejection is not None:
             return self.dialer.rejection
         seconds, step = self._request.open_timeout, self.dialer.step
-        text = f"{self._request.url}{self.dialer.via} was not open within {seconds} seconds: still {step}"
+        place = f"{self._request.url}{self.dialer.via}"
+        text = f"{place} was not open within {seconds} seconds: still {step}{self.dialer.scheme_hint}"
         return OpenTimeout(text, seconds, step)
 
 
@@ -102,7 +103,7 @@ def follow(first: Request, request: Request, answer: Response, transport: Transp
     Raises :class:`UpgradeRejected` for another answer, and :class:`RedirectRefused`.
     """
     if not is_redirect(answer):
-        raise UpgradeRejected(answer)
+        raise rejected(request, answer)
     answered = f"the server answered {answer.status_line}"
     if transport.is_fixed:
         raise RedirectRefused(answer, f"{answered}, but redirects can't be followed with sock or unix_path")
@@ -129,7 +130,7 @@ def _check_runs(effect: Effect) -> None:
         effect.current_task()
     except NoAsyncLibrary:
         raise
-    except RuntimeError as error:
+    except RuntimeError:
         library = _running_library()
         if library is None:
             text = "no asynchronous library runs; call this from a task, or use polysocket.blocking"
@@ -137,7 +138,7 @@ def _check_runs(effect: Effect) -> None:
             text = f"{library} runs"
             if library in ("asyncio", "trio"):
                 text += f", for which there is polysocket.{library}"
-        raise NoAsyncLibrary(f"{effect.name} can't wait here: {text}") from error
+        raise NoAsyncLibrary(f"{effect.name} can't wait here: {text}") from None
 
 
 def _running_library() -> str | None:

@@ -97,7 +97,7 @@ class Receiver:
         while queue.fragments or queue.frames:
             frame = queue.fragments[0] if queue.fragments else queue.frames[0]
             if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
+                raise _unexpected(frame)
             self.take_frame(pong_on_ping)
             if isinstance(frame, Close):
                 raise self._connection.error()
@@ -116,11 +116,11 @@ class Receiver:
         queue = self._connection.queue
         fragments = queue.fragments
         if fragments and not isinstance(fragments[0], kinds):
-            raise _unexpected(fragments[0], kinds)
+            raise _unexpected(fragments[0])
         while queue.frames:
             frame = queue.frames[0]
             if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
+                raise _unexpected(frame)
             was_full = queue.is_full
             queue.pop()
             if was_full:
@@ -150,12 +150,11 @@ def concurrent_receive() -> ConcurrentReceive:
     )
 
 
-def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
-    return UnexpectedFrame(
-        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; "
+def _unexpected(frame: DataFrame) -> UnexpectedFrame:
+    """Return the error for a frame of the one kind that the caller does not receive."""
+    expected = Binary if isinstance(frame, Text) else Text
+    text = (
+        f"a {type(frame).__name__} frame arrived, but a {expected.__name__} frame was to be received; "
         "it can still be received"
     )
-
-
-def _name(kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
-    return kinds.__name__ if isinstance(kinds, type) else "data"
+    return UnexpectedFrame(text, frame, expected)

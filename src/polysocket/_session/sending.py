@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from polysocket._core.states import State
+from polysocket._core.validation import snapshot
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -66,6 +67,8 @@ class Sender:
         stream = self._stream
         if self._mutex.is_held():
             raise reentrant_call("send")
+        if type(frame) is not Text and type(getattr(frame, "payload", b"")) is not bytes:
+            frame = snapshot(frame)
         with self._mutex:
             is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
             if not is_free and self._must_wait(frame, is_continuation):

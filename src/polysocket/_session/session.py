@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.states import State
+from polysocket._core.validation import snapshot
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
@@ -257,7 +258,8 @@ class Session:
         except TimeoutError as error:
             if isinstance(error, ReceiveTimeout):
                 raise
-            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
+            what = what or "frame"
+            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds", timeout, what) from None
 
     async def _wait_turn(self, turn: int) -> None:
         """Wait until another caller has read since ``turn``, or until the queue has room."""
@@ -392,7 +394,7 @@ class Session:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
         with self._mutex:
-            ping = self._pings.start(os.urandom(4) if payload is None else payload)
+            ping = self._pings.start(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
             self._watch()
 
         def is_answered_or_ended() -> bool | None:
@@ -402,8 +404,8 @@ class Session:
             async with self._effect.time_limit(timeout):
                 await self.send(Ping(ping.payload))
                 await self.read_until(is_answered_or_ended)
-        except TimeoutError as error:
-            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds") from error
+        except TimeoutError:
+            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds", timeout, "Pong") from None
         finally:
             with self._mutex:
                 self._pings.forget(ping)

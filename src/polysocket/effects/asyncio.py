@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.push_stream import READ_AHEAD, PushStream
 from polysocket.effects.unix_sockets import connected_unix_socket
@@ -152,8 +152,10 @@ async def _connected(address: Address) -> socket.socket:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, where)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, OSError) and error.errno:
+            raise attempt_failed(error.errno, where) from None  # asyncio leaves the reason out of its text
         raise
     return sock
 

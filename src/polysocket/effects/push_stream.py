@@ -131,6 +131,8 @@ class PushStream(ABC):
             self.abort_transport()
 
     def _raise_error(self) -> NoReturn:
+        if isinstance(self._error, OSError):
+            raise ConnectionResetError(*self._error.args) from None  # anew each time, and without a chain
         raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
 
     # The transport's callbacks

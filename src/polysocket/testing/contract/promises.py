@@ -10,9 +10,11 @@ from polysocket.testing.contract import (
     handlers,
     keeping,
     opening,
+    payloads,
     pings,
     programs,
     receiving,
+    refusals,
     sending,
 )
 
@@ -22,7 +24,9 @@ _tests = {
         effect,
         opening,
         receiving,
+        refusals,
         sending,
+        payloads,
         pings,
         closing,
         failing,
