@@ -148,6 +148,7 @@ def client_outcome(reply: bytes, cuts: Sequence[int] = (), request: Request = RE
     """Return the client's result for the reply, in which ``{accept}`` is the value that is due; None if refused."""
     with mock.patch("polysocket._core.client_handshake.os.urandom", return_value=b64decode(SAMPLE_KEY)):
         handshake, _ = begin(request)
+    result: Upgraded | Response | None
     try:
         result, rest = feed(handshake.receive, reply.replace(b"{accept}", SAMPLE_ACCEPT.encode()), cuts)
     except InvalidUpgrade:
