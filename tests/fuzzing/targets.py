@@ -141,7 +141,7 @@ def expect_a_decision(receive: Callable[[bytes], object], beginning: bytes) -> N
         decided = any(receive(piece) is not None for piece in pieces)
     except InvalidUpgrade:
         return
-    assert decided, "an endless handshake is read for ever"
+    assert decided, "an endless handshake is read forever"
 
 
 def expect_little_memory(connection: Connection, beginning: bytes) -> None:
