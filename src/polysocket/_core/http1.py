@@ -149,6 +149,8 @@ class MessageReader:
         # h11's own limit depends on the splits, so it is out of reach.
         self.http: h11.Connection = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
         self.first: bytes = b""
+        self.method: bytes = b""
+        """The method of the request that h11 has read, even if the request is refused here."""
         self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
@@ -166,6 +168,8 @@ class MessageReader:
     def next_event(self) -> object:
         """Return h11's next event. Raises h11.RemoteProtocolError, also for a header that h11 should not accept."""
         event = self.http.next_event()
+        if isinstance(event, h11.Request):
+            self.method = event.method
         if isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
             _check_header(event)
         return event
