@@ -193,7 +193,8 @@ class Sender:
     def answer_ping(self, payload: bytes) -> None:
         """Send the Pong as soon as the network takes it; mutex held.
 
-        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3).
+        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3). A caller that meets
+        many Pings in one turn sets ``due_pong`` for each, and then calls :meth:`send_due_pong`.
         """
         self.due_pong = Pong(payload)
         self.send_due_pong()

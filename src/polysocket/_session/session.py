@@ -108,7 +108,7 @@ class Session:
         """Tell an observation about each frame, and about the end."""
         received, sent = guarded(observation.received), guarded(observation.sent)
         with self._mutex:
-            for frame in self._connection.queue.frames:  # They arrived in one piece with the opening handshake.
+            for frame in self._connection.queue:  # They arrived in one piece with the opening handshake.
                 self._notifications.add(received, frame)
             if self.close_info is not None and self.close_info.sent is not None:
                 self._notifications.add(sent, self.close_info.sent)
@@ -235,6 +235,7 @@ class Session:
                                 self._is_decoding = False
                                 if self._is_watching or connection.has_ended:
                                     self._attend(frames)
+                                del frames  # Nothing that waits is held twice.
                             elif is_done:
                                 connection.receive_eof(error)
                                 self._attend(())
@@ -304,7 +305,7 @@ class Session:
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
-                self._sender.answer_ping(frame.payload)
+                self._sender.due_pong = Pong(frame.payload)  # The answer to the latest is enough (RFC 6455 §5.5.3).
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._flush()
@@ -330,7 +331,7 @@ class Session:
         with self._mutex:
             self._buffer = buffer
             self._watch()
-            arrived = list(queue.frames)  # in one piece with the opening handshake
+            arrived = list(queue)  # in one piece with the opening handshake
             queue.keep_no_control_frames()
             queue.limit(frames, size, **({} if frames is None else {"frame_cost": 0}))
             on_received, self._on_received = self._on_received, []  # They were told when observing began.
