@@ -20,7 +20,7 @@ from polysocket._session.receiving import DATA, Receiver
 from polysocket._session.sending import Sender
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.testing.memory import memory_streams
-from tests.connections import BINARY, CLIENT, CONT, PING, PONG, TEXT, deflate, frame_to
+from tests.connections import BINARY, CLIENT, CONT, PING, PONG, SERVER, TEXT, deflate, frame_to
 
 MIB = 1024 * 1024
 CONSTANT = 256 * 1024  # bytes

@@ -146,6 +146,6 @@ class FrameQueue:
             (frames is not None and len(self.frames) > frames) or (size is not None and self.size > size)
         ):
             self.frames.pop()
-            size = self._sizes.pop()
-            self.size -= size
-            self.overhead -= max(SMALL - size, 0)
+            dropped = self._sizes.pop()
+            self.size -= dropped
+            self.overhead -= max(SMALL - dropped, 0)

@@ -55,7 +55,7 @@ class PackedText(Text):
         object.__setattr__(self, "final", final)
 
     @property
-    def payload(self) -> str:  # type: ignore[override]
+    def payload(self) -> str:
         """The text."""
         return self._utf8.decode()
 

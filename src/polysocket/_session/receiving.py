@@ -12,7 +12,7 @@ from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
 from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
-from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
@@ -94,6 +94,7 @@ class Receiver:
     def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
         """Take the next data frame, which must be one of the kinds; pass over control frames."""
         queue = self._connection.queue
+        pings = 0
         try:
             while queue.fragments or queue.frames:
                 first = queue.fragments[0] if queue.fragments else queue.frames[0]
@@ -101,7 +102,8 @@ class Receiver:
                     raise _unexpected(first, kinds)
                 frame = self.take_frame(False)
                 if isinstance(frame, Ping) and pong_on_ping:
-                    self._sender.due_pong = Pong(frame.payload)
+                    pings += 1
+                    self._sender.answer_ping(frame.payload, pings)
                 if isinstance(frame, Close):
                     raise self._connection.error()
                 if isinstance(frame, kinds):
@@ -123,6 +125,7 @@ class Receiver:
         fragments = queue.fragments
         if fragments and not isinstance(fragments[0], kinds):
             raise _unexpected(fragments[0], kinds)
+        pings = 0
         try:
             while queue.frames:
                 first = queue.frames[0]
@@ -141,7 +144,8 @@ class Receiver:
                 elif isinstance(frame, Close):
                     raise self._connection.error()
                 elif isinstance(frame, Ping) and pong_on_ping:
-                    self._sender.due_pong = Pong(frame.payload)
+                    pings += 1
+                    self._sender.answer_ping(frame.payload, pings)
         finally:
             # Of the Pings that were passed over, the answer to the latest is enough (RFC 6455 §5.5.3).
             if self._sender.due_pong is not None:

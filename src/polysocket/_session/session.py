@@ -299,13 +299,15 @@ class Session:
 
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
+        pings = 0
         for frame in frames:
             for call in self._on_received:
                 self._notifications.add(call, frame)
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
-                self._sender.due_pong = Pong(frame.payload)  # The answer to the latest is enough (RFC 6455 §5.5.3).
+                pings += 1
+                self._sender.answer_ping(frame.payload, pings)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
         self._flush()
