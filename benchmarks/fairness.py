@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from benchmarks.flavours import is_importable
-from polysocket import Close, WebSocketClosed
 
 __all__ = ["FLOODS", "longest_wait", "main"]
 
@@ -96,7 +95,7 @@ def _answer(head: bytes) -> bytes:
 
     key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
     assert key is not None
-    accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())  # noqa: S324
+    accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     deflate = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if b"permessage-deflate" in head.lower() else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -121,20 +120,18 @@ async def longest_wait(
 ) -> float:
     """Return the longest time between two turns of this task while the websocket is flooded."""
     longest = 0.0
-    async with opened() as ws:
-        async with start(ws if receives else None):
-            last = begin = time.perf_counter()
-            while last < begin + SECONDS:
-                await turn()
-                now = time.perf_counter()
-                longest, last = max(longest, now - last), now
+    async with opened() as ws, start(ws if receives else None):
+        last = begin = time.perf_counter()
+        while last < begin + SECONDS:
+            await turn()
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
     return longest
 
 
 async def _receive(ws: Any) -> None:
-    with contextlib.suppress(WebSocketClosed):
-        while not isinstance(await ws.receive_message(), Close):
-            pass
+    while True:
+        await ws.receive_message()
 
 
 def _by_asyncio(runner: Any, url: str, options: dict[str, Any], receives: bool) -> float:
@@ -150,7 +147,9 @@ def _by_asyncio(runner: Any, url: str, options: dict[str, Any], receives: bool) 
                 await task
 
     return float(
-        runner(longest_wait(lambda: connect(url, close_timeout=0.2, **options), lambda: asyncio.sleep(0), start, receives))
+        runner(
+            longest_wait(lambda: connect(url, close_timeout=0.2, **options), lambda: asyncio.sleep(0), start, receives)
+        )
     )
 
 

@@ -5,19 +5,23 @@ The bound is for bytes that wait undecoded, for a message that is not complete, 
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
+import h11
 import pytest
 from wsproto import ConnectionType
 
 from polysocket._core.connection import Connection
+from polysocket._core.http1 import MessageReader
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader
 from polysocket._session.receiving import DATA, Receiver
 from polysocket._session.sending import Sender
+from polysocket.effects import PushStream
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.testing.memory import memory_streams
 from tests.connections import BINARY, CLIENT, CONT, PING, PONG, SERVER, TEXT, deflate, frame_to
@@ -103,7 +107,7 @@ def receiver_of(connection: Connection) -> Receiver:
 
 
 @pytest.mark.parametrize(("role", "compressed"), [(CLIENT, False), (SERVER, True)], ids=["client", "server, deflate"])
-@pytest.mark.parametrize("taken", ["nobody receives", "a message is waited for"])
+@pytest.mark.parametrize("taken", ["no caller receives", "a message is waited for"])
 @pytest.mark.parametrize("traffic", TRAFFIC)
 def test_at_most_twice_what_was_sent_is_held(role: ConnectionType, compressed: bool, taken: str, traffic: str) -> None:
     pieces = list(TRAFFIC[traffic](role))
@@ -116,7 +120,7 @@ def test_at_most_twice_what_was_sent_is_held(role: ConnectionType, compressed: b
         for index, piece in enumerate(pieces):
             sent += len(piece)
             connection.receive(piece)
-            if taken != "nobody receives":
+            if taken != "no caller receives":
                 receiver.take_message(DATA, False)
             held, _ = tracemalloc.get_traced_memory() if not index % 64 else (0, 0)
             assert held <= 2 * sent + CONSTANT, (held, sent)
@@ -126,3 +130,56 @@ def test_at_most_twice_what_was_sent_is_held(role: ConnectionType, compressed: b
     finally:
         tracemalloc.stop()
     assert held <= 2 * sent + CONSTANT, (held, sent)
+
+
+class Loopback(PushStream):
+    """A stream without a transport, whose callbacks the test calls."""
+
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def close_transport(self) -> None: ...
+
+    def abort_transport(self) -> None: ...
+
+    def let_others_run(self) -> Awaitable[object]:
+        raise NotImplementedError
+
+
+def test_small_chunks_of_a_push_stream_that_wait_are_joined() -> None:
+    sent = [bytes([index % 251, 1]) for index in range(32_000)]
+    stream = Loopback(asyncio.Event)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for chunk in sent:
+            stream.data_received(chunk[:1] + b"a")  # a new object for each, as transports make them
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 64_000 + CONSTANT
+    assert asyncio.run(stream.read()) == b"".join(chunk[:1] + b"a" for chunk in sent)
+
+
+@pytest.mark.parametrize("line", [b"a:\n", b"a: b\r\n"])
+def test_many_header_lines_are_refused_before_an_object_is_made_of_each(line: bytes) -> None:
+    header = b"GET / HTTP/1.1\r\nHost: a\r\n" + line * (60_000 // len(line)) + b"\r\n"
+    reader = MessageReader(h11.SERVER, "")
+    tracemalloc.start()
+    try:
+        *first, last = chunks(header, 500)
+        for chunk in first:
+            reader.feed(chunk)
+            assert reader.next_event() is h11.NEED_DATA
+        reader.feed(last)
+        with pytest.raises(h11.RemoteProtocolError, match="128 header lines"):
+            reader.next_event()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(header) + CONSTANT

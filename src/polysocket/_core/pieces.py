@@ -1,4 +1,4 @@
-"""What arrives in small pieces, held for little more than its bytes: CPython needs 33 to 130 bytes for each object.
+"""Compact forms of bytes and frames that wait: for each object, CPython needs 33 to 130 bytes besides its payload.
 
 Nothing here copies a byte more than a few times, however many pieces there are.
 """
@@ -79,7 +79,7 @@ def packed(frame: Text, utf8: bytes) -> Text:
 class Fragments(deque[DataFrame]):
     """The fragments of a message that a caller is receiving; False if there are none.
 
-    Many small ones are joined: where a message was split has no meaning (RFC 6455 §5.4).
+    Many small ones are joined: the boundaries of fragments have no meaning (RFC 6455 §5.4).
     """
 
     _joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
