@@ -11,7 +11,7 @@ from typing import Final
 
 from polysocket.frames import Binary, DataFrame, Text, join_fragments
 
-__all__ = ["Fragments", "PackedText", "Pieces", "packed"]
+__all__ = ["Fragments", "PackedText", "Pieces", "TextPieces", "packed"]
 
 MOST_PIECES: Final = (
     256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
@@ -38,6 +38,30 @@ class Pieces(list[bytes]):
     def take(self) -> bytes:
         """Return everything, and hold nothing any more."""
         taken = self[0] if len(self) == 1 else b"".join(self)
+        self.clear()
+        self._blocks = 0
+        return taken
+
+
+class TextPieces(list[str | bytes]):
+    """Text in the order in which it arrived, like :class:`Pieces`.
+
+    ASCII pieces wait as they are, which is fastest; others wait in UTF-8, as in :class:`PackedText`.
+    """
+
+    _blocks = 0
+
+    def add(self, piece: str) -> None:
+        """Add a piece."""
+        self.append(piece if piece.isascii() else piece.encode())
+        if len(self) - self._blocks >= MOST_PIECES:
+            recent = [piece.encode() if isinstance(piece, str) else piece for piece in self[self._blocks :]]
+            self[self._blocks :] = [b"".join(recent)]
+            self._blocks += 1
+
+    def take(self) -> str:
+        """Return everything, and hold nothing any more."""
+        taken = "".join([piece if isinstance(piece, str) else piece.decode() for piece in self])
         self.clear()
         self._blocks = 0
         return taken
