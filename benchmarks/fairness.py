@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 from benchmarks.flavours import is_importable
@@ -104,7 +104,7 @@ def _answer(head: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _flooding(kind: str) -> Iterator[str]:
+def _flooding(kind: str) -> Generator[str]:
     with socket.create_server((HOST, 0)) as listener:
         process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener, kind), daemon=True)
         process.start()
@@ -138,7 +138,7 @@ def _by_asyncio(runner: Any, url: str, options: dict[str, Any], receives: bool) 
     from polysocket.asyncio import connect
 
     @contextlib.asynccontextmanager
-    async def start(ws: Any) -> AsyncIterator[None]:
+    async def start(ws: Any) -> AsyncGenerator[None]:
         task = None if ws is None else asyncio.create_task(_receive(ws))
         yield
         if task is not None:
@@ -170,7 +170,7 @@ def _on_trio(url: str, options: dict[str, Any], receives: bool) -> float:
     from polysocket.trio import connect
 
     @contextlib.asynccontextmanager
-    async def start(ws: Any) -> AsyncIterator[None]:
+    async def start(ws: Any) -> AsyncGenerator[None]:
         async with trio.open_nursery() as nursery:
             if ws is not None:
                 nursery.start_soon(_receive, ws)

@@ -79,7 +79,7 @@ class PackedText(Text):
         object.__setattr__(self, "final", final)
 
     @property
-    def payload(self) -> str:
+    def payload(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The text."""
         return self._utf8.decode()
 
