@@ -22,6 +22,7 @@ extensions = [
     "closing_states",
     "connect_options",
     "internals",
+    "limits",
     "public_names",
     "sttp_names",
 ]
@@ -77,6 +78,8 @@ FIGURES = {
     "frame_cost": in_bytes(constant("FRAME_COST")),
     "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
     "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),
+    "read_ahead": in_bytes(constant("push_stream.READ_AHEAD")),
+    "max_frames_a_turn": f"{constant('MAX_FRAMES_A_TURN')} frames",
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),
 }
 rst_prolog = "\n".join(f".. |{name}| replace:: {figure}" for name, figure in FIGURES.items())
