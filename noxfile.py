@@ -137,3 +137,10 @@ def benchmarks(session: nox.Session) -> None:
     """Compare the speed with that of other libraries; arguments after ``--`` go to the benchmark."""
     install_wheel(session, "polysocket[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Hold many connections with traffic in each flavour; arguments after ``--`` go to the command."""
+    install_wheel(session, "polysocket[bench]")
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
