@@ -48,10 +48,10 @@ def raise_descriptor_limit() -> int | None:
         return None
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return hard
-    most = 1 << 20  # an infinite soft limit is refused on macOS, and more is not needed
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    # macOS has no hard limit by default, but refuses a soft one above its OPEN_MAX.
+    limit = max(soft, 10_240) if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
