@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import pathlib
 import subprocess
 import sys
@@ -113,6 +114,8 @@ async def serve_by_websockets(compression: str | None) -> int:
             elif job.count():
                 await ws.send(str(job.n) if isinstance(message, str) else str(job.n).encode())
 
+    # The client reports a connection that fails; the server's tracebacks would bury the report.
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     server = await serve(answer, HOST, 0, compression=compression, ping_interval=None)
     return int(next(iter(server.sockets)).getsockname()[1])
 
