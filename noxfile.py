@@ -144,3 +144,10 @@ def fuzzing(session: nox.Session) -> None:
     """Fuzz the core for 30 minutes of processor time a target, or look for planted bugs (``-- --planted``)."""
     install_wheel(session, "polysocket[fuzz]")
     session.run("python", "-m", "tests.fuzzing", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Hold many connections with traffic in each flavour; arguments after ``--`` go to the command."""
+    install_wheel(session, "polysocket[bench]")
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)

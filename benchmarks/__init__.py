@@ -6,4 +6,5 @@ libraries take turns in short slices, and only slices of the same round are comp
 function and one line in :mod:`benchmarks.peers`. Only ``--check`` judges, and only one promise.
 
 :mod:`benchmarks.calls` counts Python calls, and :mod:`benchmarks.imports` compares the time of imports.
+:mod:`benchmarks.soak` looks for what is lost or left with many connections.
 """

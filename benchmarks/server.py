@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import pathlib
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.measurements import payload
 
-__all__ = ["running"]
+__all__ = ["ROOT", "running"]
 
+ROOT = pathlib.Path(__file__).parent.parent  # from which "python -m benchmarks…" works
 HOST = "127.0.0.1"
 TEXT, BINARY = 0x1, 0x2  # opcodes, RFC 6455 §5.2
 
@@ -32,8 +34,7 @@ TEXT, BINARY = 0x1, 0x2  # opcodes, RFC 6455 §5.2
 def running(*, compression: bool = False) -> Iterator[tuple[str, str]]:
     """Run a server; yield its URL without a path, and its description."""
     command = [sys.executable, "-m", "benchmarks.server", *["--compression"] * compression]
-    root = pathlib.Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port, _, description = process.stdout.readline().strip().partition(" ")
         if not port:
@@ -113,6 +114,8 @@ async def serve_by_websockets(compression: str | None) -> int:
             elif job.count():
                 await ws.send(str(job.n) if isinstance(message, str) else str(job.n).encode())
 
+    # The client reports a connection that fails; the server's tracebacks would bury the report.
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     server = await serve(answer, HOST, 0, compression=compression, ping_interval=None)
     return int(next(iter(server.sockets)).getsockname()[1])
 
