@@ -271,6 +271,8 @@ class SocketConnector:
             if not isinstance(made, Handler):
                 raise
             raise InvalidHandler(f"make_handler returns its handler in F, not a plain {type(made).__name__}") from error
+        finally:
+            del made  # A future's error has a traceback with this frame.
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:

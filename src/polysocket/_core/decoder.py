@@ -6,6 +6,8 @@ is done here: limits are checked before a byte is buffered, and nothing is read 
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +45,13 @@ class Failure:
     detail: str
 
 
+class _WSProto(FrameProtocol):
+    """wsproto's decoder, out of its reference cycle: it keeps a generator, whose frame would keep the decoder."""
+
+    def _parse_more_gen(self) -> Generator[Piece | None, None, None]:
+        return FrameProtocol._parse_more_gen(weakref.proxy(self))
+
+
 class Decoder:
     """The decoder of the peer's bytes; ``failure`` is its first error, after which it decodes nothing more."""
 
@@ -59,7 +68,7 @@ class Decoder:
         self._is_server = role is ConnectionType.SERVER
         self._deflate = deflate
         self._decompress = None if deflate is None else deflate.decompress
-        self._wsproto = FrameProtocol(client=not self._is_server, extensions=[] if deflate is None else [deflate])
+        self._wsproto = _WSProto(client=not self._is_server, extensions=[] if deflate is None else [deflate])
         self._limit = UNLIMITED if max_message_size is None else max_message_size
         self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
         # Bytes that wait for the rest of a plain binary frame (then some are missing), or for room in the queue.
@@ -77,6 +86,14 @@ class Decoder:
         self._message_size = 0
         self._message_fragments = 0
         self._message_compressed = False
+
+    def forget(self) -> None:
+        """Free what waits for more bytes, and the window of the received messages: no more will be decoded."""
+        self._held.clear()
+        self._payload.clear()
+        self._text.clear()
+        if self._deflate is not None:
+            self._deflate.forget_received()
 
     def decode(self, data: bytes, queue: FrameQueue) -> list[Frame | Close]:
         """Append the frames that ``data`` completes to the queue, as far as there is room, and return them.

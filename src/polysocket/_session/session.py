@@ -27,6 +27,7 @@ from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.observation import Observation, guarded
@@ -221,7 +222,7 @@ class Session:
                         try:
                             data = await self._stream.read()
                         except OSError as caught:
-                            error = caught
+                            error = without_tracebacks(caught)
                     else:
                         await self._effect.next_turn()  # The peer has sent many frames at once.
                     is_done = True
@@ -505,8 +506,9 @@ class Session:
         """Note that the listener was told about the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
-        if self._when_over is not None and self.close_info is not None:
-            self._when_over(self.close_info)
+        call, self._when_over = self._when_over, None
+        if call is not None and self.close_info is not None:
+            call(self.close_info)
 
     async def wait_for_listener(self, since: float, caller: Listening | None) -> bool:
         """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.
