@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wsproto import ConnectionType
+from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
 from wsproto.frame_protocol import Frame as Piece
 
@@ -68,7 +69,7 @@ class Decoder:
         self._is_server = role is ConnectionType.SERVER
         self._deflate = deflate
         self._decompress = None if deflate is None else deflate.decompress
-        self._wsproto = _WSProto(client=not self._is_server, extensions=[] if deflate is None else [deflate])
+        self._wsproto: _WSProto | None = None  # until a frame needs it
         self._limit = UNLIMITED if max_message_size is None else max_message_size
         self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
         # Bytes that wait for the rest of a plain binary frame (then some are missing), or for room in the queue.
@@ -222,6 +223,9 @@ class Decoder:
         """Have wsproto decode bytes of one frame; append the frame once it is whole, or set the failure."""
         header = header or self._header
         was_in_message = self._in_message
+        if self._wsproto is None:
+            extensions: list[Extension] = [] if self._deflate is None else [self._deflate]
+            self._wsproto = _WSProto(client=not self._is_server, extensions=extensions)
         try:
             self._wsproto.receive_bytes(data)
             for piece in self._wsproto.received_frames():
