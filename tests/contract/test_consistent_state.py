@@ -1,4 +1,4 @@
-"""What one thread reads while another one changes it in several steps: the flavours of threads, in memory.
+"""State that one thread reads while another changes it in several steps: the flavours of threads, in memory.
 
 A trace function pauses the changing thread at each line of the code that guards or changes the state.
 """

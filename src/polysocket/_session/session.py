@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import copy_context
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +31,7 @@ from polysocket.effects import ByteStream, Effect, Event
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
-from polysocket.observers.observation import Observation, guarded
+from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
 from polysocket.request import check_timeout
 from polysocket.response import Response
 
@@ -112,7 +113,9 @@ class Session:
 
     def observe(self, observation: Observation) -> None:
         """Tell an observation about each frame, and about the end."""
-        received, sent = guarded(observation.received), guarded(observation.sent)
+        opening = copy_context()
+        received = in_context(guarded(observation.received), opening)
+        sent = in_context_of_caller(guarded(observation.sent), opening)
         with self._mutex:
             for frame in self._connection.queue.frames:  # They arrived in one piece with the opening handshake.
                 self._notifications.add(received, frame)
@@ -121,7 +124,7 @@ class Session:
             self._on_received.append(received)
             self._watch()
             self._sender.on_sent.append(sent)
-        self.when_ended(guarded(observation.closed))
+        self.when_ended(in_context(guarded(observation.closed), opening))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
         """Call back once the websocket and its connection have ended, or at once if they have."""
