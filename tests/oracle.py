@@ -85,7 +85,7 @@ class Watched:
         if self._takes:
             self.frames += take(self.connection)
         else:
-            self.frames = list(self.connection.queue.frames)
+            self.frames = list(self.connection.queue)
 
     @property
     def has_verdict(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from polysocket._core import decoder, fast_path
+from polysocket._core import fast_path
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.server_handshake import ServerHandshake
 
@@ -23,7 +23,7 @@ def ignore_wrong_length(replace: Replace) -> None:
         is_binary = found is not None and data[position] == fast_path.FINAL | fast_path.BINARY
         return sum(found) if found is not None and is_binary and bool(data[position + 1] & 0x80) == masked else 0
 
-    replace(decoder.fast_path, "whole_binary_frame_size", size)
+    replace(fast_path, "whole_binary_frame_size", size)
 
 
 def forget_half_an_empty_line(replace: Replace) -> None:

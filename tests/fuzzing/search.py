@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
+import atheris
 
 
 def main() -> None:

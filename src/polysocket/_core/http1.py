@@ -36,6 +36,8 @@ MAX_HEADER_LINES = 128
 
 MAX_BODY = 64 * 1024  # bytes kept of a rejection's body: a page of an error, for a person to read
 
+_BEFORE_HEADER = (h11.IDLE, h11.SEND_RESPONSE)  # the states of a peer whose header has not been read
+
 _MAX_SHOWN = 40  # bytes of an answer that is not HTTP, shown in an error: a banner, on one line with the rest
 
 _TLS_RECORD_TYPES = (b"\x15", b"\x16")  # an alert and a handshake (RFC 8446 §5.1)
@@ -149,9 +151,12 @@ class MessageReader:
         # h11's own limit depends on the splits, so it is out of reach.
         self.http: h11.Connection = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
         self.first: bytes = b""
+        self.method: bytes = b""
+        """The method of the request that h11 has read, even if the request is refused here."""
         self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
+        self._lines = 0  # received so far
 
     def feed(self, data: bytes) -> None:
         """Take more bytes, and pass on as many as are allowed."""
@@ -161,14 +166,26 @@ class MessageReader:
         if piece:  # For h11, b"" is EOF.
             del self._held[: len(piece)]
             self._allowance -= len(piece)
+            self._lines += piece.count(b"\n")
             self.http.receive_data(piece)
 
     def next_event(self) -> object:
         """Return h11's next event. Raises h11.RemoteProtocolError, also for a header that h11 should not accept."""
+        if self._lines > MAX_HEADER_LINES and self.http.their_state in _BEFORE_HEADER:
+            self._check_lines()
         event = self.http.next_event()
+        if isinstance(event, h11.Request):
+            self.method = event.method
         if isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
             _check_header(event)
         return event
+
+    def _check_lines(self) -> None:
+        """Refuse too many lines before h11 makes objects of them, which take 60 times the memory of their bytes."""
+        unread = self.http.trailing_data[0].replace(b"\r", b"").lstrip(b"\n")
+        header, end, _ = unread.partition(b"\n\n")
+        if end and header.count(b"\n") > MAX_HEADER_LINES:
+            raise h11.RemoteProtocolError(f"more than {MAX_HEADER_LINES} header lines", error_status_hint=431)
 
     def allow(self, more: int) -> None:
         """Allow ``more`` bytes more."""

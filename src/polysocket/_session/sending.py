@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SEND_CAPACITY", "Sender"]
 
 INTERRUPTED: Final = ConnectionAbortedError("a send was interrupted, perhaps in the middle of a frame")
+MOST_PONGS: Final = 16  # in a turn, besides the latest: a flood of Pings must not hold up an event loop (30 µs a Pong)
 SEND_CAPACITY: Final = 64 * 1024  # bytes pending in the stream from which the next frame waits: asyncio's high water
 
 
@@ -193,13 +194,15 @@ class Sender:
         for call in self.on_sent:
             self._notifications.add(call, frame)
 
-    def answer_ping(self, payload: bytes) -> None:
+    def answer_ping(self, payload: bytes, number: int = 1) -> None:
         """Send the Pong as soon as the network takes it; mutex held.
 
-        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3).
+        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3). A caller that
+        passes over many Pings in one turn numbers them, and calls :meth:`send_due_pong` at the end.
         """
         self.due_pong = Pong(payload)
-        self.send_due_pong()
+        if number <= MOST_PONGS:
+            self.send_due_pong()
 
     def send_due_pong(self) -> None:
         """Send the Pong that waits, if any; mutex held."""

@@ -117,7 +117,7 @@ class Session:
         received = in_context(guarded(observation.received), opening)
         sent = in_context_of_caller(guarded(observation.sent), opening)
         with self._mutex:
-            for frame in self._connection.queue.frames:  # They arrived in one piece with the opening handshake.
+            for frame in self._connection.queue:  # They arrived in one piece with the opening handshake.
                 self._notifications.add(received, frame)
             if self.close_info is not None and self.close_info.sent is not None:
                 self._notifications.add(sent, self.close_info.sent)
@@ -208,7 +208,7 @@ class Session:
                         raise concurrent_receive()
                     is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
             while True:
-                data, error, is_done, is_reader = b"", None, False, 0
+                data, error, is_done, is_reader, holds_bytes = b"", None, False, 0, False
                 try:
                     with mutex:
                         if self._is_decoding:
@@ -243,6 +243,7 @@ class Session:
                                 self._is_decoding = False
                                 if self._is_watching or connection.has_ended:
                                     self._attend(frames)
+                                del frames  # Nothing that waits is held twice.
                             elif is_done:
                                 connection.receive_eof(error)
                                 self._attend(())
@@ -307,13 +308,15 @@ class Session:
 
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
+        pings = 0
         for frame in frames:
             for call in self._on_received:
                 self._notifications.add(call, frame)
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
-                self._sender.answer_ping(frame.payload)
+                pings += 1
+                self._sender.answer_ping(frame.payload, pings)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             if self._closing_since is None:
                 self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
@@ -343,7 +346,7 @@ class Session:
         with self._mutex:
             self._buffer = buffer
             self._watch()
-            arrived = list(queue.frames)  # in one piece with the opening handshake
+            arrived = list(queue)  # in one piece with the opening handshake
             queue.keep_no_control_frames()
             queue.limit(frames, size, **({} if frames is None else {"frame_cost": 0}))
             on_received, self._on_received = self._on_received, []  # They were told when observing began.

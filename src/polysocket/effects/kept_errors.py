@@ -27,6 +27,5 @@ def without_tracebacks(error: E) -> E:
         each.__context__ = None
         if each.__cause__ is not None:
             pending.append(each.__cause__)
-        if isinstance(each, BaseExceptionGroup):
-            pending += each.exceptions
+        pending += getattr(each, "exceptions", ())  # of a group
     return error

@@ -15,6 +15,9 @@ __all__ = ["PushStream"]
 READ_AHEAD = 64 * 1024
 """Bytes received and not read after which TCP holds the peer back: the read size of most loops, a few messages."""
 
+MOST_CHUNKS = 64
+"""Chunks after which they are joined: one of a byte takes CPython 50 bytes. At most ``READ_AHEAD`` bytes are copied."""
+
 WRITE_AHEAD = 64 * 1024
 """Bytes that are pending, at least, once a transport asks for a pause: the default of asyncio and of Twisted."""
 
@@ -141,6 +144,8 @@ class PushStream(ABC):
     def data_received(self, data: bytes) -> None:
         """Keep bytes until they are read; hold the peer back if they are many."""
         self._chunks.append(data)
+        if len(self._chunks) >= MOST_CHUNKS:
+            self._chunks[:] = [b"".join(self._chunks)]
         self._unread += len(data)
         if self._unread > READ_AHEAD and self._is_reading:
             self._is_reading = False
