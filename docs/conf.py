@@ -22,6 +22,7 @@ extensions = [
     "closing_states",
     "connect_options",
     "internals",
+    "limits",
     "public_names",
     "sttp_names",
 ]
@@ -79,6 +80,10 @@ FIGURES = {
     "frame_cost": in_bytes(constant("FRAME_COST")),
     "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
     "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),
+    "read_ahead": in_bytes(constant("push_stream.READ_AHEAD")),
+    "max_steps": str(constant("MAX_STEPS")),
+    "max_bytes": in_bytes(constant("decoder.MAX_BYTES")),
+    "most_final_blocks": f"{constant('_MOST_FINAL_BLOCKS'):,}",
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),
 }
 rst_prolog = "\n".join(f".. |{name}| replace:: {figure}" for name, figure in FIGURES.items())

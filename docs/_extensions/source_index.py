@@ -10,6 +10,7 @@ import ast
 import importlib
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,27 @@ def definition(word: str) -> Definition:
 def constant(word: str) -> Any:
     """Return the value of a module's constant, whichever module defines it."""
     module = definition(word).path.removesuffix(".py").replace("/", ".")
-    return getattr(importlib.import_module(f"polysocket.{module}"), word)
+    return getattr(importlib.import_module(f"polysocket.{module}"), word.rpartition(".")[2])
+
+
+def reason(word: str) -> str:
+    """Return the comment or docstring of a module's constant, which says why it has its value. Raises LookupError."""
+    place = definition(word)
+    source = (PACKAGE / place.path).read_text(encoding="utf-8")
+    lines = source.splitlines()
+    comments = [lines[place.line - 1].partition("  # ")[2]]
+    above = place.line - 2
+    while lines[above].startswith("# "):
+        comments.insert(0, lines[above].removeprefix("# "))
+        above -= 1
+    for constant, after in pairwise(ast.parse(source).body):
+        match after:
+            case ast.Expr(value=ast.Constant(value=str(docstring))) if constant.lineno == place.line:
+                comments.append(docstring)
+    text = " ".join(" ".join(comments).split())
+    if not text:
+        raise LookupError(f"{word} needs a comment with its reason: {place.path}:{place.line}")
+    return text[0].upper() + text[1:]
 
 
 @cache

@@ -26,13 +26,13 @@ from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 
 __all__ = ["BYTES_A_FRAGMENT", "FEWEST_FRAGMENTS", "Decoder", "Failure"]
 
-# How much is decoded in one turn, so that an event loop is not held up for long: steps, and bytes after inflating.
-MAX_STEPS: Final = 512  # a frame on the fast path (about 2 µs), or a new zlib stream
+# How much is decoded in one turn, so that an event loop is not held up for long. At most 50 ms is the aim.
+MAX_STEPS: Final = 512  # a step is a frame on the fast path (about 2 µs), or a new zlib stream
 STEPS_OF_WSPROTO: Final = 4  # about 10 µs for a frame
-MAX_BYTES: Final = 1024 * 1024  # about 3 ms to inflate
+MAX_BYTES: Final = 1024 * 1024  # they take about 3 ms to inflate
 SLICE: Final = 64 * 1024  # bytes that wsproto gets at once: it copies them five times
 
-# In a message: a fragment costs its sender two bytes, and this side 10 µs. A large message may have one for 256 bytes.
+# A fragment costs its sender two bytes, and this side 10 µs. A large message may have one for 256 bytes.
 FEWEST_FRAGMENTS: Final = 1024
 BYTES_A_FRAGMENT: Final = 256
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)

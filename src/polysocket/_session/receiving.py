@@ -15,7 +15,8 @@ from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
 
 if TYPE_CHECKING:
-    from polysocket._core.connection import Connection
+    from polysocket._core.pieces import PackedText
+from polysocket._core.connection import Connection
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 
@@ -165,6 +166,8 @@ def concurrent_receive() -> ConcurrentReceive:
 
 def _unexpected(frame: DataFrame) -> UnexpectedFrame:
     """Return the error for a frame of the one kind that the caller does not receive."""
+    if isinstance(frame, PackedText):
+        frame = frame.unpacked()
     expected = Binary if isinstance(frame, Text) else Text
     text = (
         f"a {type(frame).__name__} frame arrived, but a {expected.__name__} frame was to be received; "
