@@ -181,4 +181,7 @@ def wait_for_result(value: T | Future[T]) -> T:
     """Return the plain result of a call in the blocking or the threaded flavour; wait if it is a future."""
     from concurrent.futures import Future  # noqa: PLC0415 - slow to import
 
-    return cast("Future[T]", value).result() if isinstance(value, Future) else value
+    try:
+        return cast("Future[T]", value).result() if isinstance(value, Future) else value
+    finally:
+        del value  # Its error has a traceback with this frame.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
 
@@ -19,7 +18,7 @@ from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
-from polysocket.effects import Async, Blocking, Effect, Threaded
+from polysocket.effects import Async, Blocking, Effect, Mutex, Threaded
 from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
 from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
@@ -240,7 +239,7 @@ class SocketConnector:
         self.effect = effect
         self.request = request
         self._transport = transport
-        self._open_sessions = _OpenSessions()
+        self._open_sessions = _OpenSessions(effect.mutex())
         self._observers: tuple[Observer, ...] = ()
 
     def observed_by(self, observer: Observer) -> Self:
@@ -271,6 +270,8 @@ class SocketConnector:
             if not isinstance(made, Handler):
                 raise
             raise InvalidHandler(f"make_handler returns its handler in F, not a plain {type(made).__name__}") from error
+        finally:
+            del made  # A future's error has a traceback with this frame.
         return await self.open_websocket(request, handler)
 
     async def close(self) -> None:
@@ -297,8 +298,8 @@ class SocketConnector:
         caller = calling_listener()
         if caller is not None:
             caller.note_waiting()
-        for session in list(self._open_sessions.sessions):
-            if session in self._open_sessions.sessions and not await session.wait_for_listener(since, caller):
+        for session in self._open_sessions.left():
+            if session in self._open_sessions.left() and not await session.wait_for_listener(since, caller):
                 get_logger().warning("a listener has not ended within the close timeout; the backend closes without it")
 
     def abort(self) -> None:
@@ -331,28 +332,44 @@ class SocketConnector:
         for observation in begun:
             guarded(observation.opened)(session.response)
             session.observe(observation)
-        session.when_over(lambda _: self._open_sessions.sessions.discard(session))  # after the observers were told
+        session.when_over(lambda _: self._open_sessions.discard(session))  # after the observers were told
         return session
 
 
 class _OpenSessions:
-    """The open sessions of a connector, and of those that observe it."""
+    """The open sessions of a connector, and of those that observe it; the mutex guards them."""
 
-    def __init__(self, sessions: set[Session] | None = None) -> None:
-        self.sessions: set[Session] = set() if sessions is None else sessions
+    def __init__(self, mutex: Mutex) -> None:
         self.is_closed: bool = False
-        self._lock = threading.Lock()
+        self.sessions: set[Session] = set()
+        self._mutex = mutex
+
+    def shared(self) -> _OpenSessions:
+        """Return an object with the same sessions, which is closed on its own."""
+        other = _OpenSessions(self._mutex)
+        other.sessions = self.sessions
+        return other
 
     def add(self, session: Session) -> bool:
         """Add a session; return False if the backend was closed meanwhile."""
-        with self._lock:
+        with self._mutex:
             if not self.is_closed:
                 self.sessions.add(session)
             return not self.is_closed
 
+    def discard(self, session: Session) -> None:
+        """Remove a session that has ended."""
+        with self._mutex:
+            self.sessions.discard(session)
+
+    def left(self) -> list[Session]:
+        """Return the sessions that have not ended."""
+        with self._mutex:
+            return list(self.sessions)
+
     def close(self) -> list[Session]:
         """Accept no more sessions, and return the open ones."""
-        with self._lock:
+        with self._mutex:
             self.is_closed = True
             return list(self.sessions)
 

@@ -32,6 +32,7 @@ from polysocket import (
     basic_request,
 )
 from polysocket.backend import _OpenSessions
+from polysocket.effects import NoMutex
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, client_context, server_context, upgrading
 from tests.backends.flavours import (
@@ -470,7 +471,7 @@ async def test_a_backend_forgets_a_websocket_once(flavour: Flavour, peer: Peer) 
 
 def test_a_closed_backend_registers_no_websocket() -> None:
     session: Any = object()
-    opened = _OpenSessions()
+    opened = _OpenSessions(NoMutex())
     assert opened.add(session)
     assert opened.close() == [session]
     late: Any = object()

@@ -169,6 +169,8 @@ class TrioFlavour(Flavour):
             return await task.result()
         except trio.Cancelled:
             return INTERRUPTED
+        finally:
+            del task  # It keeps the error, whose traceback has this frame; so in the methods below.
 
     def effect(self) -> Effect:
         return TrioEffect()
@@ -193,10 +195,14 @@ class _TrioTask(Generic[T]):
             self._future.set_exception(error)
         finally:
             self._ended.set()
+            del self
 
     async def result(self) -> T:
         await self._ended.wait()
-        return self._future.result()
+        try:
+            return self._future.result()
+        finally:
+            del self
 
     async def waiting(self) -> None:
         for _ in range(TURNS):

@@ -224,6 +224,18 @@ async def test_streams_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> 
     await flavour.value(effect.lift(conversation)())
 
 
+async def test_the_end_of_a_stream_follows_small_bytes_that_are_unread(flavour: Flavour, tag: type[Any]) -> None:
+    async def conversation() -> list[bytes]:
+        client, server = memory_streams(effect)
+        server.write(b"bytes, ")
+        server.write(b"and more")
+        server.abort()
+        return [await client.read(), await client.read()]
+
+    effect = effect_of(tag)
+    assert await flavour.value(effect.lift(conversation)()) == [b"bytes, and more", b""]
+
+
 async def test_many_tasks_may_send_at_the_same_time(flavour: Flavour, tag: type[Any]) -> None:
     faults = Faults(pieces=(3, 1000), room=50)
     async with joined(flavour, tag, to_server=faults) as (client, server, _):

@@ -10,7 +10,9 @@ from wsproto.events import BytesMessage, CloseConnection, Ping
 from wsproto.frame_protocol import Opcode
 
 from polysocket._core.deflate import DeflateParameters
+from polysocket.close_info import CloseCause
 from polysocket.compression import Deflate
+from polysocket.frames import Binary, Close
 from tests.compression import (
     HELLO,
     NO_TAKEOVER,
@@ -23,7 +25,7 @@ from tests.compression import (
     receive,
     sent,
 )
-from tests.connections import CLIENT, SERVER
+from tests.connections import CLIENT, SERVER, connect
 
 
 def test_messages_are_sent_as_in_the_rfcs_examples() -> None:
@@ -152,3 +154,28 @@ def test_no_context_takeover_frees_both_after_each_message(watch: WatchedZlib) -
         assert watch.made == 2 * number
         assert not watch.compressors
         assert not watch.decompressors
+
+
+def test_a_closed_connection_keeps_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may hold a websocket long after its end."""
+    watch = WatchedZlib()
+    monkeypatch.setattr("polysocket._core.deflate.zlib", watch)
+    client, server = connect(CLIENT, compressed=True), connect(SERVER, compressed=True)
+    server.receive(client.send(Binary(noise(1000))))
+    client.receive(server.send(Binary(noise(1000))))
+    assert (len(watch.compressors), len(watch.decompressors)) == (2, 2)
+    sent_close = client.send(Close())
+    assert (len(watch.compressors), len(watch.decompressors)) == (1, 2)
+    server.receive(sent_close)
+    client.receive(server.data_to_send())
+    assert (len(watch.compressors), len(watch.decompressors)) == (0, 0)
+
+
+def test_a_lost_connection_keeps_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = WatchedZlib()
+    monkeypatch.setattr("polysocket._core.deflate.zlib", watch)
+    client, server = connect(CLIENT, compressed=True), connect(SERVER, compressed=True)
+    server.receive(client.send(Binary(noise(1000))))
+    server.receive_eof()
+    client.abort(CloseCause.CANCELLATION, "")
+    assert (len(watch.compressors), len(watch.decompressors)) == (0, 0)

@@ -211,6 +211,7 @@ class Connection:
 
     def _move(self, event: Event) -> None:
         self.state = next_state(self.state, event)
+        self._encoder.forget()  # Each event ends the sending of messages.
         if self.state is not State.CLOSE_SENT and not self.has_ended:
             self.has_ended = True
             self._stop_receiving()
@@ -218,6 +219,7 @@ class Connection:
     def _stop_receiving(self) -> None:
         """Hold no bytes, and bound the queue no longer: no more frames will come."""
         self.holds_bytes = False
+        self._decoder.forget()
         self.queue.release()
 
     @property

@@ -6,10 +6,13 @@ is done here: limits are checked before a byte is buffered, and nothing is read 
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from wsproto import ConnectionType
+from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
 from wsproto.frame_protocol import Frame as Piece
 
@@ -51,6 +54,13 @@ class Failure:
     detail: str
 
 
+class _WSProto(FrameProtocol):
+    """wsproto's decoder, out of its reference cycle: it keeps a generator, whose frame would keep the decoder."""
+
+    def _parse_more_gen(self) -> Generator[Piece | None, None, None]:
+        return FrameProtocol._parse_more_gen(weakref.proxy(self))
+
+
 class Decoder:
     """The decoder of the peer's bytes; ``failure`` is its first error, after which it decodes nothing more."""
 
@@ -67,7 +77,7 @@ class Decoder:
         self._deflate = deflate
         self._inflater = None if deflate is None else deflate.inflater
         self._decompress = None if deflate is None else deflate.decompress
-        self._wsproto = FrameProtocol(client=not self._is_server, extensions=[] if deflate is None else [deflate])
+        self._wsproto: _WSProto | None = None  # until a frame needs it
         self._limit = UNLIMITED if max_message_size is None else max_message_size
         self._max_fragments = max(FEWEST_FRAGMENTS, self._limit // BYTES_A_FRAGMENT)
         # Bytes that wait for room in the queue, or for the next turn; then ``holds_bytes`` is True.
@@ -87,6 +97,12 @@ class Decoder:
         self._message_size = 0
         self._message_fragments = 0
         self._message_compressed = False
+
+    def forget(self) -> None:
+        """Free what waits for more bytes, and the window of the received messages: no more will be decoded."""
+        self._held, self._payload, self._text = Pieces(), Pieces(), TextPieces()
+        if self._deflate is not None:
+            self._deflate.forget_received()
 
     def decode(  # noqa: C901, PLR0912, PLR0915 - one loop, so that a receive that waits makes no further call
         self, data: bytes, queue: FrameQueue
@@ -248,6 +264,9 @@ class Decoder:
         """Have wsproto decode bytes of one frame; append the frame once it is whole, or set the failure."""
         header = header or self._header
         was_in_message = self._in_message
+        if self._wsproto is None:
+            extensions: list[Extension] = [] if self._deflate is None else [self._deflate]
+            self._wsproto = _WSProto(client=not self._is_server, extensions=extensions)
         try:
             self._wsproto.receive_bytes(data)
             for piece in self._wsproto.received_frames():

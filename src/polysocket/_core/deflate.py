@@ -171,6 +171,7 @@ class PerMessageDeflate(Extension):
         self.inflater: _Inflater = _Inflater(*inbound, max_message_size)
         self._message_compressed = False  # for the message being received
         self._frame_compressed = False  # for the current frame, which may be a control frame within that message
+        self._deflater = deflater
         self.compress: Callable[[bytes, bool], bytes] = deflater.deflate
         """Compress the payload of one data frame; True for the last frame of its message (§7.2.1)."""
         self.decompress: Callable[[bytes], bytes] = self.inflater.inflate_message
@@ -183,6 +184,14 @@ class PerMessageDeflate(Extension):
     def offer(self) -> bool:
         """Return False: wsproto's own handshake is not in use, so nothing more is offered."""
         return False
+
+    def forget_sent(self) -> None:
+        """Free the window of the sent messages: no more will be sent."""
+        self._deflater.forget()
+
+    def forget_received(self) -> None:
+        """Free the window of the received messages: no more will be received."""
+        self.inflater.forget()
 
     def frame_inbound_header(
         self,
@@ -252,6 +261,9 @@ class _Deflater:
         self._memory_level = memory_level
         self._stream: _Compress | None = None
 
+    def forget(self) -> None:
+        self._stream = None
+
     def deflate(self, data: bytes, fin: bool) -> bytes:
         if self._stream is None:
             self._stream = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits, self._memory_level)
@@ -303,7 +315,7 @@ class _Inflater:
             if len(rest) > len(_TAIL) and not self._at_boundary:
                 output += self.feed(_TAIL)
         if self._no_context_takeover:
-            self._forget()
+            self.forget()
         return output
 
     def feed(self, data: bytes) -> bytes:
@@ -328,7 +340,7 @@ class _Inflater:
         """
         output = b"" if self._at_boundary else self.feed(_TAIL)
         if self._no_context_takeover:
-            self._forget()
+            self.forget()
         return output
 
     def _new_stream(self) -> _Decompress:
@@ -338,7 +350,7 @@ class _Inflater:
             raise Refused(CloseReason.MESSAGE_TOO_BIG, f"a frame of more than {_MOST_FINAL_BLOCKS} final blocks")
         return zlib.decompressobj(-self._window_bits, b"".join(self._window)[-self._window_size :])
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self._stream = None
         self._window.clear()
         self._remembered = 0

@@ -25,6 +25,11 @@ class Encoder:
         self.open_opcode = 0
         """The opcode of the message whose last fragment is still to be sent; 0 for none."""
 
+    def forget(self) -> None:
+        """Free the window of the sent messages: only control frames will follow."""
+        if self._deflate is not None:
+            self._deflate.forget_sent()
+
     def check_order(self, opcode: int, is_continuation: bool) -> None:
         """Raise :class:`InvalidFrame` if a data frame may not follow the one before (RFC 6455 §5.4)."""
         if not is_continuation:

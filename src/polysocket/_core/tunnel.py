@@ -140,17 +140,14 @@ class SocksTunnel:
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy
-        host = without_zone(url.host)
-        self._target = authority(host, url.port)
-        self._address = _address(host, proxy) + url.port.to_bytes(2, "big")
-        self._outgoing = b""
+        self._conversation = _SocksConversation(url, proxy)
         self._received = bytearray()
-        self._steps = self._conversation()
+        self._steps = self._conversation.steps()
         self._needed = next(self._steps)
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the next request, each only once."""
-        data, self._outgoing = self._outgoing, b""
+        data, self._conversation.outgoing = self._conversation.outgoing, b""
         return data
 
     def receive(self, data: bytes) -> bytes | None:
@@ -167,10 +164,21 @@ class SocksTunnel:
             return bytes(self._received)
         return None
 
-    def _conversation(self) -> Generator[int, bytes, None]:
+
+class _SocksConversation:
+    """The steps of a SOCKS5 conversation, and the bytes to send; it doesn't keep its generator, which keeps it."""
+
+    def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
+        self.outgoing = b""
+        self.proxy = proxy
+        host = without_zone(url.host)
+        self._target = authority(host, url.port)
+        self._address = _address(host, proxy) + url.port.to_bytes(2, "big")
+
+    def steps(self) -> Generator[int, bytes, None]:
         """Step through the conversation: each step yields the number of bytes that it needs, and gets them."""
         yield from self._authenticate()
-        self._outgoing += b"\x05\x01\x00" + self._address  # CONNECT (RFC 1928 §4)
+        self.outgoing += b"\x05\x01\x00" + self._address  # CONNECT (RFC 1928 §4)
         yield from self._expect_version()
         (reply,) = yield 1
         if reply:
@@ -185,7 +193,7 @@ class SocksTunnel:
     def _authenticate(self) -> Generator[int, bytes, None]:
         credentials = self.proxy.credentials
         methods = [_NO_AUTHENTICATION] if credentials is None else [_NO_AUTHENTICATION, _USER_AND_PASSWORD]
-        self._outgoing += bytes([5, len(methods), *methods])
+        self.outgoing += bytes([5, len(methods), *methods])
         yield from self._expect_version()
         (method,) = yield 1
         if method == _NO_METHOD:
@@ -194,7 +202,7 @@ class SocksTunnel:
             raise ProxyFailed(f"{self.proxy.place} chose authentication method {method}, which was not offered")
         if method == _USER_AND_PASSWORD and credentials is not None:
             user, password = (text.encode() for text in credentials)
-            self._outgoing += bytes([1, len(user)]) + user + bytes([len(password)]) + password  # RFC 1929 §2
+            self.outgoing += bytes([1, len(user)]) + user + bytes([len(password)]) + password  # RFC 1929 §2
             _, status = yield 2
             if status:
                 raise ProxyRejected(f"{self.proxy.place} does not accept the user and password in its URL")

@@ -63,7 +63,7 @@ class Dialer:
         except ProxyFailed:
             raise
         except OSError as error:
-            raise (failed := self._server.unreachable(error)) from failed.causes[0]
+            raise self._server.unreachable(error)  # noqa: B904 - it has its cause
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
             name = certificate_name(self._url.host)
@@ -72,7 +72,7 @@ class Dialer:
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
-                raise (failed := self._server.no_tls(error, self._url.host)) from failed.causes[0]
+                raise self._server.no_tls(error, self._url.host)  # noqa: B904 - it has its cause
             except BaseException:
                 stream.abort()
                 raise
@@ -125,7 +125,9 @@ class _Endpoint(NamedTuple):
     def _failed(self, what: str, error: OSError, hint: str = "") -> ConnectFailed:
         causes = causes_of(error)
         words = self._explain(causes[0]) if len(causes) == 1 else self._explain_each(causes)
-        return self.error(f"{what}: {words}{hint}", system_errno(causes[0]), causes)
+        failed = self.error(f"{what}: {words}{hint}", system_errno(causes[0]), causes)
+        failed.__cause__ = causes[0]  # Here, since a variable of the frame that raises would make a reference cycle.
+        return failed
 
     def _explain_each(self, causes: tuple[OSError, ...]) -> str:
         """Return the errors of all attempts in words; those that failed alike share theirs."""
@@ -181,7 +183,7 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
     try:
         stream = await effect.connect_tcp(proxy.host, proxy.port)
     except OSError as error:
-        raise (failed := endpoint.unreachable(error)) from failed.causes[0]
+        raise endpoint.unreachable(error)  # noqa: B904 - it has its cause
     try:
         if proxy.scheme == "https":
             name = certificate_name(proxy.host)
@@ -189,7 +191,7 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
                 context = proxy.ssl or await default_context(effect)
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
-                raise (failed := endpoint.no_tls(error, proxy.host)) from failed.causes[0]
+                raise endpoint.no_tls(error, proxy.host)  # noqa: B904 - it has its cause
         received = await _open_tunnel(stream, tunnel)
     except BaseException:
         stream.abort()

@@ -7,11 +7,13 @@ never held while something waits. Nothing here knows WebSockets.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import ssl
 import threading
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
+from polysocket.effects.kept_errors import without_tracebacks
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]
 
@@ -165,7 +167,7 @@ class TLSStream(DelegatingStream):
         pieces: list[bytes] = []
         with self._mutex:
             if self._error is not None:
-                raise self._error
+                raise copy.copy(self._error)
             try:
                 while piece := self._tls.read(RECORD_SIZE):
                     pieces.append(piece)
@@ -176,7 +178,7 @@ class TLSStream(DelegatingStream):
                 self._needs_bytes = False
             except ssl.SSLError as error:
                 # What came before the broken record is good, and OpenSSL reports the error only once.
-                self._error = error
+                self._error = without_tracebacks(error)
                 self._needs_bytes = False
             else:
                 self._needs_bytes = False
@@ -186,7 +188,7 @@ class TLSStream(DelegatingStream):
         if pieces:
             return b"".join(pieces)
         if self._error is not None:
-            raise self._error
+            raise copy.copy(self._error)  # An error that is raised gets a traceback, with this object.
         return None if self._needs_bytes else b""
 
     def _flush(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from polysocket.effects import Mutex
@@ -17,13 +18,14 @@ class Notifications:
     """A queue of calls that are due; a session without observers never fills it."""
 
     def __init__(self, mutex: Mutex) -> None:
-        self.due: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self.due: deque[tuple[Context, Callable[[Any], object], Any]] = deque()
+        """The calls, each with the context of the caller that has caused it, since another caller may make it."""
         self._mutex = mutex
         self._is_delivering = False
 
     def add(self, call: Callable[[T], object], argument: T) -> None:
         """Queue a call; the mutex is held."""
-        self.due.append((call, argument))
+        self.due.append((copy_context(), call, argument))
 
     def deliver(self) -> None:
         """Make the calls that are due, one at a time; the mutex is not held.
@@ -38,8 +40,8 @@ class Notifications:
                     if self._is_delivering or not self.due:
                         return
                     is_own_call = self._is_delivering = True  # in this order: a signal handler may raise between
-                    call, argument = self.due.popleft()
-                call(argument)
+                    context, call, argument = self.due.popleft()
+                context.run(call, argument)
             finally:
                 if is_own_call:
                     self._is_delivering = False

@@ -15,8 +15,8 @@ class Reader:
     """The role of the caller that reads, and the callers that wait meanwhile; guarded by the session's mutex."""
 
     def __init__(self) -> None:
-        self.is_reading = False
-        self.thread = 0  # of the reader
+        self.thread = 0
+        """The thread of the caller that reads; 0 while none does. One value: it is read without the mutex, too."""
         self.turn = 0
         """How often a caller has read: a caller that finds nothing and then waits notices a read in between."""
         self.waiting: list[Event] = []

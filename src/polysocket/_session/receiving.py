@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from polysocket._core.pieces import PackedText
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
@@ -15,8 +16,7 @@ from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
 
 if TYPE_CHECKING:
-    from polysocket._core.pieces import PackedText
-from polysocket._core.connection import Connection
+    from polysocket._core.connection import Connection
 
 __all__ = ["DATA", "Receiver", "concurrent_receive"]
 

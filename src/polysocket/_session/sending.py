@@ -17,6 +17,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import ByteStream, Effect, Event, Mutex
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ConnectionLost, ReentrantCall, WebSocketClosed, WebSocketError
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
@@ -142,8 +143,7 @@ class Sender:
             await self._stream.drain()
         except OSError as error:
             with self._mutex:
-                lost = self._lost(error)
-            raise lost from error
+                raise self._lost(error) from error
         if self.due_pong is not None:
             with self._mutex:
                 self.send_due_pong()
@@ -151,7 +151,7 @@ class Sender:
 
     def _lost(self, error: OSError) -> WebSocketClosed:
         """Return the error of a broken stream: the known end, or one that is met once the rest is received."""
-        self._error, self._is_broken = error, True
+        self._error, self._is_broken = without_tracebacks(error), True
         if error is INTERRUPTED:
             self._stream.abort()  # Nothing may follow a torn frame.
         wake(self.waiting)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import copy_context
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,9 +28,10 @@ from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
-from polysocket.observers.observation import Observation, guarded
+from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
 from polysocket.request import check_timeout
 from polysocket.response import Response
 
@@ -82,32 +84,38 @@ class Session:
     @property
     def is_open(self) -> bool:
         """True while frames may be sent."""
-        return self._connection.state is State.OPEN
+        with self._mutex:
+            return self._connection.state is State.OPEN
 
     @property
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended; None while it has not."""
-        return self._connection.close_info
+        with self._mutex:  # Another thread may be in the middle of a step of the closing.
+            return self._connection.close_info
 
     @property
     def view(self) -> SessionView:
         """The state inside at this moment."""
-        return SessionView(
-            queued_frames=len(self._connection.queue.frames),
-            waiting_readers=len(self._reader.waiting),
-            waiting_senders=len(self._sender.waiting),
-            pending_bytes=self._stream.pending,
-        )
+        with self._mutex:
+            return SessionView(
+                queued_frames=len(self._connection.queue.frames),
+                waiting_readers=len(self._reader.waiting),
+                waiting_senders=len(self._sender.waiting),
+                pending_bytes=self._stream.pending,
+            )
 
     def error(self) -> WebSocketClosed:
         """Return the error for a caller that uses the websocket after its end."""
-        return self._connection.error()
+        with self._mutex:
+            return self._connection.error()
 
     # Observing
 
     def observe(self, observation: Observation) -> None:
         """Tell an observation about each frame, and about the end."""
-        received, sent = guarded(observation.received), guarded(observation.sent)
+        opening = copy_context()
+        received = in_context(guarded(observation.received), opening)
+        sent = in_context_of_caller(guarded(observation.sent), opening)
         with self._mutex:
             for frame in self._connection.queue:  # They arrived in one piece with the opening handshake.
                 self._notifications.add(received, frame)
@@ -116,7 +124,7 @@ class Session:
             self._on_received.append(received)
             self._watch()
             self._sender.on_sent.append(sent)
-        self.when_ended(guarded(observation.closed))
+        self.when_ended(in_context(guarded(observation.closed), opening))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:
         """Call back once the websocket and its connection have ended, or at once if they have."""
@@ -200,7 +208,7 @@ class Session:
                         raise concurrent_receive()
                     is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
             while True:
-                data, error, is_done, is_reader = b"", None, False, False
+                data, error, is_done, is_reader, holds_bytes = b"", None, False, 0, False
                 try:
                     with mutex:
                         if self._is_decoding:
@@ -210,27 +218,26 @@ class Session:
                         if connection.failure is not None:
                             self._fail()  # No more will arrive, and this caller doesn't take the frames before it.
                             continue
-                        if not reader.is_reading and not connection.queue.is_full:
-                            is_reader = reader.is_reading = True
-                            reader.thread = get_ident()
-                        turn = reader.turn
+                        if not reader.thread and not connection.queue.is_full:
+                            is_reader = reader.thread = get_ident()
+                        turn, holds_bytes = reader.turn, connection.holds_bytes
                     if not is_reader:
                         await self._wait_turn(turn)
                         continue
-                    if not connection.holds_bytes:
+                    if not holds_bytes:
                         try:
                             data = await self._stream.read()
                         except OSError as caught:
-                            error = caught
+                            error = without_tracebacks(caught)
                     else:
                         await self._effect.next_turn()  # The peer has sent many frames at once.
                     is_done = True
                 finally:
                     if is_reader:
                         with mutex:
-                            reader.is_reading = False
+                            reader.thread = 0
                             reader.turn += 1
-                            if data or (is_done and connection.holds_bytes):
+                            if data or (is_done and holds_bytes):
                                 self._is_decoding = True  # It stays True if a signal handler raises.
                                 frames = connection.receive(data)
                                 self._is_decoding = False
@@ -269,7 +276,7 @@ class Session:
         try:
             with self._mutex:
                 has_read = self._reader.turn != turn  # The frame may be there: then the queue can be full of it.
-                if has_read or not (self._reader.is_reading or self._connection.queue.is_full):
+                if has_read or not (self._reader.thread or self._connection.queue.is_full):
                     return
                 self._reader.waiting.append(waiter)
             await waiter.wait()
@@ -280,7 +287,7 @@ class Session:
 
     def _refuse_reentrant_call(self, name: str) -> None:
         """Raise :class:`ReentrantCall` if this thread is in the middle of reading: it can't wait for itself."""
-        is_own_read = self._reader.is_reading and self._reader.thread == get_ident() and not self._effect.is_async
+        is_own_read = self._reader.thread == get_ident() and not self._effect.is_async
         if is_own_read or self._mutex.is_held():
             raise reentrant_call(name)
 
@@ -414,7 +421,7 @@ class Session:
                 self._pings.forget(ping)
                 self._watch()
         if ping.seconds is None:
-            raise self._connection.error()
+            raise self.error()
         return ping.seconds
 
     # Closing
@@ -424,7 +431,9 @@ class Session:
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
-        for has_ended in (*self._background, *self._sender.background):
+        with self._mutex:
+            background = (*self._background, *self._sender.background)
+        for has_ended in background:
             await has_ended.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
@@ -508,8 +517,10 @@ class Session:
         """Note that the listener was told about the end."""
         assert self.listening is not None, "only a listener ends listening"
         self.listening.end()
-        if self._when_over is not None and self.close_info is not None:
-            self._when_over(self.close_info)
+        with self._mutex:
+            (call, self._when_over), info = (self._when_over, None), self._connection.close_info
+        if call is not None and info is not None:
+            call(info)
 
     async def wait_for_listener(self, since: float, caller: Listening | None) -> bool:
         """Wait for the end of a listener for at most the close timeout that runs since then; return True if it came.

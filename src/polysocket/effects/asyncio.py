@@ -106,10 +106,12 @@ class AsyncioEffect(CoroutineEffect):
 
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
         """Make a stream of a connected socket."""
+        stream = TransportStream()
         try:
-            _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
-        except BaseException:  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
-            sock.close()
+            await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+        except BaseException:
+            stream.transport = None  # uvloop's keeps the stream, and may never call connection_lost().
+            sock.close()  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
             raise
         return stream
 
@@ -130,7 +132,10 @@ class ConnectingTasks:
         for task in self._tasks:
             if task.done():
                 self._tasks.remove(task)
-                return task.result()
+                try:
+                    return task.result()
+                finally:
+                    del task  # Its error has a traceback with this frame.
         return None
 
     async def abort(self) -> None:

@@ -117,7 +117,7 @@ class EagerEffect(ABC):
                 raise TimeoutError(f"{seconds} seconds have passed") from error
             raise
         finally:
-            block.revoke()
+            block.leave()
 
     @contextlib.asynccontextmanager
     async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
@@ -133,7 +133,7 @@ class EagerEffect(ABC):
             if not block.has_cancelled:
                 raise
         finally:
-            block.revoke()
+            block.leave()
 
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
@@ -169,6 +169,10 @@ class _Block:
     def end(self) -> None:
         self.has_cancelled = True
         self._cancel()
+
+    def leave(self) -> None:
+        revoke, self.revoke = self.revoke, lambda: None  # A timer has this object, which must not keep the timer.
+        revoke()
 
 
 class WaiterEvent(Generic[W]):

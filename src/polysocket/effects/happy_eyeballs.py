@@ -15,6 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from polysocket.effects.kept_errors import without_tracebacks
+
 __all__ = ["Address", "Attempts", "SocketAttempts", "attempt_failed", "first_connected", "interleaved"]
 
 ATTEMPT_DELAY = 0.25  # seconds: the recommended Connection Attempt Delay (RFC 8305 §8)
@@ -115,7 +117,7 @@ async def first_connected(host: str, addresses: Iterable[Address], attempts: Att
                     attempts.start(ordered[started - 1])
                 connected = await attempts.next_connected(ATTEMPT_DELAY if started < len(ordered) else None)
             except OSError as error:
-                errors.append(error)
+                errors.append(without_tracebacks(error))
     except BaseException:
         await attempts.abort()
         raise

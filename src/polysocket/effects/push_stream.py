@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from polysocket.effects.interface import Event
+from polysocket.effects.kept_errors import without_tracebacks
 
 __all__ = ["PushStream"]
 
@@ -166,10 +167,11 @@ class PushStream(ABC):
     def writing_failed(self, exc: BaseException | None) -> None:
         """Note that the transport has ended, although what had arrived is still to be received."""
         self._is_lost = True
-        self._error = exc
+        self._error = None if exc is None else without_tracebacks(exc)
         if self._writable is not None:
             self._writable.set()
         self._closed.set()
+        self.transport = None  # The transport may keep this stream.
 
     def pause_writing(self) -> None:
         """Have senders wait: the transport has taken much that the network has not."""

@@ -6,6 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from typing import Final, NoReturn
 
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import Mutex
 
 __all__ = ["SendBuffer"]
@@ -48,7 +49,7 @@ class SendBuffer(ABC):
                 except BlockingIOError:
                     sent = 0
                 except OSError as error:
-                    self._error = error
+                    self._error = without_tracebacks(error)
                     self._raise_error()
                 if sent == len(data):
                     self.pending = 0
@@ -80,7 +81,7 @@ class SendBuffer(ABC):
         except BlockingIOError:
             pass
         except OSError as error:
-            self._error = error
+            self._error = without_tracebacks(error)
         self.pending = len(self._unsent)
         self._is_sending = False
 

@@ -108,7 +108,10 @@ class SocketEffect(ABC):
                 error = raised
                 raise
             finally:
-                on_done(error)
+                try:
+                    on_done(error)
+                finally:
+                    del error  # Its traceback has this frame.
 
         name = f"polysocket {program.__name__}"
         try:

@@ -52,14 +52,20 @@ class ThreadedEffect(SocketEffect):
             if not context.run(_advance, coroutine, future):
                 name = f"polysocket {program.__name__}"
                 threading.Thread(target=context.run, args=(_finish, coroutine, future), name=name, daemon=True).start()
-            return future
+            try:
+                return future
+            finally:
+                del future  # Its error has a traceback, which leads to this frame; so in the other functions here.
 
         return call
 
     async def unlift(self, value: Future[T], /) -> T:
         """Wait for the future's result."""
         await may_block
-        return value.result()
+        try:
+            return value.result()
+        finally:
+            del value
 
     def event(self) -> ThreadedEvent:
         """Return a new event."""
@@ -74,7 +80,10 @@ class ThreadedEffect(SocketEffect):
         _caller.set(threading.get_ident())
         ended: Future[None] = Future()
         _finish(coroutine, ended)
-        ended.result()
+        try:
+            ended.result()
+        finally:
+            del ended
 
     def make_stream(self, sock: socket.socket) -> ThreadedStream:
         """Make a stream of this effect."""
@@ -126,9 +135,11 @@ def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
         future.set_result(stop.value)
     except BaseException as error:  # noqa: BLE001 - the future raises it, as an executor's does
         future.set_exception(error)
+        del future
     return True
 
 
 def _finish(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
     while not _advance(coroutine, future):
         pass
+    del future

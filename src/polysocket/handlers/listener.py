@@ -183,4 +183,7 @@ async def await_result(effect: Effect, value: object) -> Any:
     from concurrent.futures import Future  # noqa: PLC0415 - slow to import
 
     is_lifted = inspect.isawaitable(value) if effect.is_async else isinstance(value, Future)
-    return await effect.unlift(value) if is_lifted else value
+    try:
+        return await effect.unlift(value) if is_lifted else value
+    finally:
+        del value  # A future's error has a traceback with this frame.

@@ -6,6 +6,7 @@ An observer only listens: an exception that it raises is logged, and changes not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from typing import Protocol, TypeVar
 
 from polysocket._logger import get_logger
@@ -14,7 +15,15 @@ from polysocket.frames import Close, CloseCode, Frame
 from polysocket.request import Request
 from polysocket.response import Response
 
-__all__ = ["Observation", "Observer", "guarded", "observations", "payload_size"]
+__all__ = [
+    "Observation",
+    "Observer",
+    "guarded",
+    "in_context",
+    "in_context_of_caller",
+    "observations",
+    "payload_size",
+]
 
 T = TypeVar("T")
 
@@ -32,6 +41,9 @@ class Observation:
 
     They are called one at a time, in the order of the events, by a thread or task that uses the websocket. It waits for
     them, so they must be quick. They may call methods of the websocket that don't wait.
+
+    They see the context variables of the call that opened the websocket. :meth:`sent` sees those of the call that
+    sends, and for variables that are not set there, those of the opening.
     """
 
     def opened(self, response: Response, /) -> None:
@@ -72,6 +84,33 @@ def payload_size(frame: Frame | Close) -> int:
     if isinstance(frame, Close):
         return 0 if frame.code == CloseCode.NO_STATUS_RECEIVED else len(frame.reason.encode()) + 2
     return len(frame.payload.encode()) if isinstance(frame.payload, str) else memoryview(frame.payload).nbytes
+
+
+def in_context(call: Callable[[T], None], opening: Context) -> Callable[[T], None]:
+    """Return a function that calls ``call`` in a copy of this context, for events that the peer causes.
+
+    The caller whose call reads them is a matter of chance.
+    """
+
+    def run(argument: T) -> None:
+        opening.copy().run(call, argument)
+
+    return run
+
+
+def in_context_of_caller(call: Callable[[T], None], opening: Context) -> Callable[[T], None]:
+    """Return a function that calls ``call`` with the caller's variables, and for the others with those of the opening.
+
+    A thread begins without any.
+    """
+
+    def run(argument: T) -> None:
+        context = opening.copy()
+        for variable, value in copy_context().items():
+            context.run(variable.set, value)
+        context.run(call, argument)
+
+    return run
 
 
 def guarded(call: Callable[[T], None]) -> Callable[[T], None]:

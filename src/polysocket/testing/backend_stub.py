@@ -21,7 +21,6 @@ from polysocket.backend import (
     Backend,
     Connector,
     SocketConnector,
-    _OpenSessions,
     as_request,
     check_handler,
     respond,
@@ -244,7 +243,7 @@ class StubConnector(SocketConnector):
         """Return the same connector with one more rule."""
         connector = copy.copy(self)
         connector._rules = (*self._rules, rule)
-        connector._open_sessions = _OpenSessions(self._open_sessions.sessions)
+        connector._open_sessions = self._open_sessions.shared()
         return connector
 
     def with_fallback(self, fallback: Connector) -> StubConnector:

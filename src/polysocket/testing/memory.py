@@ -156,7 +156,7 @@ class Wire:
 
     def _put(self, content: bytes | OSError) -> None:
         delay = self._faults.delay
-        if isinstance(content, bytes) and self._arrivals and not delay and not self._faults.pieces:
+        if isinstance(content, bytes) and content and self._arrivals and not delay and not self._faults.pieces:
             last = self._arrivals[-1].content
             if isinstance(last, bytes) and len(last) < SMALL:
                 self._arrivals.pop()

@@ -14,6 +14,7 @@ from wsproto import ConnectionType
 
 from polysocket._core import close_codes
 from polysocket._core.connection import Connection
+from polysocket._session.sending import Sender
 from polysocket._session.session import Session
 from polysocket.effects import Effect
 from polysocket.frames import Close, Frame
@@ -46,26 +47,15 @@ class StubSession(Session):
         self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
         self._peer_stream = _PeerStream(self._wire, self._peer)
         super().__init__(effect, self._peer_stream, self._counted, response, limits.close_timeout)
-        self.send_frame: Callable[..., Awaitable[object] | None] = self._send_or_raise
-
-    def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
-        """Send a frame, and raise what the function that answers it has raised."""
-        rest = self._sender.send(frame, is_continuation)
-        if self._peer_stream.error is not None and inspect.iscoroutine(rest):
-            rest.close()  # the checkpoint of a flavour that has one
-        self._raise_answer()
-        return rest
+        self.send_frame: Callable[..., Awaitable[object] | None] = partial(
+            _send_or_raise, self._sender, self._peer_stream
+        )
 
     async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Close the websocket, and raise what the function that answers the Close has raised."""
         self.begin_closing(code, reason)
-        self._raise_answer()
+        self._peer_stream.raise_answer()
         await super().close(code, reason)
-
-    def _raise_answer(self) -> None:
-        error, self._peer_stream.error = self._peer_stream.error, None
-        if error is not None:
-            raise error
 
     async def read_until(
         self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
@@ -81,7 +71,10 @@ class StubSession(Session):
             return taken
         error = self._peer.take_error()
         if self.listening is None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # Its traceback has this frame.
         # A listener calls no method that could raise the error. It is told about a lost connection instead.
         self._connection.receive_eof(error)
         self._attend(())
@@ -96,6 +89,17 @@ class StubSession(Session):
         # Another thread may have taken bytes from the wire, and not yet passed them to the connection.
         is_on_the_way = wire.written > connection.received or (wire.is_closed and not connection.has_ended)
         return not (is_on_the_way or connection.holds_bytes or connection.failure is not None)
+
+
+def _send_or_raise(
+    sender: Sender, peer: _PeerStream, frame: Frame | Close, is_continuation: bool = False
+) -> Awaitable[object] | None:
+    """Send a frame, and raise what the function that answers it has raised."""
+    rest = sender.send(frame, is_continuation)
+    if peer.error is not None and inspect.iscoroutine(rest):
+        rest.close()  # the checkpoint of a flavour that has one
+    peer.raise_answer()
+    return rest
 
 
 class _CountedConnection(Connection):
@@ -131,6 +135,15 @@ class _PeerStream:
             raise
         except Exception as error:  # noqa: BLE001 - raised by the session
             self.error = error
+
+    def raise_answer(self) -> None:
+        """Raise what the function that answers the latest frame has raised, if anything."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # Its traceback has this frame.
 
     async def drain(self) -> None:
         """Do nothing: no bytes are ever pending."""

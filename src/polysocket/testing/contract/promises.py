@@ -3,6 +3,7 @@
 from polysocket.testing.contract import (
     blocks,
     closing,
+    contexts,
     effect,
     failing,
     fixtures,
@@ -35,6 +36,7 @@ _tests = {
         blocks,
         programs,
         handlers,
+        contexts,
     )
     for name, test in vars(module).items()
     if name.startswith("test_")

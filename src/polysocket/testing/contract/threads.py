@@ -107,6 +107,7 @@ class _Thread(Generic[T]):
         finally:
             _current.reset(token)
             self._waits.set()
+            del self._program, self._drive  # They may hold a websocket.
 
     async def result(self) -> T:
         return self.future.result(PATIENCE)
