@@ -48,9 +48,11 @@ class StubSession(Session):
         super().__init__(effect, self._peer_stream, self._counted, response, limits.close_timeout)
         self.send_frame: Callable[..., Awaitable[object] | None] = self._send_or_raise
 
-    def _send_or_raise(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
+    def _send_or_raise(
+        self, frame: Frame | Close, is_continuation: bool = False, on_taken: Callable[[], object] | None = None
+    ) -> Awaitable[object] | None:
         """Send a frame, and raise what the function that answers it has raised."""
-        rest = self._sender.send(frame, is_continuation)
+        rest = self._sender.send(frame, is_continuation, on_taken)
         if self._peer_stream.error is not None and inspect.iscoroutine(rest):
             rest.close()  # the checkpoint of a flavour that has one
         self._raise_answer()

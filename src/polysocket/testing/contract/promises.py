@@ -12,12 +12,26 @@ from polysocket.testing.contract import (
     pings,
     programs,
     receiving,
+    send_timeouts,
     sending,
 )
 
 _tests = {
     name: test
-    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, blocks, programs, handlers)
+    for module in (
+        effect,
+        opening,
+        receiving,
+        sending,
+        send_timeouts,
+        pings,
+        closing,
+        failing,
+        flooding,
+        blocks,
+        programs,
+        handlers,
+    )
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
