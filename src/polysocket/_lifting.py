@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
-from polysocket.effects import Async, Blocking, Lifter, Threaded
+from polysocket.effects import Async, Blocking, Lifter, Threaded, polling
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -181,4 +181,4 @@ def wait_for_result(value: T | Future[T]) -> T:
     """Return the plain result of a call in the blocking or the threaded flavour; wait if it is a future."""
     from concurrent.futures import Future  # noqa: PLC0415 - slow to import
 
-    return cast("Future[T]", value).result() if isinstance(value, Future) else value
+    return polling.wait_for_result(cast("Future[T]", value)) if isinstance(value, Future) else value

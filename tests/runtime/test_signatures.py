@@ -204,7 +204,7 @@ def test_jedi_completes_methods_and_arguments(flavour: Flavour) -> None:
     ws, backend = flavour.websocket(), flavour.backend()
     assert completed("ws.", ws=ws) >= set(SIGNATURES)
     assert "timeout=" in completed("ws.receive_text(time", ws=ws)
-    assert signatures("ws.send_text(", ws=ws) == {f"send_text(text: 'str', {TIMEOUT})"}
+    assert signatures("ws.send_text(", ws=ws) == {"send_text(text: 'str', *, timeout: 'float | None'=None)"}
     assert completed("backend.", backend=backend) >= set(OF_BACKENDS)
     assert "handler=" in completed("backend.open_websocket('', hand", backend=backend)
     assert "currency=" in completed("account.balance(", account=Account(ws))

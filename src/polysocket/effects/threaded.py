@@ -10,6 +10,7 @@ from contextvars import ContextVar, copy_context
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
+from polysocket.effects import polling
 from polysocket.effects.interface import foreign_await
 from polysocket.effects.sockets import SocketEffect, SocketStream, ThreadEvent
 
@@ -59,7 +60,7 @@ class ThreadedEffect(SocketEffect):
     async def unlift(self, value: Future[T], /) -> T:
         """Wait for the future's result."""
         await may_block
-        return value.result()
+        return polling.wait_for_result(value)
 
     def event(self) -> ThreadedEvent:
         """Return a new event."""
