@@ -24,7 +24,7 @@ bounded_here = pytest.mark.parametrize("flavour", ["blocking", "threaded", "asyn
 
 @pytest.fixture
 def silent_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A resolver that answers no one until the event is set; it is set at the end of the test."""
+    """A resolver that does not answer until the event is set, which is set at the end of the test."""
     answers = threading.Event()
 
     def look_up(*_: Any, **__: Any) -> Any:
@@ -46,7 +46,7 @@ async def test_looking_up_a_name_is_bounded_by_open_timeout(
     with pytest.raises(OpenTimeout, match=rf"was not open within {SHORT} seconds: still connecting$") as caught:
         await flavour.open("ws://slow.example/", open_timeout=SHORT, proxy=proxy)
     assert caught.value.step == "connecting"
-    silent_resolver.set()  # asyncio waits for its threads at the end
+    silent_resolver.set()  # asyncio waits for its threads at the end of the loop
 
 
 @with_threads

@@ -1,4 +1,4 @@
-"""Ctrl-C in Windows, where a wait that has begun goes on to its end, played on the system of the test."""
+"""Ctrl-C in Windows does not end a wait that has begun: the same, played on the system of the test."""
 
 from __future__ import annotations
 

@@ -55,6 +55,11 @@ class ClientHandshake:
         """The answer other than 101, with its body so far; None before its header is complete."""
         return self._exchange.rejection
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be received: the answer is complete, or breaks HTTP or RFC 6455."""
+        return self._is_over
+
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""
         return self._exchange.data_to_send()

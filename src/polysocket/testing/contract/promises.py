@@ -2,6 +2,7 @@
 
 from polysocket.testing.contract import (
     blocks,
+    bodies,
     closing,
     effect,
     failing,
@@ -21,6 +22,7 @@ _tests = {
     for module in (
         effect,
         opening,
+        bodies,
         receiving,
         sending,
         send_timeouts,
