@@ -147,7 +147,7 @@ async def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavou
 @pytest.mark.parametrize("end", ["stalls", "trickles", "is reset"])
 async def test_a_rejection_is_raised_however_its_body_goes_on(flavour: Flavour, status: str, end: str) -> None:
     def script(conversation: Conversation) -> None:
-        conversation.answer(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n".encode())
+        answer_to(conversation, f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n".encode())
         if end == "is reset":
             conversation.reset()
         elif end == "trickles":
