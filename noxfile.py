@@ -137,3 +137,10 @@ def benchmarks(session: nox.Session) -> None:
     """Compare the speed with that of other libraries; arguments after ``--`` go to the benchmark."""
     install_wheel(session, "polysocket[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def fuzzing(session: nox.Session) -> None:
+    """Fuzz the core for 30 minutes of processor time a target, or look for planted bugs (``-- --planted``)."""
+    install_wheel(session, "polysocket[fuzz]")
+    session.run("python", "-m", "tests.fuzzing", *session.posargs)

@@ -27,14 +27,14 @@ class Flavour:
     @property
     def is_installed(self) -> bool:
         """Whether the flavour's module can be imported."""
-        return _is_importable(self.module)
+        return is_importable(self.module)
 
     def installed(self) -> list[Peer[Any]]:
         """Return the libraries that can be imported."""
-        return [peer for peer in self.peers if _is_importable(peer.module)]
+        return [peer for peer in self.peers if is_importable(peer.module)]
 
 
-def _is_importable(module: str) -> bool:
+def is_importable(module: str) -> bool:
     try:
         importlib.import_module(module)
     except ImportError:

@@ -73,7 +73,9 @@ FIGURES = {
     "max_body": in_bytes(constant("MAX_BODY")),
     "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
     "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),
-    "max_fragments": f"{constant('MAX_FRAGMENTS'):,}",
+    "max_fragments": f"1 for each {in_bytes(constant('BYTES_A_FRAGMENT'))}, and at least "
+    f"{constant('FEWEST_FRAGMENTS'):,}",
+    "max_overhead": in_bytes(constant("MAX_OVERHEAD")),
     "frame_cost": in_bytes(constant("FRAME_COST")),
     "queue_capacity": in_bytes(constant("QUEUE_CAPACITY")),
     "buffer_max_bytes": in_bytes(constant("DEFAULT_MAX_BYTES")),

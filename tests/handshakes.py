@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
+from unittest import mock
 
 import pytest
 
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import Upgraded, accept_value
+from polysocket._core.http1 import MAX_BODY
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
 from polysocket.headers import Headers
 from polysocket.request import Request, basic_request
 from polysocket.response import Response
+
+T = TypeVar("T")
 
 REQUEST = basic_request.get("ws://example.com/chat?token=secret").subprotocol("a", "b")
 PLAIN = REQUEST.compress(None)
@@ -122,3 +129,46 @@ def refusal(data: bytes, chunk: int | None = None, *, end: bool = False) -> tupl
     with pytest.raises(RuntimeError, match="there is no request"):
         handshake.accept()
     return caught.value, sent
+
+
+# The outcome in any chunking
+
+
+def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int]) -> tuple[T | None, bytes]:
+    """Receive the data in chunks, then EOF; return the result and the bytes that are left."""
+    position = 0
+    for cut in [*cuts, len(data)]:
+        chunk, position = data[position : position + cut], position + cut
+        if chunk and (result := receive(chunk)) is not None:
+            return result, data[position:]
+    return receive(b""), b""
+
+
+def client_outcome(reply: bytes, cuts: Sequence[int] = (), request: Request = REQUEST) -> Upgraded | Response | None:
+    """Return the client's result for the reply, in which ``{accept}`` is the value that is due; None if refused."""
+    with mock.patch("polysocket._core.client_handshake.os.urandom", return_value=b64decode(SAMPLE_KEY)):
+        handshake, _ = begin(request)
+    result: Upgraded | Response | None
+    try:
+        result, rest = feed(handshake.receive, reply.replace(b"{accept}", SAMPLE_ACCEPT.encode()), cuts)
+    except InvalidUpgrade:
+        return None
+    if isinstance(result, Upgraded):
+        return Upgraded(result.response, None, result.trailing + rest)
+    assert result is not None
+    assert len(result.body) <= MAX_BODY
+    assert handshake.rejection == result
+    return result
+
+
+def server_outcome(data: bytes, cuts: Sequence[int] = ()) -> tuple[UpgradeRequest, Response, bytes] | None:
+    """Return the server's view of the request, its answer and the bytes after the request; None after a refusal."""
+    handshake = ServerHandshake(Deflate(), None)
+    try:
+        request, rest = feed(handshake.receive, data, cuts)
+    except InvalidUpgrade:
+        assert handshake.data_to_send().startswith(b"HTTP/1.1 ")
+        return None
+    assert request is not None
+    result = handshake.accept()
+    return request, result.response, result.trailing + rest

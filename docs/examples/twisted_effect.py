@@ -7,6 +7,7 @@ To type checkers, ``F[T]`` is an awaitable with its exact ``T``. If you need the
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, Unpack
@@ -133,7 +134,10 @@ class TwistedStream(PushStream, Protocol):
         pass
 
     def stopProducing(self) -> None:
-        pass
+        # A write has failed, and the transport closes its socket next: take what the peer sent before.
+        with contextlib.suppress(OSError):
+            while data := self.transport.socket.recv(65536):
+                self.data_received(data)
 
     def pause_reading(self) -> None:
         self.transport.pauseProducing()

@@ -7,19 +7,19 @@
     ├── BackendClosed                              (RuntimeError)  a closed backend opens nothing
     ├── NoAsyncLibrary                             (RuntimeError)  the flavour's library does not run here
     ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
-    ├── UnexpectedFrame                                            receive_text met a binary frame, or the reverse
+    ├── UnexpectedFrame                                            a frame of another kind: .frame, .expected
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── ReentrantCall                              (RuntimeError)  a call inside another one of the same thread
     ├── OpeningFailed                                              no websocket was opened
-    │   ├── ConnectFailed                          (OSError)       name, port, network or TLS: .errno
+    │   ├── ConnectFailed                          (OSError)       name, port, network or TLS: .errno, .causes
     │   │   └── ProxyFailed                                        no connection to the proxy, or a malformed answer
     │   │       └── ProxyRejected                                  the proxy opens no tunnel: .response
     │   ├── OpenTimeout                            (TimeoutError)  open_timeout passed: .timeout, .step
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
     │   └── UpgradeRejected                                        another answer than 101: .response
     │       └── RedirectRefused                                    a redirect that may not be followed
-    ├── ReceiveTimeout                             (TimeoutError)  timeout= passed; nothing was lost
-    ├── SendTimeout                                (TimeoutError)  timeout= passed: .is_pending
+    ├── ReceiveTimeout                             (TimeoutError)  nothing was lost: .timeout, .awaited
+    ├── SendTimeout                                (TimeoutError)  timeout= passed: .timeout, .is_pending
     └── WebSocketClosed                                            the websocket has ended: .close, .close_info
         ├── ProtocolError                                          the peer broke RFC 6455 or 7692
         ├── MessageTooBig                                          a message over .limit bytes
@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import Any
 
 from polysocket.close_info import CloseInfo
-from polysocket.frames import Close
+from polysocket.frames import Binary, Close, DataFrame, Text
 from polysocket.response import Response
 
 __all__ = [
@@ -67,6 +67,22 @@ __all__ = [
 class WebSocketError(Exception):
     """The root of polysocket's errors."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with args, which a subclass may not take. OSError keeps its data beside __dict__,
+        # and would pickle them only with two arguments.
+        system = {name: value for name in _OF_OSERROR if (value := getattr(self, name, None)) is not None}
+        return _restored, (type(self), self.args), {**self.__dict__, **system}
+
+
+_OF_OSERROR = ("errno", "strerror", "filename", "filename2", "winerror")
+
+
+def _restored(kind: type[WebSocketError], args: tuple[Any, ...]) -> WebSocketError:
+    """Return an error as it was before its attributes were set; pickle and copy set them."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 class InvalidURL(WebSocketError, ValueError):
     """A URL that is not a ws or wss URL (RFC 6455 §3), or not the URL of a proxy."""
@@ -93,7 +109,17 @@ class InvalidHandler(WebSocketError, TypeError):
 
 
 class UnexpectedFrame(WebSocketError):
-    """``receive_text`` met binary data, or ``receive_binary`` text; the frame stays and can still be received."""
+    """``receive_text`` met binary data, or ``receive_binary`` text; the frame stays and can still be received.
+
+    ``frame`` is the frame that arrived, ``expected`` the class of the frame that was to be received.
+    """
+
+    def __init__(
+        self, message: str, frame: DataFrame | None = None, expected: type[Text | Binary] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.frame: DataFrame | None = frame
+        self.expected: type[Text | Binary] | None = expected
 
 
 class ConcurrentReceive(WebSocketError, RuntimeError):
@@ -112,25 +138,17 @@ class OpeningFailed(WebSocketError):
 
 
 class ConnectFailed(OpeningFailed, OSError):
-    """No connection to the server: its name, port, network or TLS; the ``__cause__`` has the system's error.
+    """No connection to the server: its name, port, network or TLS.
 
-    ``errno`` is the number of the system's error, of the first one if several addresses were tried. It is None for an
-    error of TLS.
+    ``causes`` has the system's error, or one for each address that was tried, with the address as its ``filename``. It
+    is empty if the system reported none. The ``__cause__`` is the first of them. ``errno`` is the number of the first
+    one, and None for an error of TLS.
     """
 
-    def __init__(self, message: str, errno: int | None = None) -> None:
+    def __init__(self, message: str, errno: int | None = None, causes: tuple[OSError, ...] = ()) -> None:
         super().__init__(message)
-        self.errno = errno
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # OSError keeps errno beside __dict__, and would pickle only its arguments.
-        return _restored, (type(self), self.args, self.errno), self.__dict__
-
-
-def _restored(kind: type[ConnectFailed], args: tuple[Any, ...], errno: int | None) -> ConnectFailed:
-    error = kind(*args)
-    error.errno = errno
-    return error
+        self.errno: int | None = errno
+        self.causes: tuple[OSError, ...] = causes
 
 
 class ProxyFailed(ConnectFailed):
@@ -145,7 +163,7 @@ class ProxyRejected(ProxyFailed):
 
     def __init__(self, message: str, response: Response | None = None) -> None:
         super().__init__(message)
-        self.response = response
+        self.response: Response | None = response
 
 
 class OpenTimeout(OpeningFailed, TimeoutError):
@@ -156,8 +174,8 @@ class OpenTimeout(OpeningFailed, TimeoutError):
 
     def __init__(self, message: str, timeout: float | None = None, step: str = "") -> None:
         super().__init__(message)
-        self.timeout = timeout
-        self.step = step
+        self.timeout: float | None = timeout
+        self.step: str = step
 
 
 class InvalidUpgrade(OpeningFailed):
@@ -172,7 +190,7 @@ class UpgradeRejected(OpeningFailed):
 
     def __init__(self, response: Response, message: str | None = None) -> None:
         super().__init__(response, message)
-        self.response = response
+        self.response: Response = response
         body = ", with a body (.response.body)" if response.body else ""
         self.message: str = message or f"the server did not upgrade: it answered {response.status_line}{body}"
 
@@ -185,7 +203,15 @@ class RedirectRefused(UpgradeRejected):
 
 
 class ReceiveTimeout(WebSocketError, TimeoutError):
-    """``timeout`` seconds passed without the frame or message that was asked for; no frame was lost."""
+    """``timeout`` seconds passed without the frame or message that was asked for; no frame was lost.
+
+    ``awaited`` names it, such as ``"text message"`` or ``"Pong"``.
+    """
+
+    def __init__(self, message: str, timeout: float | None = None, awaited: str = "") -> None:
+        super().__init__(message)
+        self.timeout: float | None = timeout
+        self.awaited: str = awaited
 
 
 class SendTimeout(WebSocketError, TimeoutError):
@@ -196,9 +222,10 @@ class SendTimeout(WebSocketError, TimeoutError):
     send it again.
     """
 
-    def __init__(self, message: str, is_pending: bool = False) -> None:
+    def __init__(self, message: str, timeout: float | None = None, is_pending: bool = False) -> None:
         super().__init__(message)
-        self.is_pending = is_pending
+        self.timeout: float | None = timeout
+        self.is_pending: bool = is_pending
 
 
 class WebSocketClosed(WebSocketError):
@@ -209,7 +236,7 @@ class WebSocketClosed(WebSocketError):
 
     def __init__(self, close_info: CloseInfo) -> None:
         super().__init__(close_info)
-        self.close_info = close_info
+        self.close_info: CloseInfo = close_info
 
     @property
     def close(self) -> Close | None:
@@ -230,7 +257,7 @@ class MessageTooBig(WebSocketClosed):
     def __init__(self, close_info: CloseInfo, limit: int) -> None:
         super().__init__(close_info)
         self.args: tuple[Any, ...] = (close_info, limit)
-        self.limit = limit
+        self.limit: int = limit
 
     def __str__(self) -> str:
         return f"{self.close_info}; max_message_size=… raises the limit of {self.limit} bytes"

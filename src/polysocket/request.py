@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
@@ -25,6 +26,9 @@ DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
 
 # Seconds for each handshake: room for three lost SYNs, which TCP repeats after 1, 3 and 7 seconds (RFC 6298 §2).
 DEFAULT_TIMEOUT = 10
+
+# The largest int that can be added to the time of a clock, which is a float.
+LARGEST = sys.float_info.max
 
 # More than any sound server needs: the limit ends a cycle of redirects (RFC 9110 §15.4).
 DEFAULT_MAX_REDIRECTS = 10
@@ -73,7 +77,7 @@ class Request:
         if not isinstance(self.subprotocols, tuple):
             raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
         for name, seconds in (("open_timeout", self.open_timeout), ("close_timeout", self.close_timeout)):
-            if seconds is None or (type(seconds) in (int, float) and seconds > 0):
+            if seconds is None or (type(seconds) in (int, float) and 0 < seconds < LARGEST):
                 continue
             check_timeout(seconds, name)
             if not seconds > 0:
@@ -189,8 +193,11 @@ def basic_credentials(user: str, password: str) -> str:
 
 def check_timeout(seconds: object, name: str = "timeout") -> None:
     """Raise :class:`InvalidRequest` unless ``seconds`` is a number or None."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and not math.isnan(seconds)
-    if seconds is not None and not is_number:
+    is_float = isinstance(seconds, float) and not math.isnan(seconds)
+    is_int = isinstance(seconds, int) and not isinstance(seconds, bool)
+    if isinstance(seconds, int) and is_int and abs(seconds) > LARGEST:
+        raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not an int that large")
+    if not (seconds is None or is_float or is_int):
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
 
 

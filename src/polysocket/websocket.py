@@ -343,8 +343,9 @@ class WebSocket(HasWith[F_co]):
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection; sttp's ``close``.
 
-        May be called more than once. ``close_info`` says how the websocket ended. Frames that were received before can
-        still be received; data frames that arrive later are dropped, unless another task or thread is receiving.
+        May be called more than once. ``close_info`` says how the websocket ended. Frames that come before the peer's
+        Close can still be received after it. Once 1 MiB of them, or a :class:`Buffer`, is full and no caller makes
+        room, closing drops the frames that follow.
 
         Args:
             code: The code of the Close (RFC 6455 §7.4).

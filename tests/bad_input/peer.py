@@ -69,6 +69,12 @@ class Conversation:
                 self._socket.sendall(data)
             raise AssertionError(f"the client has read {at_most} bytes and not closed")
 
+    def receive_more(self) -> None:
+        """Wait for more bytes of the client."""
+        data = self._socket.recv(65536)
+        assert data, "the client left"
+        self.received += data
+
     def end_sending(self) -> None:
         """Send EOF."""
         with contextlib.suppress(OSError):

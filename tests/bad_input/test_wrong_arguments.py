@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,15 +15,18 @@ from polysocket import (
     Binary,
     Close,
     InvalidFrame,
+    InvalidRequest,
     Ping,
     Pong,
     ReceiveTimeout,
     Text,
     WebSocket,
+    WebSocketClosed,
+    polymorphic,
 )
 from tests.bad_input.judgement import says
-from tests.bad_input.peer import Peer, upgrading
-from tests.bad_input.programs import Call, be_refused
+from tests.bad_input.peer import Conversation, Peer, frame, upgrading
+from tests.bad_input.programs import Call, be_refused, nothing
 from tests.interop.flavours import Flavour
 
 
@@ -138,13 +144,89 @@ def test_a_frame_that_may_not_be_sent_is_refused_and_no_part_of_it_is_sent(
     assert b"".join(payload for _, payload in sent[:-1]) in (b"", b"ab")  # the message that the mistake interrupted
 
 
-@pytest.mark.parametrize("timeout", [math.nan, "1", True], ids=repr)
-@pytest.mark.parametrize("method", ["receive", "receive_text", "ping"])
-def test_a_timeout_that_is_not_a_number_is_refused(flavour: Flavour, method: str, timeout: float) -> None:
-    with Peer(upgrading()) as peer:
-        error = flavour.open(peer.url, be_refused, lambda ws: getattr(ws, method)(timeout=timeout), Exception)
-    says(error, "timeout", repr(timeout))
-    assert isinstance(error, ValueError | TypeError)
+def named(value: object) -> str:
+    return f"{type(value).__name__} of many digits" if isinstance(value, int) and abs(value) > 10**9 else repr(value)
+
+
+WRONG_TIMEOUTS = [math.nan, -math.nan, "1", "abc", b"1", True, False, 1j, [1], (), {}, object, Decimal(1), timedelta(1)]
+RECEIVING = [
+    "receive",
+    "receive_data_frame",
+    "receive_text_frame",
+    "receive_binary_frame",
+    "receive_text",
+    "receive_binary",
+    "receive_message",
+]
+
+
+@polymorphic
+async def be_refused_in_each_state(ws: WebSocket[Async], method: str, timeout: Any) -> set[str]:
+    """Call with nothing buffered, with a message, a fragment and after the Close; return the texts of the errors."""
+    texts: set[str] = set()
+
+    async def refused() -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            await getattr(ws, method)(timeout=timeout)
+        texts.add(str(caught.value))
+
+    await refused()
+    await ws.ping()  # From now on all that the peer has sent is buffered.
+    await refused()
+    assert await ws.receive_data_frame() == Text("a")
+    await refused()
+    assert await ws.receive_data_frame() == Text("b", final=False)
+    with pytest.raises(WebSocketClosed):
+        await ws.receive_text()
+    await refused()
+    return texts
+
+
+@pytest.mark.parametrize("timeout", [*WRONG_TIMEOUTS, 10**400, -(10**400), 10**5000], ids=named)
+@pytest.mark.parametrize("method", [*RECEIVING, "ping"])
+def test_a_timeout_that_is_not_a_number_is_refused_alike_in_each_state(
+    flavour: Flavour, method: str, timeout: object
+) -> None:
+    def talk(conversation: Conversation) -> None:
+        upgrading()(conversation)
+        while not (pings := [payload for opcode, payload in conversation.frames_received if opcode == 9]):
+            conversation.receive_more()
+        frames = frame(1, b"a") + frame(1, b"b", first=0) + frame(10, pings[0]) + frame(8, b"\x03\xe8")
+        conversation.send(frames)
+
+    with Peer(talk) as peer:
+        (text,) = flavour.open(peer.url, be_refused_in_each_state, method, timeout)
+    shown = "an int that large" if type(timeout) is int else repr(timeout)
+    assert text == f"timeout is a number of seconds, or None for no limit; not {shown}"
+
+
+@pytest.mark.parametrize("timeout", [*WRONG_TIMEOUTS, 10**400, 0, -1, -math.inf], ids=named)
+@pytest.mark.parametrize("option", ["open_timeout", "close_timeout"])
+def test_a_timeout_of_connect_that_is_not_a_number_above_0_is_refused(
+    flavour: Flavour, option: str, timeout: object
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{option} "):
+        flavour.open("ws://localhost:1/", nothing, **{option: timeout})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", [*RECEIVING, "ping"])
+@pytest.mark.parametrize("timeout", [math.inf, sys.float_info.max, 2**62, 10**300], ids=repr)
+def test_a_timeout_may_be_endless(flavour: Flavour, method: str, timeout: float) -> None:
+    def answer(conversation: Conversation) -> None:
+        upgrading(frame(2 if "binary" in method else 1, b"a"))(conversation)
+        while method == "ping" and not conversation.frames_received:
+            conversation.receive_more()
+        for _, payload in conversation.frames_received:
+            conversation.send(frame(10, payload))
+
+    with Peer(answer) as peer:
+        assert flavour.open(peer.url, call_method, method, timeout) is not None
+
+
+@polymorphic
+async def call_method(ws: WebSocket[Async], method: str, timeout: float) -> Any:
+    """Call a method that waits."""
+    return await getattr(ws, method)(timeout=timeout)
 
 
 @pytest.mark.parametrize("timeout", [0, -1])

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import importlib.util
 import os
+import pickle
 import socket
 from collections.abc import Iterator
 from unittest import mock
@@ -16,6 +17,7 @@ from polysocket import ConnectFailed, OpenTimeout, blocking
 from polysocket.effects.happy_eyeballs import Address, interleaved
 from polysocket.testing.contract import INTERRUPTED, Flavour, promise
 from polysocket.testing.contract.places import Echo
+from polysocket.testing.contract.refusals import check_short
 from tests.contract.test_blocking import ctrl_c, in_the_main_thread
 
 
@@ -85,12 +87,24 @@ async def test_the_error_says_how_each_address_failed(flavour: Flavour, refused:
     broadcast = address(refused, "255.255.255.255")  # TCP can't connect to it
     refusal = rf"\[Errno {errno.ECONNREFUSED}\] {os.strerror(errno.ECONNREFUSED)}"
     with (
-        resolved(address(refused), broadcast, address(refused)),
+        resolved(address(refused), broadcast, address(refused, "127.0.0.2"), address(refused)),
         pytest.raises(
-            ConnectFailed, match=rf"^could not connect to many\.example port 80: {refusal}; \[Errno \d+\] [^;]+$"
-        ),
+            ConnectFailed,
+            match=rf"^could not connect to many\.example port 80: 127\.0\.0\.1, 127\.0\.0\.2: {refusal}; "
+            r"255\.255\.255\.255: \[Errno \d+\] [^;:]+$",
+        ) as caught,
     ):
         await flavour.open("ws://many.example/")
+    causes = caught.value.causes
+    assert sorted(cause.filename for cause in causes) == ["127.0.0.1", "127.0.0.1", "127.0.0.2", "255.255.255.255"]
+    assert caught.value.__cause__ is causes[0]
+    assert caught.value.errno == causes[0].errno
+    check_short(caught.value)
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert list(map(str, copied.causes)) == list(map(str, causes))
+    assert [(type(each), each.errno, each.filename) for each in copied.causes] == [
+        (type(each), each.errno, each.filename) for each in causes
+    ]
 
 
 @promise

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TypeVar
 
 import pytest
@@ -28,15 +27,13 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from polysocket._core.client_handshake import ClientHandshake
-from polysocket._core.handshake import Upgraded, accept_value
+from polysocket._core.handshake import Upgraded
 from polysocket._core.header_fields import Extension, MalformedHeader, parse_extensions
-from polysocket._core.http1 import MAX_BODY
-from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
+from polysocket._core.server_handshake import ServerHandshake
 from polysocket.compression import Deflate
-from polysocket.errors import InvalidUpgrade
-from polysocket.headers import Headers
-from polysocket.request import Request, basic_request
+from polysocket.request import basic_request
 from polysocket.response import Response
+from tests.handshakes import client_outcome, feed, server_outcome
 
 T = TypeVar("T")
 
@@ -99,76 +96,28 @@ def mutated(draw: st.DrawFn, originals: Sequence[bytes]) -> bytes:
     return data
 
 
-def feed(receive: Callable[[bytes], T | None], data: bytes, cuts: Sequence[int]) -> tuple[T | None, bytes]:
-    """Receive the data in chunks, then EOF; return the result and the bytes that are left."""
-    position = 0
-    for cut in [*cuts, len(data)]:
-        chunk, position = data[position : position + cut], position + cut
-        if chunk and (result := receive(chunk)) is not None:
-            return result, data[position:]
-    return receive(b""), b""
-
-
-def client_outcome(reply: bytes, cuts: Sequence[int]) -> Upgraded | Response | None:
-    """Return the client's result for the reply; None after InvalidUpgrade."""
-    handshake, key = begin(REQUEST)
-    accept = accept_value(key)
-    result: Upgraded | Response | None
-    try:
-        result, rest = feed(handshake.receive, reply.replace(b"{accept}", accept.encode()), cuts)
-    except InvalidUpgrade:
-        return None
-    if isinstance(result, Upgraded):
-        pairs = [(name, value.replace(accept, "{accept}")) for name, value in result.response.headers.pairs]
-        return Upgraded(replace(result.response, headers=Headers(pairs)), None, result.trailing + rest)
-    assert result is not None
-    assert len(result.body) <= MAX_BODY
-    assert handshake.rejection == result
-    return result
-
-
-def server_outcome(data: bytes, cuts: Sequence[int]) -> tuple[UpgradeRequest, Response, bytes] | None:
-    """Return the server's view of the request, its answer and the bytes after the request; None after a refusal."""
-    handshake = ServerHandshake(Deflate(), None)
-    try:
-        request, rest = feed(handshake.receive, data, cuts)
-    except InvalidUpgrade:
-        assert handshake.data_to_send().startswith(b"HTTP/1.1 ")
-        return None
-    assert request is not None
-    result = handshake.accept()
-    return request, result.response, result.trailing + rest
-
-
-def begin(request: Request) -> tuple[ClientHandshake, str]:
-    """Start a client's handshake; return it with its key."""
-    handshake = ClientHandshake(request)
-    _, _, rest = handshake.data_to_send().partition(b"Sec-WebSocket-Key: ")
-    return handshake, rest.partition(b"\r\n")[0].decode()
-
-
 def bytewise(data: bytes) -> list[int]:
     return [1] * len(data)
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(b"HTTP/1.1 101 ".__add__), CUTS)
 def test_the_client_survives_arbitrary_bytes(reply: bytes, cuts: list[int]) -> None:
-    assert client_outcome(reply, cuts) == client_outcome(reply, []) == client_outcome(reply, bytewise(reply))
+    assert client_outcome(reply, cuts) == client_outcome(reply) == client_outcome(reply, bytewise(reply))
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(b"GET / HTTP/1.1\r\nHost: h\r\n".__add__), CUTS)
 def test_the_server_survives_arbitrary_bytes(data: bytes, cuts: list[int]) -> None:
-    assert server_outcome(data, cuts) == server_outcome(data, []) == server_outcome(data, bytewise(data))
+    assert server_outcome(data, cuts) == server_outcome(data) == server_outcome(data, bytewise(data))
 
 
 @given(mutated(ANSWERS), CUTS)
 def test_the_client_survives_a_damaged_answer(reply: bytes, cuts: list[int]) -> None:
-    assert client_outcome(reply, cuts) == client_outcome(reply, []) == client_outcome(reply, bytewise(reply))
+    assert client_outcome(reply, cuts) == client_outcome(reply) == client_outcome(reply, bytewise(reply))
 
 
 @given(mutated([OPENING]), CUTS)
 def test_the_server_survives_a_damaged_request(data: bytes, cuts: list[int]) -> None:
-    assert server_outcome(data, cuts) == server_outcome(data, []) == server_outcome(data, bytewise(data))
+    assert server_outcome(data, cuts) == server_outcome(data) == server_outcome(data, bytewise(data))
 
 
 @pytest.mark.parametrize("reply", ANSWERS)

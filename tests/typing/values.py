@@ -10,18 +10,22 @@ from polysocket import (
     Close,
     CloseCause,
     CloseInfo,
+    ConnectFailed,
     DataFrame,
     Deflate,
     Frame,
     Headers,
     MessageTooBig,
+    OpenTimeout,
     Ping,
     Pong,
     ProxyRejected,
+    ReceiveTimeout,
     Request,
     Response,
     Side,
     Text,
+    UnexpectedFrame,
     UpgradeRejected,
     WebSocket,
     WebSocketClosed,
@@ -99,3 +103,14 @@ def errors(ws: WebSocket[Blocking]) -> None:
         assert_type(error.response, Response)
     except ProxyRejected as error:
         assert_type(error.response, Response | None)
+
+
+def data_of_errors(failed: ConnectFailed, late: OpenTimeout, slow: ReceiveTimeout, unexpected: UnexpectedFrame) -> None:
+    assert_type(failed.errno, int | None)
+    assert_type(failed.causes, tuple[OSError, ...])
+    assert_type(late.timeout, float | None)
+    assert_type(late.step, str)
+    assert_type(slow.timeout, float | None)
+    assert_type(slow.awaited, str)
+    assert_type(unexpected.frame, Text | Binary | None)
+    assert_type(unexpected.expected, type[Text | Binary] | None)

@@ -274,7 +274,7 @@ def test_an_answer_that_is_not_http_is_shown_escaped_and_cut() -> None:
 def test_an_answer_in_tls_is_recognized() -> None:
     with pytest.raises(
         InvalidUpgrade,
-        match=re.escape(r"not HTTP: b'\x15\x03\x01' (which looks like TLS: the URL may have to"),
+        match=re.escape(r"not HTTP: b'\x15\x03\x01' (which looks like TLS: is it a wss:// server?)"),
     ):
         answer(b"\x15\x03\x01")
 
@@ -459,7 +459,9 @@ def test_the_limit_on_a_header_is_exact_in_every_chunking(chunk: int | None) -> 
 
 
 def test_eof_instead_of_an_answer_is_named() -> None:
-    with pytest.raises(InvalidUpgrade, match=r"^the server closed the connection without an answer$"):
+    with pytest.raises(
+        InvalidUpgrade, match=r"^the server closed the connection without an answer; is it a wss:// server\?$"
+    ):
         answer(b"", end=True)
 
 

@@ -27,7 +27,7 @@ from tests.compression import (
     noise,
     receive,
 )
-from tests.connections import deflated
+from tests.connections import BINARY, CLIENT, RSV1, connect, deflated, failure, frame_to
 
 # The RFC's examples (§7.2.3)
 
@@ -146,6 +146,14 @@ def test_the_record_of_the_window_takes_little_memory(size: int, count: int) -> 
 def test_without_context_takeover_no_window_reaches_the_next_message(watch: WatchedZlib) -> None:
     receive(extension(NO_TAKEOVER), compressed(HELLO) * 2 + compressed(FINAL_HELLO + b"\x00") * 2)
     assert watch.windows == [b"", b"", b"", b"Hello", b"", b"Hello"]
+
+
+def test_a_frame_of_very_many_final_blocks_is_refused() -> None:
+    """Each needs a new zlib stream: 1 MiB of them would hold up an event loop for a second."""
+    connection = connect(CLIENT, 1000, compressed=True)
+    connection.receive(frame_to(CLIENT, BINARY, b"\x03\x00" * 9000, rsv=RSV1))
+    connection.fail()
+    assert failure(connection) == (1009, "a frame of more than 8192 final blocks")
 
 
 def test_copying_grows_linearly_with_the_final_blocks_of_a_frame(watch: WatchedZlib) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import errno
+import functools
+import multiprocessing
 import pickle
 import socket
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from polysocket import errors
-from polysocket._opening.dialer import system_errno
+from polysocket._opening.dialer import causes_of, system_errno
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import (
     BackendClosed,
@@ -41,12 +45,18 @@ from polysocket.errors import (
     WebSocketClosed,
     WebSocketError,
 )
-from polysocket.frames import Close, CloseCode
+from polysocket.frames import Binary, Close, CloseCode, Text
 from polysocket.headers import Headers
 from polysocket.response import Response
 
 INFO = CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(1001, "bye"), Close(1001))
 REJECTION = Response(403, Headers([("X-Reason", "policy")]), "Forbidden", body=b"no entry")
+
+CAUSES = (
+    OSError(errno.ECONNREFUSED, "refused", "::1"),
+    OSError(errno.ETIMEDOUT, "timed out", "127.0.0.1"),
+    ssl.SSLError(1, "wrong version"),
+)
 
 EACH: list[WebSocketError] = [
     WebSocketError("why"),
@@ -56,19 +66,19 @@ EACH: list[WebSocketError] = [
     BackendClosed("why"),
     NoAsyncLibrary("why"),
     InvalidHandler("why"),
-    UnexpectedFrame("why"),
+    UnexpectedFrame("why", Binary(b"a", final=False), Text),
     ConcurrentReceive("why"),
     ReentrantCall("why"),
     OpeningFailed("why"),
-    ConnectFailed("why", errno.ECONNREFUSED),
-    ProxyFailed("why", errno.ECONNRESET),
+    ConnectFailed("why", errno.ECONNREFUSED, CAUSES),
+    ProxyFailed("why", errno.ECONNRESET, CAUSES[1:]),
     ProxyRejected("why", REJECTION),
     OpenTimeout("why", 0.5, "connecting"),
     InvalidUpgrade("why"),
     UpgradeRejected(REJECTION),
     RedirectRefused(REJECTION, "why"),
-    ReceiveTimeout("why"),
-    SendTimeout("why", True),
+    ReceiveTimeout("why", 0.5, "text message"),
+    SendTimeout("why", 0.5, True),
     WebSocketClosed(INFO),
     ProtocolError(INFO),
     MessageTooBig(INFO, 1024),
@@ -131,24 +141,92 @@ def pickled(error: WebSocketError, protocol: int) -> WebSocketError:
     return copied
 
 
-WAYS: dict[str, Callable[[WebSocketError], WebSocketError]] = {
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "oldest pickle of slots": lambda error: pickled(error, 2),
-    "newest pickle": lambda error: pickled(error, pickle.HIGHEST_PROTOCOL),
+class Retried(ConnectFailed):
+    """A user's error, which takes other arguments than it passes on."""
+
+    def __init__(self, attempt: int, *, host: str) -> None:
+        super().__init__(f"attempt {attempt} on {host}", errno.EHOSTUNREACH, CAUSES)
+        self.attempt = attempt
+
+
+class Forbidden(UpgradeRejected):
+    """A user's error, which takes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(REJECTION, "forbidden")
+
+
+class Slow(ReceiveTimeout):
+    """A user's error, which takes other arguments than it passes on."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__("slow", seconds, "message")
+
+
+class TooLong(MessageTooBig):
+    """A user's error, which takes more arguments than it passes on."""
+
+    def __init__(self, user: str, info: CloseInfo, limit: int) -> None:
+        super().__init__(info, limit)
+        self.user = user
+
+
+OF_USERS: list[WebSocketError] = [
+    Retried(3, host="a.example"),
+    Forbidden(),
+    Slow(seconds=0.5),
+    TooLong("me", INFO, 10),
+]
+
+WAYS: dict[str, Callable[[WebSocketError], WebSocketError]] = {"copy": copy.copy, "deepcopy": copy.deepcopy} | {
+    f"pickle {protocol}": functools.partial(pickled, protocol=protocol)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
 }
+
+OF_OSERROR = ("errno", "strerror", "filename", "filename2")
+
+
+def data_of(error: WebSocketError) -> dict[str, object]:
+    """Return all that an error carries, comparable: errors are equal to themselves only."""
+    system = {name: getattr(error, name, None) for name in OF_OSERROR}
+    attributes = vars(error) | {
+        "causes": [(type(each), str(each), each.errno) for each in getattr(error, "causes", ())]
+    }
+    return {"type": type(error), "text": str(error), "args": error.args, **attributes, **system}
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("error", EACH, ids=named)
+@pytest.mark.parametrize("error", [*EACH, *OF_USERS], ids=named)
 def test_each_error_survives_pickling_and_copying_with_all_its_data(error: WebSocketError, way: str) -> None:
-    """An error may be raised in a process pool."""
-    copied = WAYS[way](error)
-    assert type(copied) is type(error)
-    assert str(copied) == str(error)
-    assert copied.args == error.args
-    assert vars(copied) == vars(error)
-    assert getattr(copied, "errno", None) == getattr(error, "errno", None)
+    assert data_of(WAYS[way](error)) == data_of(error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", [*EACH, *OF_USERS], ids=named)
+def test_what_users_add_to_an_error_survives_pickling_and_copying(error: WebSocketError, way: str) -> None:
+    """Each attribute of an OSError, notes, and a text that was changed."""
+    changed = copy.copy(error)
+    changed.args = (*error.args[:1], "more")
+    changed.add_note("seen in a test")
+    vars(changed)["attempt"] = 3
+    if isinstance(changed, OSError):
+        changed.errno, changed.strerror, changed.filename, changed.filename2 = errno.EPIPE, "broken", "here", "there"
+    copied = WAYS[way](changed)
+    assert data_of(copied) == data_of(changed)
+    assert copied.__notes__ == ["seen in a test"]
+
+
+def raised(number: int) -> None:
+    raise [*EACH, *OF_USERS][number]
+
+
+def test_each_error_survives_a_process_pool() -> None:
+    errors_of_all = [*EACH, *OF_USERS]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        futures = [pool.submit(raised, number) for number in range(len(errors_of_all))]
+        for error, future in zip(errors_of_all, futures, strict=True):
+            assert data_of(cast("WebSocketError", future.exception(timeout=30))) == data_of(error)
 
 
 def test_a_rejection_carries_the_response_and_names_its_status() -> None:
@@ -185,6 +263,11 @@ def test_a_failed_connection_may_carry_an_errno() -> None:
     assert str(ConnectFailed("why", errno.ECONNREFUSED)) == "why"
 
 
+def test_a_receive_timeout_carries_its_seconds_and_the_name_of_what_was_awaited() -> None:
+    error = ReceiveTimeout("why", 0.5, "text message")
+    assert (error.timeout, error.awaited) == (0.5, "text message")
+
+
 def test_an_open_timeout_carries_its_seconds_and_its_step() -> None:
     error = OpenTimeout("why", 0.5, "connecting")
     assert (error.timeout, error.step) == (0.5, "connecting")
@@ -204,14 +287,11 @@ def _of_attempts(*errors: OSError) -> OSError:
         (socket.gaierror(socket.EAI_NONAME, "unknown"), socket.EAI_NONAME),
         (ssl.SSLError(1, "OpenSSL's own number"), None),
         (OSError("without a number"), None),
-        (None, None),
     ],
-    ids=["refused", "many attempts", "unknown name", "TLS", "no number", "no cause"],
+    ids=["refused", "many attempts", "unknown name", "TLS", "no number"],
 )
-def test_the_errno_of_a_failed_connection_is_that_of_the_system(
-    cause: BaseException | None, number: int | None
-) -> None:
-    assert system_errno(cause) == number
+def test_the_errno_of_a_failed_connection_is_that_of_the_system(cause: OSError, number: int | None) -> None:
+    assert system_errno(causes_of(cause)[0]) == number
 
 
 # CloseInfo

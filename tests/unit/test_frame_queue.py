@@ -9,6 +9,7 @@ import pytest
 from wsproto import ConnectionType
 from wsproto.events import CloseConnection
 
+from polysocket._core.connection import Connection as PlainConnection
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import BufferFull
@@ -16,6 +17,7 @@ from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 from tests.connections import (
     BINARY,
     CLIENT,
+    CONT,
     PING,
     PONG,
     RSV1,
@@ -24,12 +26,15 @@ from tests.connections import (
     both_roles,
     close_to,
     connect,
+    deflate,
     deflated,
     failure,
     frame_to,
     heard,
     take,
 )
+
+MIB = 1024 * 1024
 
 
 @both_roles
@@ -246,3 +251,29 @@ def test_a_connection_that_drops_incoming_frames_holds_nothing_back() -> None:
     connection.receive(b"")
     assert not connection.holds_bytes
     assert take(connection) == [Ping(bytes(20)), Close(1000)]
+
+
+DEFLATED = deflated(bytes(MIB))
+
+
+@pytest.mark.parametrize(
+    ("flood", "most"),
+    [
+        (frame_to(CLIENT, PING) * 10_000, 150),
+        (frame_to(CLIENT, BINARY, fin=False) + frame_to(CLIENT, CONT, fin=False) * 10_000, 150),
+        (frame_to(CLIENT, BINARY) * 10_000, 520),
+        (frame_to(CLIENT, BINARY, DEFLATED, rsv=RSV1) * 100, 2),
+        (frame_to(CLIENT, BINARY, b"\x03\x00" * 8000, rsv=RSV1) * 100, 1),
+        (frame_to(CLIENT, BINARY, b"\x03\x00" * 50, rsv=RSV1) * 100, 20),
+    ],
+    ids=["Pings", "fragments", "empty messages", "deflated MiBs", "final blocks", "few final blocks each"],
+)
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "dropped"])
+def test_what_is_decoded_in_one_turn_is_bounded(flood: bytes, most: int, keeps: bool) -> None:
+    connection = PlainConnection(CLIENT, deflate(CLIENT, MIB), None)
+    connection.queue.limit(None, None)
+    if not keeps:
+        connection.queue.keep_only_close()
+    frames = connection.receive(flood)
+    assert 1 <= len(frames) <= most
+    assert connection.holds_bytes

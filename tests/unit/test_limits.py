@@ -7,7 +7,6 @@ import tracemalloc
 import pytest
 from wsproto import ConnectionType
 
-from polysocket._core.decoder import MAX_FRAGMENTS
 from polysocket._core.states import State
 from polysocket.errors import MessageTooBig
 from polysocket.frames import Binary, Text
@@ -111,33 +110,43 @@ def test_a_compressed_message_may_be_longer_on_the_wire_than_the_limit(role: Con
 @pytest.mark.parametrize("payload", [b"", b"a"], ids=["empty", "not empty"])
 def test_a_message_of_too_many_fragments_fails_the_connection(role: ConnectionType, payload: bytes) -> None:
     """An empty fragment costs its sender two bytes, and its receiver an object."""
-    connection = connect(role, 1000, max_fragments=3)
+    connection = connect(role, 2000)
+    connection.queue.limit(None, None)
     begin, more = (frame_to(role, opcode, payload, fin=False) for opcode in (TEXT, CONT))
-    whole = begin + more + frame_to(role, PING) + frame_to(role, CONT, payload)
-    assert len(receive(connection, whole * 3)) == 12
-    assert len(receive(connection, begin + more + frame_to(role, PING) + more)) == 4
+    whole = begin + more * 1022 + frame_to(role, PING) + frame_to(role, CONT, payload)
+    assert len(receive(connection, whole * 3)) == 3 * 1025
+    assert len(receive(connection, begin + more * 1022 + frame_to(role, PING) + more)) == 1025
     assert connection.state is State.OPEN
     assert receive(connection, more) == []
     code, detail = failure(connection)
     assert code == 1009
-    assert detail.startswith("a message of more than 3 fragments")
+    assert detail.startswith("a message of more than 1024 fragments")
 
 
 @pytest.mark.parametrize("ending", [b"", b"a"], ids=["empty", "not empty"])
 def test_the_fragments_of_each_message_are_counted_separately(ending: bytes) -> None:
-    connection = connect(CLIENT, 1000, max_fragments=2)
-    begin = frame_to(CLIENT, BINARY, b"a", fin=False)
-    assert len(receive(connection, begin + frame_to(CLIENT, CONT, ending))) == 2
-    assert len(receive(connection, begin + frame_to(CLIENT, CONT, b"a"))) == 2
+    connection = connect(CLIENT, 1000)
+    connection.queue.limit(None, None)
+    begin = frame_to(CLIENT, BINARY, b"a", fin=False) + frame_to(CLIENT, CONT, fin=False) * 600
+    assert len(receive(connection, begin + frame_to(CLIENT, CONT, ending))) == 602
+    assert len(receive(connection, begin + frame_to(CLIENT, CONT, b"a"))) == 602
     assert connection.state is State.OPEN
 
 
-def test_the_default_limit_allows_thousands_of_fragments() -> None:
-    assert 1000 < MAX_FRAGMENTS < 1_000_000
-    fragments = frame_to(CLIENT, BINARY, fin=False) + frame_to(CLIENT, CONT, fin=False) * 2000
-    connection = connect(CLIENT, 10)
-    assert len(receive(connection, fragments)) == 2001
+@both_roles
+@pytest.mark.parametrize(
+    ("limit", "most"), [(1, 1024), (256 * 1024, 1024), (256 * 1025, 1025), (1024 * 1024, 4096), (None, None)]
+)
+def test_the_limit_of_fragments_grows_with_that_of_bytes(
+    role: ConnectionType, limit: int | None, most: int | None
+) -> None:
+    connection = connect(role, limit)
+    connection.queue.limit(None, None)
+    fragments = [frame_to(role, BINARY, fin=False), *[frame_to(role, CONT, fin=False)] * ((most or 5000) - 1)]
+    assert len(receive(connection, b"".join(fragments))) == len(fragments)
     assert connection.state is State.OPEN
+    receive(connection, frame_to(role, CONT))
+    assert connection.state is (State.OPEN if most is None else State.FAILED)
 
 
 @both_roles

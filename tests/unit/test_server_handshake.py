@@ -363,3 +363,10 @@ def test_bytes_after_the_request_belong_to_the_connection() -> None:
     handshake, _, _ = serve(opening())
     with pytest.raises(RuntimeError, match="belong to the connection"):
         handshake.receive(b"x")
+
+
+def test_a_head_request_with_a_control_character_is_refused_without_a_body() -> None:
+    """h11 has read the request when its header is refused, so it takes no body for the answer (RFC 9110 §9.3.2)."""
+    _, sent = refusal(opening("X: a\x0eb", first="HEAD / HTTP/1.1"))
+    assert sent.startswith(b"HTTP/1.1 400 ")
+    assert sent.endswith(b"\r\n\r\n")

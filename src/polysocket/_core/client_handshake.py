@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from dataclasses import replace
 
 import h11
@@ -29,13 +30,16 @@ from polysocket._core.header_fields import (
     single,
 )
 from polysocket._core.http1 import Exchange, Switch, is_http_1_1
-from polysocket.errors import InvalidRequest, InvalidUpgrade
+from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
 from polysocket.request import Request, check_fields
 from polysocket.response import Response
 
-__all__ = ["ClientHandshake"]
+__all__ = ["ClientHandshake", "rejected"]
 
-_IF_TLS = "the URL may have to begin with wss://"
+_IF_TLS = "is it a wss:// server?"
+
+# The words of nginx, Apache, Go, Envoy and others in the body of their 400 to a request without TLS.
+_WANTS_TLS = re.compile(rb"https|\bssl\b|\btls\b", re.IGNORECASE)
 
 
 class ClientHandshake:
@@ -47,7 +51,9 @@ class ClientHandshake:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
-        self._exchange = Exchange(_opening_request(request, self._key), "the server", _IF_TLS, InvalidUpgrade)
+        opening = _opening_request(request, self._key)
+        if_tls = "" if request.url is None or request.url.secure else _IF_TLS
+        self._exchange = Exchange(opening, "the server", if_tls, InvalidUpgrade)
         self._is_over = False
 
     @property
@@ -59,6 +65,11 @@ class ClientHandshake:
     def is_over(self) -> bool:
         """Whether nothing more is to be received: the answer is complete, or breaks HTTP or RFC 6455."""
         return self._is_over
+
+    @property
+    def scheme_hint(self) -> str:
+        """The end of the text about a connection that was lost: whether the server may speak TLS."""
+        return self._exchange.scheme_hint
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""
@@ -95,7 +106,7 @@ class ClientHandshake:
             subprotocol = self._check_subprotocol(single(fields, "Sec-WebSocket-Protocol"))
             extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
-            raise InvalidUpgrade(f"the server's {error}") from error
+            raise InvalidUpgrade(f"the server's {error}") from error.with_traceback(None)
         response = replace(response, subprotocol=subprotocol, extensions=extensions)
         return Upgraded(response, agreed, switch.trailing)
 
@@ -130,6 +141,15 @@ class ClientHandshake:
             return (), None
         agreed = deflate.agree(config, chosen[0].params, self._request.max_message_size)
         return (str(chosen[0]),), agreed
+
+
+def rejected(request: Request, response: Response) -> UpgradeRejected:
+    """Return the error for an answer other than 101; a server of TLS may say that it got a request without TLS."""
+    error = UpgradeRejected(response)
+    is_plain = request.url is not None and not request.url.secure
+    if is_plain and response.status == 400 and _WANTS_TLS.search(response.reason.encode() + b" " + response.body):
+        return UpgradeRejected(response, f"{error}; {_IF_TLS}")
+    return error
 
 
 def _opening_request(request: Request, key: str) -> h11.Request:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from wsproto import ConnectionType
 
 from polysocket._core import close_codes
-from polysocket._core.decoder import MAX_FRAGMENTS, Decoder, Failure
+from polysocket._core.decoder import Decoder, Failure
 from polysocket._core.deflate import PerMessageDeflate
 from polysocket._core.encoder import Encoder
 from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
@@ -46,7 +46,6 @@ class Connection:
         role: ConnectionType,
         deflate: PerMessageDeflate | None = None,
         max_message_size: int | None = None,
-        max_fragments: int | None = MAX_FRAGMENTS,
     ) -> None:
         self.queue: FrameQueue = FrameQueue()
         self.state: State = State.OPEN
@@ -61,7 +60,7 @@ class Connection:
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
-        self._decoder = Decoder(role, deflate, max_message_size, max_fragments)
+        self._decoder = Decoder(role, deflate, max_message_size)
         self._encoder = Encoder(masks=is_client, deflate=deflate)
         self._outgoing = b""
         self._network_error: Exception | None = None
@@ -94,7 +93,7 @@ class Connection:
         return None
 
     def drop_incoming(self) -> None:
-        """Keep no frame that arrives from now on, except the Close: this side is closing, and no caller takes them."""
+        """Keep no frame that arrives from now on, except the Close: this side is closing, and the queue is full."""
         self.queue.keep_only_close()
         self.fail()
 

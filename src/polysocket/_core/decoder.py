@@ -15,15 +15,23 @@ from wsproto.frame_protocol import Frame as Piece
 
 from polysocket._core import close_codes, fast_path
 from polysocket._core.deflate import PerMessageDeflate, Refused
-from polysocket._core.frame_queue import UNLIMITED, FrameQueue
+from polysocket._core.frame_queue import FRAME_COST, UNLIMITED, FrameQueue
+from polysocket._core.pieces import Pieces, TextPieces
 from polysocket._core.violations import close_violation, header_violation
 from polysocket.close_info import CloseCause
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 
-__all__ = ["MAX_FRAGMENTS", "Decoder", "Failure"]
+__all__ = ["BYTES_A_FRAGMENT", "FEWEST_FRAGMENTS", "Decoder", "Failure"]
 
-MAX_FRAMES_A_TURN: Final = 512  # each takes wsproto about 10 µs: so that an event loop is not held up for long
-MAX_FRAGMENTS: Final = 131072  # in a message: an empty fragment costs its sender 2 bytes, and this side an object
+# How much is decoded in one turn, so that an event loop is not held up for long: steps, and bytes after inflating.
+MAX_STEPS: Final = 512  # a frame on the fast path (about 2 µs), or a new zlib stream
+STEPS_OF_WSPROTO: Final = 4  # about 10 µs for a frame
+MAX_BYTES: Final = 1024 * 1024  # about 3 ms to inflate
+SLICE: Final = 64 * 1024  # bytes that wsproto gets at once: it copies them five times
+
+# In a message: a fragment costs its sender two bytes, and this side 10 µs. A large message may have one for 256 bytes.
+FEWEST_FRAGMENTS: Final = 1024
+BYTES_A_FRAGMENT: Final = 256
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
 BAD_GATEWAY: Final = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 
@@ -51,59 +59,72 @@ class Decoder:
         role: ConnectionType,
         deflate: PerMessageDeflate | None,
         max_message_size: int | None,
-        max_fragments: int | None,
     ) -> None:
         self.failure: Failure | None = None
         self.holds_bytes = False
         """True if received bytes wait, for room in the queue or for the next turn; ``decode(b"", …)`` goes on."""
         self._is_server = role is ConnectionType.SERVER
         self._deflate = deflate
+        self._inflater = None if deflate is None else deflate.inflater
         self._decompress = None if deflate is None else deflate.decompress
         self._wsproto = FrameProtocol(client=not self._is_server, extensions=[] if deflate is None else [deflate])
         self._limit = UNLIMITED if max_message_size is None else max_message_size
-        self._max_fragments = UNLIMITED if max_fragments is None or max_message_size is None else max_fragments
-        # Bytes that wait for the rest of a plain binary frame (then some are missing), or for room in the queue.
-        self._held: list[bytes] = []
-        self._decoded = 0  # bytes of the first held piece
+        self._max_fragments = max(FEWEST_FRAGMENTS, self._limit // BYTES_A_FRAGMENT)
+        # Bytes that wait for room in the queue, or for the next turn; then ``holds_bytes`` is True.
+        self._held = Pieces()
+        self._decoded = 0  # bytes of those that are held
+        # The rest of a plain binary frame, whose beginning is in ``_payload``, and the key of the next byte.
         self._missing = 0
+        self._key = b""
         # The frame that wsproto is decoding: its header so far, then the payload bytes that are still to come.
         self._header = b""
         self._left: int | None = None
         self._close_payload = b""
-        self._payload: list[bytes] = []
-        self._text: list[str] = []
+        self._payload = Pieces()
+        self._text = TextPieces()
         # The fragmented message that wsproto is decoding.
         self._in_message = False
         self._message_size = 0
         self._message_fragments = 0
         self._message_compressed = False
 
-    def decode(self, data: bytes, queue: FrameQueue) -> list[Frame | Close]:
+    def decode(  # noqa: C901, PLR0912, PLR0915 - one loop, so that a receive that waits makes no further call
+        self, data: bytes, queue: FrameQueue
+    ) -> list[Frame | Close]:
         """Append the frames that ``data`` completes to the queue, as far as there is room, and return them.
 
-        At most about ``MAX_FRAMES_A_TURN`` frames are decoded; ``holds_bytes`` is True if there are more.
+        At most ``MAX_STEPS`` and ``MAX_BYTES`` are decoded, or a little more; ``holds_bytes`` is True if there is more.
         """
         new: list[Frame | Close] = []
-        position = 0
-        if self._held:
-            self._held.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
+        position = steps = 0
+        work = 0 if self._inflater is None else self._inflater.work
+        if self.holds_bytes:
+            if data:
+                self._held.add(data)
+            if queue.is_full:
                 return new
-            data = b"".join(self._held) if data or len(self._held) > 2 else self._held[0]
-            self._held.clear()
+            data = self._held.take()
             position, self._decoded = self._decoded, 0
             self.holds_bytes = False
+        elif self._missing:
+            position = self._collect(data)
+            if self._missing:
+                return new
+            new.append(Binary(self._payload.take()))
+            queue.extend(new)
         end = len(data)
         while position < end and self.failure is None:
-            if queue.is_full or len(new) >= MAX_FRAMES_A_TURN:
-                self._held.append(data)
+            if queue.is_full or steps >= MAX_STEPS:
+                if position > end - position:
+                    data, position = data[position:], 0
+                self._held.add(data)
                 self._decoded = position
                 self.holds_bytes = True
                 break
             frames: list[Any] = []
             if self._header or self._left or self._in_message:
                 position = self._decode_by_wsproto(data, position, frames)
+                steps += STEPS_OF_WSPROTO
             else:
                 start = position
                 try:
@@ -113,29 +134,51 @@ class Decoder:
                         self._is_server,
                         self._limit,
                         frames,
-                        min(queue.max_frames - len(queue.frames), MAX_FRAMES_A_TURN),
-                        queue.max_size - queue.size,
+                        min(
+                            queue.max_frames - len(queue.frames),
+                            (queue.max_overhead - queue.overhead) // FRAME_COST + 1,
+                            MAX_STEPS - steps,
+                        ),
+                        min(queue.max_size - queue.size, MAX_BYTES),
                         self._decompress,
                     )
+                    steps += len(frames)
                 except Refused as refused:
                     self._fail(refused.code, refused.failure)
                 except UnicodeDecodeError as error:
                     self._fail(CloseReason.INVALID_FRAME_PAYLOAD_DATA, _not_utf8("text", error))
                 if position == start and self.failure is None:
                     size = fast_path.whole_binary_frame_size(data, position, self._is_server, self._limit)
-                    if size > end - position:
-                        self._held.append(data[position:])
-                        self._missing = size - (end - position)
+                    if size > end - position and (sizes := fast_path.frame_size(data[position : position + 14])):
+                        header_size, self._missing = sizes
+                        position += header_size
+                        self._key = data[position - 4 : position] if self._is_server else b""
+                        self._collect(data[position:])
                         break
                     position = self._decode_by_wsproto(data, position, frames)
+                    steps += STEPS_OF_WSPROTO
+            if self._inflater is not None:
+                steps += (self._inflater.work - work) * MAX_STEPS // MAX_BYTES
+                work = self._inflater.work
             queue.extend(frames)
             new += frames
             if frames and type(frames[-1]) is Close:
                 break
         return new
 
+    def _collect(self, data: bytes) -> int:
+        """Take bytes of the payload of a plain binary frame; return how many."""
+        piece = data[: self._missing]
+        self._missing -= len(piece)
+        if self._key:
+            key, used = self._key, len(piece) % 4
+            self._key = key[used:] + key[:used]
+            piece = fast_path.mask(piece, key)
+        self._payload.add(piece)
+        return len(piece)
+
     def _decode_by_wsproto(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
-        """Pass the bytes of one frame to wsproto, as far as they have arrived; return the position after them."""
+        """Pass bytes of one frame to wsproto, as far as they have arrived; return the position after them."""
         if self._left is None:
             known = len(self._header)
             header = self._header + data[position : position + LONGEST_HEADER - known]
@@ -155,7 +198,7 @@ class Decoder:
                 self.failure = failure
             if self.failure is not None:
                 return len(data)
-        stop = min(position + self._left, len(data))
+        stop = min(position + self._left, position + SLICE, len(data))
         self._left -= stop - position
         header = self._header
         if not self._left:
@@ -229,17 +272,16 @@ class Decoder:
         self._in_message = not piece.message_finished
         if isinstance(piece.payload, str):
             if piece.payload:
-                self._text.append(piece.payload)
-        elif isinstance(piece.payload, bytes) and piece.payload:
-            self._payload.append(piece.payload)
+                self._text.add(piece.payload)
+            if piece.frame_finished:
+                frames.append(Text(self._text.take(), piece.message_finished))
+        elif isinstance(piece.payload, bytes):
+            if piece.payload:
+                self._payload.add(piece.payload)
+            if piece.frame_finished:
+                frames.append(Binary(self._payload.take(), piece.message_finished))
         if not piece.frame_finished:
             return
-        if piece.opcode is Opcode.TEXT:
-            frames.append(Text("".join(self._text), piece.message_finished))
-            self._text.clear()
-        else:
-            frames.append(Binary(b"".join(self._payload), piece.message_finished))
-            self._payload.clear()
         if piece.message_finished:
             self._message_size = self._message_fragments = 0
 

@@ -37,6 +37,8 @@ _WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}  # RFC 7692 §7.1.2: a
 _TAIL = b"\x00\x00\xff\xff"  # §7.2.1: the sender cuts it off, the receiver appends it
 _EMPTY_STORED_BLOCK = b"\x00"  # §7.2.3.6: an empty message without its tail
 _MOST_PIECES = 64  # of remembered output: each costs CPython about 40 bytes, so one-byte messages must be joined
+_MOST_FINAL_BLOCKS = 8192  # in a frame: each needs a new zlib stream, 2 µs for 2 bytes; senders make none, or one
+_WORK_OF_STREAM = 2048  # bytes that are inflated in the same time
 _STEP = 1024  # bytes after a final block: zlib copies what follows one, so larger steps cost the square of their size
 
 
@@ -166,12 +168,12 @@ class PerMessageDeflate(Extension):
         server = parameters.server_no_context_takeover, parameters.server_max_window_bits or 15
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
         deflater = _Deflater(*outbound, config.level, config.memory_level)
-        self._inflater = _Inflater(*inbound, max_message_size)
+        self.inflater: _Inflater = _Inflater(*inbound, max_message_size)
         self._message_compressed = False  # for the message being received
         self._frame_compressed = False  # for the current frame, which may be a control frame within that message
         self.compress: Callable[[bytes, bool], bytes] = deflater.deflate
         """Compress the payload of one data frame; True for the last frame of its message (§7.2.1)."""
-        self.decompress: Callable[[bytes], bytes] = self._inflater.inflate_message
+        self.decompress: Callable[[bytes], bytes] = self.inflater.inflate_message
         """Decompress the payload of a whole message (§7.2.2). Raises :class:`Refused`."""
 
     def enabled(self) -> bool:
@@ -195,7 +197,8 @@ class PerMessageDeflate(Extension):
                 return self._fail(Refused(CloseReason.PROTOCOL_ERROR, f"RSV1 is set on a {opcode.name} frame"))
         else:
             self._message_compressed = rsv.rsv1
-            self._inflater.begin()
+            self.inflater.begin()
+        self.inflater.begin_frame()
         self._frame_compressed = self._message_compressed and not opcode.iscontrol()
         return RsvBits(True, False, False)
 
@@ -204,7 +207,7 @@ class PerMessageDeflate(Extension):
         if not self._frame_compressed:
             return data
         try:
-            return self._inflater.feed(data)
+            return self.inflater.feed(data)
         except Refused as refused:
             return self._fail(refused)
 
@@ -214,7 +217,7 @@ class PerMessageDeflate(Extension):
             return None
         self._message_compressed = False
         try:
-            return self._inflater.finish()
+            return self.inflater.finish()
         except Refused as refused:
             return self._fail(refused)
 
@@ -274,6 +277,11 @@ class _Inflater:
         self._remembered = 0  # bytes in the window
         self._room = self._max_message_size + 1
         self._at_boundary = True
+        self.work = 0  # bytes that were inflated, and what new streams cost
+        self._final_blocks = 0  # in the frame
+
+    def begin_frame(self) -> None:
+        self._final_blocks = 0
 
     def begin(self) -> None:
         self._room = self._max_message_size + 1
@@ -287,6 +295,7 @@ class _Inflater:
         if stream is None or stream.eof:
             self._stream = stream = self._new_stream()
         self._room = self._max_message_size + 1
+        self._final_blocks = 0
         output = self._inflate(stream, data + _TAIL)
         if stream.eof:
             rest = stream.unused_data
@@ -323,6 +332,10 @@ class _Inflater:
         return output
 
     def _new_stream(self) -> _Decompress:
+        self.work += _WORK_OF_STREAM
+        self._final_blocks += 1
+        if self._final_blocks > _MOST_FINAL_BLOCKS:
+            raise Refused(CloseReason.MESSAGE_TOO_BIG, f"a frame of more than {_MOST_FINAL_BLOCKS} final blocks")
         return zlib.decompressobj(-self._window_bits, b"".join(self._window)[-self._window_size :])
 
     def _forget(self) -> None:
@@ -336,6 +349,7 @@ class _Inflater:
         except zlib.error as error:
             raise Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"corrupt deflate data: {error}") from error
         self._room -= len(output)
+        self.work += len(output)
         if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
             failure = f"a message inflates to more than {self._max_message_size} bytes"
             raise Refused(CloseReason.MESSAGE_TOO_BIG, failure)

@@ -36,6 +36,8 @@ MAX_HEADER_LINES = 128
 
 MAX_BODY = 64 * 1024  # bytes kept of a rejection's body: a page of an error, for a person to read
 
+_BEFORE_HEADER = (h11.IDLE, h11.SEND_RESPONSE)  # the states of a peer whose header has not been read
+
 _MAX_SHOWN = 40  # bytes of an answer that is not HTTP, shown in an error: a banner, on one line with the rest
 
 _TLS_RECORD_TYPES = (b"\x15", b"\x16")  # an alert and a handshake (RFC 8446 §5.1)
@@ -59,11 +61,12 @@ class Exchange:
     """A client's request and its final answer: a switch away from HTTP, or a rejection with its body.
 
     ``error`` is the class of the errors, which name the sender of the answer: ``peer``. ``if_tls`` is what an error
-    advises if the answer looks like TLS.
+    asks if the answer looks like TLS; empty if the connection has TLS.
     """
 
     def __init__(self, request: h11.Request, peer: str, if_tls: str, error: type[OpeningFailed]) -> None:
         self._peer = peer
+        self._if_tls = if_tls
         self._error = error
         self._reader = MessageReader(h11.CLIENT, if_tls)
         self._outgoing = self._reader.http.send(request) + self._reader.http.send(h11.EndOfMessage())
@@ -76,6 +79,11 @@ class Exchange:
     def rejection(self) -> Response | None:
         """The answer other than a switch, with its body so far; None before its header is complete."""
         return None if self._rejection is None else replace(self._rejection, body=bytes(self._body[:MAX_BODY]))
+
+    @property
+    def scheme_hint(self) -> str:
+        """The end of the text about a connection that was lost: a server of TLS may hang up without an answer."""
+        return f"; {self._if_tls}" if self._if_tls and not self._reader.first else ""
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""
@@ -118,7 +126,8 @@ class Exchange:
             if self._rejection is not None:
                 return h11.EndOfMessage()  # The status says enough, so a malformed body only ends the answer.
             why = redacted(error)
-            raise self._error(f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}") from error
+            text = f"{self._peer}'s answer is not valid HTTP ({why}): {self._reader.beginning}"
+            raise self._error(text) from error.with_traceback(None)  # h11's own frames only lengthen it
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:
@@ -129,7 +138,7 @@ class Exchange:
         if self.rejection is not None:
             return self.rejection
         if not self._reader.first:
-            raise self._error(f"{self._peer} closed the connection without an answer")
+            raise self._error(f"{self._peer} closed the connection without an answer{self.scheme_hint}")
         raise self._error(
             f"{self._peer} closed the connection before its answer was complete; it began with {self._reader.beginning}"
         )
@@ -142,9 +151,12 @@ class MessageReader:
         # h11's own limit depends on the splits, so it is out of reach.
         self.http: h11.Connection = h11.Connection(role, max_incomplete_event_size=MAX_HEADER + 2 * MAX_BODY)
         self.first: bytes = b""
+        self.method: bytes = b""
+        """The method of the request that h11 has read, even if the request is refused here."""
         self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
+        self._lines = 0  # received so far
 
     def feed(self, data: bytes) -> None:
         """Take more bytes, and pass on as many as are allowed."""
@@ -154,14 +166,26 @@ class MessageReader:
         if piece:  # For h11, b"" is EOF.
             del self._held[: len(piece)]
             self._allowance -= len(piece)
+            self._lines += piece.count(b"\n")
             self.http.receive_data(piece)
 
     def next_event(self) -> object:
         """Return h11's next event. Raises h11.RemoteProtocolError, also for a header that h11 should not accept."""
+        if self._lines > MAX_HEADER_LINES and self.http.their_state in _BEFORE_HEADER:
+            self._check_lines()
         event = self.http.next_event()
+        if isinstance(event, h11.Request):
+            self.method = event.method
         if isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
             _check_header(event)
         return event
+
+    def _check_lines(self) -> None:
+        """Refuse too many lines before h11 makes objects of them, which take 60 times the memory of their bytes."""
+        unread = self.http.trailing_data[0].replace(b"\r", b"").lstrip(b"\n")
+        header, end, _ = unread.partition(b"\n\n")
+        if end and header.count(b"\n") > MAX_HEADER_LINES:
+            raise h11.RemoteProtocolError(f"more than {MAX_HEADER_LINES} header lines", error_status_hint=431)
 
     def allow(self, more: int) -> None:
         """Allow ``more`` bytes more."""
@@ -184,7 +208,7 @@ class MessageReader:
         line = re.split(rb"[?\r\n]", self.first, maxsplit=1)[0][:_MAX_SHOWN]
         text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
         if self.first[:1] in _TLS_RECORD_TYPES:
-            return f"{text} (which looks like TLS: {self._if_tls})"
+            return f"{text} (which looks like TLS{self._if_tls and f': {self._if_tls}'})"
         return text
 
 

@@ -85,7 +85,6 @@ class ServerHandshake:
         self._reader = MessageReader(h11.SERVER, _IF_TLS)
         self._outgoing = b""
         self._begun: bytes | None = b""  # the part of an empty line before the request; None after its end
-        self._method = b""
         self._opening: _Opening | None = None
         self._is_over = False
 
@@ -161,7 +160,6 @@ class ServerHandshake:
             message = f"the request is not valid HTTP ({why}): {self._reader.beginning}"
             raise _Refusal(error.error_status_hint, message) from error
         if isinstance(event, h11.Request):
-            self._method = event.method
             opening = _check_request(event)
             self._reader.http.next_event()  # the end of the request, which has no body
             return opening
@@ -202,7 +200,7 @@ class ServerHandshake:
             fields.append((b"Content-Length", str(len(body)).encode()))
         http = self._reader.http
         answer = http.send(h11.Response(status_code=status, reason=_phrase(status), headers=fields))
-        if body and self._method != b"HEAD":
+        if body and self._reader.method != b"HEAD":
             answer += http.send(h11.Data(data=body))
         self._outgoing += answer + http.send(h11.EndOfMessage())
         self._is_over = True

@@ -40,9 +40,15 @@ _ADDRESS_SIZES = {1: 4, 4: 16}  # bytes of an IPv4 and an IPv6 address (RFC 1928
 
 _NO_AUTHENTICATION, _USER_AND_PASSWORD, _NO_METHOD = 0, 2, 0xFF
 
-_LONGEST_NAME = 255  # bytes: a name's length is sent in one byte (RFC 1928 §5)
+_IF_TLS = "is it an https:// proxy?"
 
-_IF_TLS = "the proxy's URL may have to begin with https://"
+_LOOKS = {
+    b"H": "which looks like HTTP: is it an http:// proxy?",
+    b"\x15": f"which looks like TLS: {_IF_TLS}",
+}
+"""The first byte of a proxy that does not speak SOCKS."""
+
+_LONGEST_NAME = 255  # bytes: a name's length is sent in one byte (RFC 1928 §5)
 
 
 class Tunnel(Protocol):
@@ -56,6 +62,11 @@ class Tunnel(Protocol):
     @property
     def rejection(self) -> ProxyRejected | None:
         """The rejection, with its body so far; None before its header is complete."""
+        ...
+
+    @property
+    def scheme_hint(self) -> str:
+        """The end of the text about a connection that was lost: whether the proxy may speak TLS."""
         ...
 
     def data_to_send(self) -> bytes:
@@ -88,13 +99,18 @@ class ConnectTunnel:
             pairs.append(("Proxy-Authorization", basic_credentials(*proxy.credentials)))
         request = h11.Request(method="CONNECT", target=target, headers=encode_fields(pairs))
         self._target = target
-        self._exchange = Exchange(request, proxy.place, _IF_TLS, ProxyFailed)
+        self._exchange = Exchange(request, proxy.place, "" if proxy.scheme == "https" else _IF_TLS, ProxyFailed)
 
     @property
     def rejection(self) -> ProxyRejected | None:
         """The rejection, with its body so far."""
         response = self._exchange.rejection
         return None if response is None else self._rejected(response)
+
+    @property
+    def scheme_hint(self) -> str:
+        """The end of the text about a connection that was lost."""
+        return self._exchange.scheme_hint
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the ``CONNECT`` the first time, and then none."""
@@ -120,6 +136,7 @@ class SocksTunnel:
     """The :class:`Tunnel` of a SOCKS5 proxy, which resolves the server's name."""
 
     rejection = None  # A reply is complete with its first byte.
+    scheme_hint = ""  # SOCKS has no variant with TLS.
 
     def __init__(self, url: WebSocketURL, proxy: Proxy) -> None:
         self.proxy = proxy
@@ -185,7 +202,7 @@ class SocksTunnel:
     def _expect_version(self) -> Generator[int, bytes, None]:
         version = yield 1
         if version != b"\x05":
-            looks = " (which looks like HTTP: its URL may have to begin with http://)" if version == b"H" else ""
+            looks = f" ({_LOOKS[version]})" if version in _LOOKS else ""
             raise ProxyFailed(f"{self.proxy.place} does not speak SOCKS5: its answer begins with {version!r}{looks}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from polysocket.errors import InvalidFrame
 from polysocket.frames import Binary, Close, CloseCode, Ping, Pong
@@ -15,7 +17,10 @@ __all__ = [
     "invalid_text",
     "not_a_frame",
     "payload_bytes",
+    "snapshot",
 ]
+
+F = TypeVar("F")
 
 MAX_CONTROL_PAYLOAD: Final = 125  # bytes (RFC 6455 §5.5)
 # RFC 6455 §7.4.1: 1006 and 1015 never go over the wire; 1005 stands for a Close without a code.
@@ -42,12 +47,30 @@ def _lone_surrogate(text: str) -> str:
 
 
 def payload_bytes(frame: Binary | Ping | Pong) -> bytes:
-    """Return a copy of a payload as bytes, so that the caller may change the buffer after the call."""
+    """Return a copy of a payload as bytes, so that the caller may change the buffer after the call.
+
+    Any object with the buffer protocol is taken: a view of larger items, of several dimensions, or with gaps, too.
+    """
     payload: object = frame.payload
-    if not isinstance(payload, bytes | bytearray | memoryview):
-        name = "Binary frame" if isinstance(frame, Binary) else type(frame).__name__
-        raise InvalidFrame(f"a {name}'s payload is bytes, not {type(payload).__name__}")
-    return bytes(payload)
+    name = "Binary frame" if isinstance(frame, Binary) else type(frame).__name__
+    try:
+        with memoryview(frame.payload) as view:
+            return view.tobytes()
+    except TypeError:
+        raise InvalidFrame(f"a {name}'s payload is bytes, not {type(payload).__name__}") from None
+    except (BufferError, ValueError) as error:  # a released memoryview, a closed mmap
+        raise InvalidFrame(f"a {name}'s payload can't be read: {error}") from None
+
+
+def snapshot(frame: F) -> F:
+    """Return a frame whose payload the caller can't change later: it may wait, and observers may keep it.
+
+    A payload that may not be sent is returned as it is, for the connection to refuse.
+    """
+    if isinstance(frame, Binary | Ping | Pong):
+        with contextlib.suppress(InvalidFrame):
+            return replace(frame, payload=payload_bytes(frame))
+    return frame
 
 
 def control_payload(frame: Ping | Pong) -> bytes:

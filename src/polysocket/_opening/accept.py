@@ -6,7 +6,7 @@ from wsproto import ConnectionType
 
 from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake
-from polysocket._opening.dialer import system_errno
+from polysocket._opening.dialer import causes_of, system_errno
 from polysocket._opening.opening_handshake import session_of
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -26,11 +26,11 @@ async def accept_session(effect: Effect, stream: ByteStream, limits: Request = b
     try:
         async with effect.time_limit(limits.open_timeout):
             upgraded = await _accept(stream, handshake, limits.subprotocols)
-    except TimeoutError as error:
+    except TimeoutError:
         stream.abort()
         seconds = limits.open_timeout
         text = f"no upgrade was received within {seconds} seconds"
-        raise OpenTimeout(text, seconds, "in the opening handshake") from error
+        raise OpenTimeout(text, seconds, "in the opening handshake") from None
     except BaseException:
         stream.abort()
         raise
@@ -50,6 +50,7 @@ async def _accept(stream: ByteStream, handshake: ServerHandshake, subprotocols: 
         stream.write(handshake.data_to_send())
         await stream.drain()
     except OSError as error:
-        text = f"the connection was lost during the opening handshake: {error}"
-        raise ConnectFailed(text, system_errno(error)) from error
+        (cause,) = causes_of(error)
+        text = f"the connection was lost during the opening handshake: {cause}"
+        raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
     return upgraded

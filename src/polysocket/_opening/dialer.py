@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from polysocket._core.tunnel import Tunnel, tunnel_to
-from polysocket._opening.tls import TLSStream, default_context
+from polysocket._opening.tls import NotTLS, TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
@@ -23,16 +22,13 @@ from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
 from polysocket.redaction import escaped
 from polysocket.url import WebSocketURL, certificate_name
 
-__all__ = ["BODY_TIMEOUT", "Dialer", "ResumedStream", "read_body", "system_errno"]
+__all__ = ["BODY_TIMEOUT", "Dialer", "ResumedStream", "causes_of", "read_body", "system_errno"]
 
 BODY_TIMEOUT = 1.0
 """Seconds for the body of a rejection after its header, a tenth of the default ``open_timeout``: an error page comes at
 once, and a body that does not end must not hold back an error that is known."""
 
 _NAME_MISMATCHES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
-
-# The words of asyncio, which leave the reason out, and of trio, which repeat the address.
-_RUNTIME_WORDS = ("Connect call failed", "Error connecting to")
 
 
 class Dialer:
@@ -54,6 +50,11 @@ class Dialer:
         return None if self._tunnel is None else self._tunnel.rejection
 
     @property
+    def scheme_hint(self) -> str:
+        """The end of the text of a timeout: a server without TLS may wait for more of what it takes for HTTP."""
+        return "; is it a ws:// server?" if self.step == "in the TLS handshake" else ""
+
+    @property
     def via(self) -> str:
         """The proxy in words, for an error's text; empty without a proxy."""
         return "" if self._tunnel is None else f" via {self._tunnel.proxy.place}"
@@ -67,7 +68,7 @@ class Dialer:
         except ProxyFailed:
             raise
         except OSError as error:
-            raise self._server.unreachable(error) from _shortest_cause(error)
+            raise (failed := self._server.unreachable(error)) from failed.causes[0]
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
             name = certificate_name(self._url.host)
@@ -76,7 +77,7 @@ class Dialer:
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
-                raise self._server.no_tls(error, self._url.host) from error
+                raise (failed := self._server.no_tls(error, self._url.host)) from failed.causes[0]
             except BaseException:
                 stream.abort()
                 raise
@@ -106,7 +107,7 @@ class Dialer:
             place = f"the Unix socket {escaped(self._transport.unix_path)}"
         else:
             place = f"{self._url.host} port {self._url.port}{self.via}"
-        return _Endpoint(ConnectFailed, "the server", place, "the URL must begin with ws://", "ssl=")
+        return _Endpoint(ConnectFailed, "the server", place, "is it a ws:// server?", "ssl=")
 
 
 class _Endpoint(NamedTuple):
@@ -119,48 +120,58 @@ class _Endpoint(NamedTuple):
     context: str
 
     def unreachable(self, error: OSError) -> ConnectFailed:
-        return self.error(f"could not connect to {self.place}: {self._explain(error)}", system_errno(error))
+        return self._failed(f"could not connect to {self.place}", error)
 
     def no_tls(self, error: OSError, host: str) -> ConnectFailed:
         place = self.place if host in self.place else f"{host} over {self.place}"
-        return self.error(f"no TLS with {place}: {self._explain(error)}", system_errno(error))
+        may_be_plain = isinstance(error, NotTLS | ssl.SSLEOFError | ConnectionError)
+        return self._failed(f"no TLS with {place}", error, f"; {self.without_tls}" if may_be_plain else "")
+
+    def _failed(self, what: str, error: OSError, hint: str = "") -> ConnectFailed:
+        causes = causes_of(error)
+        words = self._explain(causes[0]) if len(causes) == 1 else self._explain_each(causes)
+        return self.error(f"{what}: {words}{hint}", system_errno(causes[0]), causes)
+
+    def _explain_each(self, causes: tuple[OSError, ...]) -> str:
+        """Return the errors of all attempts in words; those that failed alike share theirs."""
+        addresses: dict[str, dict[str, None]] = {}
+        for cause in causes:
+            named = addresses.setdefault(self._explain(cause), {})
+            if cause.filename is not None:
+                named[str(cause.filename)] = None
+        return "; ".join(f"{', '.join(named)}: {words}" if named else words for words, named in addresses.items())
 
     def _explain(self, error: OSError) -> str:
-        """Return an error in words, with those of each attempt if several addresses were tried."""
+        """Return an error in words, without its address."""
         if isinstance(error, ssl.SSLCertVerificationError):
             remedy = "" if error.verify_code in _NAME_MISMATCHES else f"; {self.context} takes a context that trusts it"
             return f"{self.name}'s certificate is not valid: {error.verify_message.removesuffix('.')}{remedy}"
         reason = getattr(error, "reason", None)
         if isinstance(error, ssl.SSLError) and reason:
-            words = str(reason).lower().replace("_", " ")
-            return f"{words}; if {self.name} does not speak TLS, {self.without_tls}"
-        if attempts := _attempts(error):
-            return "; ".join(dict.fromkeys(map(self._explain, attempts)))
-        if error.errno and any(words in str(error) for words in _RUNTIME_WORDS):
-            return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+            return str(reason).lower().replace("_", " ")
+        if error.errno and error.filename is not None:
+            return f"[Errno {error.errno}] {error.strerror}"
         return str(error)
 
 
-def _attempts(error: OSError) -> list[OSError]:
-    """Return the errors of the attempts of happy eyeballs, which are the error's cause; none for another error."""
-    group = error.__cause__
-    return [each for each in getattr(group, "exceptions", ()) if isinstance(each, OSError)]
+def causes_of(error: OSError) -> tuple[OSError, ...]:
+    """Return the system's errors of a failed connection, one for each address that was tried, without tracebacks.
+
+    An effect raises the one error, or one without a number whose cause is it, or is the group of the attempts' errors.
+    A traceback of the error that the user gets is short then.
+    """
+    inner = error.__cause__ if error.errno is None else None
+    group: tuple[BaseException, ...] = getattr(inner, "exceptions", () if inner is None else (inner,))
+    if attempts := [each for each in group if isinstance(each, OSError)]:
+        return tuple(cause for each in attempts for cause in causes_of(each))
+    error.__suppress_context__ = True
+    error.__cause__ = None
+    return (error.with_traceback(None),)
 
 
-def _shortest_cause(error: OSError) -> OSError:
-    """Return one attempt's error if all attempts failed alike, so that a traceback shows no group of them."""
-    attempts = _attempts(error)
-    return attempts[0] if attempts and len({each.errno for each in attempts}) == 1 else error
-
-
-def system_errno(error: BaseException | None) -> int | None:
-    """Return the number of the system's error, of the first attempt if there were several; None without a number."""
-    attempts: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of happy eyeballs
-    if attempts:
-        return system_errno(attempts[0])
-    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):  # SSLError has OpenSSL's numbers.
-        return None
-    return error.errno or system_errno(error.__cause__)
+def system_errno(error: OSError) -> int | None:
+    """Return the number of the system's error; None without a number."""
+    return None if isinstance(error, ssl.SSLError) else error.errno  # SSLError has OpenSSL's numbers.
 
 
 def _choose_proxy(url: WebSocketURL, setting: ProxySetting) -> Proxy | None:
@@ -171,11 +182,11 @@ def _choose_proxy(url: WebSocketURL, setting: ProxySetting) -> Proxy | None:
 async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
     """Connect to a proxy and open the tunnel, which becomes the stream. Raises :class:`ProxyFailed`."""
     proxy = tunnel.proxy
-    endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "its URL must begin with http://", "Proxy(…, ssl=…)")
+    endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "is it an http:// proxy?", "Proxy(…, ssl=…)")
     try:
         stream = await effect.connect_tcp(proxy.host, proxy.port)
     except OSError as error:
-        raise endpoint.unreachable(error) from _shortest_cause(error)
+        raise (failed := endpoint.unreachable(error)) from failed.causes[0]
     try:
         if proxy.scheme == "https":
             name = certificate_name(proxy.host)
@@ -183,7 +194,7 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
                 context = proxy.ssl or await default_context(effect)
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
-                raise endpoint.no_tls(error, proxy.host) from error
+                raise (failed := endpoint.no_tls(error, proxy.host)) from failed.causes[0]
         received = await _open_tunnel(effect, stream, tunnel)
     except BaseException:
         stream.abort()
@@ -204,8 +215,11 @@ async def _open_tunnel(effect: Effect, stream: ByteStream, tunnel: Tunnel) -> by
                 await stream.drain()
             data = await stream.read()
         except OSError as error:
-            text = f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {error}"
-            raise ProxyFailed(text, system_errno(error)) from error
+            (cause,) = causes_of(error)
+            text = (
+                f"the connection to {tunnel.proxy.place} was lost before a tunnel was open: {cause}{tunnel.scheme_hint}"
+            )
+            raise ProxyFailed(text, system_errno(cause), (cause,)) from cause
         received = tunnel.receive(data)
     return received
 
@@ -251,8 +265,8 @@ def _check_socket(sock: socket.socket) -> None:
         raise OSError(errno.EPROTOTYPE, text)
     try:
         sock.getpeername()
-    except OSError as error:
-        raise OSError(errno.ENOTCONN, "it is not connected; call its connect() first") from error
+    except OSError:
+        raise OSError(errno.ENOTCONN, "it is not connected; call its connect() first") from None
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

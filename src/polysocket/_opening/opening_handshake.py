@@ -10,11 +10,11 @@ import sys
 
 from wsproto import ConnectionType
 
-from polysocket._core.client_handshake import ClientHandshake
+from polysocket._core.client_handshake import ClientHandshake, rejected
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.dialer import Dialer, read_body, system_errno
+from polysocket._opening.dialer import Dialer, causes_of, read_body, system_errno
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -57,10 +57,10 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
                 stream.abort()
                 request = follow(first, request, answer, transport)
                 attempt = _Attempt(request, transport)
-    except TimeoutError as error:
+    except TimeoutError:
         so_far = attempt.rejection_so_far
         refused = None if so_far is None else refusal(first, request, so_far, transport)
-        raise refused or attempt.timed_out() from error
+        raise refused or attempt.timed_out() from None
     except ConnectFailed as error:
         if request is not first:
             error.args = (f"{error} (after a redirect from {first.url})",)
@@ -91,8 +91,9 @@ class _Attempt:
             while answer is None:
                 answer = self._handshake.receive(await stream.read()) or self._handshake.rejection
         except OSError as error:
-            text = f"the connection to {self._request.url} was lost during the opening handshake: {error}"
-            raise ConnectFailed(text, system_errno(error)) from error
+            (cause,), hint = causes_of(error), self._handshake.scheme_hint
+            text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
+            raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
         return answer
 
     async def rejection(self, effect: Effect, stream: ByteStream) -> Response:
@@ -108,7 +109,8 @@ class _Attempt:
         if self.dialer.rejection is not None:
             return self.dialer.rejection
         seconds, step = self._request.open_timeout, self.dialer.step
-        text = f"{self._request.url}{self.dialer.via} was not open within {seconds} seconds: still {step}"
+        place = f"{self._request.url}{self.dialer.via}"
+        text = f"{place} was not open within {seconds} seconds: still {step}{self.dialer.scheme_hint}"
         return OpenTimeout(text, seconds, step)
 
 
@@ -127,7 +129,7 @@ def follow(first: Request, request: Request, answer: Response, transport: Transp
     Raises :class:`UpgradeRejected` for another answer, and :class:`RedirectRefused`.
     """
     if not is_redirect(answer):
-        raise UpgradeRejected(answer)
+        raise rejected(request, answer)
     answered = f"the server answered {answer.status_line}"
     if transport.is_fixed:
         raise RedirectRefused(answer, f"{answered}, but redirects can't be followed with sock or unix_path")
@@ -154,7 +156,7 @@ def _check_runs(effect: Effect) -> None:
         effect.current_task()
     except NoAsyncLibrary:
         raise
-    except RuntimeError as error:
+    except RuntimeError:
         library = _running_library()
         if library is None:
             text = "no asynchronous library runs; call this from a task, or use polysocket.blocking"
@@ -162,7 +164,7 @@ def _check_runs(effect: Effect) -> None:
             text = f"{library} runs"
             if library in ("asyncio", "trio"):
                 text += f", for which there is polysocket.{library}"
-        raise NoAsyncLibrary(f"{effect.name} can't wait here: {text}") from error
+        raise NoAsyncLibrary(f"{effect.name} can't wait here: {text}") from None
 
 
 def _running_library() -> str | None:

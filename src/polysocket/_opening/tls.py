@@ -13,11 +13,15 @@ import threading
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
 
-__all__ = ["TLSStream", "default_context"]
+__all__ = ["NotTLS", "TLSStream", "default_context"]
 
 
 RECORD_SIZE = 16 * 1024  # RFC 8446 §5.1: OpenSSL returns at most one record at a time
 
+
+RECORD_TYPES = range(20, 25)  # RFC 8446 §5.1: the first byte of each record
+
+MAX_SHOWN = 40  # bytes of an answer without TLS, shown in an error: a banner, or the status line of HTTP
 
 _default_context: ssl.SSLContext | None = None
 _loading = threading.RLock()  # A signal handler may connect while its own thread loads.
@@ -51,6 +55,18 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):  # not in Windows
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+class NotTLS(ssl.SSLError):
+    """A server's first bytes are no TLS: an error at once, whatever OpenSSL would wait for."""
+
+    def __init__(self, beginning: bytes) -> None:
+        line = beginning.splitlines()[0][:MAX_SHOWN] if beginning.strip() else beginning[:MAX_SHOWN]
+        super().__init__(ssl.SSL_ERROR_SSL, f"the answer is not TLS: it begins with {line!r}")
+        self.beginning: bytes = beginning
+
+    def __reduce__(self) -> tuple[type[NotTLS], tuple[bytes]]:
+        return NotTLS, (self.beginning,)
 
 
 class TLSStream(DelegatingStream):
@@ -87,9 +103,13 @@ class TLSStream(DelegatingStream):
         Raises ``ssl.SSLError`` (an OSError), and then leaves the given stream to the caller.
         """
         self = cls(inner, context, mutex, server_hostname, server_side)
+        is_first = not server_side  # A server leaves it to OpenSSL, which sends an alert.
         while not self._shake_hands():
             await inner.drain()
             data = await inner.read()
+            if is_first and data and data[0] not in RECORD_TYPES:
+                raise NotTLS(data[:MAX_SHOWN])
+            is_first = False
             self._take(data)
             if not data:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended during the TLS handshake")

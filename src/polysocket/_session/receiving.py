@@ -12,7 +12,7 @@ from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender
 from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
-from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_fragments
+from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
@@ -56,10 +56,10 @@ class Receiver:
             if not isinstance(first, kinds) or not first.final:
                 return None
             was_full = queue.is_full
-            queue.pop()
+            frame = queue.pop()
             if was_full:
                 wake(self._reader.waiting)
-            return first
+            return frame if isinstance(frame, kinds) else None
 
     def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
@@ -78,7 +78,7 @@ class Receiver:
         """Take the next frame; None if it has not arrived yet."""
         queue = self._connection.queue
         if queue.fragments:
-            return queue.fragments.popleft()
+            return queue.fragments.next()
         if not queue.frames:
             if self._connection.has_ended:
                 raise self._connection.error()
@@ -94,15 +94,23 @@ class Receiver:
     def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
         """Take the next data frame, which must be one of the kinds; pass over control frames."""
         queue = self._connection.queue
-        while queue.fragments or queue.frames:
-            frame = queue.fragments[0] if queue.fragments else queue.frames[0]
-            if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
-            self.take_frame(pong_on_ping)
-            if isinstance(frame, Close):
-                raise self._connection.error()
-            if isinstance(frame, kinds):
-                return frame
+        pings = 0
+        try:
+            while queue.fragments or queue.frames:
+                first = queue.fragments[0] if queue.fragments else queue.frames[0]
+                if isinstance(first, DATA) and not isinstance(first, kinds):
+                    raise _unexpected(first)
+                frame = self.take_frame(False)
+                if isinstance(frame, Ping) and pong_on_ping:
+                    pings += 1
+                    self._sender.answer_ping(frame.payload, pings)
+                if isinstance(frame, Close):
+                    raise self._connection.error()
+                if isinstance(frame, kinds):
+                    return frame
+        finally:
+            if self._sender.due_pong is not None:
+                self._sender.send_due_pong()
         if self._connection.has_ended:
             raise self._connection.error()
         return None
@@ -116,27 +124,32 @@ class Receiver:
         queue = self._connection.queue
         fragments = queue.fragments
         if fragments and not isinstance(fragments[0], kinds):
-            raise _unexpected(fragments[0], kinds)
-        while queue.frames:
-            frame = queue.frames[0]
-            if isinstance(frame, DATA) and not isinstance(frame, kinds):
-                raise _unexpected(frame, kinds)
-            was_full = queue.is_full
-            queue.pop()
-            if was_full:
-                wake(self._reader.waiting)
-            if isinstance(frame, Text | Binary):
-                if frame.final and not fragments:
-                    return frame.payload
-                fragments.append(frame)
-                if frame.final:
-                    message = join_fragments(fragments)
-                    fragments.clear()
-                    return message
-            elif isinstance(frame, Close):
-                raise self._connection.error()
-            elif isinstance(frame, Ping) and pong_on_ping:
-                self._sender.answer_ping(frame.payload)
+            raise _unexpected(fragments[0])
+        pings = 0
+        try:
+            while queue.frames:
+                first = queue.frames[0]
+                if isinstance(first, DATA) and not isinstance(first, kinds):
+                    raise _unexpected(first)
+                was_full = queue.is_full
+                frame = queue.pop()
+                if was_full:
+                    wake(self._reader.waiting)
+                if isinstance(frame, Text | Binary):
+                    if frame.final and not fragments:
+                        return frame.payload
+                    fragments.add(frame)
+                    if frame.final:
+                        return fragments.join()
+                elif isinstance(frame, Close):
+                    raise self._connection.error()
+                elif isinstance(frame, Ping) and pong_on_ping:
+                    pings += 1
+                    self._sender.answer_ping(frame.payload, pings)
+        finally:
+            # Of the Pings that were passed over, the answer to the latest is enough (RFC 6455 §5.5.3).
+            if self._sender.due_pong is not None:
+                self._sender.send_due_pong()
         if self._connection.has_ended:
             raise self._connection.error()
         return None
@@ -150,12 +163,11 @@ def concurrent_receive() -> ConcurrentReceive:
     )
 
 
-def _unexpected(frame: Frame | Close, kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> UnexpectedFrame:
-    return UnexpectedFrame(
-        f"a {type(frame).__name__} frame arrived, but a {_name(kinds)} frame was to be received; "
+def _unexpected(frame: DataFrame) -> UnexpectedFrame:
+    """Return the error for a frame of the one kind that the caller does not receive."""
+    expected = Binary if isinstance(frame, Text) else Text
+    text = (
+        f"a {type(frame).__name__} frame arrived, but a {expected.__name__} frame was to be received; "
         "it can still be received"
     )
-
-
-def _name(kinds: type[DataFrame] | tuple[type[DataFrame], ...]) -> str:
-    return kinds.__name__ if isinstance(kinds, type) else "data"
+    return UnexpectedFrame(text, frame, expected)

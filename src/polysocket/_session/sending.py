@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from polysocket._core.states import State
+from polysocket._core.validation import snapshot
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SEND_CAPACITY", "Sender"]
 
 INTERRUPTED: Final = ConnectionAbortedError("a send was interrupted, perhaps in the middle of a frame")
+MOST_PONGS: Final = 16  # in a turn, besides the latest: a flood of Pings must not hold up an event loop (30 µs a Pong)
 SEND_CAPACITY: Final = 64 * 1024  # bytes pending in the stream from which the next frame waits: asyncio's high water
 
 
@@ -69,6 +71,8 @@ class Sender:
         stream = self._stream
         if self._mutex.is_held():
             raise reentrant_call("send")
+        if type(frame) is not Text and type(getattr(frame, "payload", b"")) is not bytes:
+            frame = snapshot(frame)
         with self._mutex:
             is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
             if not is_free and self._must_wait(frame, is_continuation):
@@ -120,10 +124,10 @@ class Sender:
         try:
             async with self._effect.time_limit(seconds):
                 await rest
-        except TimeoutError as error:
+        except TimeoutError:
             if is_taken and not self._stream.pending:
                 return
-            raise _send_timeout(seconds, is_taken) from error
+            raise _send_timeout(seconds, is_taken) from None
 
     async def _send_later(
         self, frame: Frame | Close, is_continuation: bool, on_taken: Callable[[], object] | None
@@ -220,13 +224,15 @@ class Sender:
         for call in self.on_sent:
             self._notifications.add(call, frame)
 
-    def answer_ping(self, payload: bytes) -> None:
+    def answer_ping(self, payload: bytes, number: int = 1) -> None:
         """Send the Pong as soon as the network takes it; mutex held.
 
-        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3).
+        Until then only the answer to the latest Ping is kept, which is enough (RFC 6455 §5.5.3). A caller that
+        passes over many Pings in one turn numbers them, and calls :meth:`send_due_pong` at the end.
         """
         self.due_pong = Pong(payload)
-        self.send_due_pong()
+        if number <= MOST_PONGS:
+            self.send_due_pong()
 
     def send_due_pong(self) -> None:
         """Send the Pong that waits, if any; mutex held."""
@@ -264,7 +270,7 @@ def _send_timeout(seconds: float, is_taken: bool) -> SendTimeout:
         text = f"the network has not taken the whole frame within {seconds} seconds: the rest is sent later"
     else:
         text = f"the frame could not be sent within {seconds} seconds: nothing of it was sent"
-    return SendTimeout(text, is_pending=is_taken)
+    return SendTimeout(text, seconds, is_taken)
 
 
 def reentrant_call(name: str) -> ReentrantCall:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.states import State
+from polysocket._core.validation import snapshot
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
 from polysocket._session.pings import PendingPing, Pings
@@ -108,7 +109,7 @@ class Session:
         """Tell an observation about each frame, and about the end."""
         received, sent = guarded(observation.received), guarded(observation.sent)
         with self._mutex:
-            for frame in self._connection.queue.frames:  # They arrived in one piece with the opening handshake.
+            for frame in self._connection.queue:  # They arrived in one piece with the opening handshake.
                 self._notifications.add(received, frame)
             if self.close_info is not None and self.close_info.sent is not None:
                 self._notifications.add(sent, self.close_info.sent)
@@ -235,6 +236,7 @@ class Session:
                                 self._is_decoding = False
                                 if self._is_watching or connection.has_ended:
                                     self._attend(frames)
+                                del frames  # Nothing that waits is held twice.
                             elif is_done:
                                 connection.receive_eof(error)
                                 self._attend(())
@@ -257,7 +259,8 @@ class Session:
         except TimeoutError as error:
             if isinstance(error, ReceiveTimeout):
                 raise
-            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds") from error
+            what = what or "frame"
+            raise ReceiveTimeout(f"no {what} was received within {timeout} seconds", timeout, what) from None
 
     async def _wait_turn(self, turn: int) -> None:
         """Wait until another caller has read since ``turn``, or until the queue has room."""
@@ -298,15 +301,21 @@ class Session:
 
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
+        pings = 0
         for frame in frames:
             for call in self._on_received:
                 self._notifications.add(call, frame)
             if isinstance(frame, Pong):
                 self._pings.match_pong(frame.payload)
             elif isinstance(frame, Ping) and self._buffer is not None:
-                self._sender.answer_ping(frame.payload)
+                pings += 1
+                self._sender.answer_ping(frame.payload, pings)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
-            self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
+            if self._closing_since is None:
+                self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
+            else:  # The peer may send until it has read our Close, which is no reason to fail the connection.
+                self._connection.queue.cut(self._buffer.frames, self._buffer.max_bytes)
+                self._connection.drop_incoming()
         self._flush()
         self._sender.send_due_pong()
 
@@ -330,7 +339,7 @@ class Session:
         with self._mutex:
             self._buffer = buffer
             self._watch()
-            arrived = list(queue.frames)  # in one piece with the opening handshake
+            arrived = list(queue)  # in one piece with the opening handshake
             queue.keep_no_control_frames()
             queue.limit(frames, size, **({} if frames is None else {"frame_cost": 0}))
             on_received, self._on_received = self._on_received, []  # They were told when observing began.
@@ -392,7 +401,7 @@ class Session:
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
-        ping = PendingPing(os.urandom(4) if payload is None else payload)
+        ping = PendingPing(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
 
         def note_sent() -> None:
             self._pings.start(ping, is_delayed=self._stream.pending > 0)
@@ -409,9 +418,10 @@ class Session:
                     with self._mutex:
                         self._pings.restart(ping)
                 await self.read_until(is_answered_or_ended)
-        except TimeoutError as error:
+        except TimeoutError:
             unsent = "" if ping.is_sent else ": the Ping could not be sent"
-            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds{unsent}") from error
+            text = f"no Pong was received within {timeout} seconds{unsent}"
+            raise ReceiveTimeout(text, timeout, "Pong") from None
         finally:
             with self._mutex:
                 self._pings.forget(ping)
@@ -431,15 +441,12 @@ class Session:
             await has_ended.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
-        """Send the Close, and keep no frame that arrives later; :meth:`close` waits for the end."""
+        """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
         with self._mutex:
             if self.is_open:
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
                 self._closing_since = self._effect.now()
-            if not self.receiver.is_receiving or self._is_handing_over:
-                self._connection.drop_incoming()
-                self._sender.flush()
         self._notifications.deliver()
 
     def _send_close(self, code: int, reason: str = "") -> None:
@@ -465,8 +472,11 @@ class Session:
             self._notifications.deliver()
 
     def _is_over(self) -> bool | None:
-        """Return True once this side need not wait; drop frames that no caller takes, if they delay the Close."""
-        if self._connection.queue.is_full and not self.receiver.is_receiving:
+        """Return True once this side need not wait; drop frames that arrive if a full queue delays the Close.
+
+        A caller that receives makes room, but not while it runs a listener's method, which may be the one that closes.
+        """
+        if self._connection.queue.is_full and (not self.receiver.is_receiving or self._is_handing_over):
             self._connection.drop_incoming()
             self._sender.flush()
             wake(self._reader.waiting)

@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.names import is_address
-from polysocket.effects.push_stream import PushStream
+from polysocket.effects.push_stream import READ_AHEAD, PushStream
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
@@ -153,19 +153,28 @@ async def _connected(address: Address) -> socket.socket:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, where)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, OSError) and error.errno:
+            raise attempt_failed(error.errno, where) from None  # asyncio leaves the reason out of its text
         raise
     return sock
 
 
 class TransportStream(PushStream, asyncio.Protocol):
-    """A :class:`~polysocket.effects.ByteStream` over an asyncio transport, of which it is the protocol."""
+    """A :class:`~polysocket.effects.ByteStream` over an asyncio transport, of which it is the protocol.
+
+    A transport stops reading and closes its socket once a write fails, although the system still holds what the peer
+    sent before. The stream then reads the rest from a duplicate of the socket.
+    """
 
     def __init__(self) -> None:
         super().__init__(asyncio.Event)
-        self._new_future = asyncio.get_running_loop().create_future
+        self._loop = asyncio.get_running_loop()
+        self._new_future = self._loop.create_future
         self._reader: asyncio.Future[None] | None = None
+        self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
+        self._is_ending = False  # by this side
 
     def wait_for_data(self) -> Awaitable[None]:
         """Return a future: an Event of asyncio would be another coroutine on the way of each message."""
@@ -186,13 +195,78 @@ class TransportStream(PushStream, asyncio.Protocol):
         """Take the transport."""
         self.transport = transport
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note the end of the transport, whose socket is still open during this call."""
+        if isinstance(exc, OSError) and not (self._is_ending or self._has_ended):
+            self._duplicate_socket()
+        if self._unread_socket is None:
+            super().connection_lost(exc)
+            return
+        self.writing_failed(exc)
+        if self._is_reading:
+            self._read_rest()
+
+    def _duplicate_socket(self) -> None:
+        original = self.transport.get_extra_info("socket")
+        try:
+            sock = socket.fromfd(original.fileno(), original.family, original.type)
+        except OSError:  # There are no more descriptors: then the rest is lost.
+            return
+        try:
+            sock.setblocking(False)
+            self._loop.add_reader(sock, self._read_rest)
+        except (OSError, NotImplementedError):  # The default loop in Windows can't watch a socket.
+            sock.close()
+            return
+        self._unread_socket = sock
+        if not self._is_reading:
+            self._loop.remove_reader(sock)
+
+    def _read_rest(self) -> None:
+        assert self._unread_socket is not None, "the reader was removed before"
+        try:
+            data = self._unread_socket.recv(READ_AHEAD)
+        except BlockingIOError:
+            return
+        except OSError:  # The failed write has already told of it.
+            data = b""
+        if data:
+            self.data_received(data)
+        else:
+            self._end_rest()
+
+    def _end_rest(self) -> None:
+        sock, self._unread_socket = self._unread_socket, None
+        if sock is not None:
+            self._loop.remove_reader(sock)
+            sock.close()
+            self.eof_received()
+
+    async def close(self) -> None:
+        """Let the transport send what it has, then close."""
+        self._is_ending = True
+        self._end_rest()
+        await super().close()
+
+    def abort(self) -> None:
+        """Drop the connection, and what the transport has not sent."""
+        self._is_ending = True
+        self._end_rest()
+        super().abort()
+
     def pause_reading(self) -> None:
-        """Pause the transport."""
-        self.transport.pause_reading()
+        """Pause the transport, or the reading of what it has left."""
+        if self._unread_socket is None:
+            self.transport.pause_reading()
+        else:
+            self._loop.remove_reader(self._unread_socket)
 
     def resume_reading(self) -> None:
-        """Resume the transport."""
-        self.transport.resume_reading()
+        """Resume the transport, or the reading of what it has left."""
+        if self._unread_socket is None:
+            self.transport.resume_reading()
+        else:
+            self._loop.add_reader(self._unread_socket, self._read_rest)
 
     def close_transport(self) -> None:
         """Close the transport."""

@@ -1,17 +1,21 @@
 """Happy Eyeballs (RFC 8305): connect to a host's addresses in turn, each attempt 0.25 seconds after the previous one.
 
-The order and the delay are here. Each flavour makes the connections and waits for them. trio has an implementation of
-its own. That of asyncio leaks tasks and sockets if it is cancelled (seen in Python 3.11), and uvloop has none.
+The order and the delay are here. Each flavour makes the connections and waits for them. asyncio's implementation leaks
+tasks and sockets if it is cancelled (seen in Python 3.11), trio's does not say which address failed, and uvloop has
+none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-__all__ = ["Address", "Attempts", "first_connected", "interleaved"]
+__all__ = ["Address", "Attempts", "SocketAttempts", "attempt_failed", "first_connected", "interleaved"]
 
 ATTEMPT_DELAY = 0.25  # seconds: the recommended Connection Attempt Delay (RFC 8305 §8)
 
@@ -35,6 +39,54 @@ class Attempts(Protocol):
         ...
 
 
+class SocketAttempts(ABC):
+    """The :class:`Attempts` of a flavour that waits for sockets itself."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[socket.socket, Any] = {}  # with the address of each
+
+    @abstractmethod
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Return a socket that has connected or failed, which makes it writable, or None after ``seconds``."""
+
+    def start(self, address: Address) -> None:
+        """Start one more attempt."""
+        family, kind, proto, _, where = address
+        sock = socket.socket(family, kind, proto)
+        self._sockets[sock] = where
+        sock.setblocking(False)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(where)
+        except OSError as error:
+            del self._sockets[sock]
+            sock.close()
+            if error.errno:
+                raise attempt_failed(error.errno, where) from None
+            raise
+
+    async def next_connected(self, seconds: float | None) -> socket.socket | None:
+        """Wait for one of the attempts."""
+        sock = await self.wait_until_connected(list(self._sockets), seconds)
+        if sock is None:
+            return None
+        where = self._sockets.pop(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            sock.close()
+            raise attempt_failed(error, where)
+        return sock
+
+    async def abort(self) -> None:
+        """Close the sockets of the attempts that still run."""
+        for sock in self._sockets:
+            sock.close()
+
+
+def attempt_failed(number: int, where: Any) -> OSError:
+    """Return the error of an attempt to connect, with the system's words and, as its ``filename``, the address."""
+    return OSError(number, os.strerror(number), where[0])
+
+
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
     """Return the addresses in the order of the attempts: the families alternate, the first one's first (§4)."""
     families: dict[object, list[Address]] = {}
@@ -49,31 +101,33 @@ async def first_connected(host: str, addresses: Iterable[Address], attempts: Att
 
     Raises OSError if all attempts fail; its cause is the group of their errors. A cancellation leaks nothing.
     """
+    ordered = list(addresses)
+    if len(ordered) > 1:
+        ordered = interleaved(ordered)
+    started = 0
+    errors: list[OSError] = []
+    connected: socket.socket | None = None
     try:
-        connected = await _race(host, interleaved(addresses), attempts)
+        while connected is None and len(errors) < len(ordered):
+            try:
+                if started < len(ordered):
+                    started += 1
+                    attempts.start(ordered[started - 1])
+                connected = await attempts.next_connected(ATTEMPT_DELAY if started < len(ordered) else None)
+            except OSError as error:
+                errors.append(error)
     except BaseException:
         await attempts.abort()
         raise
+    if connected is None:
+        group = ExceptionGroup("attempts", errors) if errors else None
+        raise OSError(f"no address of {host} could be reached") from group
     try:
-        await attempts.abort()
+        if started > 1:
+            await attempts.abort()
         # A small frame must not wait until the peer acknowledges the previous one (Nagle's algorithm).
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         connected.close()
         raise
     return connected
-
-
-async def _race(host: str, addresses: list[Address], attempts: Attempts) -> socket.socket:
-    untried = iter(addresses)
-    errors: list[OSError] = []
-    while len(errors) < len(addresses):
-        try:
-            if (address := next(untried, None)) is not None:
-                attempts.start(address)
-            if (connected := await attempts.next_connected(ATTEMPT_DELAY if address else None)) is not None:
-                return connected
-        except OSError as error:
-            errors.append(error)
-    group = ExceptionGroup("attempts", errors) if errors else None
-    raise OSError(f"no address of {host} could be reached") from group

@@ -71,7 +71,7 @@ class ByteStream(Protocol):
 
     :meth:`write` takes whole pieces and never waits, so no cancellation can tear a frame; :meth:`drain` waits. The
     stream goes on sending what it has taken while a caller is in :meth:`read` or :meth:`drain`. Network errors are
-    ``OSError``.
+    ``OSError``. After a write has failed, :meth:`read` still returns what arrived before.
     """
 
     @property

@@ -14,6 +14,9 @@ __all__ = ["PushStream"]
 READ_AHEAD = 64 * 1024
 """Bytes received and not read after which TCP holds the peer back: the read size of most loops, a few messages."""
 
+MOST_CHUNKS = 64
+"""Chunks after which they are joined: one of a byte takes CPython 50 bytes. At most ``READ_AHEAD`` bytes are copied."""
+
 WRITE_AHEAD = 64 * 1024
 """Bytes that are pending, at least, once a transport asks for a pause: the default of asyncio and of Twisted."""
 
@@ -133,6 +136,8 @@ class PushStream(ABC):
             self.abort_transport()
 
     def _raise_error(self) -> NoReturn:
+        if isinstance(self._error, OSError):
+            raise ConnectionResetError(*self._error.args) from None  # anew each time, and without a chain
         raise ConnectionResetError(str(self._error or "the connection was ended")) from self._error
 
     # The transport's callbacks
@@ -140,6 +145,8 @@ class PushStream(ABC):
     def data_received(self, data: bytes) -> None:
         """Keep bytes until they are read; hold the peer back if they are many."""
         self._chunks.append(data)
+        if len(self._chunks) >= MOST_CHUNKS:
+            self._chunks[:] = [b"".join(self._chunks)]
         self._unread += len(data)
         if self._unread > READ_AHEAD and self._is_reading:
             self._is_reading = False
@@ -154,9 +161,14 @@ class PushStream(ABC):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note the end of the connection and wake all callers; ``exc`` is None if it was no error."""
-        self._has_ended = self._is_lost = True
-        self._error = exc
+        self._has_ended = True
+        self.writing_failed(exc)
         self.wake_reader()
+
+    def writing_failed(self, exc: BaseException | None) -> None:
+        """Note that the transport has ended, although what had arrived is still to be received."""
+        self._is_lost = True
+        self._error = exc
         if self._writable is not None:
             self._writable.set()
         self._closed.set()

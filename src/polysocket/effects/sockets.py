@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
-from polysocket.effects.happy_eyeballs import Address, first_connected
+from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.send_buffer import SendBuffer
@@ -128,7 +127,7 @@ class SocketEffect(ABC):
             while not polling.wait_until_set(lookup.done, _remaining()):
                 pass
             addresses = lookup.addresses()
-        return self.make_stream(await first_connected(host, addresses, SocketAttempts()))
+        return self.make_stream(await first_connected(host, addresses, BlockingAttempts()))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
@@ -151,42 +150,13 @@ def _connected(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
-class SocketAttempts:
-    """The :class:`~polysocket.effects.Attempts` of one thread."""
+class BlockingAttempts(SocketAttempts):
+    """The attempts of one thread."""
 
-    def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
-
-    def start(self, address: Address) -> None:
-        """Start one more attempt."""
-        family, kind, proto, _, where = address
-        sock = socket.socket(family, kind, proto)
-        self._sockets.append(sock)
-        sock.setblocking(False)
-        try:
-            with contextlib.suppress(BlockingIOError):
-                sock.connect(where)
-        except OSError:
-            self._sockets.remove(sock)
-            sock.close()
-            raise
-
-    async def next_connected(self, seconds: float | None) -> socket.socket | None:
-        """Wait for one of the attempts."""
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Wait until one of the attempts has ended."""
         left = _remaining()
-        sock = polling.wait_until_connected(self._sockets, left if seconds is None else min(seconds, left))
-        if sock is None:
-            return None
-        self._sockets.remove(sock)
-        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            sock.close()
-            raise OSError(error, os.strerror(error))
-        return sock
-
-    async def abort(self) -> None:
-        """Close the sockets of the attempts that still run."""
-        for sock in self._sockets:
-            sock.close()
+        return polling.wait_until_connected(sockets, left if seconds is None else min(seconds, left))
 
 
 class SocketStream(SendBuffer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import trio
 
 from polysocket._logger import get_logger
+from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
@@ -81,8 +83,11 @@ class TrioEffect(CoroutineEffect):
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
-        stream = await trio.open_tcp_stream(host, port)
-        return SocketStream(stream.socket)
+        try:  # An IP address needs no thread.
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            addresses = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return SocketStream(trio.socket.from_stdlib_socket(await first_connected(host, addresses, ConnectingSockets())))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
@@ -92,6 +97,29 @@ class TrioEffect(CoroutineEffect):
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""
         return SocketStream(trio.socket.from_stdlib_socket(sock))
+
+
+class ConnectingSockets(SocketAttempts):
+    """The :class:`~polysocket.effects.Attempts` of trio."""
+
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Wait until one of the attempts has ended."""
+        connected: socket.socket | None = None
+        if len(sockets) == 1 and seconds is None:
+            await trio.lowlevel.wait_writable(sockets[0])
+            return sockets[0]
+
+        async def wait(sock: socket.socket) -> None:
+            nonlocal connected
+            await trio.lowlevel.wait_writable(sock)
+            connected = sock
+            nursery.cancel_scope.cancel()
+
+        with trio.move_on_after(math.inf if seconds is None else seconds):
+            async with trio.open_nursery() as nursery:
+                for sock in sockets:
+                    nursery.start_soon(wait, sock)
+        return connected
 
 
 async def _logged(

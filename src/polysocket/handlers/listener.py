@@ -34,8 +34,8 @@ class Listener(Handler, Generic[F]):
       are dropped.
     - A method that sends after the Close gets :class:`WebSocketClosed`. That error is reported too, but the remaining
       frames are still delivered.
-    - If the program closes the websocket, frames that arrive before the peer's Close are still delivered. If a method
-      closes it, or the program does while a method runs, only frames received before are delivered.
+    - Frames that arrive before the peer's Close are still delivered after the websocket was closed. If a method closes
+      it, or the program does while a method runs, at most 1 MiB of them is kept until the method returns.
     """
 
     def on_open(self, ws: WebSocket[F]) -> object:

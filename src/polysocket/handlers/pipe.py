@@ -250,7 +250,7 @@ class MessageStage:
     def _completed_message(self, fragments: list[DataFrame], frame: DataFrame) -> str | bytes | None:
         """Add a frame to the fragments; return the message and clear them if it was the last one."""
         if isinstance(frame, Binary) and not self._takes_binary:
-            raise UnexpectedFrame("a Binary frame came into a pipe of text")
+            raise UnexpectedFrame("a Binary frame came into a pipe of text", frame, Text)
         fragments.append(frame)
         if not frame.final:
             return None

@@ -71,7 +71,7 @@ def payload_size(frame: Frame | Close) -> int:
     """Return the size of a frame's payload in bytes, before compression."""
     if isinstance(frame, Close):
         return 0 if frame.code == CloseCode.NO_STATUS_RECEIVED else len(frame.reason.encode()) + 2
-    return len(frame.payload.encode()) if isinstance(frame.payload, str) else len(frame.payload)
+    return len(frame.payload.encode()) if isinstance(frame.payload, str) else memoryview(frame.payload).nbytes
 
 
 def guarded(call: Callable[[T], None]) -> Callable[[T], None]:

@@ -14,7 +14,9 @@ import re
 import socket
 import ssl
 import struct
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -348,6 +350,18 @@ class Peer:
     def send_raw(self, data: bytes) -> None:
         """Send bytes on the socket, without TLS."""
         self.stream.socket.sendall(data)
+
+    def wait_until_acknowledged(self) -> None:
+        """Wait until the client's system has acknowledged all that was sent via TCP; only Linux tells."""
+        if sys.platform != "linux":
+            return
+        import fcntl  # noqa: PLC0415 - not in Windows
+        import termios  # noqa: PLC0415 - not in Windows
+
+        deadline = time.monotonic() + PATIENCE
+        while fcntl.ioctl(self.stream.socket, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+            assert time.monotonic() < deadline, "the client's system does not acknowledge what was sent"
+            time.sleep(0.001)  # seconds: there is no event to wait for
 
     def frame(self) -> Wire:
         """Return the next frame from the client. Raises EOFError if the stream ends between two frames."""

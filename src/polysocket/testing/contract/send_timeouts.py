@@ -47,6 +47,7 @@ async def test_a_frame_that_was_begun_in_time_is_sent_whole_before_any_other(fla
             await ws.send_binary(bytes(HUGE), timeout=SHORT)
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.is_pending
+        assert caught.value.timeout == SHORT
         assert ws.is_open
         sending = flavour.spawn(ws.send_text, "later")
         assert await flavour.call(slow_peer.frames, 2) == [Wire(wire.BINARY, bytes(HUGE)), Wire(wire.TEXT, b"later")]

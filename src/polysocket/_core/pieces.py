@@ -1,0 +1,141 @@
+"""Compact forms of bytes and frames that wait: for each object, CPython needs 33 to 130 bytes besides its payload.
+
+Nothing here copies a byte more than a few times, however many pieces there are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import Final
+
+from polysocket.frames import Binary, DataFrame, Text, join_fragments
+
+__all__ = ["Fragments", "PackedText", "Pieces", "TextPieces", "packed"]
+
+MOST_PIECES: Final = (
+    256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
+)
+MOST_FRAGMENTS: Final = 64  # likewise; a fragment costs its sender two bytes or more, and this side 130
+FEWEST_PACKED: Final = 64  # bytes of UTF-8: for less, the packed text would be hardly smaller
+
+
+class Pieces(list[bytes]):
+    """Bytes in the order in which they arrived, in few objects; False if there are none.
+
+    A list without an ``__init__``, so that it takes no further Python call to open a websocket.
+    """
+
+    _blocks = 0  # the number of joined pieces, which come first
+
+    def add(self, piece: bytes) -> None:
+        """Add a piece."""
+        self.append(piece)
+        if len(self) - self._blocks >= MOST_PIECES:
+            self[self._blocks :] = [b"".join(self[self._blocks :])]
+            self._blocks += 1
+
+    def take(self) -> bytes:
+        """Return everything, and hold nothing any more."""
+        taken = self[0] if len(self) == 1 else b"".join(self)
+        self.clear()
+        self._blocks = 0
+        return taken
+
+
+class TextPieces(list[str | bytes]):
+    """Text in the order in which it arrived, like :class:`Pieces`.
+
+    ASCII pieces wait as they are, which is fastest; others wait in UTF-8, as in :class:`PackedText`.
+    """
+
+    _blocks = 0
+
+    def add(self, piece: str) -> None:
+        """Add a piece."""
+        self.append(piece if piece.isascii() else piece.encode())
+        if len(self) - self._blocks >= MOST_PIECES:
+            recent = [piece.encode() if isinstance(piece, str) else piece for piece in self[self._blocks :]]
+            self[self._blocks :] = [b"".join(recent)]
+            self._blocks += 1
+
+    def take(self) -> str:
+        """Return everything, and hold nothing any more."""
+        taken = "".join([piece if isinstance(piece, str) else piece.decode() for piece in self])
+        self.clear()
+        self._blocks = 0
+        return taken
+
+
+class PackedText(Text):
+    """A text frame held in UTF-8: in CPython a single emoji makes each character of a text take four bytes."""
+
+    __slots__ = ("_utf8",)
+
+    _utf8: bytes
+
+    def __init__(self, utf8: bytes, final: bool) -> None:
+        object.__setattr__(self, "_utf8", utf8)
+        object.__setattr__(self, "final", final)
+
+    @property
+    def payload(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The text."""
+        return self._utf8.decode()
+
+    def __eq__(self, other: object) -> bool:
+        return self.unpacked() == (other.unpacked() if isinstance(other, PackedText) else other)
+
+    __hash__ = Text.__hash__
+
+    def unpacked(self) -> Text:
+        """Return the frame for a caller."""
+        return Text(self.payload, self.final)
+
+
+def packed(frame: Text, utf8: bytes) -> Text:
+    """Return a text frame, or the packed one if that takes much less memory."""
+    if len(utf8) >= FEWEST_PACKED and sys.getsizeof(frame.payload) * 2 > len(utf8) * 3:
+        return PackedText(utf8, frame.final)
+    return frame
+
+
+class Fragments(deque[DataFrame]):
+    """The fragments of a message that a caller is receiving; False if there are none.
+
+    Many small ones are joined: the boundaries of fragments have no meaning (RFC 6455 §5.4).
+    """
+
+    _joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
+
+    def add(self, frame: DataFrame) -> None:
+        """Add the next fragment."""
+        if len(self) >= MOST_FRAGMENTS:
+            self._joined = self._joined or Pieces()
+            payload = join_fragments(self._unpacked())
+            self._joined.add(payload.encode() if isinstance(payload, str) else payload)
+            self.clear()
+        if isinstance(frame, Text) and not frame.payload.isascii():
+            frame = packed(frame, frame.payload.encode())
+        self.append(frame)
+
+    def next(self) -> DataFrame:
+        """Take the first fragment; those that were joined are one."""
+        if self._joined:
+            payload = self._joined.take()
+            return Text(payload.decode(), final=False) if isinstance(self[0], Text) else Binary(payload, final=False)
+        frame = self.popleft()
+        return frame.unpacked() if isinstance(frame, PackedText) else frame
+
+    def join(self) -> str | bytes:
+        """Take all fragments as one payload."""
+        payload = join_fragments(self._unpacked())
+        self.clear()
+        if not self._joined:
+            return payload
+        self._joined.add(payload.encode() if isinstance(payload, str) else payload)
+        joined = self._joined.take()
+        return joined.decode() if isinstance(payload, str) else joined
+
+    def _unpacked(self) -> list[DataFrame]:
+        return [frame.unpacked() if isinstance(frame, PackedText) else frame for frame in self]

@@ -1,0 +1,185 @@
+"""The memory that a connection holds: at most twice what its peer has sent, and a constant, however small the pieces.
+
+The bound is for bytes that wait undecoded, for a message that is not complete, and for frames that wait in the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterator
+
+import h11
+import pytest
+from wsproto import ConnectionType
+
+from polysocket._core.connection import Connection
+from polysocket._core.http1 import MessageReader
+from polysocket._session.notifications import Notifications
+from polysocket._session.reading import Reader
+from polysocket._session.receiving import DATA, Receiver
+from polysocket._session.sending import Sender
+from polysocket.effects import PushStream
+from polysocket.effects.asyncio import AsyncioEffect
+from polysocket.testing.memory import memory_streams
+from tests.connections import BINARY, CLIENT, CONT, PING, PONG, SERVER, TEXT, deflate, frame_to
+
+MIB = 1024 * 1024
+CONSTANT = 256 * 1024  # bytes
+ENGLISH = b"The quick brown fox jumps over the lazy dog. "
+
+
+def chunks(data: bytes, size: int | None) -> Iterator[bytes]:
+    return (data[start : start + (size or MIB)] for start in range(0, len(data), size or MIB))
+
+
+def fragments(
+    role: ConnectionType, opcode: int, payload: bytes, size: int, count: int | None = None
+) -> Iterator[bytes]:
+    """Yield an unfinished message whose fragments have ``size`` bytes."""
+    count = len(payload) // size if count is None else count
+    yield frame_to(role, opcode, payload[:size], fin=False)
+    for index in range(1, count):
+        yield frame_to(role, CONT, payload[index * size : index * size + size], fin=False)
+
+
+def head(role: ConnectionType, opcode: int, size: int, fin: bool = True, rsv: int = 0) -> bytes:
+    """Return the header of a frame, with a key of zeros, with which the payload may be anything."""
+    first = fin << 7 | rsv << 4 | opcode
+    if role is CLIENT:
+        return bytes([first, 127]) + size.to_bytes(8, "big")
+    return bytes([first, 255]) + size.to_bytes(8, "big") + bytes(4)
+
+
+def begun(role: ConnectionType, opcode: int, payload: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a frame that is not complete."""
+    return itertools.chain([head(role, opcode, MIB + 1)], payload)
+
+
+NARROW, MIXED, WIDE = (ENGLISH * 24_000)[:MIB], ("😀".encode() + ENGLISH * 24_000)[:MIB], "𝄞".encode() * (MIB // 4)
+
+TRAFFIC: dict[str, Callable[[ConnectionType], Iterator[bytes]]] = {
+    "a binary frame in pieces of 2 bytes": lambda role: begun(role, BINARY, chunks(bytes(MIB // 4), 2)),
+    "a binary frame in pieces of 1 byte": lambda role: begun(role, BINARY, chunks(bytes(MIB // 8), 1)),
+    "a text frame in pieces of 2 bytes": lambda role: begun(role, TEXT, chunks(NARROW[: MIB // 8], 2)),
+    "a text frame with an emoji in pieces": lambda role: begun(role, TEXT, chunks(MIXED[: MIB // 8], 3)),
+    "a wide text frame in pieces of 3 bytes": lambda role: begun(role, TEXT, chunks(WIDE[: MIB // 8], 3)),
+    "a text frame with an emoji in large pieces": lambda role: begun(role, TEXT, chunks(MIXED, 60_000)),
+    "a whole text frame with an emoji": lambda role: itertools.chain([head(role, TEXT, MIB)], chunks(MIXED, 120_000)),
+    "texts of 200 bytes with an emoji": lambda role: itertools.repeat(frame_to(role, TEXT, MIXED[:200]), 5000),
+    "texts of 20 KB with an emoji": lambda role: itertools.repeat(frame_to(role, TEXT, MIXED[:20_000]), 60),
+    "texts with a euro sign": lambda role: itertools.repeat(frame_to(role, TEXT, b"a" * 126 + "€".encode()), 5000),
+    "empty messages": lambda role: itertools.repeat(frame_to(role, BINARY) * 200, 500),
+    "messages of 2 bytes": lambda role: itertools.repeat(frame_to(role, BINARY, b"ab") * 200, 500),
+    "texts of 2 bytes": lambda role: itertools.repeat(frame_to(role, TEXT, b"ab") * 200, 500),
+    "texts of 2 bytes, all at once": lambda role: iter([frame_to(role, TEXT, b"ab") * 100_000]),
+    "messages of 100 bytes": lambda role: itertools.repeat(frame_to(role, BINARY, bytes(100)) * 20, 1000),
+    "messages of 1 byte in pieces": lambda role: chunks(frame_to(role, TEXT, b"a") * 10_000, 1),
+    "Pings": lambda role: itertools.repeat(frame_to(role, PING, b"x") * 200, 300),
+    "Pongs of 125 bytes": lambda role: itertools.repeat(frame_to(role, PONG, bytes(125)) * 20, 300),
+    "fragments of 0 bytes": lambda role: fragments(role, BINARY, b"", 0, 20_000),
+    "fragments of 1 byte": lambda role: fragments(role, BINARY, bytes(20_000), 1),
+    "fragments of 2 bytes": lambda role: fragments(role, BINARY, bytes(30_000), 2),
+    "text fragments of 2 bytes": lambda role: fragments(role, TEXT, NARROW[:30_000], 2),
+    "text fragments of 100 bytes with an emoji": lambda role: fragments(role, TEXT, MIXED[: MIB // 2], 100),
+    "text fragments with an emoji each": lambda role: itertools.chain(
+        [frame_to(role, TEXT, MIXED[:1000], fin=False)],
+        itertools.repeat(frame_to(role, CONT, MIXED[:1000], fin=False), 1000),
+    ),
+    "fragments of 2 bytes, Pings between": lambda role: itertools.chain.from_iterable(
+        (fragment, frame_to(role, PING, b"x")) for fragment in fragments(role, BINARY, bytes(100_000), 2)
+    ),
+    "a long fragment in pieces": lambda role: itertools.chain(
+        [head(role, TEXT, MIB + 1, fin=False)], chunks(NARROW[: MIB // 8], 2)
+    ),
+}
+
+
+def receiver_of(connection: Connection) -> Receiver:
+    effect = AsyncioEffect()
+    mutex = effect.mutex()
+    notifications = Notifications(mutex)
+    stream, _ = memory_streams(effect)
+    sender = Sender(effect, stream, connection, mutex, notifications)
+    return Receiver(connection, Reader(), sender, notifications, mutex)
+
+
+@pytest.mark.parametrize(("role", "compressed"), [(CLIENT, False), (SERVER, True)], ids=["client", "server, deflate"])
+@pytest.mark.parametrize("taken", ["no caller receives", "a message is waited for"])
+@pytest.mark.parametrize("traffic", TRAFFIC)
+def test_at_most_twice_what_was_sent_is_held(role: ConnectionType, compressed: bool, taken: str, traffic: str) -> None:
+    pieces = list(TRAFFIC[traffic](role))
+    connection = Connection(role, deflate(role) if compressed else None)
+    receiver = receiver_of(connection)
+    sent = 0
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for index, piece in enumerate(pieces):
+            sent += len(piece)
+            connection.receive(piece)
+            if taken != "no caller receives":
+                receiver.take_message(DATA, False)
+            held, _ = tracemalloc.get_traced_memory() if not index % 64 else (0, 0)
+            assert held <= 2 * sent + CONSTANT, (held, sent)
+            if connection.queue.is_full:
+                break
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held <= 2 * sent + CONSTANT, (held, sent)
+
+
+class Loopback(PushStream):
+    """A stream without a transport, whose callbacks the test calls."""
+
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def close_transport(self) -> None: ...
+
+    def abort_transport(self) -> None: ...
+
+    def let_others_run(self) -> Awaitable[object]:
+        raise NotImplementedError
+
+
+def test_small_chunks_of_a_push_stream_that_wait_are_joined() -> None:
+    sent = [bytes([index % 251, 1]) for index in range(32_000)]
+    stream = Loopback(asyncio.Event)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for chunk in sent:
+            stream.data_received(chunk[:1] + b"a")  # a new object for each, as transports make them
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 64_000 + CONSTANT
+    assert asyncio.run(stream.read()) == b"".join(chunk[:1] + b"a" for chunk in sent)
+
+
+@pytest.mark.parametrize("line", [b"a:\n", b"a: b\r\n"])
+def test_many_header_lines_are_refused_before_an_object_is_made_of_each(line: bytes) -> None:
+    header = b"GET / HTTP/1.1\r\nHost: a\r\n" + line * (60_000 // len(line)) + b"\r\n"
+    reader = MessageReader(h11.SERVER, "")
+    tracemalloc.start()
+    try:
+        *first, last = chunks(header, 500)
+        for chunk in first:
+            reader.feed(chunk)
+            assert reader.next_event() is h11.NEED_DATA
+        reader.feed(last)
+        with pytest.raises(h11.RemoteProtocolError, match="128 header lines"):
+            reader.next_event()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(header) + CONSTANT
