@@ -72,6 +72,7 @@ FIGURES = {
     "max_header": in_bytes(constant("MAX_HEADER")),
     "max_header_lines": f"{constant('MAX_HEADER_LINES')} lines",
     "max_body": in_bytes(constant("MAX_BODY")),
+    "body_timeout": f"{constant('BODY_TIMEOUT'):g} second",
     "max_control_payload": in_bytes(constant("MAX_CONTROL_PAYLOAD")),
     "max_reason": in_bytes(constant("MAX_CONTROL_PAYLOAD") - 2),
     "max_fragments": f"1 for each {in_bytes(constant('BYTES_A_FRAGMENT'))}, and at least "

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
-from polysocket.effects import Async, Blocking, Lifter, Threaded
+from polysocket.effects import Async, Blocking, Lifter, Threaded, polling
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -182,6 +182,6 @@ def wait_for_result(value: T | Future[T]) -> T:
     from concurrent.futures import Future  # noqa: PLC0415 - slow to import
 
     try:
-        return cast("Future[T]", value).result() if isinstance(value, Future) else value
+        return polling.wait_for_result(cast("Future[T]", value)) if isinstance(value, Future) else value
     finally:
         del value  # Its error has a traceback with this frame.

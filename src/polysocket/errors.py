@@ -19,6 +19,7 @@
     │   └── UpgradeRejected                                        another answer than 101: .response
     │       └── RedirectRefused                                    a redirect that may not be followed
     ├── ReceiveTimeout                             (TimeoutError)  nothing was lost: .timeout, .awaited
+    ├── SendTimeout                                (TimeoutError)  timeout= passed: .timeout, .is_pending
     └── WebSocketClosed                                            the websocket has ended: .close, .close_info
         ├── ProtocolError                                          the peer broke RFC 6455 or 7692
         ├── MessageTooBig                                          a message over .limit bytes
@@ -55,6 +56,7 @@ __all__ = [
     "ReceiveTimeout",
     "RedirectRefused",
     "ReentrantCall",
+    "SendTimeout",
     "UnexpectedFrame",
     "UpgradeRejected",
     "WebSocketClosed",
@@ -210,6 +212,20 @@ class ReceiveTimeout(WebSocketError, TimeoutError):
         super().__init__(message)
         self.timeout: float | None = timeout
         self.awaited: str = awaited
+
+
+class SendTimeout(WebSocketError, TimeoutError):
+    """``timeout`` seconds passed before the network had taken the whole frame; the websocket stays open.
+
+    ``is_pending`` says what happens to the frame. If it is False, nothing was sent: the frame may be sent again. If it
+    is True, the frame counts as sent: it goes out, whole and before any later frame, as the network takes it. Don't
+    send it again.
+    """
+
+    def __init__(self, message: str, timeout: float | None = None, is_pending: bool = False) -> None:
+        super().__init__(message)
+        self.timeout: float | None = timeout
+        self.is_pending: bool = is_pending
 
 
 class WebSocketClosed(WebSocketError):

@@ -229,7 +229,7 @@ class WebSocket(HasWith[F_co]):
         return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
 
     @lifted
-    async def send(self, frame: Frame | Close, is_continuation: bool = False) -> None:
+    async def send(self, frame: Frame | Close, is_continuation: bool = False, *, timeout: float | None = None) -> None:
         """Send a frame (sttp's ``send``), and wait while too much is pending in the network.
 
         ``Text("…", final=False)`` begins a message in fragments. Send each further fragment with ``is_continuation``;
@@ -239,55 +239,74 @@ class WebSocket(HasWith[F_co]):
         Args:
             frame: The frame to send.
             is_continuation: Whether the frame continues a message in fragments.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The frame may not be sent.
+            SendTimeout: The network did not take the whole frame in time.
 
         Cancellation:
-            A cancelled send has sent the whole frame or nothing.
+            A cancelled send has sent the whole frame or nothing. So has one that timed out.
         """
-        if (rest := self._session.send_frame(frame, is_continuation)) is not None:
+        if timeout is not None:
+            await self._session.send_within(timeout, frame, is_continuation)
+        elif (rest := self._session.send_frame(frame, is_continuation)) is not None:
             await rest
 
     @lifted
-    async def send_text(self, text: str) -> None:
+    async def send_text(self, text: str, *, timeout: float | None = None) -> None:
         """Send a text message in one frame (sttp's ``sendText``).
+
+        Args:
+            text: The message.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The text can't be encoded in UTF-8, or a fragmented message of this caller is not finished.
+            SendTimeout: The network did not take the whole frame in time.
 
         Cancellation:
-            A cancelled send has sent the whole frame or nothing.
+            A cancelled send has sent the whole frame or nothing. So has one that timed out.
         """
-        if (rest := self._session.send_frame(Text(text))) is not None:
+        if timeout is not None:
+            await self._session.send_within(timeout, Text(text))
+        elif (rest := self._session.send_frame(Text(text))) is not None:
             await rest
 
     @lifted
-    async def send_binary(self, data: bytes) -> None:
+    async def send_binary(self, data: bytes, *, timeout: float | None = None) -> None:
         """Send a binary message in one frame (sttp's ``sendBinary``).
+
+        Args:
+            data: The message.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The data are not bytes, or a fragmented message of this caller is not finished.
+            SendTimeout: The network did not take the whole frame in time.
 
         Cancellation:
-            A cancelled send has sent the whole frame or nothing.
+            A cancelled send has sent the whole frame or nothing. So has one that timed out.
         """
-        if (rest := self._session.send_frame(Binary(data))) is not None:
+        if timeout is not None:
+            await self._session.send_within(timeout, Binary(data))
+        elif (rest := self._session.send_frame(Binary(data))) is not None:
             await rest
 
     @lifted
     async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
         """Send a Ping, wait for its Pong, and return the round-trip time in seconds.
 
+        The time counts from when the network takes the Ping, as far as the stream tells: a Ping may have to wait.
         Frames that arrive before the Pong are kept for ``receive``. If they fill 1 MiB, the ping waits until some are
         received.
 
         Args:
             payload: At most 125 bytes; None for random ones.
-            timeout: Seconds to wait for the Pong; None for no limit.
+            timeout: Seconds to send the Ping and to wait for the Pong; None for no limit.
 
         Raises:
             ReceiveTimeout: No Pong was received in time.
@@ -300,17 +319,24 @@ class WebSocket(HasWith[F_co]):
         return await self._session.ping(payload, timeout)
 
     @lifted
-    async def pong(self, payload: bytes = b"") -> None:
-        """Send an unsolicited Pong (RFC 6455 §5.5.3), of at most 125 bytes.
+    async def pong(self, payload: bytes = b"", *, timeout: float | None = None) -> None:
+        """Send an unsolicited Pong (RFC 6455 §5.5.3).
+
+        Args:
+            payload: At most 125 bytes.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: The websocket has ended.
             InvalidFrame: The payload is too long.
+            SendTimeout: The network did not take the whole frame in time.
 
         Cancellation:
-            A cancelled send has sent the whole frame or nothing.
+            A cancelled send has sent the whole frame or nothing. So has one that timed out.
         """
-        if (rest := self._session.send_frame(Pong(payload))) is not None:
+        if timeout is not None:
+            await self._session.send_within(timeout, Pong(payload))
+        elif (rest := self._session.send_frame(Pong(payload))) is not None:
             await rest
 
     @lifted

@@ -120,7 +120,7 @@ def test_a_sender_stops_waiting_if_another_thread_has_sent_its_bytes() -> None:
                 super()._wait(readable=True)  # as a reading thread would
             return super()._wait(readable=readable)
 
-    def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+    def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
         assert readable or writable, "this waits forever"
         return WAIT(fd, readable, writable, seconds)
 
@@ -144,7 +144,7 @@ def test_bytes_written_while_another_thread_reads_are_sent() -> None:
     left, right = socket.socketpair()
     waits = threading.Event()
 
-    def wait(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+    def wait(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
         waits.set()
         return WAIT(fd, readable, writable, seconds)
 

@@ -224,6 +224,7 @@ CASES = {
     "cancel_asyncio": Case(echo, "nothing is lost\n", every_flavour=False),
     "cancel_trio": Case(echo, "nothing is lost\n", every_flavour=False),
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
+    "send_timeout": Case(echo, "Hello!\n"),
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "keepalive_asyncio": Case(playing(send_after_ping), r"the peer is alive: 0\.\d{3} s\nnews\n", every_flavour=False),

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ SECURE = "wss://server.example/"
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: float) -> Exception:
+async def failing(flavour: Flavour, proxy: Any, url: str = SERVER, **timeouts: float | None) -> Exception:
     """Return the error of opening a websocket through a proxy."""
     request = basic_request.timeouts(open=timeouts.get("open", TOO_LONG), close=1).get(url)
     async with a_backend(flavour, proxy=proxy) as backend:
@@ -141,6 +142,27 @@ async def test_the_part_of_a_body_that_arrived_before_the_timeout_is_kept(flavou
     assert error.response is not None
     assert error.response.body == b"why: "
     assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "407 Proxy Authentication Required"])
+@pytest.mark.parametrize("end", ["stalls", "trickles", "is reset"])
+async def test_a_rejection_is_raised_however_its_body_goes_on(flavour: Flavour, status: str, end: str) -> None:
+    def script(conversation: Conversation) -> None:
+        answer_to(conversation, f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n".encode())
+        if end == "is reset":
+            conversation.reset()
+        elif end == "trickles":
+            with contextlib.suppress(OSError):
+                while True:
+                    conversation.send(b"x")
+                    time.sleep(0.02)  # the pace of the proxy, not a wait
+
+    async with a_proxy(flavour, script) as peer:
+        error = await failing(flavour, url_of(peer), open=None)
+    assert isinstance(error, ProxyRejected)
+    assert error.response is not None
+    assert error.response.status_line == status
+    assert bool(error.response.body) is (end == "trickles")
 
 
 async def test_at_most_64_kib_of_an_endless_body_are_kept(flavour: Flavour) -> None:

@@ -19,6 +19,7 @@ from tests.runtime.flavours import Flavour, every_flavour
 
 F = TypeVar("F")
 
+TIMEOUT = "*, timeout: 'float | None' = None"
 RECEIVE = "(self, *, pong_on_ping: 'bool' = True, timeout: 'float | None' = None)"
 SIGNATURES = {
     "receive": (RECEIVE, "Frame | Close"),
@@ -28,11 +29,11 @@ SIGNATURES = {
     "receive_text": (RECEIVE, "str"),
     "receive_binary": (RECEIVE, "bytes"),
     "receive_message": (RECEIVE, "str | bytes"),
-    "send": ("(self, frame: 'Frame | Close', is_continuation: 'bool' = False)", "None"),
-    "send_text": ("(self, text: 'str')", "None"),
-    "send_binary": ("(self, data: 'bytes')", "None"),
+    "send": (f"(self, frame: 'Frame | Close', is_continuation: 'bool' = False, {TIMEOUT})", "None"),
+    "send_text": (f"(self, text: 'str', {TIMEOUT})", "None"),
+    "send_binary": (f"(self, data: 'bytes', {TIMEOUT})", "None"),
     "ping": ("(self, payload: 'bytes | None' = None, *, timeout: 'float | None' = None)", "float"),
-    "pong": ("(self, payload: 'bytes' = b'')", "None"),
+    "pong": (f"(self, payload: 'bytes' = b'', {TIMEOUT})", "None"),
     "close": ("(self, code: 'int' = <CloseCode.NORMAL_CLOSURE: 1000>, reason: 'str' = '')", "None"),
     "either": ("(self, call: 'Callable[[], Any]', /)", "Any | Close | None"),
     "either_close": ("(self, call: 'Callable[[], Any]', /)", "Any | Close"),
@@ -203,7 +204,7 @@ def test_jedi_completes_methods_and_arguments(flavour: Flavour) -> None:
     ws, backend = flavour.websocket(), flavour.backend()
     assert completed("ws.", ws=ws) >= set(SIGNATURES)
     assert "timeout=" in completed("ws.receive_text(time", ws=ws)
-    assert signatures("ws.send_text(", ws=ws) == {"send_text(text: 'str')"}
+    assert signatures("ws.send_text(", ws=ws) == {"send_text(text: 'str', *, timeout: 'float | None'=None)"}
     assert completed("backend.", backend=backend) >= set(OF_BACKENDS)
     assert "handler=" in completed("backend.open_websocket('', hand", backend=backend)
     assert "currency=" in completed("account.balance(", account=Account(ws))

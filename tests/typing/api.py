@@ -232,15 +232,17 @@ class Receives(Protocol[T_co]):
 
 
 class Sends(Protocol[T_co]):
-    def __call__(self, frame: Frame | Close, is_continuation: bool = False) -> T_co: ...
+    def __call__(
+        self, frame: Frame | Close, is_continuation: bool = False, *, timeout: float | None = None
+    ) -> T_co: ...
 
 
 class SendsText(Protocol[T_co]):
-    def __call__(self, text: str) -> T_co: ...
+    def __call__(self, text: str, *, timeout: float | None = None) -> T_co: ...
 
 
 class SendsBinary(Protocol[T_co]):
-    def __call__(self, data: bytes) -> T_co: ...
+    def __call__(self, data: bytes, *, timeout: float | None = None) -> T_co: ...
 
 
 class Pings(Protocol[T_co]):
@@ -248,7 +250,7 @@ class Pings(Protocol[T_co]):
 
 
 class Pongs(Protocol[T_co]):
-    def __call__(self, payload: bytes = b"") -> T_co: ...
+    def __call__(self, payload: bytes = b"", *, timeout: float | None = None) -> T_co: ...
 
 
 class Closes(Protocol[T_co]):
@@ -287,6 +289,10 @@ async def arguments_by_name(blocking: WebSocket[Blocking], asyncio: WebSocket[As
     assert_type(await asyncio.receive_text(pong_on_ping=False, timeout=None), str)
     blocking.send(frame=Binary(b"a", final=False), is_continuation=True)
     await asyncio.send(frame=Close(CloseCode.GOING_AWAY, "bye"))
+    assert_type(blocking.send_text("a", timeout=1), None)
+    assert_type(await asyncio.send_binary(b"a", timeout=0.5), None)
+    assert_type(blocking.send(Text("a"), timeout=None), None)
+    assert_type(await asyncio.pong(b"a", timeout=1), None)
     assert_type(blocking.ping(payload=b"a", timeout=1), float)
     blocking.close(code=4000, reason="bye")
     await asyncio.close(1000, "bye")

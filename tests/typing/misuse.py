@@ -158,7 +158,7 @@ async def wrong_arguments(ws: WebSocket[Asyncio]) -> None:
     await ws.receive_text(time_out=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await ws.receive(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ws.send_text()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await ws.send_text("a", "b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ws.send_text("a", "b")  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     await ws.send(Text("a"), continuation=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await ws.ping(b"a", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

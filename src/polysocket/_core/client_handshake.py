@@ -62,6 +62,11 @@ class ClientHandshake:
         return self._exchange.rejection
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be received: the answer is complete, or breaks HTTP or RFC 6455."""
+        return self._is_over
+
+    @property
     def scheme_hint(self) -> str:
         """The end of the text about a connection that was lost: whether the server may speak TLS."""
         return self._exchange.scheme_hint

@@ -6,10 +6,11 @@ those of :mod:`polysocket.errors`. WebSockets are not known here.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from polysocket._core.tunnel import Tunnel, tunnel_to
@@ -21,7 +22,11 @@ from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
 from polysocket.redaction import escaped
 from polysocket.url import WebSocketURL, certificate_name
 
-__all__ = ["Dialer", "ResumedStream", "causes_of", "system_errno"]
+__all__ = ["BODY_TIMEOUT", "Dialer", "ResumedStream", "causes_of", "read_body", "system_errno"]
+
+BODY_TIMEOUT = 1.0
+"""Seconds for the body of a rejection after its header, a tenth of the default ``open_timeout``: an error page comes at
+once, and a body that does not end must not hold back an error that is known."""
 
 _NAME_MISMATCHES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 
@@ -192,17 +197,20 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 raise endpoint.no_tls(error, proxy.host)  # noqa: B904 - it has its cause
-        received = await _open_tunnel(stream, tunnel)
+        received = await _open_tunnel(effect, stream, tunnel)
     except BaseException:
         stream.abort()
         raise
     return ResumedStream(stream, received) if received else stream
 
 
-async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
+async def _open_tunnel(effect: Effect, stream: ByteStream, tunnel: Tunnel) -> bytes:
     """Talk with the proxy until the tunnel is open; return the bytes that have come through the tunnel."""
     received: bytes | None = None
     while received is None:
+        if tunnel.rejection is not None:
+            await read_body(effect, stream, tunnel.receive)
+            raise tunnel.rejection
         try:
             if data := tunnel.data_to_send():
                 stream.write(data)
@@ -216,6 +224,17 @@ async def _open_tunnel(stream: ByteStream, tunnel: Tunnel) -> bytes:
             raise ProxyFailed(text, system_errno(cause), (cause,)) from cause
         received = tunnel.receive(data)
     return received
+
+
+async def read_body(effect: Effect, stream: ByteStream, receive: Callable[[bytes], object]) -> None:
+    """Read the body of a rejection, until ``receive`` has all of it, for at most ``BODY_TIMEOUT``.
+
+    The header says why it is a rejection. So what is amiss with the body, the end of the connection too, only ends it.
+    """
+    with contextlib.suppress(OSError):  # TimeoutError is one.
+        async with effect.time_limit(BODY_TIMEOUT):
+            while receive(await stream.read()) is None:
+                pass
 
 
 class ResumedStream(DelegatingStream):

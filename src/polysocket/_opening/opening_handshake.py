@@ -14,7 +14,7 @@ from polysocket._core.client_handshake import ClientHandshake, rejected
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.dialer import Dialer, causes_of, system_errno
+from polysocket._opening.dialer import Dialer, causes_of, read_body, system_errno
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -25,6 +25,7 @@ from polysocket.errors import (
     OpeningFailed,
     OpenTimeout,
     RedirectRefused,
+    UpgradeRejected,
 )
 from polysocket.request import Request
 from polysocket.response import Response
@@ -48,6 +49,8 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
                     answer = await attempt.shake_hands(stream)
                     if isinstance(answer, Upgraded):
                         return session_of(effect, stream, ConnectionType.CLIENT, answer, request)
+                    if refusal(first, request, answer, transport) is not None:
+                        answer = await attempt.rejection(effect, stream)
                 except BaseException:
                     stream.abort()
                     raise
@@ -55,7 +58,9 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
                 request = follow(first, request, answer, transport)
                 attempt = _Attempt(request, transport)
     except TimeoutError:
-        raise attempt.timed_out() from None
+        so_far = attempt.rejection_so_far
+        refused = None if so_far is None else refusal(first, request, so_far, transport)
+        raise refused or attempt.timed_out() from None
     except ConnectFailed as error:
         if request is not first:
             error.args = (f"{error} (after a redirect from {first.url})",)
@@ -72,29 +77,50 @@ class _Attempt:
         self._handshake = ClientHandshake(request)
         self.dialer: Dialer = Dialer(request.url, transport)
 
+    @property
+    def rejection_so_far(self) -> Response | None:
+        """The answer other than 101, with its body so far; None before its header is complete."""
+        return self._handshake.rejection
+
     async def shake_hands(self, stream: ByteStream) -> Upgraded | Response:
-        """Send the request and read the answer."""
+        """Send the request and read the answer. Of an answer other than 101, the body may be incomplete."""
+        answer: Upgraded | Response | None = None
         try:
             stream.write(self._handshake.data_to_send())
             await stream.drain()
-            while (answer := self._handshake.receive(await stream.read())) is None:
-                pass
+            while answer is None:
+                answer = self._handshake.receive(await stream.read()) or self._handshake.rejection
         except OSError as error:
             (cause,), hint = causes_of(error), self._handshake.scheme_hint
             text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
             raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
         return answer
 
+    async def rejection(self, effect: Effect, stream: ByteStream) -> Response:
+        """Read the rest of the body, as :func:`read_body` does; return the answer other than 101."""
+        if not self._handshake.is_over:
+            await read_body(effect, stream, self._handshake.receive)
+        answer = self._handshake.rejection
+        assert answer is not None, "only the body of a rejection is read"
+        return answer
+
     def timed_out(self) -> OpeningFailed:
         """Return the error for a passed time limit. A rejection whose header is complete says more than a timeout."""
-        if self._handshake.rejection is not None:
-            return rejected(self._request, self._handshake.rejection)
         if self.dialer.rejection is not None:
             return self.dialer.rejection
         seconds, step = self._request.open_timeout, self.dialer.step
         place = f"{self._request.url}{self.dialer.via}"
         text = f"{place} was not open within {seconds} seconds: still {step}{self.dialer.scheme_hint}"
         return OpenTimeout(text, seconds, step)
+
+
+def refusal(first: Request, request: Request, answer: Response, transport: Transport) -> UpgradeRejected | None:
+    """Return the error for an answer other than 101, or None if it is a redirect that :func:`follow` follows."""
+    try:
+        follow(first, request, answer, transport)
+    except UpgradeRejected as error:
+        return error
+    return None
 
 
 def follow(first: Request, request: Request, answer: Response, transport: Transport) -> Request:

@@ -127,7 +127,7 @@ _HINTS: Final = {
     "max_size": "max_message_size",
     "max_msg_size": "max_message_size",
     "compress": "compression",
-    "timeout": "open_timeout, and timeout= of each receive",
+    "timeout": "open_timeout, and timeout= of each receive and send",
     "ssl_context": "ssl",
     "sslopt": "ssl",
     "ping_interval": _KEEPALIVE,

@@ -10,10 +10,12 @@ __all__ = ["PendingPing", "Pings"]
 class PendingPing:
     """A Ping that was sent, or is about to be; ``seconds`` is the round-trip time once its Pong has arrived."""
 
-    def __init__(self, payload: bytes, now: float) -> None:
+    def __init__(self, payload: bytes) -> None:
         self.payload = payload
-        self.sent_at = now
+        self.sent_at = 0.0
         self.seconds: float | None = None
+        self.is_sent = False
+        self.is_delayed = False
 
 
 class Pings:
@@ -26,11 +28,14 @@ class Pings:
     def __bool__(self) -> bool:
         return bool(self._pending)
 
-    def start(self, payload: bytes) -> PendingPing:
-        """Wait for the Pong with this payload."""
-        ping = PendingPing(payload, self._now())
+    def start(self, ping: PendingPing, is_delayed: bool) -> None:
+        """Wait for the Pong to a Ping that the stream has just taken; ``is_delayed`` if the network has not."""
+        ping.sent_at, ping.is_sent, ping.is_delayed = self._now(), True, is_delayed
         self._pending.append(ping)
-        return ping
+
+    def restart(self, ping: PendingPing) -> None:
+        """Start the clock of a delayed Ping anew, now that the network has taken it."""
+        ping.sent_at = self._now()
 
     def forget(self, ping: PendingPing) -> None:
         """Wait no longer for a Pong."""

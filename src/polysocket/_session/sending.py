@@ -18,7 +18,7 @@ from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import ByteStream, Effect, Event, Mutex
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.errors import ConnectionLost, ReentrantCall, WebSocketClosed, WebSocketError
+from polysocket.errors import ConnectionLost, ReentrantCall, SendTimeout, WebSocketClosed, WebSocketError
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
 if TYPE_CHECKING:
@@ -60,11 +60,14 @@ class Sender:
         self._is_pong_waiting = False
         self._has_told_close = False
 
-    def send(self, frame: Frame | Close, is_continuation: bool = False) -> Awaitable[object] | None:
+    def send(
+        self, frame: Frame | Close, is_continuation: bool = False, on_taken: Callable[[], object] | None = None
+    ) -> Awaitable[object] | None:
         """Send a frame; return what to await until the call is complete, or None if it is.
 
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
-        finished, is written while that is awaited.
+        finished, is written while that is awaited. ``on_taken`` is called, with the mutex held, as soon as the stream
+        has taken the whole frame, which from then on is sent whatever happens to the caller.
         """
         stream = self._stream
         if self._mutex.is_held():
@@ -74,11 +77,13 @@ class Sender:
         with self._mutex:
             is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
             if not is_free and self._must_wait(frame, is_continuation):
-                return self._send_later(frame, is_continuation)
+                return self._send_later(frame, is_continuation, on_taken)
             # It stays True if a signal handler raises: the frame may then be encoded or written in part.
             self._is_broken = True
             try:
                 stream.write(self._connection.send(frame, is_continuation))
+                if on_taken is not None:
+                    on_taken()
             except OSError as error:
                 raise self._lost(error) from error
             except WebSocketError:  # before anything was encoded
@@ -102,7 +107,32 @@ class Sender:
             wake(self.waiting)
         self._tell(frame)
 
-    async def _send_later(self, frame: Frame | Close, is_continuation: bool) -> None:
+    async def send_within(
+        self, seconds: float, send: Callable[[Callable[[], object]], Awaitable[object] | None]
+    ) -> None:
+        """Send a frame in at most ``seconds``: ``send`` is :meth:`send`, without its last argument.
+
+        Raises :class:`SendTimeout`, but not if the network has the whole frame at that moment.
+        """
+        is_taken = False
+
+        def note() -> None:
+            nonlocal is_taken
+            is_taken = True
+
+        if (rest := send(note)) is None:
+            return
+        try:
+            async with self._effect.time_limit(seconds):
+                await rest
+        except TimeoutError:
+            if is_taken and not self._stream.pending:
+                return
+            raise _send_timeout(seconds, is_taken) from None
+
+    async def _send_later(
+        self, frame: Frame | Close, is_continuation: bool, on_taken: Callable[[], object] | None
+    ) -> None:
         while True:  # A loop, since each nested try would make each resumption of this caller longer.
             turn = None
             with self._mutex:
@@ -120,7 +150,7 @@ class Sender:
                 with self._mutex:
                     if turn in self.waiting:
                         self.waiting.remove(turn)
-        if (rest := self.send(frame, is_continuation)) is not None:
+        if (rest := self.send(frame, is_continuation, on_taken)) is not None:
             await rest
 
     def _must_wait(self, frame: Frame | Close, is_continuation: bool) -> bool:
@@ -233,6 +263,14 @@ class Sender:
             self._is_pong_waiting = False
         self.background.discard(has_ended)
         has_ended.set()
+
+
+def _send_timeout(seconds: float, is_taken: bool) -> SendTimeout:
+    if is_taken:
+        text = f"the network has not taken the whole frame within {seconds} seconds: the rest is sent later"
+    else:
+        text = f"the frame could not be sent within {seconds} seconds: nothing of it was sent"
+    return SendTimeout(text, seconds, is_taken)
 
 
 def reentrant_call(name: str) -> ReentrantCall:

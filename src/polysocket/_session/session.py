@@ -20,7 +20,7 @@ from polysocket._core.states import State
 from polysocket._core.validation import snapshot
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
-from polysocket._session.pings import Pings
+from polysocket._session.pings import PendingPing, Pings
 from polysocket._session.reading import Reader, wake
 from polysocket._session.receiving import DATA, Receiver, concurrent_receive
 from polysocket._session.sending import Sender, reentrant_call
@@ -400,11 +400,18 @@ class Session:
         if (rest := self.send_frame(frame, is_continuation)) is not None:
             await rest
 
+    async def send_within(self, seconds: float, frame: Frame | Close, is_continuation: bool = False) -> None:
+        """Send a frame; raise :class:`SendTimeout` if the network has not taken it after ``seconds``."""
+        check_timeout(seconds)
+        await self._sender.send_within(seconds, partial(self.send_frame, frame, is_continuation))
+
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
-        with self._mutex:
-            ping = self._pings.start(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
+        ping = PendingPing(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
+
+        def note_sent() -> None:
+            self._pings.start(ping, is_delayed=self._stream.pending > 0)
             self._watch()
 
         def is_answered_or_ended() -> bool | None:
@@ -412,10 +419,16 @@ class Session:
 
         try:
             async with self._effect.time_limit(timeout):
-                await self.send(Ping(ping.payload))
+                if (rest := self.send_frame(Ping(ping.payload), False, note_sent)) is not None:
+                    await rest
+                if ping.is_delayed:
+                    with self._mutex:
+                        self._pings.restart(ping)
                 await self.read_until(is_answered_or_ended)
         except TimeoutError:
-            raise ReceiveTimeout(f"no Pong was received within {timeout} seconds", timeout, "Pong") from None
+            unsent = "" if ping.is_sent else ": the Ping could not be sent"
+            text = f"no Pong was received within {timeout} seconds{unsent}"
+            raise ReceiveTimeout(text, timeout, "Pong") from None
         finally:
             with self._mutex:
                 self._pings.forget(ping)

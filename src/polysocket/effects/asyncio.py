@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.names import is_address
 from polysocket.effects.push_stream import READ_AHEAD, PushStream
 from polysocket.effects.unix_sockets import connected_unix_socket
 
@@ -92,9 +93,9 @@ class AsyncioEffect(CoroutineEffect):
 
     async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""
-        try:  # An IP address needs no thread.
+        if is_address(host):  # It needs no thread.
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except socket.gaierror:
+        else:
             addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         if len(addresses) == 1:  # no race, and no task
             return await self.adopt(await _connected(addresses[0]))

@@ -1,34 +1,55 @@
-"""The system calls in which the blocking and the threaded flavour wait, except to look up names.
+"""The calls in which the blocking and the threaded flavour wait; none waits without an end.
 
-Callers look each function up in this module at each call, so that a test can replace it.
+In Windows, nothing ends such a call early: Ctrl-C waits for its end. So each call lasts at most ``LONGEST_WAIT``, and
+then its caller looks again and renews it.
+
+Callers look each name up in this module at each call, so that a test can replace it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["wait_until_connected", "wait_until_ready", "wait_until_set"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = [
+    "LONGEST_WAIT",
+    "wait_for_result",
+    "wait_until_connected",
+    "wait_until_ended",
+    "wait_until_ready",
+    "wait_until_set",
+]
+
+T = TypeVar("T")
+
+# Seconds. In Windows, about as long as a person waits for Ctrl-C to act; the renewal costs next to nothing. Elsewhere a
+# signal ends a wait, and poll() takes at most 2**31 ms, about 24 days.
+LONGEST_WAIT: float = 1.0 if sys.platform == "win32" else 24 * 60 * 60.0
 
 
-def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
     """Block until the socket is readable or writable, as asked for, or ``seconds`` have passed; return which it is."""
     if sys.platform == "win32":
         can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
         return bool(can_read), bool(can_write)
     poll = select.poll()
     poll.register(fd, select.POLLIN * readable | select.POLLOUT * writable)
-    ready = poll.poll(None if seconds is None else math.ceil(seconds * 1000))
+    ready = poll.poll(math.ceil(seconds * 1000))
     events = ready[0][1] if ready else 0
     # poll() also reports errors and EOF. The next read or write raises the error, or returns EOF.
     return readable and bool(events & ~select.POLLOUT), writable and bool(events)
 
 
-def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
+def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> socket.socket | None:
     """Block until one of the sockets has connected or failed; return it, or None after ``seconds``."""
     if sys.platform == "win32":
         _, connected, failed = select.select([], sockets, sockets, seconds)
@@ -36,10 +57,27 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None
     poll = select.poll()
     for sock in sockets:
         poll.register(sock, select.POLLOUT)
-    ready = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+    ready = dict(poll.poll(math.ceil(seconds * 1000)))
     return next((sock for sock in sockets if sock.fileno() in ready), None)
 
 
-def wait_until_set(event: threading.Event, seconds: float | None) -> bool:
+def wait_until_set(event: threading.Event, seconds: float) -> bool:
     """Block until another thread sets the event; return False if ``seconds`` pass first."""
     return event.wait(seconds)
+
+
+def wait_until_ended(thread: threading.Thread) -> None:
+    """Block until a thread has ended."""
+    while thread.is_alive():
+        thread.join(LONGEST_WAIT)
+
+
+def wait_for_result(future: Future[T]) -> T:
+    """Block until a future is done; return its result or raise its error."""
+    try:
+        while not future.done():
+            with contextlib.suppress(TimeoutError):
+                future.exception(LONGEST_WAIT)  # It raises a TimeoutError only if the time has passed.
+        return future.result()
+    finally:
+        del future  # Its error has a traceback with this frame.

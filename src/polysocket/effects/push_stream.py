@@ -115,6 +115,8 @@ class PushStream(ABC):
         """Wait until the transport takes more; let the loop run after many writes."""
         if self._writes >= WRITES_BEFORE_TURN:
             self._writes = 0
+            if self._writable is None:
+                self.pending = 0  # before the turn, which a time limit may end
             await self.let_others_run()
         while self._writable is not None and not self._is_lost:
             await self._writable.wait()

@@ -15,15 +15,13 @@ from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
+from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.send_buffer import SendBuffer
 
 __all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
 
 
 T = TypeVar("T")
-
-LONGEST_WAIT = 24 * 60 * 60.0  # seconds, after which a wait is renewed: poll() takes at most 2**31 ms, about 24 days
-
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
@@ -32,15 +30,15 @@ _deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
 """The time at which the calling program must stop waiting."""
 
 
-def _remaining() -> float | None:
-    """Return the seconds that the calling program may wait, or None for no limit. Raises DeadlinePassed."""
+def _remaining() -> float:
+    """Return the seconds that the calling program may wait until it looks again. Raises DeadlinePassed."""
     deadline = _deadline.get()
     if deadline is None:
-        return None
+        return polling.LONGEST_WAIT
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise DeadlinePassed
-    return min(seconds, LONGEST_WAIT)
+    return min(seconds, polling.LONGEST_WAIT)
 
 
 class ThreadEvent:
@@ -124,8 +122,14 @@ class SocketEffect(ABC):
         return function()
 
     async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
-        """Connect via happy eyeballs (RFC 8305). No time limit ends the system's name resolution."""
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        """Connect via happy eyeballs (RFC 8305). A name is looked up in a thread, which may outlast the time limit."""
+        if is_address(host):
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        else:
+            lookup = Lookup(host, port)
+            while not polling.wait_until_set(lookup.done, _remaining()):
+                pass
+            addresses = lookup.addresses()
         return self.make_stream(await first_connected(host, addresses, BlockingAttempts()))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
@@ -154,8 +158,8 @@ class BlockingAttempts(SocketAttempts):
 
     async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
         """Wait until one of the attempts has ended."""
-        limits = [limit for limit in (seconds, _remaining()) if limit is not None]
-        return polling.wait_until_connected(sockets, min(limits, default=None))
+        left = _remaining()
+        return polling.wait_until_connected(sockets, left if seconds is None else min(seconds, left))
 
 
 class SocketStream(SendBuffer):
@@ -193,7 +197,7 @@ class SocketStream(SendBuffer):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._close_if_unused()
         if self._sender is not None:
-            self._sender.join()  # The shutdown has woken it.
+            polling.wait_until_ended(self._sender)  # The shutdown has woken it.
 
     def _read(self) -> bytes:
         while not self._aborted:
@@ -242,7 +246,7 @@ class SocketStream(SendBuffer):
                 if self._aborted or not (readable or writable):
                     return None  # Another thread has sent all that was pending.
                 self._waiters[waiter] = writable
-            seconds = None if _deadline.get() is None else self._seconds_to_wait()
+            seconds = polling.LONGEST_WAIT if _deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
             received = self._receive() if can_read else None
         finally:
@@ -257,7 +261,7 @@ class SocketStream(SendBuffer):
             _remaining()
         return received
 
-    def _seconds_to_wait(self) -> float | None:
+    def _seconds_to_wait(self) -> float:
         """Return 0 after the deadline, once: what has arrived may still be taken, but a flood must not outlast it."""
         deadline = _deadline.get()
         if deadline is not None and deadline <= time.monotonic():

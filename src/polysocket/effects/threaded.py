@@ -10,6 +10,7 @@ from contextvars import ContextVar, copy_context
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
+from polysocket.effects import polling
 from polysocket.effects.interface import foreign_await
 from polysocket.effects.sockets import SocketEffect, SocketStream, ThreadEvent
 
@@ -63,7 +64,7 @@ class ThreadedEffect(SocketEffect):
         """Wait for the future's result."""
         await may_block
         try:
-            return value.result()
+            return polling.wait_for_result(value)
         finally:
             del value
 

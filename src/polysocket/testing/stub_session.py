@@ -92,10 +92,14 @@ class StubSession(Session):
 
 
 def _send_or_raise(
-    sender: Sender, peer: _PeerStream, frame: Frame | Close, is_continuation: bool = False
+    sender: Sender,
+    peer: _PeerStream,
+    frame: Frame | Close,
+    is_continuation: bool = False,
+    on_taken: Callable[[], object] | None = None,
 ) -> Awaitable[object] | None:
     """Send a frame, and raise what the function that answers it has raised."""
-    rest = sender.send(frame, is_continuation)
+    rest = sender.send(frame, is_continuation, on_taken)
     if peer.error is not None and inspect.iscoroutine(rest):
         rest.close()  # the checkpoint of a flavour that has one
     peer.raise_answer()

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import pytest
 
-from polysocket import Async, Binary, ConnectionLost, Ping, Pong, ReceiveTimeout, Text, WebSocket, WebSocketClosed
+from polysocket import (
+    Async,
+    Binary,
+    ConnectionLost,
+    Ping,
+    Pong,
+    ReceiveTimeout,
+    SendTimeout,
+    Text,
+    WebSocket,
+    WebSocketClosed,
+)
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
@@ -17,6 +29,7 @@ from polysocket.testing.contract.wire import Wire
 own_socket: Final[pytest.MarkDecorator] = pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
 
 MIB = 1024 * 1024
+HELD_UP = 0.3  # seconds in which a peer reads nothing: more than any round trip on the loopback
 
 
 def ping(payload: bytes) -> bytes:
@@ -247,6 +260,71 @@ async def test_pings_that_time_out_leak_nothing(flavour: Flavour, peer: Peer) ->
         assert inside(ws).waiting_readers < 10
         peer.send(wire.text("a"))
         assert await receiving.result() == Text("a")
+
+
+async def _fill(ws: WebSocket[Async], size: int) -> None:
+    """Send messages until the network takes no more."""
+
+    async def send_all() -> None:
+        while True:
+            await ws.send_binary(bytes(size), timeout=0.1)
+
+    with pytest.raises(SendTimeout):
+        await send_all()
+
+
+@pytest.mark.parametrize("size", [50_000, 8 * MIB])
+@promise
+async def test_the_round_trip_of_a_ping_begins_when_it_is_sent(flavour: Flavour, slow_peer: Peer, size: int) -> None:
+    """The network takes nothing more until the peer reads, so the Ping has to wait that long."""
+
+    def read_until_ping() -> None:
+        while slow_peer.frame() != Wire(wire.PING, b"x"):
+            pass
+
+    async with connected(flavour, slow_peer) as ws:
+        await _fill(ws, size)
+        began = time.monotonic()
+        pinging = flavour.spawn(ws.ping, b"x")
+        await pinging.waiting()
+        await flavour.call(time.sleep, HELD_UP)
+        await flavour.call(read_until_ping)
+        slow_peer.send(pong(b"x"))
+        assert 0 < await pinging.result() <= time.monotonic() - began - HELD_UP
+
+
+@promise
+async def test_a_pong_does_not_answer_a_ping_that_was_not_sent_yet(flavour: Flavour, slow_peer: Peer) -> None:
+    async def ping_in_vain() -> None:
+        with pytest.raises(ReceiveTimeout):
+            await ws.ping(b"x", timeout=0.5)
+
+    async with connected(flavour, slow_peer) as ws:
+        with pytest.raises(SendTimeout):
+            await ws.send_binary(bytes(8 * MIB), timeout=0.1)
+        pinging = flavour.spawn(ping_in_vain)
+        await pinging.waiting()
+        slow_peer.send(pong(b"x"))
+        assert await ws.receive() == Pong(b"x")
+        assert (await flavour.call(slow_peer.frame)).opcode == wire.BINARY
+        assert await flavour.call(slow_peer.frame) == Wire(wire.PING, b"x")
+        await pinging.result()
+
+
+@tcp_and_tls
+@promise
+async def test_a_ping_that_could_not_be_sent_in_time_says_so(flavour: Flavour, slow_peer: Peer) -> None:
+    async with connected(flavour, slow_peer) as ws:
+        with pytest.raises(SendTimeout):
+            await ws.send_binary(bytes(8 * MIB), timeout=0.1)
+        with pytest.raises(
+            ReceiveTimeout, match=r"no Pong was received within 0\.1 seconds: the Ping could not be sent"
+        ):
+            await ws.ping(b"x", timeout=0.1)
+        sending = flavour.spawn(ws.send_text, "last")
+        frames = await flavour.call(slow_peer.frames, 2)
+        assert frames[1] == Wire(wire.TEXT, b"last")
+        await sending.result()
 
 
 # Received

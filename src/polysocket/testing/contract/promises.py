@@ -2,6 +2,7 @@
 
 from polysocket.testing.contract import (
     blocks,
+    bodies,
     closing,
     contexts,
     effect,
@@ -16,6 +17,7 @@ from polysocket.testing.contract import (
     programs,
     receiving,
     refusals,
+    send_timeouts,
     sending,
 )
 
@@ -24,9 +26,11 @@ _tests = {
     for module in (
         effect,
         opening,
+        bodies,
         receiving,
         refusals,
         sending,
+        send_timeouts,
         payloads,
         pings,
         closing,

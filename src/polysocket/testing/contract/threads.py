@@ -115,7 +115,7 @@ class _Thread(Generic[T]):
     async def waiting(self) -> None:
         assert self._waits.wait(PATIENCE), "the program neither waits nor ends"
 
-    def wait(self, attempt: Callable[[float], R], seconds: float | None) -> R:
+    def wait(self, attempt: Callable[[float], R], seconds: float) -> R:
         """Wait once. ``attempt`` takes the seconds to wait, and returns a true value if it is ready."""
         if self.turns_left is not None:
             ready = attempt(0)
@@ -126,10 +126,10 @@ class _Thread(Generic[T]):
         self._waits.set()
         try:
             left = self._deadline - time.monotonic()
-            ready = attempt(max(left if seconds is None else min(seconds, left), 0))
+            ready = attempt(max(min(seconds, left), 0))
         finally:
             self._waits.clear()
-        if seconds is None and not _is_ready(ready):
+        if seconds > left and not _is_ready(ready):
             raise AssertionError(f"the program hangs: it has waited for {PATIENCE} seconds")
         return ready
 
@@ -151,13 +151,13 @@ def _watched_waits() -> Generator[None]:
         polling.wait_until_set,
     )
 
-    def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float | None) -> tuple[bool, bool]:
+    def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
         return _watched(lambda limit: until_ready(fd, readable, writable, limit), seconds)
 
-    def wait_until_connected(sockets: Sequence[socket.socket], seconds: float | None) -> socket.socket | None:
+    def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> socket.socket | None:
         return _watched(lambda limit: until_connected(sockets, limit), seconds)
 
-    def wait_until_set(event: threading.Event, seconds: float | None) -> bool:
+    def wait_until_set(event: threading.Event, seconds: float) -> bool:
         return _watched(lambda limit: until_set(event, limit), seconds)
 
     with mock.patch.multiple(
@@ -169,6 +169,6 @@ def _watched_waits() -> Generator[None]:
         yield
 
 
-def _watched(attempt: Callable[[float | None], R], seconds: float | None) -> R:
+def _watched(attempt: Callable[[float], R], seconds: float) -> R:
     thread = _current.get()
     return attempt(seconds) if thread is None else thread.wait(attempt, seconds)

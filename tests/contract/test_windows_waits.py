@@ -1,0 +1,127 @@
+"""Ctrl-C in Windows does not end a wait that has begun: the same, played on the system of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import runpy
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from polysocket import Text, blocking, threaded
+from polysocket.effects import polling
+from polysocket.testing.contract.places import Listener, Peer, Place
+from tests.contract.test_blocking import in_the_main_thread
+from tests.contract.test_happy_eyeballs import address, hole, resolved
+
+__all__ = ["hole"]
+
+pytestmark = [
+    in_the_main_thread,
+    pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows needs no stand-in for itself"),
+    pytest.mark.timeout(20),
+]
+
+SLICE = 0.05  # seconds that a wait of the stand-in lasts
+
+
+@contextlib.contextmanager
+def ctrl_c_in_windows(function: str, owner: Any = polling) -> Iterator[None]:
+    """Press Ctrl-C once the main thread waits; the wait does not notice it, and Python looks after its end."""
+    wait = getattr(owner, function)
+    waits = threading.Event()
+
+    def deaf(*args: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return wait(*args)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            waits.set()
+            return wait(*args)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def press() -> None:
+        assert waits.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with mock.patch.object(polling, "LONGEST_WAIT", SLICE), mock.patch.object(owner, function, deaf):
+            pressing.start()
+            with pytest.raises(KeyboardInterrupt):
+                yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        pressing.join()
+
+
+def send_much(ws: Any) -> None:
+    while True:
+        ws.send_binary(bytes(1 << 20))
+
+
+CALLS: dict[str, Callable[[Any], object]] = {
+    "receive": lambda ws: ws.receive(),
+    "receive_text": lambda ws: ws.receive_text(timeout=60),
+    "iteration": lambda ws: next(iter(ws)),
+    "ping": lambda ws: ws.ping(),
+    "send": send_much,
+    "close": lambda ws: ws.close(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_ctrl_c_ends_a_call_of_a_websocket(peer: Peer, call: Callable[[Any], object]) -> None:
+    ws = blocking.connect(peer.url, close_timeout=None)
+    with ctrl_c_in_windows("wait_until_ready"), ws:
+        call(ws)
+    assert not ws.is_open
+
+
+def test_ctrl_c_ends_a_wait_for_another_caller(peer: Peer) -> None:
+    ws = blocking.connect(peer.url)
+    sending = threading.Thread(target=lambda: ws.send(Text("", final=False)))
+    sending.start()
+    sending.join()
+    with ctrl_c_in_windows("wait_until_set"), ws:
+        ws.send_text("waits for the end of the other thread's message")
+
+
+def test_ctrl_c_ends_an_opening_handshake(silent: Listener) -> None:
+    with ctrl_c_in_windows("wait_until_ready"):
+        blocking.connect(silent.url, open_timeout=None)
+
+
+def test_ctrl_c_ends_connecting(place: Place, hole: int) -> None:
+    with resolved(address(hole), address(hole)), ctrl_c_in_windows("wait_until_connected"):
+        blocking.connect("ws://many.example/", open_timeout=None)
+
+
+def test_ctrl_c_ends_a_lookup() -> None:
+    answers = threading.Event()
+    with mock.patch.object(socket, "getaddrinfo", side_effect=lambda *_, **__: answers.wait(30) and []):
+        with ctrl_c_in_windows("wait_until_set"):
+            blocking.connect("ws://slow.example/", open_timeout=None)
+        answers.set()
+
+
+def test_ctrl_c_ends_the_end_of_a_block_in_the_threaded_flavour(peer: Peer) -> None:
+    ws = threaded.connect(peer.url, close_timeout=None).result()
+    with ctrl_c_in_windows("exception", Future):
+        ws.__exit__(None, None, None)
+    peer.hang_up()  # ends the closing, which goes on in its thread
+
+
+@pytest.mark.parametrize(("platform", "longest"), [("win32", 1), ("linux", 24 * 60 * 60), ("darwin", 24 * 60 * 60)])
+def test_waits_are_short_in_windows_only(platform: str, longest: float) -> None:
+    with mock.patch("sys.platform", platform):
+        assert runpy.run_path(str(polling.__file__))["LONGEST_WAIT"] == longest
