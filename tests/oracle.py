@@ -31,6 +31,8 @@ class Oracle:
     def __init__(self, role: ConnectionType, compressed: bool) -> None:
         self.frames = list[Frame | Close]()
         self.verdict: int | None = None
+        self.refuses_code = False
+        """True if the verdict is about a code that wsproto does not know, of which 1014 is a legal one."""
         self._connection = WSProtoConnection(role, [deflate(role)] if compressed else [])
         self._pieces = list[str | bytes]()
 
@@ -65,6 +67,7 @@ class Oracle:
             case CloseConnection(code, reason):
                 if self._connection.state is ConnectionState.OPEN:
                     self.verdict = int(code)
+                    self.refuses_code = reason == "CLOSE with unknown reserved code"
                 else:
                     self.frames.append(Close(int(code), reason or ""))
             case _:
