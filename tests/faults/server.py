@@ -5,14 +5,16 @@ It ends when its standard input does.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import logging
 import ssl
 import sys
+import threading
+from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
 
 from tests.faults.script import CLOSE_CODE, CLOSE_REASON, FAREWELL, GREETING, PLEASE_CLOSE, burst
 
@@ -21,37 +23,48 @@ silent.addHandler(logging.NullHandler())
 silent.propagate = False  # The faults are in the conversations; the log of websockets is not under test.
 
 
-async def converse(ws: ServerConnection) -> None:
+def converse(ws: ServerConnection) -> None:
     """Echo each message; answer the first with a burst of messages, and a plea with a closing."""
-    try:
-        async for message in ws:
+    with contextlib.suppress(ConnectionClosed):
+        for message in ws:
             if message == PLEASE_CLOSE:
-                await ws.send(FAREWELL)
-                await ws.close(CLOSE_CODE, CLOSE_REASON)
+                ws.send(FAREWELL)
+                ws.close(CLOSE_CODE, CLOSE_REASON)
                 return
-            await ws.send(message)
+            ws.send(message)
             if message == GREETING:
                 text, fragments, data = burst()
-                await ws.send(text)
-                await ws.send(fragments)
-                await ws.ping(b"a ping")
-                await ws.send(data)
-    except ConnectionClosed:
-        pass
+                ws.send(text)
+                ws.send(fragments)
+                ws.ping(b"a ping")
+                ws.send(data)
 
 
-async def main(certificate: str) -> None:
+class Listener(ssl.SSLSocket):
+    """A listening socket that outlives clients that are reset before they are accepted, after which websockets ends."""
+
+    def accept(self) -> tuple[ssl.SSLSocket, Any]:
+        while True:
+            with contextlib.suppress(OSError):
+                return super().accept()
+
+
+def listen(context: ssl.SSLContext | None) -> Server:
+    # Threads, because OpenSSL keeps a queue of errors for each: with tasks, one connection's fault ended another one.
+    return serve(converse, "127.0.0.1", 0, logger=silent, ping_interval=None, close_timeout=1, ssl=context)
+
+
+def main(certificate: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = Listener
     context.load_cert_chain(certificate)
     context.num_tickets = 0  # All records after the handshake are then the conversation's.
-    async with (
-        serve(converse, "127.0.0.1", 0, logger=silent, ping_interval=None, close_timeout=1) as plain,
-        serve(converse, "127.0.0.1", 0, logger=silent, ping_interval=None, close_timeout=1, ssl=context) as tls,
-    ):
-        ports = [next(iter(server.sockets)).getsockname()[1] for server in (plain, tls)]
-        print(json.dumps(ports), flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+    servers = [listen(None), listen(context)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(json.dumps([server.socket.getsockname()[1] for server in servers]), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    main(sys.argv[1])
