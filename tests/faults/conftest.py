@@ -23,7 +23,7 @@ FOR_ALL = 3600  # seconds for one test that takes all bytes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests more time, if they take all bytes."""
+    """Allow the tests more time if they take all bytes."""
     if os.environ.get("FAULTS") == "all":
         for item in items:
             if pathlib.Path(__file__).parent in item.path.parents:

@@ -9,7 +9,6 @@ from typing import Any
 
 from polysocket import (
     Async,
-    Binary,
     CloseCause,
     CloseInfo,
     ConnectOptions,
@@ -25,7 +24,7 @@ from tests.faults.proxy import Fault, FaultProxy, Kind, Link, Way
 from tests.faults.script import CLOSE_CODE, DATA, FRAGMENTS, GREETING, PLEASE_CLOSE, expected
 
 LONG = 20.0  # seconds for what must go on
-SHORT = 0.3  # seconds for what may go on for ever: after a stall, or after a corrupted length
+SHORT = 0.3  # seconds for what may go on forever: after a stall, or after a corrupted length
 TOO_LONG = 8.0  # seconds after which a conversation that should go on has hung
 
 
@@ -161,7 +160,7 @@ async def _receive_rest(ws: WebSocket[Async], case: Case) -> None:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the bytes that went down contain."""
+    """The content of the bytes that went down."""
 
     messages: int
     has_close: bool

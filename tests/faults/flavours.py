@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from polysocket import blocking, threaded
 from polysocket import asyncio as polysocket_asyncio
+from polysocket import blocking, threaded
 from tests.faults.conversation import Case, Maker, converse
 from tests.faults.proxy import PATIENCE
 

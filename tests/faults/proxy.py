@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-__all__ = ["FaultProxy", "Fault", "Kind", "Link", "Way"]
+__all__ = ["Fault", "FaultProxy", "Kind", "Link", "Way"]
 
 PATIENCE = 30  # seconds after which the proxy ends a conversation: far more than its own time limits
 PAUSE = 0.001  # seconds before each byte of a split, in which the receiver can read what came before
@@ -38,7 +38,7 @@ class Kind(enum.Enum):
 
     CUT = "cut"  # both connections are closed (FIN)
     RESET = "reset"  # both connections are reset (RST)
-    STALL = "stall"  # nothing more is forwarded, for ever
+    STALL = "stall"  # nothing more is forwarded, forever
     HALF_CLOSE = "half_close"  # one direction ends (FIN), the other one goes on
     SPLIT = "split"  # the bytes come one at a time
     CORRUPT = "corrupt"  # one bit of the next byte is flipped
@@ -308,7 +308,7 @@ class FaultProxy:
                 continue
             if not link.take(Way.UP if key.fileobj is link.client else Way.DOWN) and link.is_open:
                 self._selector.unregister(key.fileobj)
-                self._links[link].remove(key.fileobj)
+                self._links[link] = [sock for sock in self._links[link] if sock is not key.fileobj]
             if not link.is_open:
                 self._forget(link)
         for link in splitting:
