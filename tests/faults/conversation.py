@@ -59,6 +59,7 @@ class Case:
 
     conversation: Conversation
     link: Link
+    limit: float  # seconds for each wait
     options: ConnectOptions
     received: list[str | bytes] = field(default_factory=list)
     opened_at: dict[Way, int] = field(default_factory=dict)
@@ -73,13 +74,9 @@ class Case:
         return f"{scheme}://127.0.0.1:{self.link.port}/"
 
     @property
-    def may_last(self) -> bool:
-        fault = self.link.fault
-        return fault is not None and fault.kind in (Kind.STALL, Kind.CORRUPT)
-
-    @property
-    def limit(self) -> float:
-        return SHORT if self.may_last else LONG
+    def was_too_slow(self) -> bool:
+        """Whether a short time limit has passed before the fault, so that the case shows nothing."""
+        return isinstance(self.error, TimeoutError) and not self.link.has_fault and self.limit < LONG
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,10 @@ class Maker:
     ports: list[int]
     trusting: Any
 
-    def case(self, conversation: Conversation, fault: Fault | None) -> Case:
+    def case(self, conversation: Conversation, fault: Fault | None, short: float = SHORT) -> Case:
         link = self.proxy.link(self.ports[conversation.tls], fault)
-        case = Case(conversation, link, {})
+        may_last = fault is not None and fault.kind in (Kind.STALL, Kind.CORRUPT)
+        case = Case(conversation, link, short if may_last else LONG, {})
         case.options = {
             "compression": conversation.compression,
             "open_timeout": 2 * case.limit,
