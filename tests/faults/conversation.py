@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.faults.script import CLOSE_CODE, DATA, FRAGMENTS, GREETING, PLEASE_CL
 
 LONG = 20.0  # seconds for what must go on
 SHORT = 0.3  # seconds for what may go on forever: after a stall, or after a corrupted length
+PAUSE = 0.005  # seconds in which the proxy and the server, if the machine is not busy, can do their part
 TOO_LONG = 8.0  # seconds after which a conversation that should go on has hung
 
 
@@ -53,6 +55,9 @@ CONVERSATIONS = [
 ]
 
 
+Sleep = Callable[[float], Coroutine[Any, Any, object]]
+
+
 @dataclass
 class Case:
     """One conversation with at most one fault, and what its client has seen."""
@@ -61,6 +66,7 @@ class Case:
     link: Link
     limit: float  # seconds for each wait
     options: ConnectOptions
+    sleep: Sleep
     received: list[str | bytes] = field(default_factory=list)
     opened_at: dict[Way, int] = field(default_factory=dict)
     error: BaseException | None = None  # the first one
@@ -73,6 +79,14 @@ class Case:
         scheme = "wss" if self.conversation.tls else "ws"
         return f"{scheme}://127.0.0.1:{self.link.port}/"
 
+    async def let_all_arrive(self) -> None:
+        """Receive nothing for a while, so that messages and the end of the stream are there at the same time.
+
+        Pieces of a split are received one at a time.
+        """
+        if self.link.fault is not None and self.link.fault.kind is not Kind.SPLIT:
+            await self.sleep(PAUSE)
+
     @property
     def was_too_slow(self) -> bool:
         """Whether a short time limit has passed before the fault, so that the case shows nothing."""
@@ -84,13 +98,14 @@ class Maker:
     """The maker of cases: it knows the ports and the trust."""
 
     proxy: FaultProxy
+    sleep: Sleep
     ports: list[int]
     trusting: Any
 
     def case(self, conversation: Conversation, fault: Fault | None, short: float = SHORT) -> Case:
         link = self.proxy.link(self.ports[conversation.tls], fault)
         may_last = fault is not None and fault.kind in (Kind.STALL, Kind.CORRUPT)
-        case = Case(conversation, link, short if may_last else LONG, {})
+        case = Case(conversation, link, short if may_last else LONG, {}, self.sleep)
         case.options = {
             "compression": conversation.compression,
             "open_timeout": 2 * case.limit,
@@ -123,6 +138,7 @@ async def _speak(ws: WebSocket[Async], case: Case) -> None:
         case.received.append(await ws.receive_message(timeout=case.limit))
 
     await ws.send_text(GREETING)
+    await case.let_all_arrive()
     for _ in range(4):
         await receive()
     await ws.ping(timeout=case.limit)
@@ -131,10 +147,12 @@ async def _speak(ws: WebSocket[Async], case: Case) -> None:
     await ws.send(Text(first, final=False))
     await ws.send(Text(second, final=False), is_continuation=True)
     await ws.send(Text(last), is_continuation=True)
+    await case.let_all_arrive()
     await receive()
     await receive()
     if case.conversation.server_closes:
         await ws.send(Text(PLEASE_CLOSE))
+        await case.let_all_arrive()
         await receive()
         await receive()  # the Close, as an error
 

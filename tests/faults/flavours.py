@@ -6,9 +6,10 @@ import asyncio
 import importlib.util
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from polysocket import asyncio as polysocket_asyncio
 from polysocket import blocking, threaded
@@ -26,54 +27,67 @@ TASKS = 48
 HANGS = 2 * PATIENCE  # seconds after which a case hangs although the proxy has ended it
 
 NewCase = Callable[[], Case]
-Run = Callable[[Maker, Sequence[NewCase]], list[Case]]
 
 
-def run_blocking(maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
-    def run(new_case: NewCase) -> Case:
-        case, started, error = new_case(), time.monotonic(), None
+class Run(Protocol):
+    """The flavour's way to run cases, and to sleep in them."""
+
+    def __call__(self, maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class ThreadsRun(ABC):
+    """The common part of the flavours of threads."""
+
+    @abstractmethod
+    def _converse(self, case: Case) -> None:
+        """Open a websocket, and hold the conversation."""
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - a thread may block
+
+    def __call__(self, maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
+        def run(new_case: NewCase) -> Case:
+            case, started, error = new_case(), time.monotonic(), None
+            try:
+                self._converse(case)
+            except BaseException as raised:  # noqa: BLE001 - judged later
+                error = raised
+            maker.end(case, started, error)
+            return case
+
+        complaints: list[Any] = []
+        before, threading.excepthook = threading.excepthook, complaints.append
         try:
-            with blocking.connect(case.url, **case.options) as ws:
-                converse(ws, case)
-            case.close_info = ws.close_info
-        except BaseException as raised:  # noqa: BLE001 - judged later
-            error = raised
-        maker.end(case, started, error)
-        return case
-
-    return _in_threads(run, new_cases)
+            with ThreadPoolExecutor(THREADS) as pool:
+                cases = list(pool.map(run, new_cases))
+        finally:
+            threading.excepthook = before
+        assert not complaints, f"threads have failed: {complaints}"
+        return cases
 
 
-def run_threaded(maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
-    def run(new_case: NewCase) -> Case:
-        case, started, error = new_case(), time.monotonic(), None
-        try:
-            with threaded.connect(case.url, **case.options).result(HANGS) as ws:
-                converse(ws, case).result(HANGS)
-            case.close_info = ws.close_info
-        except BaseException as raised:  # noqa: BLE001 - judged later
-            error = raised
-        maker.end(case, started, error)
-        return case
-
-    return _in_threads(run, new_cases)
+class BlockingRun(ThreadsRun):
+    def _converse(self, case: Case) -> None:
+        with blocking.connect(case.url, **case.options) as ws:
+            converse(ws, case)
+        case.close_info = ws.close_info
 
 
-def _in_threads(run: Callable[[NewCase], Case], new_cases: Sequence[NewCase]) -> list[Case]:
-    complaints: list[Any] = []
-    before, threading.excepthook = threading.excepthook, complaints.append
-    try:
-        with ThreadPoolExecutor(THREADS) as pool:
-            cases = list(pool.map(run, new_cases))
-    finally:
-        threading.excepthook = before
-    assert not complaints, f"threads have failed: {complaints}"
-    return cases
+class ThreadedRun(ThreadsRun):
+    def _converse(self, case: Case) -> None:
+        with threaded.connect(case.url, **case.options).result(HANGS) as ws:
+            converse(ws, case).result(HANGS)
+        case.close_info = ws.close_info
 
 
 class AsyncioRun:
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         self._loop_factory = loop_factory
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     def __call__(self, maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
         complaints: list[dict[str, Any]] = []
@@ -105,11 +119,26 @@ class AsyncioRun:
             cases.append(case)
 
 
-def run_trio(maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
-    rest = iter(new_cases)
-    cases = list[Case]()
+class TrioRun:
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
 
-    async def run() -> None:
+    def __call__(self, maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
+        rest = iter(new_cases)
+        cases = list[Case]()
+
+        async def main() -> None:
+            living = trio.lowlevel.current_statistics().tasks_living
+            async with trio.open_nursery() as nursery:
+                for _ in range(TASKS):
+                    nursery.start_soon(self._run, maker, rest, cases)
+            await trio.testing.wait_all_tasks_blocked()
+            assert trio.lowlevel.current_statistics().tasks_living == living, "tasks are left behind"
+
+        trio.run(main)
+        return cases
+
+    async def _run(self, maker: Maker, rest: Iterator[NewCase], cases: list[Case]) -> None:
         for new_case in rest:
             case, started, error = new_case(), time.monotonic(), None
             try:
@@ -122,22 +151,11 @@ def run_trio(maker: Maker, new_cases: Sequence[NewCase]) -> list[Case]:
             maker.end(case, started, error)
             cases.append(case)
 
-    async def main() -> None:
-        living = trio.lowlevel.current_statistics().tasks_living
-        async with trio.open_nursery() as nursery:
-            for _ in range(TASKS):
-                nursery.start_soon(run)
-        await trio.testing.wait_all_tasks_blocked()
-        assert trio.lowlevel.current_statistics().tasks_living == living, "tasks are left behind"
 
-    trio.run(main)
-    return cases
-
-
-FLAVOURS: dict[str, Run] = {"blocking": run_blocking, "threaded": run_threaded, "asyncio": AsyncioRun()}
+FLAVOURS: dict[str, Run] = {"blocking": BlockingRun(), "threaded": ThreadedRun(), "asyncio": AsyncioRun()}
 if importlib.util.find_spec("uvloop") is not None:
     import uvloop
 
     FLAVOURS["uvloop"] = AsyncioRun(uvloop.new_event_loop)
 if importlib.util.find_spec("trio") is not None:
-    FLAVOURS["trio"] = run_trio
+    FLAVOURS["trio"] = TrioRun()
