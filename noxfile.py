@@ -140,6 +140,14 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Inject faults of the network at every byte of conversations, or some (``-- -k "trio-tls"``)."""
+    install_wheel(session, "polysocket[test]")
+    arguments = [*(session.posargs or PARALLEL), "-rP"]  # which shows the figures of each test
+    session.run("pytest", "tests/faults", *arguments, env={**TEMPORARY, "FAULTS": "all"})
+
+
+@nox.session
 def fuzzing(session: nox.Session) -> None:
     """Fuzz the core for 30 minutes of processor time a target, or look for planted bugs (``-- --planted``)."""
     install_wheel(session, "polysocket[fuzz]")
