@@ -74,6 +74,11 @@ class FrameQueue:
             self.is_full = (len(self.frames) >= self.max_frames or self.size >= self.max_size) and bool(self.frames)
         return frame
 
+    def clear(self) -> None:
+        """Drop all frames, those of an unfinished message too."""
+        self.frames, self.fragments, self._sizes, self.size = deque(), deque(), deque(), 0
+        self.is_full = False
+
     def limit(self, frames: int | None, size: int | None, frame_cost: int = FRAME_COST) -> None:
         """Bound the queue in frames and in bytes; each frame counts ``frame_cost`` bytes besides its payload."""
         if self._is_released:

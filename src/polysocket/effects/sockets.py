@@ -233,6 +233,8 @@ class SocketStream(SendBuffer):
     def _wait(self, *, readable: bool) -> bytes | None:
         """Wait until something can be done, and do it: send what is pending; return what has arrived."""
         waiter = object()
+        if readable:
+            self.has_taken = False
         try:
             with self._mutex:
                 writable = bool(self._unsent) and self._must_flush
@@ -265,6 +267,7 @@ class SocketStream(SendBuffer):
         return _remaining()
 
     def _receive(self) -> bytes | None:
+        self.has_taken = True
         try:
             return self._socket.recv(READ_SIZE)
         except BlockingIOError:
