@@ -14,7 +14,7 @@ import sys
 import time
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, ClassVar
 
 import trio
@@ -51,7 +51,7 @@ class Cut:
         self.count = 0
         self.has_cut = False
         self._at = at
-        self._is_late = style == "late"
+        self._is_late = style.startswith("late")
         self._is_twice = style == "twice"
 
     @types.coroutine
@@ -121,8 +121,12 @@ class CancellingMachine(ABC):
         """Let other tasks run."""
 
     @abstractmethod
+    def beside(self, program: Callable[[], Coroutine[Any, Any, None]]) -> contextlib.AbstractAsyncContextManager[None]:
+        """Run a program beside the block, and wait for its end; cancel it if the block raises."""
+
     async def report(self, path: str) -> Any:
-        """Wait for the peer's report."""
+        """Wait for the peer's report in the loop's own thread: nothing else runs."""
+        return self._peer.report(path)
 
     async def run_all(self, cases: Cases) -> None:
         """Run the cases, one after the other."""
@@ -155,14 +159,20 @@ class CancellingMachine(ABC):
 
         url = self._peer.url(variant.transport, case.path)
         settings = options(variant, self._peer.client_context)
-        exchange = Exchange()
+        exchange = Exchange("give pause ")
         try:
             exchange.ws = await make(lambda: self.connect(url, **settings))
         except Interrupted:
             case.notes.append("in connect")
             return
         is_whole = True
-        async with self._leaving(exchange.ws):
+
+        async def ping() -> None:
+            with contextlib.suppress(WebSocketClosed):
+                while True:
+                    await exchange.ws.ping(timeout=BLOCK_LIMIT)
+
+        async with self.beside(ping) if "shared" in style else contextlib.nullcontext(), self._leaving(exchange.ws):
             try:
                 await drive(conversation(exchange, variant), make)
                 if not variant.ends_with_close:
@@ -202,7 +212,7 @@ class AsyncioMachine(CancellingMachine):
     """The cases of asyncio's own event loop."""
 
     name = "asyncio"
-    styles = ("cancel", "late", "twice", "timeout", "wait_for", "group")
+    styles = ("cancel", "late", "twice", "timeout", "wait_for", "group", "cancel-shared", "late-shared")
 
     def run(self, cases: Cases) -> None:
         """Run the cases in one event loop, which must not be told of an error."""
@@ -237,9 +247,16 @@ class AsyncioMachine(CancellingMachine):
         """Sleep for one turn."""
         await asyncio.sleep(0)
 
-    async def report(self, path: str) -> Any:
-        """Wait for the report in the loop's own thread: nothing else runs."""
-        return self._peer.report(path)
+    @contextlib.asynccontextmanager
+    async def beside(self, program: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+        """Run a task."""
+        task = asyncio.create_task(program())
+        try:
+            yield
+        except BaseException:
+            task.cancel()
+            raise
+        await task
 
     async def make(self, call: Call, cut: Cut, style: str) -> Any:
         """Make a call in the way of the style."""
@@ -261,8 +278,12 @@ class AsyncioMachine(CancellingMachine):
             while task.cancelling():
                 task.uncancel()
             raise Interrupted from None
-        if task.cancelling():
-            raise Fault("the cancellation was swallowed")
+        if task.cancelling():  # It came in the call's last step, and is raised by what the task awaits next.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+                raise Fault("the cancellation was swallowed")
+            while task.cancelling():
+                task.uncancel()
         return result
 
     async def _within_a_timeout(self, call: Call, cut: Cut) -> Any:
@@ -342,7 +363,7 @@ class TrioMachine(CancellingMachine):
     """The cases of trio. There a scope stays cancelled, so that each case cancels all further waits, too."""
 
     name = "trio"
-    styles = ("cancel", "late", "group")
+    styles = ("cancel", "late", "group", "cancel-shared", "late-shared")
 
     def run(self, cases: Cases) -> None:
         """Run the cases."""
@@ -364,9 +385,12 @@ class TrioMachine(CancellingMachine):
         """Let other tasks run."""
         await trio.lowlevel.checkpoint()
 
-    async def report(self, path: str) -> Any:
-        """Wait for the report in trio's own thread: nothing else runs."""
-        return self._peer.report(path)
+    @contextlib.asynccontextmanager
+    async def beside(self, program: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+        """Run a task in a nursery."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(program)
+            yield
 
     async def make(self, call: Call, cut: Cut, style: str) -> Any:
         """Make a call in a cancel scope, or in a nursery in which another task fails."""

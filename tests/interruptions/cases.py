@@ -18,6 +18,7 @@ from tests.interruptions.conversation import Calls, Variant
 
 __all__ = ["Case", "Cases", "drive", "open_sockets"]
 
+MOST_FAILURES = 100  # of a machine, after which something fails in each case
 LONGEST = 60  # seconds after which a case that nothing else ends shows where it hangs, and ends the process
 
 
@@ -94,7 +95,7 @@ class Cases:
             yield from map(case, sorted(self._random.sample(places, min(self._sample, len(places)))))
             return
         position = 0
-        while True:  # until the conversation ends before its turn: how often it waits depends on the network
+        while len(self.failures) < MOST_FAILURES:  # until the conversation ends before its turn: how often it waits depends on the network
             position += 1
             yield (current := case(position))
             if current.count < position and current.failure is None:

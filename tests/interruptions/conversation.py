@@ -51,7 +51,9 @@ def options(variant: Variant, ssl: Any) -> dict[str, Any]:
 class Exchange:
     """What this side of one conversation has sent and received, with checks of what it receives."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: str = "") -> None:
+        self.pause = pause
+        """What the peer is told before it is to answer: a pause makes this side wait for the answer."""
         self.ws: Any = None
         self.is_closing = False
         self.number = 0  # of the latest message that this side has sent, or has tried to send
@@ -128,7 +130,7 @@ class Exchange:
 
     def synchronizing(self) -> Calls:
         """Ask the peer for an answer, and receive all that comes before it."""
-        yield from self.sending(f"give sync{self.number + 1}.")
+        yield from self.sending(f"{self.pause}give sync{self.number + 1}.")
         while not self.is_synchronous:
             yield from self.receiving(lambda: self.ws.receive_message())
 
@@ -146,13 +148,13 @@ def conversation(exchange: Exchange, variant: Variant) -> Calls:
     """Use each kind of call at least once, from the first message to the closing."""
     ws, x = exchange.ws, exchange
     yield from x.sending("small")
-    yield from x.sending("give text give binary give ping", binary=True)
+    yield from x.sending(x.pause + "give text give binary give ping", binary=True)
     yield from x.receiving(lambda: ws.receive_text())
     yield from x.receiving(lambda: ws.receive_binary())
     yield from x.receiving(lambda: ws.receive())  # the Ping, after which the peer sends its text
     yield from x.receiving(lambda: ws.receive(timeout=BLOCK_LIMIT))
     yield from x.sending_fragments()
-    yield from x.sending("give fragments give large give fragments " + f"{x.number} word " * LARGE)
+    yield from x.sending(x.pause + "give fragments give large give fragments " + f"{x.number} word " * LARGE)
     for _ in range(3):
         yield from x.receiving(lambda: ws.receive_data_frame())
     yield from x.receiving(lambda: ws.receive_message(timeout=BLOCK_LIMIT))
@@ -160,9 +162,9 @@ def conversation(exchange: Exchange, variant: Variant) -> Calls:
     yield from x.receiving(lambda: ws.receive_message())
     yield lambda: ws.ping(b"payload")
     yield lambda: ws.pong()
-    yield from x.sending("give text")
+    yield from x.sending(x.pause + "give text")
     yield from x.receiving(lambda: ws.either_close(ws.receive_message))
-    yield from x.sending("give text " + "word " * LARGE, binary=True)
+    yield from x.sending(x.pause + "give text " + "word " * LARGE, binary=True)
     if variant.ends_with_close:
         x.is_closing = True
         yield lambda: ws.close()

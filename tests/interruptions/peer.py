@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from websockets.exceptions import ConnectionClosed
 __all__ = ["CUT", "Peer", "Report", "checked", "parts", "running_peer", "sealed"]
 
 PATIENCE = 10  # seconds to wait for a report
+PAUSE = 0.002  # seconds in which a fast client waits for an answer
 RECEIVE_BUFFER = 32 * 1024  # bytes: small, so that a large frame makes its sender wait
 CUT = "(cut)"
 """The last fragment of a message that an interruption has cut short."""
@@ -117,6 +119,9 @@ def _handle(ws: websockets.sync.server.ServerConnection) -> None:
 
     def reply(kind: str) -> None:
         nonlocal replies
+        if kind == "pause":
+            time.sleep(PAUSE)
+            return
         replies += 1
         body = kind * (50_000 if kind == "large" else 3)
         text = sealed(replies, body)

@@ -18,8 +18,9 @@ Two kinds of ``line`` event are left out, since CPython runs no handler there, a
   that no enclosing ``finally`` or ``with`` is left properly if a debugger raises there.
 
 A handler that raises after a receive has its result, and before the caller has it, loses that result, as in any
-function. CPython runs no handler at those few places in the library (``is_after_result``), but debuggers stop there:
-there the result of the interrupted call, and nothing else, may be missing.
+function. In the library CPython runs no handler there, except in ``either…``, which gets the result from a function of
+the caller; but debuggers stop at the lines on the way. There the result of the interrupted call, and nothing else, may
+be missing (``is_after_result``).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from tests.interruptions.peer import Peer
 __all__ = ["BlockingMachine"]
 
 LIBRARY: Final = str(pathlib.Path(polysocket.__file__).parent)
-AFTER_RESULT: Final = {blocking.WebSocket.receive_text.__code__}  # BlockingEffect.lift's function, common to all
+AFTER_RESULT: Final = ("/websocket.py", "/effects/blocking.py")  # the public methods, and what makes them block
 MOMENT: Final = 0.02  # seconds to wait for what is already there
 
 
@@ -109,7 +110,7 @@ class Interruption:
         self.count += 1
         if self.count == self._at:
             name = frame.f_code.co_filename.removeprefix(LIBRARY)
-            self.is_after_result = event == "return" or frame.f_code in AFTER_RESULT
+            self.is_after_result = event == "return" or name in AFTER_RESULT
             self.place = f"{event} at {name}:{frame.f_lineno} in {frame.f_code.co_name}"
             raise Interrupt
 

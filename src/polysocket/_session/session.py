@@ -278,14 +278,20 @@ class Session:
             raise
 
     async def _read_within(self, timeout: float, take: Callable[[], T | None], what: str | None) -> T:
+        taken: T | None = None
         try:
             async with self._effect.time_limit(timeout):
-                return await self.read_until(take, what)
+                taken = await self.read_until(take, what)
+                return taken
         except TimeoutError as error:
             if isinstance(error, ReceiveTimeout):
                 raise
             what = what or "frame"
             raise ReceiveTimeout(f"no {what} was received within {timeout} seconds", timeout, what) from None
+        except BaseException:
+            if taken is not None:  # A signal handler has raised at the end of the time limit.
+                self.receiver.is_busy = True
+            raise
 
     async def _wait_turn(self, turn: int) -> None:
         """Wait until another caller has read since ``turn``, or until the queue has room."""

@@ -183,12 +183,12 @@ class SocketStream(SendBuffer):
     def abort(self) -> None:
         """Shut the connection down, which wakes the threads that wait for it; the last of them closes the socket."""
         with self._mutex:
-            if not self._aborted:
-                self._aborted = True
-                self._error = ConnectionAbortedError("the connection was ended by this side")
-                with contextlib.suppress(OSError):  # The peer was faster.
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                self._close_if_unused()
+            # All of it again if it was done before: a signal handler may have raised in the middle.
+            self._aborted = True
+            self._error = ConnectionAbortedError("the connection was ended by this side")
+            with contextlib.suppress(OSError):  # The peer was faster.
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._close_if_unused()
         if self._sender is not None:
             self._sender.join()  # The shutdown has woken it.
 
