@@ -105,6 +105,12 @@ class FrameQueue:
             self.is_full = self._has_no_room()
         return frame if type(frame) is not PackedText else frame.unpacked()
 
+    def clear(self) -> None:
+        """Drop all frames, those of an unfinished message too."""
+        self.frames, self._sizes, self.size, self.overhead = deque(), deque(), 0, 0
+        self.fragments = Fragments()
+        self.is_full = False
+
     def limit(self, frames: int | None, size: int | None, frame_cost: int = FRAME_COST) -> None:
         """Bound the queue in frames and in bytes; each frame counts ``frame_cost`` bytes besides its payload.
 

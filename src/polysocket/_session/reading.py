@@ -6,9 +6,9 @@ and a close may wait at the same time, and each may be cancelled at any point.
 
 from __future__ import annotations
 
-from polysocket.effects import Event
+from polysocket.effects import ByteStream, Event
 
-__all__ = ["Reader", "wake"]
+__all__ = ["Reader", "may_be_torn", "wake"]
 
 
 class Reader:
@@ -27,3 +27,8 @@ def wake(waiting: list[Event]) -> None:
     for event in waiting:
         event.set()
     waiting.clear()
+
+
+def may_be_torn(stream: ByteStream) -> bool:
+    """Return True if a read that was interrupted now may have lost bytes, or sent a part of what was pending."""
+    return bool(getattr(stream, "has_taken", False) or getattr(stream, "is_torn", False))

@@ -41,6 +41,8 @@ class Receiver:
         mutex: Mutex,
     ) -> None:
         self.is_receiving = False
+        self.is_busy = False
+        """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
         self._connection = connection
         self._reader = reader
         self._sender = sender
@@ -50,28 +52,42 @@ class Receiver:
     def take_whole(self, kinds: Kinds[D]) -> D | None:
         """Take a message that has arrived in one frame: the short way, for streams of small messages."""
         queue = self._connection.queue
-        with self._mutex:
-            if not queue.frames or queue.fragments or self.is_receiving:
-                return None
-            first = queue.frames[0]
-            if not isinstance(first, kinds) or not first.final:
-                return None
-            was_full = queue.is_full
-            frame = queue.pop()
-            if was_full:
-                wake(self._reader.waiting)
-            return frame if isinstance(frame, kinds) else None
+        is_taken = False
+        try:
+            with self._mutex:
+                if not queue.frames or queue.fragments or self.is_receiving or self.is_busy:
+                    return None
+                first = queue.frames[0]
+                if not isinstance(first, kinds) or not first.final:
+                    return None
+                was_full = queue.is_full
+                self.is_busy = is_taken = True
+                frame = queue.pop()
+                if was_full:
+                    wake(self._reader.waiting)
+                self.is_busy = False
+                return frame if isinstance(frame, kinds) else None
+        except BaseException:
+            self.is_busy = self.is_busy or is_taken  # The next caller that receives is told that a frame is lost.
+            raise
 
     def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
         queue = self._connection.queue
-        with self._mutex:
-            if self.is_receiving or not (queue.frames or queue.fragments):
-                return None
-            frame = self.take_frame(pong_on_ping)
-        if self._notifications.due:
-            self._notifications.deliver()
-        return frame
+        is_taken = False
+        try:
+            with self._mutex:
+                if self.is_receiving or self.is_busy or not (queue.frames or queue.fragments):
+                    return None
+                self.is_busy = is_taken = True
+                frame = self.take_frame(pong_on_ping)
+                self.is_busy = False
+            if self._notifications.due:
+                self._notifications.deliver()
+            return frame
+        except BaseException:
+            self.is_busy = self.is_busy or is_taken
+            raise
 
     # The mutex is held.
 

@@ -74,24 +74,28 @@ class Sender:
             raise reentrant_call("send")
         if type(frame) is not Text and type(getattr(frame, "payload", b"")) is not bytes:
             frame = snapshot(frame)
-        with self._mutex:
-            is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
-            if not is_free and self._must_wait(frame, is_continuation):
-                return self._send_later(frame, is_continuation, on_taken)
-            # It stays True if a signal handler raises: the frame may then be encoded or written in part.
-            self._is_broken = True
-            try:
-                stream.write(self._connection.send(frame, is_continuation))
-                if on_taken is not None:
-                    on_taken()
-            except OSError as error:
-                raise self._lost(error) from error
-            except WebSocketError:  # before anything was encoded
+        try:
+            with self._mutex:
+                is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
+                if not is_free and self._must_wait(frame, is_continuation):
+                    return self._send_later(frame, is_continuation, on_taken)
+                # It stays True if a signal handler raises: the frame may then be encoded or written in part.
+                self._is_broken = True
+                try:
+                    stream.write(self._connection.send(frame, is_continuation))
+                    if on_taken is not None:
+                        on_taken()
+                except OSError as error:
+                    raise self._lost(error) from error
+                except WebSocketError:  # before anything was encoded
+                    self._is_broken = False
+                    raise
+                if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "final", True):
+                    self._note_sent(frame)
                 self._is_broken = False
-                raise
-            self._is_broken = False
-            if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "final", True):
-                self._note_sent(frame)
+        except BaseException:
+            self._end_if_interrupted()
+            raise
         if self._notifications.due:
             self._notifications.deliver()
         if stream.pending:
@@ -174,10 +178,26 @@ class Sender:
         except OSError as error:
             with self._mutex:
                 raise self._lost(error) from error
+        except BaseException:
+            if getattr(self._stream, "is_torn", False):
+                self._is_broken = True
+                self._end_if_interrupted()
+            raise
         if self.due_pong is not None:
             with self._mutex:
                 self.send_due_pong()
             self._notifications.deliver()
+
+    def _end_if_interrupted(self) -> None:
+        """End the connection if a signal handler has raised in the middle of a frame, after which nothing may follow.
+
+        A caller that receives would wait forever for the answer to a message that the peer has not got.
+        """
+        with self._mutex:
+            if self._is_broken and self._error is INTERRUPTED:
+                self._stream.abort()
+                self._connection.abort(CloseCause.CANCELLATION, str(INTERRUPTED))
+                wake(self.waiting)
 
     def _lost(self, error: OSError) -> WebSocketClosed:
         """Return the error of a broken stream: the known end, or one that is met once the rest is received."""
@@ -206,15 +226,19 @@ class Sender:
             if self._error is INTERRUPTED:
                 self._stream.abort()  # Nothing may follow a torn frame.
             return  # The reader of a lost connection still takes what arrived before.
-        self._is_broken = True  # as in send()
         try:
-            if data := encode():
-                with contextlib.suppress(OSError):
-                    self._stream.write(data)
-        except WebSocketError:
+            self._is_broken = True  # as in send()
+            try:
+                if data := encode():
+                    with contextlib.suppress(OSError):
+                        self._stream.write(data)
+            except WebSocketError:
+                self._is_broken = False
+                raise
             self._is_broken = False
+        except BaseException:
+            self._end_if_interrupted()
             raise
-        self._is_broken = False
 
     def _tell(self, frame: Frame | Close) -> None:
         if isinstance(frame, Close):

@@ -21,7 +21,7 @@ from polysocket._core.validation import snapshot
 from polysocket._session.listening import Listening
 from polysocket._session.notifications import Notifications
 from polysocket._session.pings import PendingPing, Pings
-from polysocket._session.reading import Reader, wake
+from polysocket._session.reading import Reader, may_be_torn, wake
 from polysocket._session.receiving import DATA, Receiver, concurrent_receive
 from polysocket._session.sending import Sender, reentrant_call
 from polysocket._session.view import SessionView
@@ -29,7 +29,7 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.errors import ReceiveTimeout, WebSocketClosed
+from polysocket.errors import ReceiveTimeout, WebSocketClosed, WebSocketError
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
 from polysocket.request import check_timeout
@@ -68,7 +68,6 @@ class Session:
         self._pings = Pings(effect.now)
         self._is_handing_over = False
         self._is_watching = False
-        self._is_decoding = False
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
         self._background: list[Event] = []  # each is set when a program in the background has ended
@@ -200,74 +199,108 @@ class Session:
         if timeout is not None:
             return await self._read_within(timeout, take, what)
         connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
-        is_receiver = False
+        is_receiver = is_taking = False
+        is_reader = 0
         try:
-            if what is not None:
-                with mutex:
-                    if receiver.is_receiving:
+            try:
+                if what is not None:
+                    if mutex.is_held():  # by the call that a signal handler has interrupted
                         raise concurrent_receive()
-                    is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
-            while True:
-                data, error, is_done, is_reader, holds_bytes = b"", None, False, 0, False
-                try:
                     with mutex:
-                        if self._is_decoding:
-                            self._note_interrupted_read()
-                        if (taken := take()) is not None:
-                            return taken
-                        if connection.failure is not None:
-                            self._fail()  # No more will arrive, and this caller doesn't take the frames before it.
-                            continue
-                        if not reader.thread and not connection.queue.is_full:
-                            is_reader = reader.thread = get_ident()
-                        turn, holds_bytes = reader.turn, connection.holds_bytes
-                    if not is_reader:
-                        await self._wait_turn(turn)
-                        continue
-                    if not holds_bytes:
-                        try:
-                            data = await self._stream.read()
-                        except OSError as caught:
-                            error = without_tracebacks(caught)
-                    else:
-                        await self._effect.next_turn()  # The peer has sent many frames at once.
-                    is_done = True
-                finally:
-                    if is_reader:
+                        if receiver.is_receiving:
+                            raise concurrent_receive()
+                        is_receiver = receiver.is_receiving = True  # in this order: a signal handler may raise between
+                while True:
+                    data, error, is_done, is_reader, holds_bytes = b"", None, False, 0, False
+                    try:
                         with mutex:
-                            reader.thread = 0
-                            reader.turn += 1
-                            if data or (is_done and holds_bytes):
-                                self._is_decoding = True  # It stays True if a signal handler raises.
-                                frames = connection.receive(data)
-                                self._is_decoding = False
-                                if self._is_watching or connection.has_ended:
-                                    self._attend(frames)
-                                del frames  # Nothing that waits is held twice.
-                            elif is_done:
-                                connection.receive_eof(error)
-                                self._attend(())
-                            if reader.waiting:
-                                wake(reader.waiting)
+                            if receiver.is_busy:
+                                self._note_interruption()
+                            receiver.is_busy = is_taking = True
+                            try:
+                                taken = take()
+                            except WebSocketError:
+                                receiver.is_busy = is_taking = False
+                                raise
+                            receiver.is_busy = False
+                            if taken is not None:
+                                return taken
+                            is_taking = False
+                            if connection.failure is not None:
+                                self._fail()  # No more will arrive, and this caller doesn't take the frames before it.
+                                continue
+                            if not reader.thread and not connection.queue.is_full:
+                                is_reader = reader.thread = get_ident()
+                            turn, holds_bytes = reader.turn, connection.holds_bytes
+                        if not is_reader:
+                            await self._wait_turn(turn)
+                            continue
+                        if not holds_bytes:
+                            try:
+                                data = await self._stream.read()
+                            except OSError as caught:
+                                error = without_tracebacks(caught)
+                        else:
+                            await self._effect.next_turn()  # The peer has sent many frames at once.
+                        is_done = True
+                    finally:
+                        if is_reader:
+                            with mutex:
+                                reader.thread = 0
+                                reader.turn += 1
+                                if data or (is_done and holds_bytes):
+                                    receiver.is_busy = True
+                                    frames = connection.receive(data)
+                                    receiver.is_busy = False
+                                    if self._is_watching or connection.has_ended:
+                                        self._attend(frames)
+                                    del frames  # Nothing that waits is held twice.
+                                elif is_done:
+                                    connection.receive_eof(error)
+                                    self._attend(())
+                                elif not holds_bytes and may_be_torn(self._stream):
+                                    self._note_interruption()
+                                if reader.waiting:
+                                    wake(reader.waiting)
+                            is_reader = 0
+                    if self._notifications.due:
+                        self._notifications.deliver()
+            finally:
+                if is_receiver:
+                    receiver.is_receiving = is_receiver = False
+                    if self._closing_since is not None:
+                        self._let_closing_go_on()
                 if self._notifications.due:
                     self._notifications.deliver()
-        finally:
+        except BaseException:
+            # A signal handler may have raised in a "finally" above, or after a frame was taken.
             if is_receiver:
                 receiver.is_receiving = False
-                if self._closing_since is not None:
-                    self._let_closing_go_on()
-            if self._notifications.due:
-                self._notifications.deliver()
+            if is_reader or is_taking:
+                with mutex:
+                    if is_taking:
+                        receiver.is_busy = True
+                    if is_reader:
+                        reader.thread = 0
+                        reader.turn += 1
+                    self._note_interruption()
+            raise
 
     async def _read_within(self, timeout: float, take: Callable[[], T | None], what: str | None) -> T:
+        taken: T | None = None
         try:
             async with self._effect.time_limit(timeout):
-                return await self.read_until(take, what)
+                taken = await self.read_until(take, what)
+                return taken  # noqa: RET504 - kept for the last "except"
         except TimeoutError as error:
             if isinstance(error, ReceiveTimeout):
                 raise
             what = what or "frame"
             raise ReceiveTimeout(f"no {what} was received within {timeout} seconds", timeout, what) from None
+        except BaseException:
+            if taken is not None:  # A signal handler has raised at the end of the time limit.
+                self.receiver.is_busy = True
+            raise
 
     async def _wait_turn(self, turn: int) -> None:
         """Wait until another caller has read since ``turn``, or until the queue has room."""
@@ -291,9 +324,11 @@ class Session:
         if is_own_read or self._mutex.is_held():
             raise reentrant_call(name)
 
-    def _note_interrupted_read(self) -> None:
-        """End the connection, because some of its bytes may have been decoded and lost; mutex held."""
-        self._is_decoding = False
+    def _note_interruption(self) -> None:
+        """End the connection, because some of what was received may be lost; mutex held."""
+        if self.receiver.is_busy:
+            self._connection.queue.clear()
+            self.receiver.is_busy = False
         self._stream.abort()
         self._note_dropped(CloseCause.CANCELLATION, "a read was interrupted, perhaps in the middle of a frame")
 

@@ -30,11 +30,13 @@ class BlockingEffect(SocketEffect):
             coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
             try:
                 copy_context().run(coroutine.send, None)
-            except StopIteration as stop:
+            except StopIteration as stop:  # No call follows in which a signal handler could raise: that loses a result.
                 result: T = stop.value
                 return result
-            finally:
+            except BaseException:
                 coroutine.close()
+                raise
+            coroutine.close()
             raise foreign_await(coroutine)
 
         return call

@@ -117,6 +117,16 @@ class DelegatingStream:
         """How many bytes wait in the inner stream."""
         return self.inner.pending
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether an interruption has torn what the inner stream sends."""
+        return bool(getattr(self.inner, "is_torn", False))
+
+    @property
+    def has_taken(self) -> bool:
+        """Whether an interruption may lose bytes that the inner stream has taken."""
+        return bool(getattr(self.inner, "has_taken", False))
+
     async def read(self) -> bytes:
         """Read from the inner stream."""
         return await self.inner.read()

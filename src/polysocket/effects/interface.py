@@ -72,6 +72,10 @@ class ByteStream(Protocol):
     :meth:`write` takes whole pieces and never waits, so no cancellation can tear a frame; :meth:`drain` waits. The
     stream goes on sending what it has taken while a caller is in :meth:`read` or :meth:`drain`. Network errors are
     ``OSError``. After a write has failed, :meth:`read` still returns what arrived before.
+
+    If signal handlers can raise inside its methods, a stream has two more properties: ``has_taken`` is True from just
+    before it takes bytes from the system until the next :meth:`read` waits; ``is_torn`` is True if an interrupted call
+    has sent a part of what was pending. The connection is ended if a call is interrupted while one of them is True.
     """
 
     @property
@@ -263,11 +267,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     try:
         copy_context().run(coroutine.send, None)
-    except StopIteration as stop:
+    except StopIteration as stop:  # No call follows in which a signal handler could raise: that loses a result.
         result: T = stop.value
         return result
-    finally:
+    except BaseException:
         coroutine.close()
+        raise
+    coroutine.close()
     raise foreign_await(coroutine)
 
 

@@ -31,6 +31,8 @@ class SendBuffer(ABC):
         self._unsent = bytearray()
         self._error: OSError | None = None
         self._is_sending = False  # stays True if a signal handler has raised between a send and the note of its outcome
+        self.has_taken: bool = False
+        """True from just before bytes are received until the next wait for more."""
 
     def write(self, data: bytes) -> None:
         """Send at once what the system takes; the rest is pending. Raises OSError if the socket has failed."""
@@ -60,6 +62,12 @@ class SendBuffer(ABC):
             self.pending = len(self._unsent)
             self._is_sending = False
             self._send_later()
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether a signal handler has raised in the middle of a send."""
+        with self._mutex:  # Another thread may be in the middle of one.
+            return self._is_sending
 
     @abstractmethod
     def _send_later(self) -> None:

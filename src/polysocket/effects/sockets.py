@@ -190,12 +190,12 @@ class SocketStream(SendBuffer):
     def abort(self) -> None:
         """Shut the connection down, which wakes the threads that wait for it; the last of them closes the socket."""
         with self._mutex:
-            if not self._aborted:
-                self._aborted = True
-                self._error = ConnectionAbortedError("the connection was ended by this side")
-                with contextlib.suppress(OSError):  # The peer was faster.
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                self._close_if_unused()
+            # All of it again if it was done before: a signal handler may have raised in the middle.
+            self._aborted = True
+            self._error = ConnectionAbortedError("the connection was ended by this side")
+            with contextlib.suppress(OSError):  # The peer was faster.
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._close_if_unused()
         if self._sender is not None:
             polling.wait_until_ended(self._sender)  # The shutdown has woken it.
 
@@ -240,6 +240,8 @@ class SocketStream(SendBuffer):
     def _wait(self, *, readable: bool) -> bytes | None:
         """Wait until something can be done, and do it: send what is pending; return what has arrived."""
         waiter = object()
+        if readable:
+            self.has_taken = False
         try:
             with self._mutex:
                 writable = bool(self._unsent) and self._must_flush
@@ -272,6 +274,7 @@ class SocketStream(SendBuffer):
         return _remaining()
 
     def _receive(self) -> bytes | None:
+        self.has_taken = True
         try:
             return self._socket.recv(READ_SIZE)
         except BlockingIOError:

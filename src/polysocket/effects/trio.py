@@ -159,7 +159,9 @@ class SocketStream(SendBuffer):
         """Wait for bytes."""
         while not self._aborted:
             try:
+                self.has_taken = False
                 await trio.lowlevel.wait_readable(self._socket)
+                self.has_taken = True
                 return self._socket.recv(READ_SIZE)
             except (BlockingIOError, trio.ClosedResourceError):
                 continue
