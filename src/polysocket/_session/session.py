@@ -46,6 +46,9 @@ T = TypeVar("T")
 class Session:
     """One side of an open websocket; :class:`~polysocket.WebSocket` has its public methods."""
 
+    refusals: tuple[type[Exception], ...] = (WebSocketError,)
+    """The errors that a ``take_…`` method raises, and then has taken nothing; any other is a signal handler's."""
+
     def __init__(
         self,
         effect: Effect,
@@ -219,7 +222,7 @@ class Session:
                             receiver.is_busy = is_taking = True
                             try:
                                 taken = take()
-                            except WebSocketError:
+                            except self.refusals:
                                 receiver.is_busy = is_taking = False
                                 raise
                             receiver.is_busy = False

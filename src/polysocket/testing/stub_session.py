@@ -31,6 +31,8 @@ T = TypeVar("T")
 class StubSession(Session):
     """A session with a :class:`StubPeer`; if ``is_patient``, ``receive`` waits when no frame is on the way."""
 
+    refusals: tuple[type[Exception], ...] = (Exception,)  # The function that answers may raise any error.
+
     def __init__(
         self,
         effect: Effect,
