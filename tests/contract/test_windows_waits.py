@@ -119,6 +119,9 @@ def test_ctrl_c_ends_the_end_of_a_block_in_the_threaded_flavour(peer: Peer) -> N
     with ctrl_c_in_windows("exception", Future):
         ws.__exit__(None, None, None)
     peer.hang_up()  # ends the closing, which goes on in its thread
+    for thread in threading.enumerate():
+        if thread.name.startswith("polysocket"):
+            thread.join(10)
 
 
 @pytest.mark.parametrize(("platform", "longest"), [("win32", 1), ("linux", 24 * 60 * 60), ("darwin", 24 * 60 * 60)])
