@@ -27,7 +27,7 @@ from tests.faults.script import CLOSE_CODE, DATA, FRAGMENTS, GREETING, PLEASE_CL
 LONG = 20.0  # seconds for what must go on
 SHORT = 0.3  # seconds for what may go on forever: after a stall, or after a corrupted length
 PAUSE = 0.005  # seconds in which the proxy and the server, if the machine is not busy, can do their part
-TOO_LONG = 8.0  # seconds after which a conversation that should go on has hung
+TOO_LONG = 12.0  # seconds after which a conversation that should go on has hung
 
 
 @dataclass(frozen=True)

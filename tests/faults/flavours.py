@@ -22,7 +22,7 @@ if importlib.util.find_spec("trio") is not None:
 
     from polysocket import trio as polysocket_trio
 
-THREADS = 24
+THREADS = 40
 TASKS = 48
 HANGS = 2 * PATIENCE  # seconds after which a case hangs although the proxy has ended it
 

@@ -155,13 +155,15 @@ class Link:
     def _send(self, way: Way, data: bytes) -> bool:
         if way is Way.UP and not self.handshake_end and self.forwarded[Way.DOWN]:
             self.handshake_end = len(self.forwarded[Way.DOWN])
+        before = len(self.forwarded[way])
+        self.forwarded[way] += data  # before the receiver can look at it
         try:
             sent = self._target_of(way).send(data) if data else 0
         except OSError:  # The target has gone; its source is told so.
+            del self.forwarded[way][before:]
             self.close(RESET)
             return False
         assert sent == len(data), "the conversations are smaller than the system's buffers"
-        self.forwarded[way] += data
         return True
 
     def _end(self, way: Way) -> None:

@@ -15,7 +15,7 @@ from tests.leaks import nothing_left_behind
 
 __all__ = ["Ranges", "Sweep", "sweep"]
 
-PATIENT = 2.0  # seconds for the cases in which the machine was too slow to inject the fault in time
+PATIENT = 1.5  # seconds for the cases in which the machine was too slow to inject the fault in time
 
 Ranges = dict[Way, range]
 
