@@ -20,6 +20,7 @@ LIMITS = [
     Limit("header of a server's or proxy's response", "|max_header|", ("MAX_HEADER",)),
     Limit("lines of that header", "|max_header_lines|", ("MAX_HEADER_LINES",)),
     Limit("body of a rejection", "|max_body|", ("MAX_BODY",)),
+    Limit("time for that body, after the header", "|body_timeout|", ("BODY_TIMEOUT",)),
     Limit(
         "a received message, after inflating",
         "|max_message_size|",
