@@ -282,7 +282,7 @@ class Session:
         try:
             async with self._effect.time_limit(timeout):
                 taken = await self.read_until(take, what)
-                return taken
+                return taken  # noqa: RET504 - it is seen below
         except TimeoutError as error:
             if isinstance(error, ReceiveTimeout):
                 raise

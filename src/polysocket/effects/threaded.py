@@ -49,9 +49,17 @@ class ThreadedEffect(SocketEffect):
             context = copy_context()  # with the time limits
             context.run(_caller.set, threading.get_ident())
             coroutine = program(*args, **kwargs)
-            if not context.run(_advance, coroutine, future):
-                name = f"polysocket {program.__name__}"
-                threading.Thread(target=context.run, args=(_finish, coroutine, future), name=name, daemon=True).start()
+            thread: threading.Thread | None = None
+            try:
+                if not context.run(_advance, coroutine, future):
+                    name = f"polysocket {program.__name__}"
+                    arguments = (_finish, coroutine, future)
+                    thread = threading.Thread(target=context.run, args=arguments, name=name, daemon=True)
+                    thread.start()
+            except BaseException:
+                if thread is None or thread.ident is None:  # A signal handler has raised: nothing goes on with it.
+                    context.run(coroutine.close)
+                raise
             return future
 
         return call
@@ -125,6 +133,7 @@ def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
     except StopIteration as stop:
         future.set_result(stop.value)
     except BaseException as error:  # noqa: BLE001 - the future raises it, as an executor's does
+        coroutine.close()  # It waits for its next step if a signal handler has raised after the call of send().
         future.set_exception(error)
     return True
 
