@@ -1,4 +1,4 @@
-"""Cancel a conversation at each of its suspensions, in asyncio, uvloop and trio.
+"""Cancel a conversation at each of its suspensions, in any runtime; the machines of asyncio and uvloop.
 
 Each call of the conversation is driven through a coroutine that counts how often the call suspends. At the n-th
 suspension the call is cancelled, in one of the machine's *styles*.
@@ -17,11 +17,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, ClassVar
 
-import trio
-
 from polysocket import Binary, WebSocketClosed
 from polysocket import asyncio as polysocket_asyncio
-from polysocket import trio as polysocket_trio
 from tests.interruptions.cases import Case, Cases, drive, open_sockets
 from tests.interruptions.conversation import (
     BLOCK_LIMIT,
@@ -35,7 +32,7 @@ from tests.interruptions.conversation import (
 )
 from tests.interruptions.peer import Peer
 
-__all__ = ["AsyncioMachine", "CancellingMachine", "TrioMachine", "UvloopMachine"]
+__all__ = ["AsyncioMachine", "CancellingMachine", "Cut", "Interrupted", "UvloopMachine", "interrupt"]
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -225,7 +222,8 @@ class AsyncioMachine(CancellingMachine):
 
     async def _main(self, cases: Cases) -> None:
         def fail(_: object, context: dict[str, Any]) -> None:
-            sys.unraisablehook(_Unraisable(context))
+            hook: Any = sys.unraisablehook
+            hook(_Unraisable(context))
 
         asyncio.get_running_loop().set_exception_handler(fail)
         await asyncio.to_thread(int)  # The loop keeps this thread for the names that are looked up.
@@ -289,8 +287,9 @@ class AsyncioMachine(CancellingMachine):
     async def _within_a_timeout(self, call: Call, cut: Cut) -> Any:
         has_result = False
         result: Any = None
+        timeout = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as timeout:
+            async with timeout:
                 result = await cut.counted(call(), lambda: timeout.reschedule(0))
                 has_result = True
         except TimeoutError:
@@ -316,7 +315,7 @@ class AsyncioMachine(CancellingMachine):
         tasks = list[asyncio.Task[Any]]()
         try:
             async with asyncio.TaskGroup() as group:
-                coroutine = cut.counted(call(), lambda: group.create_task(_interrupt()))
+                coroutine = cut.counted(call(), lambda: group.create_task(interrupt()))
                 tasks.append(group.create_task(_awaited(coroutine)))
         except* Interrupted:
             pass
@@ -343,7 +342,8 @@ async def _awaited(call: Awaitable[Any]) -> Any:
     return await call
 
 
-async def _interrupt() -> None:
+async def interrupt() -> None:
+    """Fail, as a task beside the call does."""
     raise Interrupted
 
 
@@ -357,72 +357,3 @@ class UvloopMachine(AsyncioMachine):
         import uvloop
 
         return uvloop.new_event_loop()
-
-
-class TrioMachine(CancellingMachine):
-    """The cases of trio. There a scope stays cancelled, so that each case cancels all further waits, too."""
-
-    name = "trio"
-    styles = ("cancel", "late", "group", "cancel-shared", "late-shared")
-
-    def run(self, cases: Cases) -> None:
-        """Run the cases."""
-        trio.run(self.run_all, cases)
-
-    def connect(self, url: str, **options: Any) -> Awaitable[Any]:
-        """Call ``connect``."""
-        return polysocket_trio.connect(url, **options)
-
-    def tasks(self) -> object:
-        """Return the number of tasks."""
-        return trio.lowlevel.current_statistics().tasks_living
-
-    def bounded(self) -> Any:
-        """Limit the time of a case."""
-        return _fail_after()
-
-    async def turn(self) -> None:
-        """Let other tasks run."""
-        await trio.lowlevel.checkpoint()
-
-    @contextlib.asynccontextmanager
-    async def beside(self, program: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
-        """Run a task in a nursery."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(program)
-            yield
-
-    async def make(self, call: Call, cut: Cut, style: str) -> Any:
-        """Make a call in a cancel scope, or in a nursery in which another task fails."""
-        result: Any = None
-        has_result = False
-        scope = trio.CancelScope()
-
-        async def run() -> None:
-            nonlocal result, has_result
-            with scope:
-                result = await cut.counted(call(), cancel)
-                has_result = True
-
-        if style != "group":
-            cancel = scope.cancel
-            await run()
-        else:
-            try:
-                async with trio.open_nursery() as nursery:
-
-                    def cancel() -> None:
-                        nursery.start_soon(_interrupt)
-
-                    await run()
-            except* Interrupted:
-                pass
-        if not has_result:
-            raise Interrupted
-        return result
-
-
-@contextlib.asynccontextmanager
-async def _fail_after() -> Any:
-    with trio.fail_after(2 * BLOCK_LIMIT):
-        yield

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tests.interruptions.conversation import Calls, Variant
 
-__all__ = ["Case", "Cases", "drive", "open_sockets"]
+__all__ = ["MOST_FAILURES", "Case", "Cases", "drive", "open_sockets"]
 
 MOST_FAILURES = 100  # of a machine, after which something fails in each case
 LONGEST = 60  # seconds after which a case that nothing else ends shows where it hangs, and ends the process
@@ -56,18 +56,21 @@ class Case:
 class Cases:
     """The cases of one machine that are to be run, and their figures."""
 
-    def __init__(self, machine: str, sample: int | None, seed: int, only: str | None) -> None:
+    def __init__(self, machine: str, sample: int | None, seed: int, only: str | None, most_failures: int) -> None:
         self.failures: list[Case] = []
         self._machine = machine
         self._sample = sample
         self._random = random.Random(f"{seed} {machine}")
         self._only = only
+        self._most_failures = most_failures
 
     def of(self, variant: Variant, style: str) -> Iterator[Case]:
         """Yield the cases of a conversation; each must have its ``count`` when the next one is asked for."""
         began = time.monotonic()
         number = failed = total = 0
         for case in self._positions(variant, style):
+            if len(self.failures) >= self._most_failures:
+                break
             yield case
             number += 1
             total = max(total, case.count)
@@ -85,9 +88,9 @@ class Cases:
             return Case(self._machine, variant, style, position)
 
         if self._only is not None:
-            name, _, position = self._only.rpartition(" ")
+            name, _, number = self._only.rpartition(" ")
             if case(0).name.startswith(name + " "):
-                yield case(int(position))
+                yield case(int(number))
             return
         if self._sample is not None:
             yield (whole := case(sys.maxsize))
@@ -95,7 +98,7 @@ class Cases:
             yield from map(case, sorted(self._random.sample(places, min(self._sample, len(places)))))
             return
         position = 0
-        while len(self.failures) < MOST_FAILURES:  # until the conversation ends before its turn: how often it waits depends on the network
+        while True:  # until the conversation ends before its turn: how often it waits depends on the network
             position += 1
             yield (current := case(position))
             if current.count < position and current.failure is None:

@@ -132,7 +132,7 @@ class Exchange:
         """Ask the peer for an answer, and receive all that comes before it."""
         yield from self.sending(f"{self.pause}give sync{self.number + 1}.")
         while not self.is_synchronous:
-            yield from self.receiving(lambda: self.ws.receive_message())
+            yield from self.receiving(self.ws.receive_message)
 
     def check(self, report: Report, *, must_be_whole: bool) -> None:
         """Compare with what the peer says: all that was sent must have arrived if the websocket has ended as usual."""
@@ -149,25 +149,25 @@ def conversation(exchange: Exchange, variant: Variant) -> Calls:
     ws, x = exchange.ws, exchange
     yield from x.sending("small")
     yield from x.sending(x.pause + "give text give binary give ping", binary=True)
-    yield from x.receiving(lambda: ws.receive_text())
-    yield from x.receiving(lambda: ws.receive_binary())
-    yield from x.receiving(lambda: ws.receive())  # the Ping, after which the peer sends its text
+    yield from x.receiving(ws.receive_text)
+    yield from x.receiving(ws.receive_binary)
+    yield from x.receiving(ws.receive)  # the Ping, after which the peer sends its text
     yield from x.receiving(lambda: ws.receive(timeout=BLOCK_LIMIT))
     yield from x.sending_fragments()
     yield from x.sending(x.pause + "give fragments give large give fragments " + f"{x.number} word " * LARGE)
     for _ in range(3):
-        yield from x.receiving(lambda: ws.receive_data_frame())
+        yield from x.receiving(ws.receive_data_frame)
     yield from x.receiving(lambda: ws.receive_message(timeout=BLOCK_LIMIT))
     yield lambda: ws.ping(timeout=BLOCK_LIMIT)
-    yield from x.receiving(lambda: ws.receive_message())
+    yield from x.receiving(ws.receive_message)
     yield lambda: ws.ping(b"payload")
-    yield lambda: ws.pong()
+    yield ws.pong
     yield from x.sending(x.pause + "give text")
     yield from x.receiving(lambda: ws.either_close(ws.receive_message))
     yield from x.sending(x.pause + "give text " + "word " * LARGE, binary=True)
     if variant.ends_with_close:
         x.is_closing = True
-        yield lambda: ws.close()
+        yield ws.close
     else:
         yield from x.synchronizing()
 
@@ -176,5 +176,5 @@ def recovery(exchange: Exchange) -> Calls:
     """Use the websocket after an interruption: what is asked for must arrive, and nothing that came before is lost."""
     yield from exchange.finishing_fragments()
     yield from exchange.synchronizing()
-    yield lambda: exchange.ws.ping()
+    yield exchange.ws.ping
     yield from exchange.sending("after the interruption")

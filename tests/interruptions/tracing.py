@@ -9,13 +9,14 @@ profiler are these events:
 - ``c_return``: the return from a C function, whose result is lost if the handler raises;
 - ``return``: a handler that ran after the last call of a Python function makes that function raise.
 
-Two kinds of ``line`` event are left out, since CPython runs no handler there, and no Python program could pass:
+Three kinds of event are left out, since CPython runs no handler there, and no Python program could pass:
 
-- that of leaving a ``with`` block. It comes after the block and before the call of ``__exit__``, with no call in
-  between. A debugger that raises there keeps the lock of each ``with lock:``. The places inside that call, and after
-  it, are not left out;
-- that of a ``try:``, an instruction that does nothing (NOP). CPython 3.11 leaves it out of its table of exceptions, so
-  that no enclosing ``finally`` or ``with`` is left properly if a debugger raises there.
+- the ``line`` of leaving a ``with`` block. It comes after the block and before the call of ``__exit__``, with no call
+  in between. A debugger that raises there keeps the lock of each ``with lock:``. The places inside that call, and
+  after it, are not left out;
+- the ``line`` of a ``try:``, an instruction that does nothing (NOP). CPython 3.11 leaves it out of its table of
+  exceptions, so that no enclosing ``finally`` or ``with`` is left properly if a debugger raises there;
+- the ``return`` of a coroutine that only suspends, as those of the threaded flavour do once in a call.
 
 A handler that raises after a receive has its result, and before the caller has it, loses that result, as in any
 function. In the library CPython runs no handler there, except in ``either…``, which gets the result from a function of
@@ -35,12 +36,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import CodeType, FrameType
 from typing import Any, ClassVar, Final
 
 import polysocket
-from polysocket import Binary, ReceiveTimeout, WebSocketClosed, blocking
+from polysocket import Binary, ConcurrentReceive, ReceiveTimeout, WebSocketClosed, blocking, threaded
 from polysocket.effects import run
 from tests.interruptions.cases import Case, Cases, drive, open_sockets
 from tests.interruptions.conversation import (
@@ -55,7 +57,7 @@ from tests.interruptions.conversation import (
 )
 from tests.interruptions.peer import Peer
 
-__all__ = ["BlockingMachine"]
+__all__ = ["BlockingMachine", "ThreadedMachine"]
 
 LIBRARY: Final = str(pathlib.Path(polysocket.__file__).parent)
 AFTER_RESULT: Final = ("/websocket.py", "/effects/blocking.py")  # the public methods, and what makes them block
@@ -102,7 +104,7 @@ class Interruption:
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
-        if event in ("call", "return") or (event == "line" and not _is_left_out(frame.f_code, frame.f_lasti)):
+        if event in ("call", "return", "line") and not _is_left_out(frame.f_code, frame.f_lasti, event):
             self._hit(frame, event)
         return self._trace
 
@@ -116,8 +118,10 @@ class Interruption:
 
 
 @functools.cache
-def _is_left_out(code: CodeType, offset: int) -> bool:
-    """Return True if the line that begins at this offset is a ``try:``, or the end of a ``with`` block."""
+def _is_left_out(code: CodeType, offset: int, event: str) -> bool:
+    """Return True for a ``yield``, and for a line that begins here and is a ``try:`` or the end of a ``with`` block."""
+    if event != "line":
+        return event == "return" and code.co_code[offset] == dis.opmap["YIELD_VALUE"]
     if code.co_code[offset] == dis.opmap["NOP"]:
         return True
     entries = {dis.opmap[name] for name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL") if name in dis.opmap}
@@ -142,9 +146,19 @@ class BlockingMachine:
 
     name: ClassVar[str] = "blocking"
     style: ClassVar[str] = "raise"
+    goes_on: ClassVar[bool] = False
+    """Whether a call goes on in a thread of its own although its caller was interrupted."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+
+    def connect(self, url: str, **options: Any) -> Any:
+        """Call ``connect``."""
+        return blocking.connect(url, **options)
+
+    def result(self, value: Any) -> Any:
+        """Return the result of a call."""
+        return value
 
     def run(self, cases: Cases) -> None:
         """Run the cases."""
@@ -188,15 +202,15 @@ class BlockingMachine:
     async def _converse(self, case: Case, variant: Variant, interruption: Interruption) -> None:
         async def make(call: Callable[[], Any]) -> Any:
             with interruption.counting():
-                return call()
+                return self.result(call())
 
         url = self._peer.url(variant.transport, case.path)
         settings = options(variant, self._peer.client_context)
         exchange = Exchange()
         try:
-            exchange.ws = await make(lambda: blocking.connect(url, **settings))
+            exchange.ws = await make(lambda: self.connect(url, **settings))
         except Interrupt:
-            blocking.connect(f"{url}/again", **settings).close()
+            self.result(self.result(self.connect(f"{url}/again", **settings)).close())
             return
         is_whole = True
         try:
@@ -206,10 +220,10 @@ class BlockingMachine:
                     exchange.is_closing = True
                     await make(lambda: exchange.ws.__exit__(None, None, None))
             except Interrupt:
-                exchange.may_lack = interruption.is_after_result and exchange.is_receiving
+                exchange.may_lack = exchange.is_receiving and (interruption.is_after_result or self.goes_on)
                 is_whole = not exchange.is_closing and await self._recovers(exchange)
             if exchange.is_closing:
-                exchange.ws.close()
+                self.result(exchange.ws.close())
         except BaseException:
             if exchange.ws.is_open:
                 threading.Thread(target=exchange.ws.close, daemon=True).start()
@@ -228,12 +242,16 @@ class BlockingMachine:
         with contextlib.suppress(ReceiveTimeout):
             while True:
                 try:
-                    exchange.take(ws.receive_message(timeout=MOMENT))
+                    exchange.take(self.result(ws.receive_message(timeout=MOMENT)))
                 except WebSocketClosed:
                     self._check_end(ws)
                     return False
+                except ConcurrentReceive:
+                    if self.goes_on:
+                        return False
+                    raise
         # A caller that receives from a connection which is no longer used would wait for ever.
-        await drive(recovery(exchange), _made)
+        await drive(recovery(exchange), self._make)
         return True
 
     def _check_locks(self, ws: Any) -> None:
@@ -242,7 +260,7 @@ class BlockingMachine:
 
         def send() -> None:
             with contextlib.suppress(WebSocketClosed):
-                ws.pong()
+                self.result(ws.pong())
             ended.set()
 
         threading.Thread(target=send, daemon=True).start()
@@ -253,11 +271,25 @@ class BlockingMachine:
         if ws.is_open or ws.close_info is None:
             raise Fault("the websocket is still open")
         try:
-            ws.send(Binary(b""))
+            self.result(ws.send(Binary(b"")))
         except WebSocketClosed:
             return
         raise Fault("a message was sent after the end")
 
+    async def _make(self, call: Callable[[], Any]) -> Any:
+        return self.result(call())
 
-async def _made(call: Callable[[], Any]) -> Any:
-    return call()
+
+class ThreadedMachine(BlockingMachine):
+    """The cases of the threaded flavour, as far as its programs run in the main thread."""
+
+    name = "threaded"
+    goes_on = True
+
+    def connect(self, url: str, **options: Any) -> Any:
+        """Call ``connect``."""
+        return threaded.connect(url, **options)
+
+    def result(self, value: Any) -> Any:
+        """Wait for the result of a call."""
+        return value.result(2 * BLOCK_LIMIT) if isinstance(value, Future) else value

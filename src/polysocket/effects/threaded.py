@@ -50,13 +50,24 @@ class ThreadedEffect(SocketEffect):
             context = copy_context()  # with the time limits
             context.run(_caller.set, threading.get_ident())
             coroutine = program(*args, **kwargs)
-            if not context.run(_advance, coroutine, future):
-                name = f"polysocket {program.__name__}"
-                threading.Thread(target=context.run, args=(_finish, coroutine, future), name=name, daemon=True).start()
+            thread: threading.Thread | None = None
+            refusal: RuntimeError | None = None
             try:
+                while not context.run(_advance, coroutine, future, refusal):
+                    arguments, name = (_finish, coroutine, future), f"polysocket {program.__name__}"
+                    thread = threading.Thread(target=context.run, args=arguments, name=name, daemon=True)
+                    try:
+                        thread.start()
+                        break
+                    except RuntimeError as error:  # The system has no more threads. The step that may block raises this.
+                        thread, refusal = None, error
                 return future
+            except BaseException:
+                if thread is None or thread.ident is None:  # A signal handler has raised: nothing goes on with it.
+                    context.run(coroutine.close)
+                raise
             finally:
-                del future  # Its error has a traceback, which leads to this frame; so in the other functions here.
+                del future, refusal  # The errors have tracebacks with this frame; so in the other functions here.
 
         return call
 
@@ -125,18 +136,22 @@ class ThreadedStream(SocketStream):
         self._drain()
 
 
-def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
-    """Run the program to its end, or to a step that may block; return whether it has ended."""
+def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T], error: Exception | None = None) -> bool:
+    """Run the program to its end, or to a step that may block; return whether it has ended.
+
+    If there is an error, the step at which the program has stopped raises it.
+    """
     try:
-        if isinstance(coroutine.send(None), MayBlock):
+        if isinstance(coroutine.send(None) if error is None else coroutine.throw(error), MayBlock):
             return False
         coroutine.close()
         future.set_exception(foreign_await(coroutine))
     except StopIteration as stop:
         future.set_result(stop.value)
-    except BaseException as error:  # noqa: BLE001 - the future raises it, as an executor's does
-        future.set_exception(error)
-        del future
+    except BaseException as raised:  # noqa: BLE001 - the future raises it, as an executor's does
+        coroutine.close()  # It waits for its next step if a signal handler has raised after the call of send().
+        future.set_exception(raised)
+        del future, error
     return True
 
 
