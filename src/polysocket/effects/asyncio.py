@@ -7,11 +7,13 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.push_stream import PushStream
+from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
@@ -107,7 +109,8 @@ class AsyncioEffect(CoroutineEffect):
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
         """Make a stream of a connected socket."""
         try:
-            _, stream = await asyncio.get_running_loop().create_connection(TransportStream, sock=sock)
+            new_stream = partial(TransportStream, sock)
+            _, stream = await asyncio.get_running_loop().create_connection(new_stream, sock=sock)
         except BaseException:  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
             sock.close()
             raise
@@ -161,8 +164,9 @@ async def _connected(address: Address) -> socket.socket:
 class TransportStream(PushStream, asyncio.Protocol):
     """A :class:`~polysocket.effects.ByteStream` over an asyncio transport, of which it is the protocol."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__(asyncio.Event)
+        self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._new_future = asyncio.get_running_loop().create_future
         self._reader: asyncio.Future[None] | None = None
 
@@ -193,12 +197,22 @@ class TransportStream(PushStream, asyncio.Protocol):
         """Resume the transport."""
         self.transport.resume_reading()
 
+    async def close(self) -> None:
+        """Let the transport send what it has, shut the connection down, and close the transport."""
+        if not self._is_lost:
+            self.transport.set_write_buffer_limits(0)  # Then it calls back once it has sent all.
+            while self._writable is not None and not self._is_lost:
+                await self._writable.wait()
+        await super().close()
+
     def close_transport(self) -> None:
-        """Close the transport."""
+        """Shut the connection down, and close the transport."""
+        shut_down(self._socket)
         self.transport.close()
 
     def abort_transport(self) -> None:
-        """Abort the transport."""
+        """Shut the connection down, and abort the transport."""
+        shut_down(self._socket)
         self.transport.abort()
 
     def let_others_run(self) -> Awaitable[None]:

@@ -108,7 +108,11 @@ class ByteStream(Protocol):
         ...
 
     def abort(self) -> None:
-        """Drop the connection at once and wake the callers of :meth:`read` and :meth:`drain`. Never raises."""
+        """Drop the connection at once and wake the callers of :meth:`read` and :meth:`drain`. Never raises.
+
+        The peer sees the end even if a forked process has a copy of the descriptor: shut a socket down, then close it.
+        The same holds for :meth:`close`.
+        """
         ...
 
 

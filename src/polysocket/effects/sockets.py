@@ -17,6 +17,7 @@ from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.shutdown import shut_down
 
 __all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
 
@@ -216,8 +217,7 @@ class SocketStream(SendBuffer):
             if not self._aborted:
                 self._aborted = True
                 self._error = ConnectionAbortedError("the connection was ended by this side")
-                with contextlib.suppress(OSError):  # The peer was faster.
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                shut_down(self._socket)
                 self._close_if_unused()
         if self._sender is not None:
             self._sender.join()  # The shutdown has woken it.

@@ -14,6 +14,7 @@ from polysocket._logger import get_logger
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["TrioEffect"]
@@ -155,10 +156,11 @@ class SocketStream(SendBuffer):
         self.abort()
 
     def abort(self) -> None:
-        """Close the socket and wake the tasks that wait for it."""
+        """Shut the connection down, close the socket and wake the tasks that wait for it."""
         if not self._aborted:
             self._aborted = True
             self._error = ConnectionAbortedError("the connection was ended by this side")
+            shut_down(self._socket)
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 

@@ -7,6 +7,7 @@ from polysocket.testing.contract import (
     failing,
     fixtures,
     flooding,
+    forking,
     handlers,
     opening,
     pings,
@@ -17,7 +18,20 @@ from polysocket.testing.contract import (
 
 _tests = {
     name: test
-    for module in (effect, opening, receiving, sending, pings, closing, failing, flooding, blocks, programs, handlers)
+    for module in (
+        effect,
+        opening,
+        receiving,
+        sending,
+        pings,
+        closing,
+        failing,
+        flooding,
+        forking,
+        blocks,
+        programs,
+        handlers,
+    )
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
