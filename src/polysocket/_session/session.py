@@ -63,6 +63,8 @@ class Session:
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
+        # A future's program may have left the thread in which it was elected to read.
+        self._waits_in_caller = not (effect.is_async or getattr(effect, "leaves_caller", False))
         self._is_handing_over = False
         self._is_watching = False
         self._is_decoding = False
@@ -152,6 +154,11 @@ class Session:
                 raise concurrent_receive()
             self.receiver.is_receiving = True
 
+    def end_receiving(self) -> None:
+        """Let others receive: the caller of :meth:`begin_receiving` can't go on."""
+        self.receiver.is_receiving = False
+        self._let_closing_go_on()
+
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
         take = partial(self.receiver.take_frame, True)
@@ -166,8 +173,7 @@ class Session:
                 finally:
                     self._is_handing_over = False
         finally:
-            self.receiver.is_receiving = False
-            self._let_closing_go_on()
+            self.end_receiving()
 
     def _let_closing_go_on(self) -> None:
         """Wake a caller that closes, which may have waited for another to take the frames before the Close."""
@@ -277,8 +283,8 @@ class Session:
 
     def _refuse_reentrant_call(self, name: str) -> None:
         """Raise :class:`ReentrantCall` if this thread is in the middle of reading: it can't wait for itself."""
-        is_own_read = self._reader.is_reading and self._reader.thread == get_ident() and not self._effect.is_async
-        if is_own_read or self._mutex.is_held():
+        is_own_read = self._reader.is_reading and self._reader.thread == get_ident()
+        if (is_own_read and self._waits_in_caller) or self._mutex.is_held():
             raise reentrant_call(name)
 
     def _note_interrupted_read(self) -> None:
@@ -321,7 +327,10 @@ class Session:
     # Reading ahead
 
     def read_ahead(self, buffer: Buffer) -> None:
-        """Read in the background into a buffer, from now until the websocket ends."""
+        """Read in the background into a buffer, from now until the websocket ends.
+
+        Raises the error if the background program could not start, such as RuntimeError if there are no more threads.
+        """
         # One frame, or byte, more than the bound tells that the buffer has overflowed.
         excess = 1 if buffer.overflow == "fail" else 0
         frames = None if buffer.frames is None else buffer.frames + excess
@@ -336,9 +345,11 @@ class Session:
             on_received, self._on_received = self._on_received, []  # They were told when observing began.
             self._attend(arrived)
             self._on_received = on_received
-            self._run_in_background(self._read_ahead)
+            error = self._run_in_background(self._read_ahead)
             self._is_ending = True
         self._notifications.deliver()
+        if error is not None:
+            raise error
 
     async def _read_ahead(self) -> None:
         await self.read_until(self._has_ended)
@@ -347,9 +358,13 @@ class Session:
     def _has_ended(self) -> bool | None:
         return self._connection.has_ended or None
 
-    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
+    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> BaseException | None:
+        """Run a program in the background, for whose end :meth:`close` waits; mutex held.
+
+        Return the error if the program could not start; the connection is then ended.
+        """
         has_ended = self._effect.event()
+        refusal: BaseException | None = None
         has_started = False
         is_spawning = True
 
@@ -364,10 +379,12 @@ class Session:
                 raise
 
         def done(error: BaseException | None) -> None:
+            nonlocal refusal
             if error is not None and not has_started:
                 detail = f"reading in the background could not start: {error!r}"
                 if is_spawning:  # The mutex is held, and its holder delivers the notifications.
-                    self._note_dropped(CloseCause.CANCELLATION, detail)
+                    refusal = error
+                    self._note_aborted(detail)
                     self._stream.abort()
                 else:
                     self.abort(detail)
@@ -376,6 +393,7 @@ class Session:
         self._background.append(has_ended)
         self._effect.spawn(run, done)
         is_spawning = False
+        return refusal
 
     # Sending
 
@@ -473,11 +491,15 @@ class Session:
     def abort(self, detail: str = "this side did not wait for the peer's Close") -> None:
         """Drop the connection without waiting; a Close is sent if that needs no waiting (RFC 6455 §7.1.7)."""
         with self._mutex:
-            if self.is_open:
-                self._send_close(close_codes.BLOCK_CANCELLED)
-            self._note_dropped(CloseCause.CANCELLATION, detail)
+            self._note_aborted(detail)
         self._stream.abort()
         self._notifications.deliver()
+
+    def _note_aborted(self, detail: str) -> None:
+        """Send a Close if that needs no waiting, before the stream is aborted; mutex held."""
+        if self.is_open:
+            self._send_close(close_codes.BLOCK_CANCELLED)
+        self._note_dropped(CloseCause.CANCELLATION, detail)
 
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
         """Note that the connection is no more, and tell the callers that wait; mutex held."""

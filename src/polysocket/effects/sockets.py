@@ -62,6 +62,8 @@ class SocketEffect(ABC):
     """The part of an :class:`~polysocket.effects.Effect` that blocks; subclasses drive the programs."""
 
     is_async: bool = False
+    leaves_caller: bool = False
+    """Whether a program that has to wait leaves the caller's thread, so that the caller never waits for itself."""
     checkpoint: Callable[[], Awaitable[object]] | None = None
 
     async def next_turn(self) -> None:
@@ -245,11 +247,19 @@ class SocketStream(SendBuffer):
             self._send_in_background()
 
     def _send_in_background(self) -> None:
-        """Send what is pending in a thread, to the last byte or the end of the stream. Locked."""
+        """Send what is pending in a thread, to the last byte or the end of the stream. Locked.
+
+        If the system refuses a thread, the next caller that drains or begins to read sends it.
+        """
         if self._must_flush and not self._has_sender:
             self._has_sender = True
-            self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
-            self._sender.start()
+            sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
+            try:
+                sender.start()
+            except RuntimeError:  # The system has no more threads.
+                self._has_sender = False
+            else:
+                self._sender = sender
 
     def _send_all_pending(self) -> None:
         _deadline.set(None)  # A thread can inherit a context, as in free-threaded Python 3.14.

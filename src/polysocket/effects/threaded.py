@@ -38,6 +38,7 @@ class ThreadedEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of threads: a program suspends only to change the thread."""
 
     name: str = "polysocket.threaded"
+    leaves_caller: bool = True
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
         """Make a function that begins the program in the caller's thread, and returns its future."""
@@ -49,9 +50,14 @@ class ThreadedEffect(SocketEffect):
             context = copy_context()  # with the time limits
             context.run(_caller.set, threading.get_ident())
             coroutine = program(*args, **kwargs)
-            if not context.run(_advance, coroutine, future):
-                name = f"polysocket {program.__name__}"
-                threading.Thread(target=context.run, args=(_finish, coroutine, future), name=name, daemon=True).start()
+            refusal: RuntimeError | None = None
+            while not context.run(_advance, coroutine, future, refusal):
+                arguments, name = (_finish, coroutine, future), f"polysocket {program.__name__}"
+                try:
+                    threading.Thread(target=context.run, args=arguments, name=name, daemon=True).start()
+                    break
+                except RuntimeError as error:  # The system has no more threads. The step that may block raises this.
+                    refusal = error
             return future
 
         return call
@@ -115,17 +121,20 @@ class ThreadedStream(SocketStream):
         self._drain()
 
 
-def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> bool:
-    """Run the program to its end, or to a step that may block; return whether it has ended."""
+def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T], error: Exception | None = None) -> bool:
+    """Run the program to its end, or to a step that may block; return whether it has ended.
+
+    If there is an error, the step at which the program has stopped raises it.
+    """
     try:
-        if isinstance(coroutine.send(None), MayBlock):
+        if isinstance(coroutine.send(None) if error is None else coroutine.throw(error), MayBlock):
             return False
         coroutine.close()
         future.set_exception(foreign_await(coroutine))
     except StopIteration as stop:
         future.set_result(stop.value)
-    except BaseException as error:  # noqa: BLE001 - the future raises it, as an executor's does
-        future.set_exception(error)
+    except BaseException as raised:  # noqa: BLE001 - the future raises it, as an executor's does
+        future.set_exception(raised)
     return True
 
 
