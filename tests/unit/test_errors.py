@@ -39,6 +39,7 @@ from polysocket.errors import (
     UpgradeRejected,
     WebSocketClosed,
     WebSocketError,
+    WrongEventLoop,
 )
 from polysocket.frames import Close, CloseCode
 from polysocket.headers import Headers
@@ -58,6 +59,7 @@ EACH: list[WebSocketError] = [
     UnexpectedFrame("why"),
     ConcurrentReceive("why"),
     ReentrantCall("why"),
+    WrongEventLoop("why"),
     OpeningFailed("why"),
     ConnectFailed("why", errno.ECONNREFUSED),
     ProxyFailed("why", errno.ECONNRESET),
@@ -86,6 +88,7 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     UnexpectedFrame: set(),
     ConcurrentReceive: {RuntimeError},
     ReentrantCall: {RuntimeError},
+    WrongEventLoop: {RuntimeError},
     OpeningFailed: set(),
     ConnectFailed: {OpeningFailed, OSError},
     ProxyFailed: {OpeningFailed, ConnectFailed, OSError},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
-from polysocket._session.sending import Sender
+from polysocket._session.sending import Sender, wrong_event_loop
 from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text, join_fragments
@@ -48,8 +48,10 @@ class Receiver:
 
     def take_whole(self, kinds: Kinds[D]) -> D | None:
         """Take a message that has arrived in one frame: the short way, for streams of small messages."""
-        queue = self._connection.queue
-        with self._mutex:
+        queue, mutex = self._connection.queue, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
+        with mutex:
             if not queue.frames or queue.fragments or self.is_receiving:
                 return None
             first = queue.frames[0]
@@ -63,8 +65,10 @@ class Receiver:
 
     def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
-        queue = self._connection.queue
-        with self._mutex:
+        queue, mutex = self._connection.queue, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
+        with mutex:
             if self.is_receiving or not (queue.frames or queue.fragments):
                 return None
             frame = self.take_frame(pong_on_ping)

@@ -16,13 +16,13 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import ByteStream, Effect, Event, Mutex
-from polysocket.errors import ConnectionLost, ReentrantCall, WebSocketClosed, WebSocketError
+from polysocket.errors import ConnectionLost, ReentrantCall, WebSocketClosed, WebSocketError, WrongEventLoop
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
 
-__all__ = ["SEND_CAPACITY", "Sender"]
+__all__ = ["SEND_CAPACITY", "Sender", "reentrant_call", "wrong_event_loop"]
 
 INTERRUPTED: Final = ConnectionAbortedError("a send was interrupted, perhaps in the middle of a frame")
 SEND_CAPACITY: Final = 64 * 1024  # bytes pending in the stream from which the next frame waits: asyncio's high water
@@ -64,6 +64,8 @@ class Sender:
         finished, is written while that is awaited.
         """
         stream = self._stream
+        if self._mutex.running_loop() != self._mutex.loop:
+            raise wrong_event_loop(self._mutex)
         if self._mutex.is_held():
             raise reentrant_call("send")
         with self._mutex:
@@ -157,6 +159,11 @@ class Sender:
             return ConnectionLost(CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, detail=str(error)))
         return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
 
+    def give_up(self, reason: str) -> None:
+        """Write nothing more, and wake no caller: the event loop of the stream has ended."""
+        self._error, self._is_broken = ConnectionAbortedError(reason), True
+        self.waiting.clear()
+
     def flush(self) -> None:
         """Write what the connection sends on its own, and wake callers that can send nothing more; mutex held."""
         self.write_at_once(self._connection.data_to_send)
@@ -227,6 +234,20 @@ class Sender:
             self._is_pong_waiting = False
         self.background.discard(has_ended)
         has_ended.set()
+
+
+def wrong_event_loop(mutex: Mutex) -> WrongEventLoop:
+    """Return the error for a call in another event loop than the websocket's."""
+    if mutex.has_loop_ended():
+        text = (
+            "the event loop in which this websocket was opened has ended, and its connection with it: open another one"
+        )
+    else:
+        text = (
+            "this websocket was opened in another event loop: call it from tasks of that loop, "
+            "or open another websocket here"
+        )
+    return WrongEventLoop(text)
 
 
 def reentrant_call(name: str) -> ReentrantCall:

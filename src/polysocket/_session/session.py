@@ -21,7 +21,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.pings import Pings
 from polysocket._session.reading import Reader, wake
 from polysocket._session.receiving import DATA, Receiver, concurrent_receive
-from polysocket._session.sending import Sender, reentrant_call
+from polysocket._session.sending import Sender, reentrant_call, wrong_event_loop
 from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
@@ -194,9 +194,11 @@ class Session:
             what: The name of what is to be received, if the caller receives: one at a time may.
             timeout: Seconds to wait; None for no limit.
         """
+        connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
         if timeout is not None:
             return await self._read_within(timeout, take, what)
-        connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
         is_receiver = False
         try:
             if what is not None:
@@ -405,6 +407,8 @@ class Session:
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
+        if self._mutex.running_loop() != self._mutex.loop:
+            raise wrong_event_loop(self._mutex)
         with self._mutex:
             ping = self._pings.start(os.urandom(4) if payload is None else payload)
             self._watch()
@@ -430,6 +434,12 @@ class Session:
 
     async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection."""
+        if self._mutex.running_loop() != self._mutex.loop:
+            if self._connection.state is State.CLOSED:
+                return
+            if self.has_loop_ended:
+                self.abort()
+            raise wrong_event_loop(self._mutex)
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
@@ -490,9 +500,41 @@ class Session:
 
     def abort(self, detail: str = "this side did not wait for the peer's Close") -> None:
         """Drop the connection without waiting; a Close is sent if that needs no waiting (RFC 6455 §7.1.7)."""
-        with self._mutex:
-            self._note_aborted(detail)
+        if self.has_loop_ended:
+            self._drop_without_loop()
+        elif not self.belongs_to_other_loop:
+            with self._mutex:
+                self._note_aborted(detail)
+            self._stream.abort()
+            self._notifications.deliver()
+
+    @property
+    def has_loop_ended(self) -> bool:
+        """Whether the event loop in which the websocket was opened has ended, so that nothing can be awaited."""
+        return bool(self._mutex.has_loop_ended())
+
+    @property
+    def belongs_to_other_loop(self) -> bool:
+        """Whether another event loop runs here than the one in which the websocket was opened.
+
+        False if none runs: then an abandoned coroutine is closed, by the garbage collector or by its owner.
+        """
+        try:
+            running = self._mutex.running_loop()
+        except RuntimeError:  # trio's, if none runs
+            return False
+        return running is not None and running != self._mutex.loop
+
+    def _drop_without_loop(self) -> None:
+        """Drop the connection of an event loop that has ended: no task of it can be woken, nor a listener told."""
+        reason = "its event loop has ended"
+        self._sender.give_up(reason)
+        self._reader.waiting.clear()
+        self._note_dropped(CloseCause.CANCELLATION, reason)
         self._stream.abort()
+        if self._when_over is not None and self.close_info is not None:
+            self._notifications.add(self._when_over, self.close_info)
+            self._when_over = None
         self._notifications.deliver()
 
     def _note_aborted(self, detail: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, first_connected
 from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.mutex import NoMutex
 from polysocket.effects.push_stream import PushStream
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
@@ -28,6 +29,13 @@ class AsyncioEffect(CoroutineEffect):
     """The :class:`~polysocket.effects.Effect` of asyncio."""
 
     name: str = "polysocket.asyncio"
+
+    def mutex(self) -> NoMutex:
+        """Return a guard that takes no lock, for the tasks of the running loop; for those of any loop if none runs."""
+        mutex, loop = NoMutex(), asyncio._get_running_loop()
+        if loop is not None:
+            mutex.loop, mutex.running_loop, mutex.has_loop_ended = loop, asyncio._get_running_loop, loop.is_closed
+        return mutex
 
     async def next_turn(self) -> None:
         """Let the loop run other tasks."""
@@ -167,7 +175,8 @@ class TransportStream(PushStream, asyncio.Protocol):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(asyncio.Event)
         self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
-        self._new_future = asyncio.get_running_loop().create_future
+        self._loop = asyncio.get_running_loop()
+        self._new_future = self._loop.create_future
         self._reader: asyncio.Future[None] | None = None
 
     def wait_for_data(self) -> Awaitable[None]:
@@ -213,7 +222,20 @@ class TransportStream(PushStream, asyncio.Protocol):
     def abort_transport(self) -> None:
         """Shut the connection down, and abort the transport."""
         shut_down(self._socket)
-        self.transport.abort()
+        if self._loop.is_closed():
+            self._close_without_loop()
+        else:
+            self.transport.abort()
+
+    def _close_without_loop(self) -> None:
+        """Close the socket of a loop that has ended, and wake no task of it."""
+        self._has_ended = self._is_lost = True
+        # uvloop closes its sockets with the loop. asyncio's transport does so in a later turn of the loop, which never
+        # comes (CPython 3.11 to 3.14), and then warns of an open socket when it is collected.
+        if (finish := getattr(self.transport, "_call_connection_lost", None)) is not None:
+            self.transport.set_protocol(asyncio.Protocol())
+            finish(None)
+        self._socket.close()
 
     def let_others_run(self) -> Awaitable[None]:
         """Sleep for one turn of the loop."""

@@ -160,7 +160,10 @@ class Effect(Lifter, Protocol):
         ...
 
     def mutex(self) -> Mutex:
-        """Return a guard for code that never waits: :class:`ThreadMutex` if threads may call, else :class:`NoMutex`."""
+        """Return a guard for code that never waits, to be used in the event loop that runs here.
+
+        It is a :class:`ThreadMutex` if threads may call, else a :class:`NoMutex`, which can know its event loop.
+        """
         ...
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -30,6 +31,15 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
+
+    def mutex(self) -> NoMutex:
+        """Return a guard that takes no lock, for the tasks of this ``trio.run()``; for those of any if none runs."""
+        mutex = NoMutex()
+        if trio.lowlevel.in_trio_run():
+            token = trio.lowlevel.current_trio_token()
+            mutex.loop, mutex.running_loop = token, trio.lowlevel.current_trio_token
+            mutex.has_loop_ended = partial(_has_ended, token)
+        return mutex
 
     async def next_turn(self) -> None:
         """Let other tasks run."""
@@ -93,6 +103,18 @@ class TrioEffect(CoroutineEffect):
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""
         return SocketStream(trio.socket.from_stdlib_socket(sock))
+
+
+def _has_ended(token: trio.lowlevel.TrioToken) -> bool:
+    """Return whether the ``trio.run()`` of this token has ended."""
+    try:
+        token.run_sync_soon(_nothing, idempotent=True)
+    except trio.RunFinishedError:
+        return True
+    return False
+
+
+def _nothing() -> None: ...
 
 
 async def _logged(
@@ -161,7 +183,8 @@ class SocketStream(SendBuffer):
             self._aborted = True
             self._error = ConnectionAbortedError("the connection was ended by this side")
             shut_down(self._socket)
-            trio.lowlevel.notify_closing(self._socket)
+            with contextlib.suppress(RuntimeError):  # Outside of trio no task waits.
+                trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
     def _send_later(self) -> None:
