@@ -35,6 +35,7 @@ from polysocket.errors import (
     UpgradeRejected,
     WebSocketClosed,
     WebSocketError,
+    WrongEventLoop,
 )
 from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Ping, Pong, Text
 from polysocket.handlers.handler import Handler, WebSocketHandler
@@ -116,6 +117,7 @@ __all__ = [
     "WebSocketHandler",
     "WebSocketResponse",
     "WebSocketURL",
+    "WrongEventLoop",
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",

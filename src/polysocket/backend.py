@@ -19,7 +19,7 @@ from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, Effect, Mutex, Threaded
-from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest
+from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest, WrongEventLoop
 from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
@@ -283,27 +283,42 @@ class SocketConnector:
         await close_after(self.effect, error, self._close, self.abort)
 
     async def _close(self, code: int) -> None:
-        sessions = self._open_sessions.close()
+        sessions, other_loops = list[Session](), 0
+        for session in self._open_sessions.close():
+            if session.has_loop_ended:
+                session.abort()
+            elif session.belongs_to_other_loop:
+                other_loops += 1
+            else:
+                sessions.append(session)
         for session in sessions:
             session.begin_closing(code)
         try:
             for session in sessions:
                 await session.close()
-            await self._wait_for_listeners()
+            await self._wait_for_listeners(sessions)
         finally:
             self.abort()  # If the closing was cancelled, the remaining connections are dropped.
+        if other_loops:
+            raise WrongEventLoop(
+                f"{other_loops} open websocket(s) of this backend were opened in other event loops: "
+                "close the backend there, too"
+            )
 
-    async def _wait_for_listeners(self) -> None:
+    async def _wait_for_listeners(self, sessions: list[Session]) -> None:
         since = self.effect.now()
         caller = calling_listener()
         if caller is not None:
             caller.note_waiting()
-        for session in self._open_sessions.left():
+        for session in sessions:
             if session in self._open_sessions.left() and not await session.wait_for_listener(since, caller):
                 get_logger().warning("a listener has not ended within the close timeout; the backend closes without it")
 
     def abort(self) -> None:
-        """Drop the connections of all websockets without waiting, and open no more."""
+        """Drop the connections of the websockets without waiting, and open no more.
+
+        Those of other event loops that run are left to them.
+        """
         for session in self._open_sessions.close():
             session.abort()
 

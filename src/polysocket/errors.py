@@ -6,6 +6,7 @@
     ├── InvalidURL, InvalidRequest, InvalidFrame   (ValueError)    an argument that can't be used
     ├── BackendClosed                              (RuntimeError)  a closed backend opens nothing
     ├── NoAsyncLibrary                             (RuntimeError)  the flavour's library does not run here
+    ├── WrongEventLoop                             (RuntimeError)  a call in another event loop than the websocket's
     ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
     ├── UnexpectedFrame                                            a frame of another kind: .frame, .expected
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
@@ -61,6 +62,7 @@ __all__ = [
     "UpgradeRejected",
     "WebSocketClosed",
     "WebSocketError",
+    "WrongEventLoop",
 ]
 
 
@@ -102,6 +104,13 @@ class BackendClosed(WebSocketError, RuntimeError):
 
 class NoAsyncLibrary(WebSocketError, RuntimeError):
     """The flavour's library does not run here: asyncio, trio, or, for anyio's users, either of them."""
+
+
+class WrongEventLoop(WebSocketError, RuntimeError):
+    """A call in another event loop, or ``trio.run()``, than the one in which the websocket was opened.
+
+    Nothing was sent or received. A call in its own loop goes on as before; if that has ended, the connection is lost.
+    """
 
 
 class InvalidHandler(WebSocketError, TypeError):

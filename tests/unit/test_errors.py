@@ -44,6 +44,7 @@ from polysocket.errors import (
     UpgradeRejected,
     WebSocketClosed,
     WebSocketError,
+    WrongEventLoop,
 )
 from polysocket.frames import Binary, Close, CloseCode, Text
 from polysocket.headers import Headers
@@ -69,6 +70,7 @@ EACH: list[WebSocketError] = [
     UnexpectedFrame("why", Binary(b"a", final=False), Text),
     ConcurrentReceive("why"),
     ReentrantCall("why"),
+    WrongEventLoop("why"),
     OpeningFailed("why"),
     ConnectFailed("why", errno.ECONNREFUSED, CAUSES),
     ProxyFailed("why", errno.ECONNRESET, CAUSES[1:]),
@@ -98,6 +100,7 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     UnexpectedFrame: set(),
     ConcurrentReceive: {RuntimeError},
     ReentrantCall: {RuntimeError},
+    WrongEventLoop: {RuntimeError},
     OpeningFailed: set(),
     ConnectFailed: {OpeningFailed, OSError},
     ProxyFailed: {OpeningFailed, ConnectFailed, OSError},

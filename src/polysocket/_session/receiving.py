@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from polysocket._core.pieces import PackedText
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
-from polysocket._session.sending import Sender
+from polysocket._session.sending import Sender, wrong_event_loop
 from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
@@ -51,10 +51,12 @@ class Receiver:
 
     def take_whole(self, kinds: Kinds[D]) -> D | None:
         """Take a message that has arrived in one frame: the short way, for streams of small messages."""
-        queue = self._connection.queue
+        queue, mutex = self._connection.queue, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
         is_taken = False
         try:
-            with self._mutex:
+            with mutex:
                 if not queue.frames or queue.fragments or self.is_receiving or self.is_busy:
                     return None
                 first = queue.frames[0]
@@ -73,10 +75,12 @@ class Receiver:
 
     def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
-        queue = self._connection.queue
+        queue, mutex = self._connection.queue, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
         is_taken = False
         try:
-            with self._mutex:
+            with mutex:
                 if self.is_receiving or self.is_busy or not (queue.frames or queue.fragments):
                     return None
                 self.is_busy = is_taken = True

@@ -18,13 +18,20 @@ from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import ByteStream, Effect, Event, Mutex
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.errors import ConnectionLost, ReentrantCall, SendTimeout, WebSocketClosed, WebSocketError
+from polysocket.errors import (
+    ConnectionLost,
+    ReentrantCall,
+    SendTimeout,
+    WebSocketClosed,
+    WebSocketError,
+    WrongEventLoop,
+)
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
 
-__all__ = ["SEND_CAPACITY", "Sender"]
+__all__ = ["SEND_CAPACITY", "Sender", "reentrant_call", "wrong_event_loop"]
 
 INTERRUPTED: Final = ConnectionAbortedError("a send was interrupted, perhaps in the middle of a frame")
 MOST_PONGS: Final = 16  # in a turn, besides the latest: a flood of Pings must not hold up an event loop (30 µs a Pong)
@@ -70,6 +77,8 @@ class Sender:
         has taken the whole frame, which from then on is sent whatever happens to the caller.
         """
         stream = self._stream
+        if self._mutex.running_loop() != self._mutex.loop:
+            raise wrong_event_loop(self._mutex)
         if self._mutex.is_held():
             raise reentrant_call("send")
         if type(frame) is not Text and type(getattr(frame, "payload", b"")) is not bytes:
@@ -211,6 +220,11 @@ class Sender:
             return ConnectionLost(CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, detail=str(error)))
         return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
 
+    def give_up(self, reason: str) -> None:
+        """Write nothing more, and wake no caller: the event loop of the stream has ended."""
+        self._error, self._is_broken = ConnectionAbortedError(reason), True
+        self.waiting.clear()
+
     def flush(self) -> None:
         """Write what the connection sends on its own, and wake callers that can send nothing more; mutex held."""
         self.write_at_once(self._connection.data_to_send)
@@ -295,6 +309,20 @@ def _send_timeout(seconds: float, is_taken: bool) -> SendTimeout:
     else:
         text = f"the frame could not be sent within {seconds} seconds: nothing of it was sent"
     return SendTimeout(text, seconds, is_taken)
+
+
+def wrong_event_loop(mutex: Mutex) -> WrongEventLoop:
+    """Return the error for a call in another event loop than the websocket's."""
+    if mutex.has_loop_ended():
+        text = (
+            "the event loop in which this websocket was opened has ended, and its connection with it: open another one"
+        )
+    else:
+        text = (
+            "this websocket was opened in another event loop: call it from tasks of that loop, "
+            "or open another websocket here"
+        )
+    return WrongEventLoop(text)
 
 
 def reentrant_call(name: str) -> ReentrantCall:

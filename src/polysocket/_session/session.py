@@ -23,7 +23,7 @@ from polysocket._session.notifications import Notifications
 from polysocket._session.pings import PendingPing, Pings
 from polysocket._session.reading import Reader, may_be_torn, wake
 from polysocket._session.receiving import DATA, Receiver, concurrent_receive
-from polysocket._session.sending import Sender, reentrant_call
+from polysocket._session.sending import Sender, reentrant_call, wrong_event_loop
 from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
@@ -69,6 +69,8 @@ class Session:
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
+        # A future's program may have left the thread in which it was elected to read.
+        self._waits_in_caller = not (effect.is_async or getattr(effect, "leaves_caller", False))
         self._is_handing_over = False
         self._is_watching = False
         self._buffer: Buffer | None = None
@@ -163,6 +165,11 @@ class Session:
                 raise concurrent_receive()
             self.receiver.is_receiving = True
 
+    def end_receiving(self) -> None:
+        """Let others receive: the caller of :meth:`begin_receiving` can't go on."""
+        self.receiver.is_receiving = False
+        self._let_closing_go_on()
+
     async def receive_each(self, handle: Callable[[Frame], Awaitable[None]]) -> None:
         """Pass each frame before the Close to ``handle``, one at a time; :meth:`begin_receiving` was called before."""
         take = partial(self.receiver.take_frame, True)
@@ -177,8 +184,7 @@ class Session:
                 finally:
                     self._is_handing_over = False
         finally:
-            self.receiver.is_receiving = False
-            self._let_closing_go_on()
+            self.end_receiving()
 
     def _let_closing_go_on(self) -> None:
         """Wake a caller that closes, which may have waited for another to take the frames before the Close."""
@@ -199,9 +205,11 @@ class Session:
             what: The name of what is to be received, if the caller receives: one at a time may.
             timeout: Seconds to wait; None for no limit.
         """
+        connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
+        if mutex.running_loop() != mutex.loop:
+            raise wrong_event_loop(mutex)
         if timeout is not None:
             return await self._read_within(timeout, take, what)
-        connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
         is_receiver = is_taking = False
         is_reader = 0
         try:
@@ -323,8 +331,8 @@ class Session:
 
     def _refuse_reentrant_call(self, name: str) -> None:
         """Raise :class:`ReentrantCall` if this thread is in the middle of reading: it can't wait for itself."""
-        is_own_read = self._reader.thread == get_ident() and not self._effect.is_async
-        if is_own_read or self._mutex.is_held():
+        is_own_read = self._reader.thread == get_ident()
+        if (is_own_read and self._waits_in_caller) or self._mutex.is_held():
             raise reentrant_call(name)
 
     def _note_interruption(self) -> None:
@@ -375,7 +383,10 @@ class Session:
     # Reading ahead
 
     def read_ahead(self, buffer: Buffer) -> None:
-        """Read in the background into a buffer, from now until the websocket ends."""
+        """Read in the background into a buffer, from now until the websocket ends.
+
+        Raises the error if the background program could not start, such as RuntimeError if there are no more threads.
+        """
         # One frame, or byte, more than the bound tells that the buffer has overflowed.
         excess = 1 if buffer.overflow == "fail" else 0
         frames = None if buffer.frames is None else buffer.frames + excess
@@ -390,9 +401,11 @@ class Session:
             on_received, self._on_received = self._on_received, []  # They were told when observing began.
             self._attend(arrived)
             self._on_received = on_received
-            self._run_in_background(self._read_ahead)
+            error = self._run_in_background(self._read_ahead)
             self._is_ending = True
         self._notifications.deliver()
+        if error is not None:
+            raise error
 
     async def _read_ahead(self) -> None:
         await self.read_until(self._has_ended)
@@ -401,9 +414,13 @@ class Session:
     def _has_ended(self) -> bool | None:
         return self._connection.has_ended or None
 
-    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a program in the background, for whose end :meth:`close` waits; mutex held."""
+    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> BaseException | None:
+        """Run a program in the background, for whose end :meth:`close` waits; mutex held.
+
+        Return the error if the program could not start; the connection is then ended.
+        """
         has_ended = self._effect.event()
+        refusal: BaseException | None = None
         has_started = False
         is_spawning = True
 
@@ -418,10 +435,12 @@ class Session:
                 raise
 
         def done(error: BaseException | None) -> None:
+            nonlocal refusal
             if error is not None and not has_started:
                 detail = f"reading in the background could not start: {error!r}"
                 if is_spawning:  # The mutex is held, and its holder delivers the notifications.
-                    self._note_dropped(CloseCause.CANCELLATION, detail)
+                    refusal = error
+                    self._note_aborted(detail)
                     self._stream.abort()
                 else:
                     self.abort(detail)
@@ -430,6 +449,7 @@ class Session:
         self._background.append(has_ended)
         self._effect.spawn(run, done)
         is_spawning = False
+        return refusal
 
     # Sending
 
@@ -446,6 +466,8 @@ class Session:
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
+        if self._mutex.running_loop() != self._mutex.loop:
+            raise wrong_event_loop(self._mutex)
         ping = PendingPing(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
 
         def note_sent() -> None:
@@ -479,6 +501,12 @@ class Session:
 
     async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection."""
+        if self._mutex.running_loop() != self._mutex.loop:
+            if self._connection.state is State.CLOSED:
+                return
+            if self.has_loop_ended:
+                self.abort()
+            raise wrong_event_loop(self._mutex)
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
@@ -541,12 +569,48 @@ class Session:
 
     def abort(self, detail: str = "this side did not wait for the peer's Close") -> None:
         """Drop the connection without waiting; a Close is sent if that needs no waiting (RFC 6455 §7.1.7)."""
-        with self._mutex:
-            if self.is_open:
-                self._send_close(close_codes.BLOCK_CANCELLED)
-            self._note_dropped(CloseCause.CANCELLATION, detail)
+        if self.has_loop_ended:
+            self._drop_without_loop()
+        elif not self.belongs_to_other_loop:
+            with self._mutex:
+                self._note_aborted(detail)
+            self._stream.abort()
+            self._notifications.deliver()
+
+    @property
+    def has_loop_ended(self) -> bool:
+        """Whether the event loop in which the websocket was opened has ended, so that nothing can be awaited."""
+        return bool(self._mutex.has_loop_ended())
+
+    @property
+    def belongs_to_other_loop(self) -> bool:
+        """Whether another event loop runs here than the one in which the websocket was opened.
+
+        False if none runs: then an abandoned coroutine is closed, by the garbage collector or by its owner.
+        """
+        try:
+            running = self._mutex.running_loop()
+        except RuntimeError:  # trio's, if none runs
+            return False
+        return running is not None and running != self._mutex.loop
+
+    def _drop_without_loop(self) -> None:
+        """Drop the connection of an event loop that has ended: no task of it can be woken, nor a listener told."""
+        reason = "its event loop has ended"
+        self._sender.give_up(reason)
+        self._reader.waiting.clear()
+        self._note_dropped(CloseCause.CANCELLATION, reason)
         self._stream.abort()
+        if self._when_over is not None and self.close_info is not None:
+            self._notifications.add(self._when_over, self.close_info)
+            self._when_over = None
         self._notifications.deliver()
+
+    def _note_aborted(self, detail: str) -> None:
+        """Send a Close if that needs no waiting, before the stream is aborted; mutex held."""
+        if self.is_open:
+            self._send_close(close_codes.BLOCK_CANCELLED)
+        self._note_dropped(CloseCause.CANCELLATION, detail)
 
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
         """Note that the connection is no more, and tell the callers that wait; mutex held."""

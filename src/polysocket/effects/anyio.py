@@ -9,6 +9,7 @@ import sniffio
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.delegating import DelegatingEffect
 from polysocket.effects.interface import CoroutineEffect, Effect
+from polysocket.effects.mutex import Mutex
 from polysocket.errors import NoAsyncLibrary
 
 __all__ = ["AnyioEffect", "running_effect"]
@@ -44,6 +45,13 @@ class AnyioEffect(CoroutineEffect, DelegatingEffect):
     def inner(self) -> Effect:
         """The effect of the library that runs."""
         return running_effect()
+
+    def mutex(self) -> Mutex:
+        """Return a guard of the library that runs; one for any if none runs, as for a stub that is made in advance."""
+        try:
+            return self.inner.mutex()
+        except NoAsyncLibrary:
+            return super().mutex()
 
     @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]

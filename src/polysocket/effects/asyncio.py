@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import is_address
 from polysocket.effects.push_stream import READ_AHEAD, PushStream
+from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
@@ -27,6 +29,13 @@ class AsyncioEffect(CoroutineEffect):
     """The :class:`~polysocket.effects.Effect` of asyncio."""
 
     name: str = "polysocket.asyncio"
+
+    def mutex(self) -> NoMutex:
+        """Return a guard that takes no lock, for the tasks of the running loop; for those of any loop if none runs."""
+        mutex, loop = NoMutex(), asyncio._get_running_loop()
+        if loop is not None:
+            mutex.loop, mutex.running_loop, mutex.has_loop_ended = loop, asyncio._get_running_loop, loop.is_closed
+        return mutex
 
     async def next_turn(self) -> None:
         """Let the loop run other tasks."""
@@ -107,7 +116,7 @@ class AsyncioEffect(CoroutineEffect):
 
     async def adopt(self, sock: socket.socket, /) -> TransportStream:
         """Make a stream of a connected socket."""
-        stream = TransportStream()
+        stream = TransportStream(sock)
         try:
             await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
         except BaseException:
@@ -173,8 +182,9 @@ class TransportStream(PushStream, asyncio.Protocol):
     sent before. The stream then reads the rest from a duplicate of the socket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__(asyncio.Event)
+        self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._loop = asyncio.get_running_loop()
         self._new_future = self._loop.create_future
         self._reader: asyncio.Future[None] | None = None
@@ -247,12 +257,6 @@ class TransportStream(PushStream, asyncio.Protocol):
             sock.close()
             self.eof_received()
 
-    async def close(self) -> None:
-        """Let the transport send what it has, then close."""
-        self._is_ending = True
-        self._end_rest()
-        await super().close()
-
     def abort(self) -> None:
         """Drop the connection, and what the transport has not sent."""
         self._is_ending = True
@@ -273,13 +277,38 @@ class TransportStream(PushStream, asyncio.Protocol):
         else:
             self._loop.add_reader(self._unread_socket, self._read_rest)
 
+    async def close(self) -> None:
+        """Let the transport send what it has, shut the connection down, and close the transport."""
+        self._is_ending = True
+        self._end_rest()
+        if not self._is_lost:
+            self.transport.set_write_buffer_limits(0)  # Then it calls back once it has sent all.
+            while self._writable is not None and not self._is_lost:
+                await self._writable.wait()
+        await super().close()
+
     def close_transport(self) -> None:
-        """Close the transport."""
+        """Shut the connection down, and close the transport."""
+        shut_down(self._socket)
         self.transport.close()
 
     def abort_transport(self) -> None:
-        """Abort the transport."""
-        self.transport.abort()
+        """Shut the connection down, and abort the transport."""
+        shut_down(self._socket)
+        if self._loop.is_closed():
+            self._close_without_loop()
+        else:
+            self.transport.abort()
+
+    def _close_without_loop(self) -> None:
+        """Close the socket of a loop that has ended, and wake no task of it."""
+        self._has_ended = self._is_lost = True
+        # uvloop closes its sockets with the loop. asyncio's transport does so in a later turn of the loop, which never
+        # comes (CPython 3.11 to 3.14), and then warns of an open socket when it is collected.
+        if (finish := getattr(self.transport, "_call_connection_lost", None)) is not None:
+            self.transport.set_protocol(asyncio.Protocol())
+            finish(None)
+        self._socket.close()
 
     def let_others_run(self) -> Awaitable[None]:
         """Sleep for one turn of the loop."""

@@ -38,6 +38,11 @@ class DelegatingEffect:
         return self.inner.is_async
 
     @property
+    def leaves_caller(self) -> bool:
+        """Whether a program of the inner effect leaves the caller's thread before it waits."""
+        return bool(getattr(self.inner, "leaves_caller", False))
+
+    @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
         """The inner effect's checkpoint."""
         return self.inner.checkpoint

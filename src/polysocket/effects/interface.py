@@ -112,7 +112,11 @@ class ByteStream(Protocol):
         ...
 
     def abort(self) -> None:
-        """Drop the connection at once and wake the callers of :meth:`read` and :meth:`drain`. Never raises."""
+        """Drop the connection at once and wake the callers of :meth:`read` and :meth:`drain`. Never raises.
+
+        The peer sees the end even if a forked process has a copy of the descriptor: shut a socket down, then close it.
+        The same holds for :meth:`close`.
+        """
         ...
 
 
@@ -160,7 +164,10 @@ class Effect(Lifter, Protocol):
         ...
 
     def mutex(self) -> Mutex:
-        """Return a guard for code that never waits: :class:`ThreadMutex` if threads may call, else :class:`NoMutex`."""
+        """Return a guard for code that never waits, to be used in the event loop that runs here.
+
+        It is a :class:`ThreadMutex` if threads may call, else a :class:`NoMutex`, which can know its event loop.
+        """
         ...
 
     def time_limit(self, seconds: float | None, /) -> AbstractAsyncContextManager[Any]:

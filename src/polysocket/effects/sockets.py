@@ -17,6 +17,7 @@ from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.shutdown import shut_down
 
 __all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
 
@@ -58,6 +59,8 @@ class SocketEffect(ABC):
     """The part of an :class:`~polysocket.effects.Effect` that blocks; subclasses drive the programs."""
 
     is_async: bool = False
+    leaves_caller: bool = False
+    """Whether a program that has to wait leaves the caller's thread, so that the caller never waits for itself."""
     checkpoint: Callable[[], Awaitable[object]] | None = None
 
     async def next_turn(self) -> None:
@@ -193,8 +196,7 @@ class SocketStream(SendBuffer):
             # All of it again if it was done before: a signal handler may have raised in the middle.
             self._aborted = True
             self._error = ConnectionAbortedError("the connection was ended by this side")
-            with contextlib.suppress(OSError):  # The peer was faster.
-                self._socket.shutdown(socket.SHUT_RDWR)
+            shut_down(self._socket)
             self._close_if_unused()
         if self._sender is not None:
             polling.wait_until_ended(self._sender)  # The shutdown has woken it.
@@ -222,11 +224,19 @@ class SocketStream(SendBuffer):
             self._send_in_background()
 
     def _send_in_background(self) -> None:
-        """Send what is pending in a thread, to the last byte or the end of the stream. Locked."""
+        """Send what is pending in a thread, to the last byte or the end of the stream. Locked.
+
+        If the system refuses a thread, the next caller that drains or begins to read sends it.
+        """
         if self._must_flush and not self._has_sender:
             self._has_sender = True
-            self._sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
-            self._sender.start()
+            sender = threading.Thread(target=self._send_all_pending, name="polysocket send", daemon=True)
+            try:
+                sender.start()
+            except RuntimeError:  # The system has no more threads.
+                self._has_sender = False
+            else:
+                self._sender = sender
 
     def _send_all_pending(self) -> None:
         _deadline.set(None)  # A thread can inherit a context, as in free-threaded Python 3.14.

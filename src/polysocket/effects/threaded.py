@@ -39,6 +39,7 @@ class ThreadedEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of threads: a program suspends only to change the thread."""
 
     name: str = "polysocket.threaded"
+    leaves_caller: bool = True
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
         """Make a function that begins the program in the caller's thread, and returns its future."""
@@ -59,7 +60,7 @@ class ThreadedEffect(SocketEffect):
                     try:
                         thread.start()
                         break
-                    except RuntimeError as error:  # The system has no more threads. The step that may block raises this.
+                    except RuntimeError as error:  # No more threads: the step that may block raises this.
                         thread, refusal = None, error
                 return future
             except BaseException:

@@ -7,6 +7,7 @@ import math
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -16,6 +17,7 @@ from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["TrioEffect"]
@@ -31,6 +33,15 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
+
+    def mutex(self) -> NoMutex:
+        """Return a guard that takes no lock, for the tasks of this ``trio.run()``; for those of any if none runs."""
+        mutex = NoMutex()
+        if trio.lowlevel.in_trio_run():
+            token = trio.lowlevel.current_trio_token()
+            mutex.loop, mutex.running_loop = token, trio.lowlevel.current_trio_token
+            mutex.has_loop_ended = partial(_has_ended, token)
+        return mutex
 
     async def next_turn(self) -> None:
         """Let other tasks run."""
@@ -122,6 +133,18 @@ class ConnectingSockets(SocketAttempts):
         return connected
 
 
+def _has_ended(token: trio.lowlevel.TrioToken) -> bool:
+    """Return whether the ``trio.run()`` of this token has ended."""
+    try:
+        token.run_sync_soon(_nothing, idempotent=True)
+    except trio.RunFinishedError:
+        return True
+    return False
+
+
+def _nothing() -> None: ...
+
+
 async def _logged(
     program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object]
 ) -> None:
@@ -185,11 +208,13 @@ class SocketStream(SendBuffer):
         self.abort()
 
     def abort(self) -> None:
-        """Close the socket and wake the tasks that wait for it."""
+        """Shut the connection down, close the socket and wake the tasks that wait for it."""
         if not self._aborted:
             self._aborted = True
             self._error = ConnectionAbortedError("the connection was ended by this side")
-            trio.lowlevel.notify_closing(self._socket)
+            shut_down(self._socket)
+            with contextlib.suppress(RuntimeError):  # Outside of trio no task waits.
+                trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
     def _send_later(self) -> None:

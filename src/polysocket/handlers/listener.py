@@ -92,17 +92,27 @@ class _Delivery:
             Pong: listener.on_pong,
         }
         self._listening = session.listening = Listening(effect)
+        self._has_begun = False
+        self._refusal: BaseException | None = None  # with which the delivery could not begin
 
     async def start(self, websocket: WebSocket[Any]) -> None:
         try:
             await self._call(self._listener.on_open, websocket)
             self._session.begin_receiving()
             self._effect.spawn(self._run, self._note_done)
+            await self._check_begun()
         except BaseException:
             self._session.end_listening()
             raise
 
+    async def _check_begun(self) -> None:
+        """Raise the error with which the system has refused to begin; the listener's last call comes first."""
+        if self._refusal is not None:
+            await self._call(self._listener.on_close, self._session.close_info)
+            raise self._refusal
+
     async def _run(self) -> None:
+        self._has_begun = True
         try:
             await self._deliver_until_closed()
         except BaseException as error:  # The event loop ends, a method exits, or there is a bug.
@@ -114,7 +124,9 @@ class _Delivery:
             await self._call(self._listener.on_close, self._session.close_info)
 
     def _note_done(self, error: BaseException | None) -> None:
-        if error is not None and self._session.close_info is None:
+        if error is not None and not self._has_begun:
+            self._refusal = error
+            self._session.end_receiving()
             self._session.abort(f"the listener could not start: {error!r}")
         self._session.end_listening()
 

@@ -73,17 +73,25 @@ class EchoServer:
             self._listener = _unix_listener(self._unix_path)
         self._stopping, self._stop = socket.socketpair()
         self._listening = threading.Thread(target=self._listen, args=(self._listener,), daemon=True)
-        self._listening.start()
+        try:
+            self._listening.start()
+        except RuntimeError:  # The system has no more threads.
+            self._close_sockets()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._stop.close()
+        self._stop.close()  # wakes the thread that listens
         self._listening.join()
         with self._lock:
             for stream in self._streams:
                 stream.abort()
         for thread in self._threads:
             thread.join()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._stop.close()
         if self._listener is not None:
             self._listener.close()
         self._stopping.close()
@@ -102,8 +110,15 @@ class EchoServer:
             with self._lock:
                 self._streams.add(stream)
             thread = threading.Thread(target=self._serve, args=(stream,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # The system has no more threads.
+                get_logger().warning("the echo server could not serve a connection: %s", error)
+                stream.abort()
+                with self._lock:
+                    self._streams.discard(stream)
+                continue
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
-            thread.start()
 
     def _serve(self, stream: ByteStream) -> None:
         try:

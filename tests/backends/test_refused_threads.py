@@ -1,0 +1,279 @@
+"""The system refuses a thread: the call has the error, nothing is printed, and nothing stays half set."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from polysocket import (
+    Buffer,
+    Close,
+    CloseInfo,
+    Listener,
+    OpeningFailed,
+    PipeHandler,
+    Text,
+    WebSocket,
+    WebSocketClosed,
+    WebSocketHandler,
+    basic_request,
+    blocking,
+    from_text_pipe,
+    polymorphic,
+    threaded,
+)
+from polysocket.effects import Async, Threaded
+from polysocket.testing import EchoServer
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, Place
+from polysocket.testing.contract.wire import Wire
+from tests.backends.flavours import THREADS, Flavour, ThreadedFlavour, a_backend, opened
+
+REFUSED = "can't start new thread"
+SOON = 5  # seconds in which a call that fails at once has failed, on a slow machine, too
+
+in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
+
+
+class Refusal:
+    """The system's refusal of the library's threads; ``count`` says how many were refused."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+        self.count = 0
+
+
+@contextlib.contextmanager
+def refused_threads(allowed: int = 0) -> Generator[Refusal]:
+    """Let the library start this number of threads, and refuse all others in the block."""
+    refusal, start = Refusal(allowed), threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("polysocket"):
+            refusal.allowed -= 1
+            if refusal.allowed < 0:
+                refusal.count += 1
+                raise RuntimeError(REFUSED)
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        yield refusal
+
+
+@pytest.fixture(autouse=True)
+def nothing_printed(leave_nothing: None, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fail a test in which something is written to stderr."""
+    yield
+    assert capfd.readouterr().err == ""
+
+
+def refused(future: Future[Any]) -> None:
+    """Check that the call has failed."""
+    assert future.done()
+    with pytest.raises(RuntimeError, match=REFUSED):
+        future.result()
+
+
+@polymorphic
+async def close_at_the_end(ws: WebSocket[Async]) -> str:
+    """Receive, and then make a call that has to wait again."""
+    try:
+        return await ws.receive_text()
+    finally:
+        await ws.ping()
+
+
+CALLS: dict[str, Callable[[WebSocket[Threaded]], Future[Any]]] = {
+    "receive": lambda ws: ws.receive(),
+    "receive with a timeout": lambda ws: ws.receive(timeout=5),
+    "receive_text": lambda ws: ws.receive_text(),
+    "receive_data_frame": lambda ws: ws.receive_data_frame(),
+    "receive_message": lambda ws: ws.receive_message(timeout=5),
+    "ping": lambda ws: ws.ping(),
+    "either": lambda ws: ws.either(ws.receive_text),
+    "a program": close_at_the_end,
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_that_can_not_wait_fails_and_the_next_one_works(peer: Peer, call: Callable[..., Future[Any]]) -> None:
+    ws = threaded.connect(peer.url, close_timeout=5).result(SOON)
+    with refused_threads() as refusal:
+        refused(call(ws))
+        refused(call(ws))
+    assert refusal.count > 0
+    receiving = ws.receive_text()
+    peer.send(wire.text("a"))
+    assert receiving.result(SOON) == "a"
+    closing = ws.close()
+    assert peer.finish()[-1].opcode == wire.CLOSE
+    closing.result(SOON)
+
+
+def test_a_websocket_that_can_not_be_opened_fails(peer: Peer) -> None:
+    with refused_threads():
+        refused(threaded.connect(peer.url))
+    ws = threaded.connect(peer.url, close_timeout=5).result(SOON)
+    peer.hang_up()
+    ws.close().result(SOON)
+
+
+@pytest.mark.parametrize("way", ["close", "with"])
+def test_a_closing_that_can_not_wait_drops_the_connection(peer: Peer, way: str) -> None:
+    ws = threaded.connect(peer.url, close_timeout=None).result(SOON)
+    receiving = ws.receive()
+    with refused_threads():
+        if way == "close":
+            refused(ws.close())
+        else:
+            with pytest.raises(RuntimeError, match=REFUSED), ws:
+                pass
+    assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe8")]
+    with pytest.raises(WebSocketClosed):
+        receiving.result(SOON)
+    assert not ws.is_open
+    ws.close().result(SOON)
+
+
+@pytest.mark.parametrize("is_receiving", [False, True])
+def test_a_frame_is_whole_although_the_send_that_began_it_could_not_wait(
+    tmp_path: pathlib.Path, is_receiving: bool
+) -> None:
+    size = 6 * 1024 * 1024
+    with Peer(Place("tcp", tmp_path), receive_buffer=4096) as peer:
+        ws = threaded.connect(peer.url, close_timeout=5).result(SOON)
+        receiving = ws.receive_text() if is_receiving else None
+        with refused_threads():
+            refused(ws.send_binary(bytes(size)))
+            refused(ws.send_text("waits for its turn, and is not sent"))
+        sending = ws.send_text("sent after the rest")
+        assert peer.frames(2) == [Wire(wire.BINARY, bytes(size)), Wire(wire.TEXT, b"sent after the rest")]
+        sending.result(SOON)
+        peer.send(wire.text("a") + wire.close())
+        assert (receiving or ws.receive_text()).result(SOON) == "a"
+        peer.hang_up()
+        ws.close().result(SOON)
+
+
+def test_a_blocking_send_sends_the_rest_itself_while_another_thread_receives(tmp_path: pathlib.Path) -> None:
+    size = 6 * 1024 * 1024
+    with Peer(Place("tcp", tmp_path), receive_buffer=4096) as peer:
+        ws = blocking.connect(peer.url, close_timeout=5)
+        received: list[str] = []
+        receiver = threading.Thread(target=lambda: received.append(ws.receive_text()), name="a receiver")
+        receiver.start()
+        sender = threading.Thread(target=lambda: ws.send_binary(bytes(size)), name="a sender")
+        with refused_threads():
+            sender.start()
+            assert peer.frame() == Wire(wire.BINARY, bytes(size))
+            sender.join(SOON)
+        peer.send(wire.text("a") + wire.close())
+        receiver.join(SOON)
+        assert received == ["a"]
+        peer.hang_up()
+        ws.close()
+
+
+# A backend, and its programs in the background
+
+
+class Recorder(Listener[Any]):
+    """A listener that records its first and its last call."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+        self.has_ended = threading.Event()
+
+    def on_open(self, ws: WebSocket[Any]) -> None:
+        self.calls.append("open")
+
+    def on_close(self, info: CloseInfo) -> None:
+        self.calls.append(info)
+        self.has_ended.set()
+
+
+HANDLERS: dict[str, Callable[[], Any]] = {
+    "websocket": WebSocketHandler,
+    "buffer": lambda: WebSocketHandler(Buffer.unbounded()),
+    "listener": Recorder,
+    "pipe": lambda: PipeHandler(from_text_pipe(lambda text: Close() if text == "end" else text)),
+}
+
+
+@in_threads
+@pytest.mark.parametrize("name", ["websocket", "buffer", "listener"])
+async def test_whichever_thread_is_refused_nothing_hangs_and_nothing_is_left(flavour: Flavour, name: str) -> None:
+    async def converse() -> None:
+        async with a_backend(flavour, request=basic_request.timeouts(open=5, close=5)) as backend:
+            ws = await opened(flavour, backend, server.url, handler)
+            await ws.send_text("a")
+            if name != "listener":
+                assert await ws.receive(timeout=5) == Text("a")
+            assert await ws.ping(timeout=5) > 0
+            await ws.close()
+
+    with EchoServer() as server:
+        allowed, refusals = 0, 1
+        while refusals:
+            handler = HANDLERS[name]()
+            with refused_threads(allowed) as refusal:
+                errors: list[Exception] = []
+                try:
+                    await converse()
+                except (RuntimeError, WebSocketClosed) as error:
+                    errors.append(error)
+                refusals = refusal.count
+            assert refusals or not errors
+            if isinstance(handler, Recorder) and handler.calls:
+                assert handler.has_ended.wait(SOON)
+            allowed += 1
+
+
+@in_threads
+@pytest.mark.parametrize("name", ["buffer", "listener", "pipe"])
+async def test_a_handler_whose_thread_is_refused_fails_to_open(flavour: Flavour, peer: Peer, name: str) -> None:
+    handler = HANDLERS[name]()
+    async with a_backend(flavour) as backend:
+        with (
+            refused_threads(int(isinstance(flavour, ThreadedFlavour))) as refusal,
+            pytest.raises(RuntimeError, match=REFUSED),
+        ):
+            await backend.open_websocket(peer.url, handler)
+        assert refusal.count > 0
+        assert [frame.opcode for frame in peer.rest()] == [wire.CLOSE]
+    if isinstance(handler, Recorder):
+        assert handler.calls[0] == "open"
+        [end] = handler.calls[1:]
+        assert isinstance(end, CloseInfo)
+
+
+# The echo server
+
+
+def refuse_all(_: threading.Thread) -> None:
+    raise RuntimeError(REFUSED)
+
+
+def test_an_echo_server_that_can_not_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", refuse_all)
+    with pytest.raises(RuntimeError, match=REFUSED), EchoServer():
+        pass
+
+
+def test_an_echo_server_hangs_up_on_a_client_that_it_can_not_serve() -> None:
+    with EchoServer() as server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse_all)
+            with pytest.raises(OpeningFailed):
+                blocking.connect(server.url, open_timeout=SOON)
+        ws = blocking.connect(server.url)
+        ws.send_text("a")
+        assert ws.receive_text() == "a"
+        ws.close()
