@@ -159,3 +159,10 @@ def soak(session: nox.Session) -> None:
     """Hold many connections with traffic in each flavour; arguments after ``--`` go to the command."""
     install_wheel(session, "polysocket[bench]")
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
+def interruptions(session: nox.Session) -> None:
+    """Interrupt conversations at every await and every traced event (``-- trio`` for one flavour)."""
+    install_wheel(session, "polysocket[test]")
+    session.run("python", "-m", "tests.interruptions", *session.posargs)

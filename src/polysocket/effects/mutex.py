@@ -48,6 +48,7 @@ class ThreadMutex(_RLock):
     running_loop: Callable[[], object] = "".format
     """Return the empty string, as ``loop`` is: all threads may enter."""
     has_loop_ended: Callable[[], object] = "".format
+    """Return something false: no loop is known."""
 
     if not TYPE_CHECKING:
         # The method of C's RLock, which threading.Condition uses, too. A Python method would cost a call a message.
@@ -71,3 +72,4 @@ class NoMutex:
     running_loop: Callable[[], object] = "".format
     """Return the empty string, as ``loop`` is: the loop of the caller is not known."""
     has_loop_ended: Callable[[], object] = "".format
+    """Return something false: no loop is known."""
