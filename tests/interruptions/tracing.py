@@ -250,7 +250,7 @@ class BlockingMachine:
                     if self.goes_on:
                         return False
                     raise
-        # A caller that receives from a connection which is no longer used would wait for ever.
+        # A caller that receives from a connection which is no longer used would wait forever.
         await drive(recovery(exchange), self._make)
         return True
 
