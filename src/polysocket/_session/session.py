@@ -69,8 +69,6 @@ class Session:
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
         self._pings = Pings(effect.now)
-        # A future's program may have left the thread in which it was elected to read.
-        self._waits_in_caller = not (effect.is_async or getattr(effect, "leaves_caller", False))
         self._is_handing_over = False
         self._is_watching = False
         self._buffer: Buffer | None = None
@@ -331,8 +329,9 @@ class Session:
 
     def _refuse_reentrant_call(self, name: str) -> None:
         """Raise :class:`ReentrantCall` if this thread is in the middle of reading: it can't wait for itself."""
-        is_own_read = self._reader.thread == get_ident()
-        if (is_own_read and self._waits_in_caller) or self._mutex.is_held():
+        # A future's program may have left the thread in which it was elected to read.
+        has_left = self._effect.is_async or getattr(self._effect, "leaves_caller", False)
+        if (self._reader.thread == get_ident() and not has_left) or self._mutex.is_held():
             raise reentrant_call(name)
 
     def _note_interruption(self) -> None:
