@@ -36,6 +36,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from types import CodeType, FrameType
@@ -167,6 +168,8 @@ class BlockingMachine:
             raise Hung
 
         before = signal.signal(signal.SIGALRM, hung)
+        # A debugger, but no handler, can raise between the call of a coroutine function and the "try" after it.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         for variant in VARIANTS:
             with Case("warm-up", variant, self.style, sys.maxsize) as first:  # imports, caches
                 self._run(first, variant)
