@@ -23,6 +23,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the classifiers
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
+WITHOUT_SEARCHES = [f"--ignore=tests/{each}" for each in ("faults", "fuzzing", "interruptions", "property")]
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
@@ -69,7 +70,7 @@ def tests_without_trio(session: nox.Session) -> None:
     install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
-    session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *WITHOUT_SEARCHES, *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
