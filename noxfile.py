@@ -23,6 +23,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the classifiers
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
+WITHOUT_SEARCHES = [f"--ignore=tests/{each}" for each in ("faults", "fuzzing", "interruptions", "property")]
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
@@ -69,7 +70,7 @@ def tests_without_trio(session: nox.Session) -> None:
     install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
-    session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *WITHOUT_SEARCHES, *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
@@ -159,3 +160,10 @@ def soak(session: nox.Session) -> None:
     """Hold many connections with traffic in each flavour; arguments after ``--`` go to the command."""
     install_wheel(session, "polysocket[bench]")
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
+def interruptions(session: nox.Session) -> None:
+    """Interrupt conversations at every await and every traced event (``-- trio`` for one flavour)."""
+    install_wheel(session, "polysocket[test]")
+    session.run("python", "-m", "tests.interruptions", *session.posargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import queue
 import signal
 import subprocess
@@ -16,7 +17,21 @@ from typing import Any
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from polysocket import Blocking, ConcurrentReceive, ReentrantCall, WebSocket, blocking
+from polysocket import (
+    Blocking,
+    CloseCause,
+    ConcurrentReceive,
+    ConnectionLost,
+    ReentrantCall,
+    WebSocket,
+    WebSocketClosed,
+    blocking,
+)
+from polysocket._core.connection import Connection
+from polysocket._core.frame_queue import FrameQueue
+from polysocket._session.receiving import Receiver
+from polysocket.effects.deadlines import TimeLimit
+from polysocket.effects.sockets import SocketStream
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 
@@ -132,6 +147,62 @@ def test_an_interrupted_receive_leaves_the_websocket_usable() -> None:
             ws.send_text("echo")
             assert ws.receive_text() == "echo"
         blocking.connect(url).close()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (SocketStream, "write", lambda ws: ws.send_text("echo")),
+        (Connection, "send", lambda ws: ws.send_text("echo")),
+        (SocketStream, "_receive", lambda ws: ws.receive()),
+        (Connection, "receive", lambda ws: ws.receive()),
+        (FrameQueue, "extend", lambda ws: ws.receive()),
+        (FrameQueue, "pop", lambda ws: ws.receive()),
+        (Receiver, "take_message", lambda ws: ws.receive_text()),
+        (TimeLimit, "__aexit__", lambda ws: ws.receive(timeout=10)),
+    ],
+)
+def test_a_call_that_is_interrupted_midway_ends_the_connection_at_once(
+    owner: type, name: str, call: Callable[[WebSocket[Blocking]], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = getattr(owner, name)
+
+    def interrupted(*args: Any) -> Any:
+        result = work(*args)
+        if inspect.iscoroutine(result):
+            with contextlib.suppress(StopIteration):
+                result.send(None)
+        elif result is None and owner in (SocketStream, Receiver) and name != "write":
+            return result  # Nothing has arrived yet.
+        monkeypatch.setattr(owner, name, work)
+        raise Interrupt
+
+    with server() as (url, _), blocking.connect(url, close_timeout=5) as ws:
+        ws.send_text("echo")
+        monkeypatch.setattr(owner, name, interrupted)
+        with pytest.raises(Interrupt):
+            call(ws)
+        with pytest.raises(ConnectionLost) as caught:
+            ws.receive(timeout=10)
+        assert caught.value.close_info.cause is CloseCause.CANCELLATION
+        with pytest.raises(WebSocketClosed):
+            ws.send_text("after the end")
+
+
+def test_an_abort_that_is_interrupted_is_done_by_the_next_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = SocketStream._close_if_unused
+
+    def interrupted(stream: SocketStream) -> None:
+        monkeypatch.setattr(SocketStream, "_close_if_unused", work)
+        raise Interrupt
+
+    with server() as (url, reports):
+        ws = blocking.connect(url)
+        monkeypatch.setattr(SocketStream, "_close_if_unused", interrupted)
+        with pytest.raises(Interrupt):
+            ws.close()
+        ws.close()
+        assert reports.get(timeout=10) == ([], 1000)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Case:
         """How often the conversation could have been interrupted, up to the interruption."""
         self.failure: str | None = None
         self.notes: list[str] = []
-        """Where the interruption came, and other things that explain a failure."""
+        """The place at which the interruption came, and other things that explain a failure."""
         self.interrupted: object = None
         """The program that was interrupted, which holds what its traceback shows."""
 

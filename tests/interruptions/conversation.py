@@ -49,11 +49,11 @@ def options(variant: Variant, ssl: Any) -> dict[str, Any]:
 
 
 class Exchange:
-    """What this side of one conversation has sent and received, with checks of what it receives."""
+    """The messages of one conversation that this side has sent and received; it checks what it receives."""
 
     def __init__(self, pause: str = "") -> None:
         self.pause = pause
-        """What the peer is told before it is to answer: a pause makes this side wait for the answer."""
+        """The word to the peer before it is to answer: a pause makes this side wait for the answer."""
         self.ws: Any = None
         self.is_closing = False
         self.number = 0  # of the latest message that this side has sent, or has tried to send

@@ -32,7 +32,7 @@ def keep_the_reader() -> None:
 
     def note(session: Session) -> None:
         session._stream.abort()
-        session._reader.is_reading = True
+        session._reader.thread = -1
 
     Session._note_interruption = note  # type: ignore[method-assign, assignment]
 

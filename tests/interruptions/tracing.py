@@ -36,6 +36,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from types import CodeType, FrameType
@@ -167,6 +168,8 @@ class BlockingMachine:
             raise Hung
 
         before = signal.signal(signal.SIGALRM, hung)
+        # A debugger, but no handler, can raise between the call of a coroutine function and the "try" after it.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         for variant in VARIANTS:
             with Case("warm-up", variant, self.style, sys.maxsize) as first:  # imports, caches
                 self._run(first, variant)
@@ -250,7 +253,7 @@ class BlockingMachine:
                     if self.goes_on:
                         return False
                     raise
-        # A caller that receives from a connection which is no longer used would wait for ever.
+        # A caller that receives from a connection which is no longer used would wait forever.
         await drive(recovery(exchange), self._make)
         return True
 

@@ -289,7 +289,7 @@ class _Inflater:
         self._remembered = 0  # bytes in the window
         self._room = self._max_message_size + 1
         self._at_boundary = True
-        self.work = 0  # bytes that were inflated, and what new streams cost
+        self.work: int = 0  # bytes that were inflated, and what new streams cost
         self._final_blocks = 0  # in the frame
 
     def begin_frame(self) -> None:

@@ -40,8 +40,8 @@ class Receiver:
         notifications: Notifications,
         mutex: Mutex,
     ) -> None:
-        self.is_receiving = False
-        self.is_busy = False
+        self.is_receiving: bool = False
+        self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
         self._connection = connection
         self._reader = reader

@@ -281,7 +281,7 @@ class Session:
                         self._let_closing_go_on()
                 if self._notifications.due:
                     self._notifications.deliver()
-        except BaseException:
+        except BaseException as raised:
             # A signal handler may have raised in a "finally" above, or after a frame was taken.
             if is_receiver:
                 receiver.is_receiving = False
@@ -292,7 +292,7 @@ class Session:
                     if is_reader:
                         reader.thread = 0
                         reader.turn += 1
-                    self._note_interruption()
+                    self._note_interruption(raised)
             raise
 
     async def _read_within(self, timeout: float, take: Callable[[], T | None], what: str | None) -> T:
@@ -334,13 +334,14 @@ class Session:
         if (self._reader.thread == get_ident() and not has_left) or self._mutex.is_held():
             raise reentrant_call(name)
 
-    def _note_interruption(self) -> None:
+    def _note_interruption(self, error: BaseException | None = None) -> None:
         """End the connection, because some of what was received may be lost; mutex held."""
         if self.receiver.is_busy:
             self._connection.queue.clear()
             self.receiver.is_busy = False
         self._stream.abort()
-        self._note_dropped(CloseCause.CANCELLATION, "a read was interrupted, perhaps in the middle of a frame")
+        by = "" if error is None else f" by {error!r}"
+        self._note_dropped(CloseCause.CANCELLATION, f"a read was interrupted{by}, perhaps in the middle of a frame")
 
     def _fail(self) -> None:
         """Make a pending failure take effect; mutex held."""

@@ -118,7 +118,8 @@ class AsyncioEffect(CoroutineEffect):
         """Make a stream of a connected socket."""
         stream = TransportStream(sock)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+            # pop() is in C: a lambda would cost another Python call.
+            await asyncio.get_running_loop().create_connection([stream].pop, sock=sock)
         except BaseException:
             stream.transport = None  # uvloop's keeps the stream, and may never call connection_lost().
             sock.close()  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.

@@ -45,9 +45,10 @@ class ThreadMutex(_RLock):
     """A lock. A signal handler that calls what its own thread is in the middle of must not wait for it forever."""
 
     loop: object = ""
-    running_loop: Callable[[], object] = "".format
+    running_loop: Callable[..., object] = "".format
     """Return the empty string, as ``loop`` is: all threads may enter."""
-    has_loop_ended: Callable[[], object] = "".format
+    has_loop_ended: Callable[..., object] = "".format
+    """Return something false: no loop is known."""
 
     if not TYPE_CHECKING:
         # The method of C's RLock, which threading.Condition uses, too. A Python method would cost a call a message.
@@ -68,6 +69,7 @@ class NoMutex:
     is_held: Callable[..., object] = "".format
     """Return something false: the tasks of one thread can't interrupt each other."""
     loop: object = ""
-    running_loop: Callable[[], object] = "".format
+    running_loop: Callable[..., object] = "".format
     """Return the empty string, as ``loop`` is: the loop of the caller is not known."""
-    has_loop_ended: Callable[[], object] = "".format
+    has_loop_ended: Callable[..., object] = "".format
+    """Return something false: no loop is known."""

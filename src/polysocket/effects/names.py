@@ -32,7 +32,7 @@ class Lookup:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.done = threading.Event()
+        self.done: threading.Event = threading.Event()
         self._host = host
         self._port = port
         self._addresses: list[Address] = []

@@ -251,7 +251,7 @@ class SocketStream(SendBuffer):
         """Wait until something can be done, and do it: send what is pending; return what has arrived."""
         waiter = object()
         if readable:
-            self.has_taken = False
+            self.has_taken: bool = False
         try:
             with self._mutex:
                 writable = bool(self._unsent) and self._must_flush

@@ -127,7 +127,7 @@ class ThreadedStream(SocketStream):
 
     async def read(self) -> bytes:
         """Wait for bytes."""
-        self.has_taken = False  # The system can refuse the thread: then nothing is read.
+        self.has_taken: bool = False  # The system can refuse the thread: then nothing is read.
         await may_block
         return self._read()
 

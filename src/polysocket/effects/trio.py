@@ -182,7 +182,7 @@ class SocketStream(SendBuffer):
         """Wait for bytes."""
         while not self._aborted:
             try:
-                self.has_taken = False
+                self.has_taken: bool = False
                 await trio.lowlevel.wait_readable(self._socket)
                 self.has_taken = True
                 return self._socket.recv(READ_SIZE)

@@ -26,8 +26,8 @@ BEGINNINGS = {
     "a part": (b"why: ", b"5\r\nwhy: \r\n"),
 }
 
-every_body = pytest.mark.parametrize("length", LENGTHS)
-every_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
+every_body: pytest.MarkDecorator = pytest.mark.parametrize("length", LENGTHS)
+every_beginning: pytest.MarkDecorator = pytest.mark.parametrize("beginning", BEGINNINGS)
 
 
 def begun(status: str, length: str, beginning: str, *fields: str) -> bytes:

@@ -67,7 +67,7 @@ class NotingObserver:
     """An observer whose callbacks note the variable."""
 
     def __init__(self) -> None:
-        self.seen = Seen()
+        self.seen: Seen = Seen()
 
     def opening(self, request: Request, /) -> Observation:
         self.seen.note("opening")

@@ -23,7 +23,7 @@ from polysocket import (
     WebSocketClosed,
     WebSocketHandler,
 )
-from polysocket.effects import Effect
+from polysocket.effects import Effect, Event
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.closing import check_ended
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
@@ -171,7 +171,9 @@ class SlowListener(Listener[Any]):
 
     def __init__(self, effect: Effect) -> None:
         self.calls: list[object] = []
-        self.begun, self.go_on, self.has_ended = effect.event(), effect.event(), effect.event()
+        self.begun: Event = effect.event()
+        self.go_on: Event = effect.event()
+        self.has_ended: Event = effect.event()
         self._handle = effect.lift(self._handle_first)
 
     def on_text(self, frame: Text) -> object:

@@ -29,7 +29,7 @@ SENDS: dict[str, Send] = {
     "pong": lambda ws, timeout: ws.pong(b"a", timeout=timeout),
 }
 
-every_send = pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+every_send: pytest.MarkDecorator = pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
 
 
 async def block(ws: WebSocket[Async]) -> None:
