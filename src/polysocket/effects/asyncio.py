@@ -256,7 +256,8 @@ class TransportStream(PushStream, asyncio.Protocol):
         if sock is not None:
             self._loop.remove_reader(sock)
             sock.close()
-            self.eof_received()
+            if not self._loop.is_closed():  # else no task of it can be woken
+                self.eof_received()
 
     def abort(self) -> None:
         """Drop the connection, and what the transport has not sent."""
