@@ -58,7 +58,10 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> so
     for sock in sockets:
         poll.register(sock, select.POLLOUT)
     ready = dict(poll.poll(math.ceil(seconds * 1000)))
-    return next((sock for sock in sockets if sock.fileno() in ready), None)
+    for sock in sockets:  # A generator would swallow the exception of a signal handler that raises while it is freed.
+        if sock.fileno() in ready:
+            return sock
+    return None
 
 
 def wait_until_set(event: threading.Event, seconds: float) -> bool:
