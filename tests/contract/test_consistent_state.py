@@ -131,7 +131,7 @@ def test_another_thread_never_sees_half_an_end(
     threads: list[threading.Thread] = []
     leaving = client._session._connection
     monkeypatch.setattr(NotingMutex, "on_leave", staticmethod(lambda: settled.append(leaving.close_info)))
-    with at_each_line(("_core/connection.py", "_session/session.py"), pause):
+    with at_each_line(("_core/connection.py", "_session/session.py", "_session/read_loop.py"), pause):
         program()
     for thread in threads:
         thread.join(PATIENCE)
@@ -161,7 +161,7 @@ def call_while_another_thread_reads(at_line: int) -> bool:
             assert resumed.wait(PATIENCE)
 
     def read() -> None:
-        with at_each_line(("_session/session.py",), pause):
+        with at_each_line(("_session/session.py", "_session/read_loop.py"), pause):
             receive(client)
         paused.set()
 
