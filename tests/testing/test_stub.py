@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from typing import Any
 
@@ -124,12 +125,24 @@ async def test_a_stub_is_immutable_and_can_be_used_again(flavour: Flavour, tag: 
             await ws.receive()
 
 
-@pytest.mark.parametrize("method", ["receive", "receive_text", "receive_data_frame", "receive_message"])
-async def test_receive_raises_nothing_prepared_at_once(flavour: Flavour, tag: type[Any], method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "awaited"),
+    [
+        ("receive", "frame"),
+        ("receive_text", "text message"),
+        ("receive_data_frame", "data frame"),
+        ("receive_message", "message"),
+    ],
+)
+async def test_receive_raises_nothing_prepared_at_once(
+    flavour: Flavour, tag: type[Any], method: str, awaited: str
+) -> None:
     ws = built(flavour, tag, WebSocketStub.with_initial_incoming([Text("a", final=False)]))
     assert await ws.receive() == Text("a", final=False)
-    with pytest.raises(NothingPrepared, match=r"with_initial_incoming\(\)"):
+    with pytest.raises(NothingPrepared, match=r"with_initial_incoming\(\)") as caught:
         await getattr(ws, method)(timeout=1000)
+    assert str(caught.value).startswith(f"no {awaited} is left to be received")
+    assert pickle.loads(pickle.dumps(caught.value)).awaited == awaited
     assert ws.is_open
 
 

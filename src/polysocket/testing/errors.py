@@ -16,7 +16,15 @@ class StubError(AssertionError):
 
 
 class NothingPrepared(StubError):
-    """``receive`` was called, and the stub has no frame left."""
+    """A ``receive…`` method was called, and the stub has nothing left; ``awaited`` says what was awaited."""
+
+    def __init__(self, text: str, awaited: str) -> None:
+        super().__init__(text, awaited)
+        self.awaited = awaited
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return str(self.args[0])
 
 
 class ReplayMismatch(StubError):

@@ -50,9 +50,9 @@ class Replay:
         self._left.popleft()
         return self._until_client()
 
-    def explain_end(self) -> str:
+    def explain_end(self, awaited: str) -> str:
         """Return which frame of the client has to come next."""
-        return f"no frame is left to be received: {self._position()}"
+        return f"no {awaited} is left to be received: {self._position()}"
 
     def _ends_early(self, frame: Close, sent: Frame | Close) -> bool:
         """Return whether a Close need not be the recorded one: the recording has ended, or the client has failed."""

@@ -28,8 +28,8 @@ class Responder(Protocol):
         """Return the answers to a data frame or a Close. After a Close, the peer adds a Close if it is missing."""
         ...
 
-    def explain_end(self) -> str:
-        """Return the error text for a caller that receives although the script has nothing left."""
+    def explain_end(self, awaited: str) -> str:
+        """Return the error text for a caller that awaits a message or frame although the script has nothing left."""
         ...
 
 
@@ -70,10 +70,10 @@ class StubPeer:
         """Whether the next item to be received is an exception."""
         return bool(self._prepared)
 
-    def take_error(self) -> Exception:
-        """Take the error for a caller that receives although no frame is on the way."""
+    def take_error(self, awaited: str) -> Exception:
+        """Take the error for a caller that awaits a message or frame although none is on the way."""
         if not self._prepared:
-            return NothingPrepared(self._responder.explain_end())
+            return NothingPrepared(self._responder.explain_end(awaited), awaited)
         error = self._prepared.popleft()
         assert isinstance(error, Exception), "only an exception holds back the items after it"
         self._send_prepared()

@@ -64,14 +64,16 @@ class StubSession(Session):
     ) -> T:
         """Read until ``take()`` returns something. Raise if a caller receives and would wait forever."""
         is_receiver = what is not None or self.listening is not None
-        return await super().read_until(partial(self._take_or_raise, take) if is_receiver else take, what, timeout)
+        if is_receiver:
+            take = partial(self._take_or_raise, take, what or "frame")
+        return await super().read_until(take, what, timeout)
 
-    def _take_or_raise(self, take: Callable[[], T | None]) -> T | None:
+    def _take_or_raise(self, take: Callable[[], T | None], awaited: str) -> T | None:
         """Take what has arrived, or raise the peer's error if nothing will arrive; mutex held."""
         taken = take()
         if taken is not None or not self._would_wait_forever():
             return taken
-        error = self._peer.take_error()
+        error = self._peer.take_error(awaited)
         if self.listening is None:
             try:
                 raise error

@@ -43,10 +43,10 @@ class _Responses:
         _check_list(answers)
         return answers
 
-    def explain_end(self) -> str:
+    def explain_end(self, awaited: str) -> str:
         """Return how to prepare more."""
         return (
-            "no frame is left to be received: add frames, or a Close, with with_initial_incoming(); reply to sent "
+            f"no {awaited} is left to be received: add frames, or a Close, with with_initial_incoming(); reply to sent "
             "frames with then_respond(); or use then_wait() to make receive wait"
         )
 
