@@ -72,8 +72,12 @@ def connection(data: bytes) -> None:
         return Connection(role, agreed, limit)
 
     whole = outcome(connect(), [wire])
-    assert outcome(connect(), list(chunks(wire, cuts))) == whole, cuts
-    assert outcome(connect(), [wire[index : index + 1] for index in range(len(wire))]) == whole
+    in_chunks = outcome(connect(), list(chunks(wire, cuts)))
+    in_bytes = outcome(connect(), [wire[index : index + 1] for index in range(len(wire))])
+    # zlib notices a distance beyond a small window only if the data before it came in an earlier chunk.
+    if not compressed or parameters.server_max_window_bits is None:
+        assert in_chunks == whole, cuts
+        assert in_bytes == whole
     if limit is None and parameters == DeflateParameters():
         oracle = Oracle(role, compressed)
         oracle.receive(wire)
