@@ -303,6 +303,7 @@ class Decoder:
             return
         if piece.message_finished:
             self._message_size = self._message_fragments = 0
+            self._message_compressed = False
 
     def _explained(self, header: bytes, in_message: bool, error: ParseFailed) -> str:
         if self._deflate is not None and self._deflate.failure is not None:
