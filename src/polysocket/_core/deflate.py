@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from wsproto import ConnectionType
@@ -62,6 +63,7 @@ def _header_text(parameters: DeflateParameters | Deflate) -> str:
     return "; ".join([NAME, *flags, *limits])
 
 
+@lru_cache(maxsize=16)  # A program connects with few settings, and often.
 def offer(config: Deflate) -> str:
     """Return the client's offer, with ``client_max_window_bits``: the server may limit our window (§7.1.2.2)."""
     wanted = _header_text(config)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeVar
 
 import trio
@@ -25,6 +26,35 @@ __all__ = ["TrioEffect"]
 T = TypeVar("T")
 
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
+
+
+class TimeLimit:
+    """A time limit of trio.
+
+    It is no ``asynccontextmanager``: in Python 3.13 that leaves the cancellation in a cycle with its own frame.
+    """
+
+    def __init__(self, seconds: float | None, /) -> None:
+        self._seconds = seconds
+        self._scope = trio.CancelScope()
+
+    async def __aenter__(self) -> None:
+        """Start the time."""
+        self._scope.__enter__()
+        if self._seconds is not None:  # only now: with a limit of 0, what is there can still be taken
+            self._scope.deadline = trio.current_time() + self._seconds
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """End the scope. Raises TimeoutError if it was cancelled."""
+        try:
+            is_caught = self._scope.__exit__(kind, error, traceback)
+            if self._scope.cancelled_caught:
+                raise TimeoutError(f"{self._seconds} seconds have passed")
+            return is_caught
+        finally:
+            del error, traceback
 
 
 class TrioEffect(CoroutineEffect):
@@ -59,15 +89,8 @@ class TrioEffect(CoroutineEffect):
         """Return the time of trio's clock."""
         return trio.current_time()
 
-    @contextlib.asynccontextmanager
-    async def time_limit(self, seconds: float | None, /) -> AsyncGenerator[None]:
-        """Open a cancel scope with a deadline."""
-        with trio.CancelScope() as scope:
-            if seconds is not None:
-                scope.deadline = trio.current_time() + seconds
-            yield
-        if scope.cancelled_caught:
-            raise TimeoutError(f"{seconds} seconds have passed")
+    time_limit: type[TimeLimit] = TimeLimit
+    """The time limit of trio."""
 
     @contextlib.asynccontextmanager
     async def interruptible(self) -> AsyncGenerator[Callable[[], None]]:
