@@ -110,15 +110,15 @@ class EchoServer:
             with self._lock:
                 self._streams.add(stream)
             thread = threading.Thread(target=self._serve, args=(stream,), daemon=True)
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             try:
                 thread.start()
             except RuntimeError as error:  # The system has no more threads.
                 get_logger().warning("the echo server could not serve a connection: %s", error)
                 stream.abort()
+                self._threads.remove(thread)
                 with self._lock:
                     self._streams.discard(stream)
-                continue
-            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
 
     def _serve(self, stream: ByteStream) -> None:
         try:
