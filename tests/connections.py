@@ -33,9 +33,9 @@ class Connection(connection.Connection):
 
     _sent = b""
 
-    def send(self, frame: Frame | Close, is_continuation: bool = False) -> bytes:
+    def send(self, frame: Frame | Close, is_continuation: bool = False, compress: bool = True) -> bytes:
         own = super().data_to_send()
-        data = super().send(frame, is_continuation)
+        data = super().send(frame, is_continuation, compress)
         self._sent += own + data
         return data
 

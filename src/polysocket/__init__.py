@@ -17,6 +17,7 @@ from polysocket.errors import (
     ConnectionLost,
     InvalidFrame,
     InvalidHandler,
+    InvalidJSON,
     InvalidRequest,
     InvalidUpgrade,
     InvalidURL,
@@ -48,6 +49,7 @@ from polysocket.polymorphic import PolymorphicClient, polymorphic
 from polysocket.proxy import Proxy, ProxySetting, system_proxy
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
+from polysocket.tls_info import TLSInfo
 from polysocket.url import WebSocketURL
 from polysocket.websocket import WebSocket
 
@@ -77,6 +79,7 @@ __all__ = [
     "Headers",
     "InvalidFrame",
     "InvalidHandler",
+    "InvalidJSON",
     "InvalidRequest",
     "InvalidURL",
     "InvalidUpgrade",
@@ -106,6 +109,7 @@ __all__ = [
     "Response",
     "SendTimeout",
     "Side",
+    "TLSInfo",
     "Text",
     "Threaded",
     "Trio",

@@ -9,6 +9,7 @@
     ├── WrongEventLoop                             (RuntimeError)  a call in another event loop than the websocket's
     ├── InvalidHandler                             (TypeError)     a handler that can't work in this flavour
     ├── UnexpectedFrame                                            a frame of another kind: .frame, .expected
+    ├── InvalidJSON                                (ValueError)    a received message that is not JSON: .message
     ├── ConcurrentReceive                          (RuntimeError)  a second receive while one is waiting
     ├── ReentrantCall                              (RuntimeError)  a call inside another one of the same thread
     ├── OpeningFailed                                              no websocket was opened
@@ -44,6 +45,7 @@ __all__ = [
     "ConnectionLost",
     "InvalidFrame",
     "InvalidHandler",
+    "InvalidJSON",
     "InvalidRequest",
     "InvalidURL",
     "InvalidUpgrade",
@@ -129,6 +131,17 @@ class UnexpectedFrame(WebSocketError):
         super().__init__(message)
         self.frame: DataFrame | None = frame
         self.expected: type[Text | Binary] | None = expected
+
+
+class InvalidJSON(WebSocketError, ValueError):
+    """``receive_json`` met a message that is not JSON; the websocket stays open.
+
+    ``message`` is the whole message, which is received no more.
+    """
+
+    def __init__(self, text: str, message: str | bytes = "") -> None:
+        super().__init__(text)
+        self.message: str | bytes = message
 
 
 class ConcurrentReceive(WebSocketError, RuntimeError):

@@ -75,12 +75,17 @@ class WebSocketURL:
         """The query, without its ``?``, in ASCII as it is sent; empty if there is none. It may be secret."""
         return self.target.partition("?")[2]
 
+    @property
+    def with_query(self) -> str:
+        """The URL as a string, without credentials but with its query, which ``str()`` leaves out: it may be secret."""
+        return f"{self.scheme}://{self._authority(self.host)}{self.target}"
+
     def __str__(self) -> str:
         """Return the URL without credentials and query."""
         return f"{self.scheme}://{self._authority(self.host)}{self.path}"
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({redact_url(f'{self.scheme}://{self._authority(self.host)}{self.target}')!r})"
+        return f"WebSocketURL({redact_url(self.with_query)!r})"
 
     def _authority(self, host: str) -> str:
         shown = _bracketed(host) if ":" in host else host

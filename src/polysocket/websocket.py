@@ -1,27 +1,24 @@
 """``WebSocket[F]``: an open websocket, with the same methods in every flavour.
 
-Each method is a program of one line, which the class of a flavour lifts to ``F``; the work is the session's. The
-awaitable that ``connect`` returns in the asynchronous flavours is here, too.
+Each method is a program of one line, which the class of a flavour lifts to ``F``; the work is the session's. Those
+that send, receive, or need no waiting are in ``_methods``. The awaitable that ``connect`` returns in the asynchronous
+flavours is here, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast, overload
 
-from polysocket._lifting import HasWith, lifted, lifted_overloads
+from polysocket._lifting import lifted, lifted_overloads
+from polysocket._methods import receiving, sending
 from polysocket._opening.options import ConnectOptions, prepare
-from polysocket._session.iterating import Messages, UntilClosed, until_closed
-from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
-from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, CoroutineEffect, DelegatingEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
-from polysocket.frames import Binary, Close, CloseCode, DataFrame, Frame, Pong, Text
-from polysocket.request import Request, check_timeout
-from polysocket.response import Response
+from polysocket.frames import Close, CloseCode
+from polysocket.request import Request
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,7 +31,7 @@ W = TypeVar("W", bound="WebSocket[Any]")
 V_co = TypeVar("V_co", bound="WebSocket[Async]", covariant=True)
 
 
-class WebSocket(HasWith[F_co]):
+class WebSocket(receiving.WebSocket[F_co], sending.WebSocket[F_co]):
     """An open websocket whose methods return their results in ``F``: sttp's ``WebSocket[F]``.
 
     A flavour's ``connect`` returns one, of the flavour's own class (``polysocket.asyncio.WebSocket``). The end of its
@@ -50,294 +47,6 @@ class WebSocket(HasWith[F_co]):
     def __new__(cls, session: Session, effect: Lifter) -> Self:  # noqa: ARG004
         """Make an object of the flavour's own class, if the flavour has one."""
         return object.__new__(cast("type[Self]", _flavour_of(effect)) if cls is WebSocket else cls)
-
-    def __init__(self, session: Session, effect: Lifter) -> None:
-        self._session = session
-        self._effect = effect
-
-    @lifted
-    async def receive(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Frame | Close:
-        """Receive the next frame of any kind: data, Ping, Pong, and at the end the Close (sttp's ``receive``).
-
-        One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer a Ping that is received.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: After the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No frame was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
-            return frame
-        return await session.read_until(partial(receiver.take_frame, pong_on_ping), "frame", timeout)
-
-    @lifted
-    async def receive_data_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> DataFrame:
-        """Receive the next data frame, which may be a fragment (sttp's ``receiveDataFrame``).
-
-        Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No data frame was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
-
-    @lifted
-    async def receive_text_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Text:
-        """Receive the next data frame, which must be text (sttp's ``receiveTextFrame``).
-
-        It may be a fragment. Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            UnexpectedFrame: It is binary; it can still be received.
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No text frame was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
-
-    @lifted
-    async def receive_binary_frame(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Binary:
-        """Receive the next data frame, which must be binary (sttp's ``receiveBinaryFrame``).
-
-        It may be a fragment. Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            UnexpectedFrame: It is text; it can still be received.
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No binary frame was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
-
-    @lifted
-    async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
-        """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
-
-        Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            UnexpectedFrame: The message is binary; it can still be received.
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No text message was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        if (frame := receiver.take_whole(Text)) is not None:
-            return frame.payload
-        return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
-
-    @lifted
-    async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
-        """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
-
-        Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            UnexpectedFrame: The message is text; it can still be received.
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No binary message was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        if (frame := receiver.take_whole(Binary)) is not None:
-            return frame.payload
-        return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
-
-    @lifted
-    async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
-        """Receive a whole message: ``str`` for text, ``bytes`` for binary.
-
-        Its fragments are joined. Pongs are skipped. One caller at a time may receive.
-
-        Args:
-            pong_on_ping: Answer the Pings that are received before it.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
-            ReceiveTimeout: No message was received in time.
-            ConcurrentReceive: Another task or thread is receiving.
-
-        Cancellation:
-            Neither a cancellation nor a timeout loses a frame.
-        """
-        session, receiver = self._session, self._session.receiver
-        if timeout is not None:
-            check_timeout(timeout)
-        if (frame := receiver.take_whole(DATA)) is not None:
-            return frame.payload
-        return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
-
-    @lifted
-    async def send(self, frame: Frame | Close, is_continuation: bool = False, *, timeout: float | None = None) -> None:
-        """Send a frame (sttp's ``send``), and wait while too much is pending in the network.
-
-        ``Text("…", final=False)`` begins a message in fragments. Send each further fragment with ``is_continuation``;
-        the last one is final. Data frames of other tasks and threads wait until then; control frames do not. A Close
-        begins the closing handshake; then the peer's Close can be received.
-
-        Args:
-            frame: The frame to send.
-            is_continuation: Whether the frame continues a message in fragments.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: The websocket has ended.
-            InvalidFrame: The frame may not be sent.
-            SendTimeout: The network did not take the whole frame in time.
-
-        Cancellation:
-            A cancelled send has sent the whole frame or nothing. So has one that timed out.
-        """
-        if timeout is not None:
-            await self._session.send_within(timeout, frame, is_continuation)
-        elif (rest := self._session.send_frame(frame, is_continuation)) is not None:
-            await rest
-
-    @lifted
-    async def send_text(self, text: str, *, timeout: float | None = None) -> None:
-        """Send a text message in one frame (sttp's ``sendText``).
-
-        Args:
-            text: The message.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: The websocket has ended.
-            InvalidFrame: The text can't be encoded in UTF-8, or a fragmented message of this caller is not finished.
-            SendTimeout: The network did not take the whole frame in time.
-
-        Cancellation:
-            A cancelled send has sent the whole frame or nothing. So has one that timed out.
-        """
-        if timeout is not None:
-            await self._session.send_within(timeout, Text(text))
-        elif (rest := self._session.send_frame(Text(text))) is not None:
-            await rest
-
-    @lifted
-    async def send_binary(self, data: bytes, *, timeout: float | None = None) -> None:
-        """Send a binary message in one frame (sttp's ``sendBinary``).
-
-        Args:
-            data: The message.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: The websocket has ended.
-            InvalidFrame: The data are not bytes, or a fragmented message of this caller is not finished.
-            SendTimeout: The network did not take the whole frame in time.
-
-        Cancellation:
-            A cancelled send has sent the whole frame or nothing. So has one that timed out.
-        """
-        if timeout is not None:
-            await self._session.send_within(timeout, Binary(data))
-        elif (rest := self._session.send_frame(Binary(data))) is not None:
-            await rest
-
-    @lifted
-    async def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
-        """Send a Ping, wait for its Pong, and return the round-trip time in seconds.
-
-        The time counts from when the network takes the Ping, as far as the stream tells: a Ping may have to wait.
-        Frames that arrive before the Pong are kept for ``receive``. If they fill 1 MiB, the ping waits until some are
-        received.
-
-        Args:
-            payload: At most 125 bytes; None for random ones.
-            timeout: Seconds to send the Ping and to wait for the Pong; None for no limit.
-
-        Raises:
-            ReceiveTimeout: No Pong was received in time.
-            WebSocketClosed: The websocket has ended.
-            InvalidFrame: The payload is too long.
-
-        Cancellation:
-            A cancelled ping has sent the whole Ping or nothing, and no longer waits for the Pong. It loses no frame.
-        """
-        return await self._session.ping(payload, timeout)
-
-    @lifted
-    async def pong(self, payload: bytes = b"", *, timeout: float | None = None) -> None:
-        """Send an unsolicited Pong (RFC 6455 §5.5.3).
-
-        Args:
-            payload: At most 125 bytes.
-            timeout: Seconds to wait; None for no limit.
-
-        Raises:
-            WebSocketClosed: The websocket has ended.
-            InvalidFrame: The payload is too long.
-            SendTimeout: The network did not take the whole frame in time.
-
-        Cancellation:
-            A cancelled send has sent the whole frame or nothing. So has one that timed out.
-        """
-        if timeout is not None:
-            await self._session.send_within(timeout, Pong(payload))
-        elif (rest := self._session.send_frame(Pong(payload))) is not None:
-            await rest
 
     @lifted
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -402,64 +111,11 @@ class WebSocket(HasWith[F_co]):
         except WebSocketClosed as error:
             return error.close
 
-    @property
-    def is_open(self) -> bool:
-        """Whether frames may still be sent: no Close was sent or received, and the end of the connection was not read.
-
-        The peer's Close is read while a caller receives or pings, or in the background with a :class:`Buffer`.
-        """
-        return self._session.is_open
-
-    @property
-    def response(self) -> Response:
-        """The HTTP response that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
-        return self._session.response
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol that was agreed on, or None (RFC 6455 §1.9)."""
-        return self._session.response.subprotocol
-
-    @property
-    def close_info(self) -> CloseInfo | None:
-        """How the websocket ended: the initiator, both Closes, and the cause; None while it has not ended."""
-        return self._session.close_info
-
     def _for_programs(self) -> WebSocket[Async]:
         """Return the websocket for use in a program: its methods are coroutine functions, whatever the flavour."""
         if self._effect.is_async:
             return cast("WebSocket[Async]", self)
         return CoroutineWebSocket(self._session, CoroutineWebSocket._effect)
-
-    def __iter__(self: WebSocket[Blocking]) -> Iterator[str | bytes]:
-        self._refuse_futures()
-        self._refuse("for", if_async=True)
-        return until_closed(self.receive_message)
-
-    def __aiter__(self: WebSocket[Async]) -> AsyncIterator[str | bytes]:
-        self._refuse_futures()
-        self._refuse("async for", if_async=False)
-        receive = self.receive_message
-        is_own = getattr(receive, "__func__", None) is _RECEIVE_MESSAGE
-        return Messages(self._session) if is_own else UntilClosed(receive)  # a subclass's method, or a mock
-
-    def _refuse_futures(self) -> None:
-        from concurrent.futures import Future  # noqa: PLC0415 - slow to import
-
-        if not self._effect.is_async and isinstance(self._effect.lift(_nothing)(), Future):
-            raise TypeError(
-                "a WebSocket whose calls return futures has no iteration: call receive_message() repeatedly"
-            )
-
-    def __repr__(self) -> str:
-        state = "open" if self.is_open else str(self.close_info)
-        return f"<WebSocket {state}>"
-
-
-async def _nothing() -> None: ...
-
-
-_RECEIVE_MESSAGE: Final = WebSocket.__dict__["receive_message"].__wrapped__
 
 
 _flavours: Final[dict[type[Any], type[WebSocket[Any]]]] = {}

@@ -14,6 +14,7 @@ __all__ = [
     "CALLBACK_RAISED",
     "LIMIT_EXCEEDED",
     "MESSAGE_KIND_REFUSED",
+    "MESSAGE_UNFINISHED",
     "PROTOCOL_VIOLATED",
     "TEXT_INVALID",
 ]
@@ -44,3 +45,6 @@ BLOCK_RAISED: Final = CloseCode.INTERNAL_ERROR
 
 CALLBACK_RAISED: Final = CloseCode.INTERNAL_ERROR
 """A method of a listener raised an exception."""
+
+MESSAGE_UNFINISHED: Final = CloseCode.INTERNAL_ERROR
+"""The iterable of ``send_fragments`` raised an exception, or the call was cancelled, within a message."""

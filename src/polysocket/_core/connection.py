@@ -114,11 +114,11 @@ class Connection:
         """True between the first and the last fragment of a message that this side sends."""
         return self._encoder.open_opcode != 0
 
-    def send(self, frame: Frame | Close, is_continuation: bool = False) -> bytes:
+    def send(self, frame: Frame | Close, is_continuation: bool = False, compress: bool = True) -> bytes:
         """Return the bytes of a frame.
 
         A data frame with ``is_continuation`` continues the message that an earlier one started with ``final=False``
-        (RFC 6455 §5.4).
+        (RFC 6455 §5.4). The first frame of a message decides with ``compress`` for all of it (RFC 7692 §6).
 
         Raises:
             InvalidFrame: The frame may not be sent; nothing has changed.
@@ -145,7 +145,7 @@ class Connection:
             raise not_a_frame(frame)
         if is_continuation or encoder.open_opcode:
             encoder.check_order(opcode, is_continuation)
-        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, frame.final)
+        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, frame.final, compress)
 
     def data_to_send(self) -> bytes:
         """Return the bytes that the connection sends on its own, each once."""

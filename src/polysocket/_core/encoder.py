@@ -17,11 +17,12 @@ NAMES: Final = {TEXT: "Text", BINARY: "Binary"}
 class Encoder:
     """The encoder of one side's frames; ``masks`` is True for a client (RFC 6455 §5.3)."""
 
-    __slots__ = ("_deflate", "_masks", "open_opcode")
+    __slots__ = ("_compresses", "_deflate", "_masks", "open_opcode")
 
     def __init__(self, *, masks: bool, deflate: PerMessageDeflate | None) -> None:
         self._masks = masks
         self._deflate = deflate
+        self._compresses = True  # the message being sent, whose first frame has decided
         self.open_opcode = 0
         """The opcode of the message whose last fragment is still to be sent; 0 for none."""
 
@@ -42,15 +43,21 @@ class Encoder:
                 f"a message of {NAMES[self.open_opcode]} frames can't be continued with a {NAMES[opcode]} frame"
             )
 
-    def encode(self, opcode: int, payload: bytes, final: bool = True) -> bytes:
-        """Return the bytes of a frame; a data frame's payload is compressed if that was negotiated."""
+    def encode(self, opcode: int, payload: bytes, final: bool = True, compress: bool = True) -> bytes:
+        """Return the bytes of a frame; a data frame's payload is compressed if that was negotiated.
+
+        ``compress`` counts in the first frame of a message: RFC 7692 §6 marks there whether a message is compressed.
+        """
         first = opcode | FINAL if final else opcode
         if opcode < CLOSE:
             self.open_opcode = 0 if final else opcode or self.open_opcode
             if self._deflate is not None:
-                payload = self._deflate.compress(payload, final)
-                if opcode:  # RFC 7692 §6: RSV1 is set on the first frame of a compressed message.
-                    first |= RSV1
+                if opcode:
+                    self._compresses = compress
+                if self._compresses:
+                    payload = self._deflate.compress(payload, final)
+                    if opcode:  # RFC 7692 §6: RSV1 is set on the first frame of a compressed message.
+                        first |= RSV1
         size = len(payload)
         masked_bit = MASKED if self._masks else 0
         if size < 126:

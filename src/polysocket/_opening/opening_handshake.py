@@ -141,13 +141,13 @@ def follow(first: Request, request: Request, answer: Response, transport: Transp
 
 
 def session_of(
-    effect: Effect, stream: ByteStream, role: ConnectionType, upgraded: Upgraded, limits: Request
+    effect: Effect, stream: ByteStream, role: ConnectionType, upgraded: Upgraded, request: Request
 ) -> Session:
-    """Return the session of one side after the opening handshake."""
-    connection = Connection(role, upgraded.deflate, limits.max_message_size)
+    """Return the session of one side after the opening handshake; ``request`` has the limits of this side."""
+    connection = Connection(role, upgraded.deflate, request.max_message_size)
     if upgraded.trailing:
         connection.receive(upgraded.trailing)
-    return Session(effect, stream, connection, upgraded.response, limits.close_timeout)
+    return Session(effect, stream, connection, upgraded.response, request)
 
 
 def _check_runs(effect: Effect) -> None:

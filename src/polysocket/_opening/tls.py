@@ -14,6 +14,7 @@ import threading
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.tls_info import TLSInfo
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]
 
@@ -74,6 +75,9 @@ class NotTLS(ssl.SSLError):
 class TLSStream(DelegatingStream):
     """A :class:`~polysocket.effects.ByteStream` that encrypts another; made by :meth:`start`."""
 
+    tls: TLSInfo
+    """The outcome of the TLS handshake, taken at its end: after an error OpenSSL tells no more of it."""
+
     def __init__(
         self,
         inner: ByteStream,
@@ -116,6 +120,8 @@ class TLSStream(DelegatingStream):
             if not data:
                 raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended during the TLS handshake")
         await inner.drain()
+        cipher = self._tls.cipher()
+        self.tls = TLSInfo(self._tls.version() or "", cipher[0] if cipher else "", self._tls.getpeercert(True))
         return self
 
     async def read(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -10,42 +10,49 @@ from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
 from polysocket.errors import WebSocketClosed
 
-__all__ = ["Messages", "UntilClosed", "until_closed"]
+__all__ = ["AsyncUntilClosed", "Messages", "UntilClosed"]
 
 T = TypeVar("T")
 
 
-def until_closed(receive: Callable[[], T]) -> Generator[T, None, None]:
-    """Yield what is received until a normal closing; raise at any other."""
-    while True:
+class UntilClosed(Iterator[T]):
+    """The iterator over what is received until a normal closing, for the flavours of threads.
+
+    It is no generator, so that an error, such as a timeout, ends only the current step.
+    """
+
+    def __init__(self, receive: Callable[[], T]) -> None:
+        self._receive = receive
+
+    def __next__(self) -> T:
         try:
-            received = receive()
+            return self._receive()
         except WebSocketClosed as error:
             if error.close_info.is_normal:
-                return
+                raise StopIteration from None
             raise
-        yield received
 
 
 class Messages(AsyncIterator[str | bytes]):
     """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, timeout: float | None) -> None:
         self._session = session
+        self._timeout = timeout
         self._take = partial(session.receiver.take_message, DATA, True)
 
     async def __anext__(self) -> str | bytes:
         try:
             if (frame := self._session.receiver.take_whole(DATA)) is not None:
                 return frame.payload
-            return await self._session.read_until(self._take, "message")
+            return await self._session.read_until(self._take, "message", self._timeout)
         except WebSocketClosed as error:
             if error.close_info.is_normal:
                 raise StopAsyncIteration from None
             raise
 
 
-class UntilClosed(AsyncIterator[T]):
+class AsyncUntilClosed(AsyncIterator[T]):
     """The iterator over what is received until a normal closing, for asynchronous flavours.
 
     It is no async generator, so that a cancellation ends only the current step.

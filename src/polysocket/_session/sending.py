@@ -68,13 +68,19 @@ class Sender:
         self._has_told_close = False
 
     def send(
-        self, frame: Frame | Close, is_continuation: bool = False, on_taken: Callable[[], object] | None = None
+        self,
+        frame: Frame | Close,
+        is_continuation: bool = False,
+        on_taken: Callable[[], object] | None = None,
+        *,
+        compress: bool = True,
     ) -> Awaitable[object] | None:
         """Send a frame; return what to await until the call is complete, or None if it is.
 
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
         finished, is written while that is awaited. ``on_taken`` is called, with the mutex held, as soon as the stream
-        has taken the whole frame, which from then on is sent whatever happens to the caller.
+        has taken the whole frame, which from then on is sent whatever happens to the caller. ``compress`` is that of
+        :meth:`~polysocket._core.connection.Connection.send`.
         """
         stream = self._stream
         if self._mutex.running_loop() != self._mutex.loop:
@@ -87,11 +93,11 @@ class Sender:
             with self._mutex:
                 is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
                 if not is_free and self._must_wait(frame, is_continuation):
-                    return self._send_later(frame, is_continuation, on_taken)
+                    return self._send_later(frame, is_continuation, on_taken, compress)
                 # It stays True if a signal handler raises: the frame may then be encoded or written in part.
                 self._is_broken = True
                 try:
-                    stream.write(self._connection.send(frame, is_continuation))
+                    stream.write(self._connection.send(frame, is_continuation, compress))
                     if on_taken is not None:
                         on_taken()
                 except OSError as error:
@@ -144,7 +150,7 @@ class Sender:
             raise _send_timeout(seconds, is_taken) from None
 
     async def _send_later(
-        self, frame: Frame | Close, is_continuation: bool, on_taken: Callable[[], object] | None
+        self, frame: Frame | Close, is_continuation: bool, on_taken: Callable[[], object] | None, compress: bool
     ) -> None:
         while True:  # A loop, since each nested try would make each resumption of this caller longer.
             turn = None
@@ -163,7 +169,7 @@ class Sender:
                 with self._mutex:
                     if turn in self.waiting:
                         self.waiting.remove(turn)
-        if (rest := self.send(frame, is_continuation, on_taken)) is not None:
+        if (rest := self.send(frame, is_continuation, on_taken, compress=compress)) is not None:
             await rest
 
     def _must_wait(self, frame: Frame | Close, is_continuation: bool) -> bool:

@@ -29,7 +29,7 @@ from polysocket.effects import ByteStream, Effect, Event
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
-from polysocket.request import check_timeout
+from polysocket.request import Request, check_timeout
 from polysocket.response import Response
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ class Session(ReadLoop):
         stream: ByteStream,
         connection: Connection,
         response: Response,
-        close_timeout: float | None,
+        request: Request,
     ) -> None:
         super().__init__(effect, stream, connection)
         self.response = response
+        self.request = request
         self.listening: Listening | None = None
-        self._close_timeout = close_timeout
+        self._close_timeout = request.close_timeout
         self._pings = Pings(effect.now)
         self._is_handing_over = False
         self._buffer: Buffer | None = None
@@ -279,10 +280,12 @@ class Session(ReadLoop):
         if (rest := self.send_frame(frame, is_continuation)) is not None:
             await rest
 
-    async def send_within(self, seconds: float, frame: Frame | Close, is_continuation: bool = False) -> None:
+    async def send_within(
+        self, seconds: float, frame: Frame | Close, is_continuation: bool = False, *, compress: bool = True
+    ) -> None:
         """Send a frame; raise :class:`SendTimeout` if the network has not taken it after ``seconds``."""
         check_timeout(seconds)
-        await self._sender.send_within(seconds, partial(self.send_frame, frame, is_continuation))
+        await self._sender.send_within(seconds, partial(self.send_frame, frame, is_continuation, compress=compress))
 
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
@@ -343,6 +346,13 @@ class Session(ReadLoop):
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
                 self._closing_since = self._effect.now()
+        self._notifications.deliver()
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Send a Close without waiting, unless one was sent or received; it may come within a message (§5.4)."""
+        with self._mutex:
+            if self.is_open:
+                self._send_close(code, reason)
         self._notifications.deliver()
 
     def _send_close(self, code: int, reason: str = "") -> None:

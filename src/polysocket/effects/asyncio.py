@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from polysocket.effects.addresses import addresses
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
@@ -185,6 +186,7 @@ class TransportStream(PushStream, asyncio.Protocol):
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(asyncio.Event)
+        self.remote_address, self.local_address = addresses(sock)
         self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._loop = asyncio.get_running_loop()
         self._new_future = self._loop.create_future

@@ -123,6 +123,16 @@ class DelegatingStream:
         return self.inner.pending
 
     @property
+    def remote_address(self) -> Any:
+        """The address of the inner stream's peer; None if it has none."""
+        return getattr(self.inner, "remote_address", None)
+
+    @property
+    def local_address(self) -> Any:
+        """The inner stream's own address; None if it has none."""
+        return getattr(self.inner, "local_address", None)
+
+    @property
     def is_torn(self) -> bool:
         """Whether an interruption has torn what the inner stream sends."""
         return bool(getattr(self.inner, "is_torn", False))

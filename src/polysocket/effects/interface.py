@@ -76,6 +76,9 @@ class ByteStream(Protocol):
     If signal handlers can raise inside its methods, a stream has two more properties: ``has_taken`` is True from just
     before it takes bytes from the system until the next :meth:`read` waits; ``is_torn`` is True if an interrupted call
     has sent a part of what was pending. The connection is ended if a call is interrupted while one of them is True.
+
+    A stream over a socket has two attributes, ``remote_address`` and ``local_address``: what the socket's
+    ``getpeername()`` and ``getsockname()`` have returned, or None. They are kept after the stream has ended.
     """
 
     @property

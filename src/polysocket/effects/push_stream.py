@@ -35,6 +35,9 @@ class PushStream(ABC):
     """
 
     transport: Any
+    remote_address: Any = None
+    """The peer's address; a subclass sets it if its transport knows it, and likewise ``local_address``."""
+    local_address: Any = None
 
     def __init__(self, new_event: Callable[[], Event]) -> None:
         self.pending: int = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
+from polysocket.effects.addresses import addresses
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import Mutex
 
@@ -26,6 +27,9 @@ class SendBuffer(ABC):
 
     def __init__(self, sock: socket.socket, mutex: Mutex) -> None:
         self.pending: int = 0
+        self.remote_address: Any
+        self.local_address: Any
+        self.remote_address, self.local_address = addresses(sock)
         self._socket = sock
         self._mutex = mutex
         self._unsent = bytearray()

@@ -15,7 +15,7 @@ from typing import Any, Final
 from polysocket._core import close_codes
 from polysocket._lifting import wait_for_result
 from polysocket._logger import get_logger
-from polysocket._session.iterating import UntilClosed, until_closed
+from polysocket._session.iterating import AsyncUntilClosed, UntilClosed
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -104,7 +104,7 @@ class _StageRun:
     async def run_async(self, stage: Any) -> None:
         """Run a stage of an async flavour; cancel it at the deadline."""
         over = stage.over_async if isinstance(stage, MessageStage) else stage
-        incoming = UntilClosed(self._session.receive_data_frame)
+        incoming = AsyncUntilClosed(self._session.receive_data_frame)
         async with self._cancelled_at_deadline(), aclosing(over(incoming)) as outgoing:
             async for frame in outgoing:
                 await self._send(frame)
@@ -126,7 +126,7 @@ class _StageRun:
 
     def _incoming(self) -> Iterator[DataFrame]:
         receive = self._effect.lift(self._session.receive_data_frame)
-        for frame in until_closed(lambda: wait_for_result(receive())):
+        for frame in UntilClosed(lambda: wait_for_result(receive())):
             if self._is_overdue():
                 raise self._overdue()
             yield frame

@@ -37,7 +37,7 @@ class StubSession(Session):
         self,
         effect: Effect,
         response: Response,
-        limits: Request,
+        request: Request,
         *,
         initial: Iterable[Incoming],
         responder: Responder,
@@ -46,9 +46,9 @@ class StubSession(Session):
         self._wire = Wire(effect)
         self._peer = StubPeer(self._wire, initial, responder)
         self._is_patient = is_patient
-        self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=limits.max_message_size)
+        self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=request.max_message_size)
         self._peer_stream = _PeerStream(self._wire, self._peer)
-        super().__init__(effect, self._peer_stream, self._counted, response, limits.close_timeout)
+        super().__init__(effect, self._peer_stream, self._counted, response, request)
         self.send_frame: Callable[..., Awaitable[object] | None] = partial(
             _send_or_raise, self._sender, self._peer_stream
         )
@@ -101,9 +101,11 @@ def _send_or_raise(
     frame: Frame | Close,
     is_continuation: bool = False,
     on_taken: Callable[[], object] | None = None,
+    *,
+    compress: bool = True,
 ) -> Awaitable[object] | None:
     """Send a frame, and raise what the function that answers it has raised."""
-    rest = sender.send(frame, is_continuation, on_taken)
+    rest = sender.send(frame, is_continuation, on_taken, compress=compress)
     if peer.error is not None and inspect.iscoroutine(rest):
         rest.close()  # the checkpoint of a flavour that has one
     peer.raise_answer()

@@ -1,0 +1,1 @@
+"""The methods of a websocket by what they do; :class:`polysocket.WebSocket` joins them."""
