@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
 from polysocket._core import close_codes
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._logger import get_logger
+from polysocket._opening.observing import observed
 from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
@@ -23,8 +24,8 @@ from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest, Wro
 from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
-from polysocket.observers.logging import LoggingObserver
-from polysocket.observers.observation import Observer, guarded, observations
+from polysocket.observers.logging import ConnectionLog, LoggingObserver, connection_log
+from polysocket.observers.observation import Observer, observations
 from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 from polysocket.response import WebSocketResponse
@@ -192,7 +193,9 @@ class ObservedBackend(Backend[F_co]):
 class LoggingBackend(ObservedBackend[F_co]):
     """A backend that wraps another one, and logs with a :class:`~polysocket.LoggingObserver`."""
 
-    def __init__(self, backend: Backend[F_co], logger: logging.Logger | None = None) -> None:
+    def __init__(
+        self, backend: Backend[F_co], logger: logging.Logger | logging.LoggerAdapter[Any] | None = None
+    ) -> None:
         super().__init__(backend, LoggingObserver(logger))
 
 
@@ -330,24 +333,24 @@ class SocketConnector:
         from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
 
         self._check_open()
-        return await self._observed(request, open_session(self.effect, request, self._transport))
+        log = self._log(request)
+        return await self._observed(request, log, open_session(self.effect, request, self._transport, log))
 
-    async def _observed(self, request: Request, opening: Awaitable[Session]) -> Session:
-        """Await a session, add it to the open ones, and tell the observers about it."""
+    def _log(self, request: Request) -> ConnectionLog | None:
+        return connection_log(self._transport.logger, request, self._observers)
+
+    async def _observed(self, request: Request, log: ConnectionLog | None, opening: Awaitable[Session]) -> Session:
+        """Await a session, add it to the open ones, and tell the log and the observers about it."""
         begun = observations(self._observers, request)
-        try:
-            session = await opening
-            if not self._open_sessions.add(session):
-                session.abort()
-                self._check_open()
-        except BaseException as error:
-            for observation in begun:
-                guarded(observation.rejected)(error)
-            raise
-        for observation in begun:
-            guarded(observation.opened)(session.response)
-            session.observe(observation)
+        session = await observed(self._added(opening), begun if log is None else [*begun, log])
         session.when_over(lambda _: self._open_sessions.discard(session))  # after the observers were told
+        return session
+
+    async def _added(self, opening: Awaitable[Session]) -> Session:
+        session = await opening
+        if not self._open_sessions.add(session):
+            session.abort()
+            self._check_open()
         return session
 
 

@@ -89,7 +89,9 @@ class Request:
         if not isinstance(self.subprotocols, tuple):
             raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
         for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
-            _check_limit(name, getattr(self, name))
+            seconds = getattr(self, name)
+            if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < LARGEST):
+                _check_limit(name, seconds)
         if type(self.auto_pong) is not bool:
             raise InvalidRequest(f"auto_pong is True or False, not {self.auto_pong!r}")
         for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
@@ -227,8 +229,6 @@ def check_timeout(seconds: object, name: str = "timeout") -> None:
 
 def _check_limit(name: str, seconds: Any) -> None:
     """Raise :class:`InvalidRequest` unless ``seconds`` is a number above 0 or None."""
-    if seconds is None or (type(seconds) in (int, float) and 0 < seconds < LARGEST):
-        return
     check_timeout(seconds, name)
     if not seconds > 0:
         off = "for none" if name == "ping_interval" else "for no limit"

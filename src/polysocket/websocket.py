@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 from polysocket._lifting import lifted, lifted_overloads
 from polysocket._methods import receiving, sending
+from polysocket._opening.observing import observed
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._session.session import Session
 from polysocket.effects import Async, Blocking, CoroutineEffect, DelegatingEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
 from polysocket.frames import Close, CloseCode
+from polysocket.observers.logging import connection_log
 from polysocket.request import Request
 
 if TYPE_CHECKING:
@@ -142,7 +144,9 @@ async def open_websocket(kind: type[W], effect: Effect, target: str | Request, o
     from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
 
     request, transport = prepare(target, options)
-    return kind(await open_session(effect, request, transport), effect)
+    log = connection_log(transport.logger, request)
+    opening = open_session(effect, request, transport, log)
+    return kind(await (opening if log is None else observed(opening, (log,))), effect)
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):

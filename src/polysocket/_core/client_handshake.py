@@ -29,8 +29,9 @@ from polysocket._core.header_fields import (
     shown,
     single,
 )
-from polysocket._core.http1 import Exchange, Switch, is_http_1_1
+from polysocket._core.http1 import Exchange, Switch, headers_of, is_http_1_1
 from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
+from polysocket.headers import Headers
 from polysocket.request import Request, check_fields
 from polysocket.response import Response
 
@@ -51,10 +52,15 @@ class ClientHandshake:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
-        opening = _opening_request(request, self._key)
-        if_tls = "" if request.url is None or request.url.secure else _IF_TLS
-        self._exchange = Exchange(opening, "the server", if_tls, InvalidUpgrade)
+        self._opening = _opening_request(request, self._key)
+        if_tls = "" if request.url is None or request.url.scheme == "wss" else _IF_TLS
+        self._exchange = Exchange(self._opening, "the server", if_tls, InvalidUpgrade)
         self._is_over = False
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the request as they are sent."""
+        return headers_of(self._opening)
 
     @property
     def rejection(self) -> Response | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wsproto import ConnectionType
 
 from polysocket._core.handshake import Upgraded
-from polysocket._core.server_handshake import ServerHandshake
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket._opening.dialer import causes_of, system_errno
 from polysocket._opening.opening_handshake import session_of
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
-from polysocket.errors import ConnectFailed, InvalidUpgrade, OpenTimeout
+from polysocket.errors import ConnectFailed, InvalidUpgrade, InvalidURL, OpenTimeout
 from polysocket.request import Request, basic_request
+from polysocket.url import WebSocketURL
 
-__all__ = ["accept_session"]
+__all__ = ["accept_session", "received_request"]
 
 
 async def accept_session(effect: Effect, stream: ByteStream, limits: Request = basic_request) -> Session:
@@ -25,7 +28,7 @@ async def accept_session(effect: Effect, stream: ByteStream, limits: Request = b
     handshake = ServerHandshake(limits.compression, limits.max_message_size)
     try:
         async with effect.time_limit(limits.open_timeout):
-            upgraded = await _accept(stream, handshake, limits.subprotocols)
+            asked, upgraded = await _accept(stream, handshake, limits.subprotocols)
     except TimeoutError:
         stream.abort()
         seconds = limits.open_timeout
@@ -34,10 +37,22 @@ async def accept_session(effect: Effect, stream: ByteStream, limits: Request = b
     except BaseException:
         stream.abort()
         raise
-    return session_of(effect, stream, ConnectionType.SERVER, upgraded, limits)
+    request = received_request(asked, limits, "wss" if hasattr(stream, "tls") else "ws")
+    return session_of(effect, stream, ConnectionType.SERVER, upgraded, request)
 
 
-async def _accept(stream: ByteStream, handshake: ServerHandshake, subprotocols: tuple[str, ...]) -> Upgraded:
+def received_request(asked: UpgradeRequest, limits: Request, scheme: str) -> Request:
+    """Return the client's request with the limits of the server; it has no URL if its Host can't be in one."""
+    try:
+        url = WebSocketURL.parse(f"{scheme}://{asked.host}{asked.target}")
+    except InvalidURL:
+        url = None
+    return replace(limits, url=url, headers=asked.headers, subprotocols=asked.subprotocols)
+
+
+async def _accept(
+    stream: ByteStream, handshake: ServerHandshake, subprotocols: tuple[str, ...]
+) -> tuple[UpgradeRequest, Upgraded]:
     try:
         try:
             while (request := handshake.receive(await stream.read())) is None:
@@ -53,4 +68,4 @@ async def _accept(stream: ByteStream, handshake: ServerHandshake, subprotocols: 
         (cause,) = causes_of(error)
         text = f"the connection was lost during the opening handshake: {cause}"
         raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
-    return upgraded
+    return request, upgraded

@@ -27,20 +27,23 @@ from polysocket.errors import (
     RedirectRefused,
     UpgradeRejected,
 )
+from polysocket.observers.logging import ConnectionLog
 from polysocket.request import Request
 from polysocket.response import Response
 
 __all__ = ["follow", "open_session", "session_of"]
 
 
-async def open_session(effect: Effect, request: Request, transport: Transport) -> Session:
-    """Open a websocket: connect, shake hands, follow redirects.
+async def open_session(
+    effect: Effect, request: Request, transport: Transport, log: ConnectionLog | None = None
+) -> Session:
+    """Open a websocket: connect, shake hands, follow redirects; ``log`` gets each handshake.
 
     Raises :class:`OpeningFailed` (its subclasses say at which step), :class:`InvalidRequest`, :class:`NoAsyncLibrary`.
     """
     _check_runs(effect)
     first = request
-    attempt = _Attempt(request, transport)
+    attempt = _Attempt(request, transport, log)
     try:
         async with effect.time_limit(request.open_timeout):
             while True:
@@ -56,7 +59,7 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
                     raise
                 stream.abort()
                 request = follow(first, request, answer, transport)
-                attempt = _Attempt(request, transport)
+                attempt = _Attempt(request, transport, log)
     except TimeoutError:
         so_far = attempt.rejection_so_far
         refused = None if so_far is None else refusal(first, request, so_far, transport)
@@ -70,11 +73,12 @@ async def open_session(effect: Effect, request: Request, transport: Transport) -
 class _Attempt:
     """One connection with its handshake, which knows how far it came when its time is over."""
 
-    def __init__(self, request: Request, transport: Transport) -> None:
+    def __init__(self, request: Request, transport: Transport, log: ConnectionLog | None) -> None:
         if request.url is None:
             raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
         self._request = request
         self._handshake = ClientHandshake(request)
+        self._log = log
         self.dialer: Dialer = Dialer(request.url, transport)
 
     @property
@@ -85,6 +89,8 @@ class _Attempt:
     async def shake_hands(self, stream: ByteStream) -> Upgraded | Response:
         """Send the request and read the answer. Of an answer other than 101, the body may be incomplete."""
         answer: Upgraded | Response | None = None
+        if self._log is not None:
+            self._log.sent_request(self._request, self._handshake.headers)
         try:
             stream.write(self._handshake.data_to_send())
             await stream.drain()
@@ -94,6 +100,8 @@ class _Attempt:
             (cause,), hint = causes_of(error), self._handshake.scheme_hint
             text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
             raise ConnectFailed(text, system_errno(cause), (cause,)) from cause
+        if self._log is not None:
+            self._log.received_response(answer.response if isinstance(answer, Upgraded) else answer)
         return answer
 
     async def rejection(self, effect: Effect, stream: ByteStream) -> Response:

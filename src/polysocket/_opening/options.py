@@ -21,6 +21,7 @@ from polysocket.proxy import ProxySetting
 from polysocket.request import Request, basic_request
 
 if TYPE_CHECKING:
+    import logging
     import ssl
 
 __all__ = ["OPTION_DOCS", "ConnectOptions", "prepare", "shows_options"]
@@ -43,6 +44,7 @@ class ConnectOptions(TypedDict, total=False):
         sock: A connected stream socket without TLS to use. The websocket then owns the socket.
         unix_path: The Unix socket to connect to, instead of the URL's host and port.
         proxy: The proxy to connect via: a URL, a :class:`Proxy`, or a function that chooses one for each URL.
+        logger: The logger, or LoggerAdapter, of the websocket's log at DEBUG. The default logger is ``polysocket``.
     """
 
     compression: Deflate | None
@@ -56,6 +58,7 @@ class ConnectOptions(TypedDict, total=False):
     sock: socket.socket | None
     unix_path: str | os.PathLike[str] | None
     proxy: ProxySetting
+    logger: logging.Logger | logging.LoggerAdapter[Any] | None
 
 
 _ARGS: Final = inspect.cleandoc(ConnectOptions.__doc__ or "").partition("\n\n")[2]
@@ -100,7 +103,7 @@ def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Tr
     if not isinstance(unix_path, str | os.PathLike | None):
         raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
     path = None if unix_path is None else os.fsdecode(cast("str | os.PathLike[str]", unix_path))
-    transport = Transport(context, sock, path, proxy)
+    transport = Transport(context, sock, path, proxy, given.pop("logger", None))
     request = target if isinstance(target, Request) else basic_request.get(target)
     if given:
         request = dataclasses.replace(request, **given)

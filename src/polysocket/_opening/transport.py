@@ -1,4 +1,4 @@
-"""The options of a connection to the server: a proxy, a Unix socket, a given socket, TLS settings.
+"""The options of a connection to the server: a proxy, a Unix socket, a given socket, TLS settings, its log.
 
 ``connect`` checks them before anything is opened; :mod:`polysocket._opening.dialer` uses them.
 """
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polysocket.errors import InvalidRequest
+from polysocket.observers.logging import check_logger
 from polysocket.proxy import ProxySetting, as_proxy, check_context
 
 if TYPE_CHECKING:
     import ssl
+
+    from polysocket.observers.logging import Logger
 
 __all__ = ["Transport"]
 
@@ -27,9 +30,13 @@ class Transport:
     sock: socket.socket | None = None
     unix_path: str | None = None
     proxy: ProxySetting = None
+    logger: Logger | None = None
 
     def __post_init__(self) -> None:
-        check_context(self.ssl)
+        if self.ssl is not None:
+            check_context(self.ssl)
+        if self.logger is not None:
+            check_logger(self.logger)
         if self.sock is not None:
             _check_plain(self.sock)
         if self.unix_path is not None and (not self.unix_path or "\0" in self.unix_path[1:]):

@@ -20,8 +20,15 @@ class Notifications:
     def __init__(self, mutex: Mutex) -> None:
         self.due: deque[tuple[Context, Callable[[Any], object], Any]] = deque()
         """The calls, each with the context of the caller that has caused it, since another caller may make it."""
+        self.log: Callable[[str], object] | None = None
+        """The log of the websocket; None if it is off."""
         self._mutex = mutex
         self._is_delivering = False
+
+    def note(self, event: str) -> None:
+        """Queue a line for the log about an event that no observer is told, if the log is on; the mutex is held."""
+        if self.log is not None:
+            self.add(self.log, event)
 
     def add(self, call: Callable[[T], object], argument: T) -> None:
         """Queue a call; the mutex is held."""

@@ -28,6 +28,7 @@ from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
+from polysocket.observers.logging import ConnectionLog
 from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
 from polysocket.request import Request, check_timeout
 from polysocket.response import Response
@@ -112,6 +113,8 @@ class Session(ReadLoop):
             self._on_received.append(received)
             self._watch()
             self._sender.on_sent.append(sent)
+            if isinstance(observation, ConnectionLog):
+                self._notifications.log = guarded(observation.noted)
         self.when_ended(in_context(guarded(observation.closed), opening))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:

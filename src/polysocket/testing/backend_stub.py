@@ -30,6 +30,7 @@ from polysocket.errors import InvalidRequest
 from polysocket.handlers.handler import Handler
 from polysocket.handlers.listener import await_result
 from polysocket.headers import Headers
+from polysocket.observers.logging import ConnectionLog
 from polysocket.observers.observation import Observer
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
@@ -268,27 +269,28 @@ class StubConnector(SocketConnector):
         if self._fallback is not None and self._find(request) is None:
             return await self._fallback.open_websocket(request, handler)
         reply: Reply | None = None
+        log = self._log(request)
 
         async def open_stub() -> Session:
             nonlocal reply
-            reply, response = self._answer(request)
-            return reply.stub._open(self.effect, response, request)
+            reply, response, last = self._answer(request, log)
+            return reply.stub._open(self.effect, response, last)
 
-        session = await self._observed(request, open_stub())
+        session = await self._observed(request, log, open_stub())
         if reply is not None and reply.handle is not None:
             handler = _FunctionOfHandler(reply.handle, handler)
         return await respond(self.effect, session, handler)
 
-    def _answer(self, request: Request) -> tuple[Reply, Response]:
-        """Return the reply of a rule, and its 101 after all redirects. Raise the errors of an opening."""
+    def _answer(self, request: Request, log: ConnectionLog | None) -> tuple[Reply, Response, Request]:
+        """Return the reply of a rule, its 101, and the request after all redirects. Raise the errors of an opening."""
         first = request
         while True:
             rule = self._find(request)
             if rule is None:
                 raise UnmatchedRequest(request, tuple(rule.name for rule in self._rules))
-            answer = shake_hands(request, rule.reply.answer, plain)
+            answer = shake_hands(request, rule.reply.answer, plain, log)
             if isinstance(answer, Agreed):
-                return rule.reply, answer.client.response
+                return rule.reply, answer.client.response, request
             request = follow(first, request, answer, self._transport)
 
     def _find(self, request: Request) -> Rule | None:

@@ -9,6 +9,7 @@ from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
+from polysocket.observers.logging import ConnectionLog
 from polysocket.request import Request, basic_request
 from polysocket.response import Response
 
@@ -24,26 +25,32 @@ Answer = Callable[[UpgradeRequest, ServerHandshake], Upgraded | None]
 
 
 class Agreed(NamedTuple):
-    """The result of a successful handshake on each side."""
+    """The result of a successful handshake on each side, and the request as the server has received it."""
 
     client: Upgraded
     server: Upgraded
+    asked: UpgradeRequest
 
 
-def shake_hands(request: Request, answer: Answer, limits: Request) -> Agreed | Response:
+def shake_hands(
+    request: Request, answer: Answer, limits: Request, log: ConnectionLog | None = None
+) -> Agreed | Response:
     """Return what client and server agree on, or the response with which the server rejects the request.
 
     Args:
         request: The client's request.
         answer: The server's answer to a valid request; its errors pass.
         limits: The server's compression and largest message.
+        log: The log of the client's side; None if it is off.
 
     Raises:
         InvalidRequest: The request can't be sent.
         InvalidUpgrade: The client refuses the server's answer.
     """
     client, server = ClientHandshake(request), ServerHandshake(limits.compression, limits.max_message_size)
-    accepted = None
+    received = accepted = None
+    if log is not None:
+        log.sent_request(request, client.headers)
     try:
         received = server.receive(client.data_to_send())
     except InvalidUpgrade:
@@ -52,8 +59,11 @@ def shake_hands(request: Request, answer: Answer, limits: Request) -> Agreed | R
         assert received is not None, "a request arrives in one piece"
         accepted = answer(received, server)
     answered = client.receive(server.data_to_send())
+    if log is not None and answered is not None:
+        log.received_response(answered.response if isinstance(answered, Upgraded) else answered)
     if isinstance(answered, Response):
         return answered
     assert answered is not None, "an answer arrives in one piece"
+    assert received is not None, "a request that was refused is not answered with 101"
     assert accepted is not None, "the server has accepted if the client received a 101"
-    return Agreed(answered, accepted)
+    return Agreed(answered, accepted, received)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from wsproto import ConnectionType
 
 from polysocket._lifting import HasWith, lifted
+from polysocket._opening.accept import received_request
 from polysocket._opening.opening_handshake import session_of
 from polysocket._session.session import Session
 from polysocket.effects import Effect
@@ -85,8 +86,9 @@ def memory_pair(
     if isinstance(agreed, Response):
         raise UpgradeRejected(agreed)
     client, server = memory_streams(waiting, to_server, to_client)
+    asked = received_request(agreed.asked, limits, "ws" if request.url is None else request.url.scheme)
     return MemoryPair(
         waiting,
         session_of(waiting, client, ConnectionType.CLIENT, agreed.client, request),
-        session_of(waiting, server, ConnectionType.SERVER, agreed.server, limits),
+        session_of(waiting, server, ConnectionType.SERVER, agreed.server, asked),
     )

@@ -137,11 +137,11 @@ class WebSocketStub:
         waiting = effect or effect_of(flavour)
         return WebSocket(self._open(waiting, agreed.client.response, request), waiting)
 
-    def _open(self, effect: Effect, response: Response, limits: Request) -> StubSession:
+    def _open(self, effect: Effect, response: Response, request: Request) -> StubSession:
         return StubSession(
             effect,
             response,
-            limits,
+            request,
             initial=self.initial,
             responder=self.make_responder(),
             is_patient=self.is_patient,
