@@ -124,6 +124,8 @@ class TwistedStream(PushStream, Protocol):
         super().__init__(new_event)
 
     def connectionMade(self) -> None:
+        sock = self.transport.getHandle()
+        self.remote_address, self.local_address = sock.getpeername(), sock.getsockname()
         self.transport.registerProducer(self, True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

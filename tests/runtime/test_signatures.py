@@ -149,6 +149,7 @@ def test_connect_shows_each_option_with_its_default(flavour: Flavour) -> None:
         "sock": None,
         "unix_path": None,
         "proxy": None,
+        "logger": None,
     }
     for option in options:
         assert option.kind is inspect.Parameter.KEYWORD_ONLY

@@ -1,6 +1,7 @@
 """All promises with their fixtures, for ``import *`` into a test module that has a fixture ``flavour``."""
 
 from polysocket.testing.contract import (
+    attributes,
     blocks,
     bodies,
     closing,
@@ -12,6 +13,8 @@ from polysocket.testing.contract import (
     forking,
     handlers,
     keeping,
+    logs,
+    messages,
     opening,
     payloads,
     pings,
@@ -27,12 +30,15 @@ _tests = {
     for module in (
         effect,
         opening,
+        attributes,
         bodies,
         receiving,
         refusals,
         sending,
         send_timeouts,
         payloads,
+        messages,
+        logs,
         pings,
         closing,
         failing,
