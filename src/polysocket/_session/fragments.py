@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing, nullcontext
 from functools import partial
 
 from polysocket._core import close_codes
@@ -19,15 +20,17 @@ AsyncParts = AsyncIterable[str] | AsyncIterable[bytes]
 async def send_fragments(session: Session, parts: Parts | AsyncParts, compress: bool, timeout: float | None) -> None:
     """Send each part as a fragment, then an empty last one; nothing if there are no parts.
 
-    If a message that was begun can't be finished, no other one may follow: a Close is sent.
+    If a message that was begun can't be finished, no other one may follow: a Close is sent. An asynchronous generator
+    is closed, since the caller may not hold it.
     """
     check_timeout(timeout)
     _check_parts(parts, is_async=session._effect.is_async)
     message = _Outgoing(session, compress, timeout)
     try:
         if isinstance(parts, AsyncIterable):
-            async for part in parts:
-                await message.send(part)
+            async with aclosing(parts) if isinstance(parts, AsyncGenerator) else nullcontext():
+                async for part in parts:
+                    await message.send(part)
         else:
             for part in parts:
                 await message.send(part)

@@ -18,7 +18,7 @@ async def test_a_websocket_has_its_url_and_its_request(flavour: Flavour, peer: P
     request = basic_request.get(f"{peer.url}chat?token=secret").header("X-Client", "y").compress(None)
     ws = await flavour.open(request, **peer.options())
     for _ in range(2):
-        assert ws.url == f"{peer.url}chat?token=secret"
+        assert ws.url == f"{request.url}?token=secret"
         assert ws.request.url == request.url
         assert ws.request.headers == request.headers
         assert ws.request.close_timeout == 5  # of the options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from polysocket import (
 )
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
-from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
+from polysocket.testing.contract.places import DEFLATE, PATIENCE, Echo, Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 
 SHORT = 0.1  # seconds: a timeout that passes
@@ -43,7 +44,7 @@ async def test_json_is_sent_as_text_and_received_as_a_value(flavour: Flavour, ec
         assert await ws.receive_json() == {"a": 1}
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {1j: 2}, "\ud800"], ids=repr)
+@pytest.mark.parametrize("value", [object(), float("nan"), {1j: 2}, "\ud800"], ids=["object", "nan", "key", "text"])
 @promise
 async def test_a_value_that_json_does_not_have_is_not_sent(flavour: Flavour, peer: Peer, value: object) -> None:
     async with connected(flavour, peer) as ws:
@@ -170,21 +171,25 @@ async def test_a_part_that_times_out_closes(flavour: Flavour, slow_peer: Peer) -
 
 @promise
 async def test_other_senders_wait_for_the_end_of_a_message_in_parts(flavour: Flavour, peer: Peer) -> None:
-    if not flavour.effect().is_async:
-        pytest.skip("an iterable that waits for a test's event would block its thread")
-    go_on = flavour.event()
+    go_on, go_on_in_thread = flavour.event(), threading.Event()
 
-    async def parts() -> AsyncIterator[str]:
+    async def async_parts() -> AsyncIterator[str]:
         yield "a"
         await go_on.wait()
         yield "b"
 
+    def parts() -> Iterator[str]:
+        yield "a"
+        assert go_on_in_thread.wait(PATIENCE)
+        yield "b"
+
     async with connected(flavour, peer) as ws:
-        sending = flavour.spawn(ws.send_fragments, parts())
+        sending = flavour.spawn(ws.send_fragments, async_parts() if flavour.effect().is_async else parts())
         assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"a", final=False)
         other = flavour.spawn(ws.send_text, "other")
         await other.waiting()
         go_on.set()
+        go_on_in_thread.set()
         await sending.result()
         await other.result()
         assert [frame.payload for frame in await flavour.call(peer.frames, 3)] == [b"b", b"", b"other"]
