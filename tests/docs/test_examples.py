@@ -224,6 +224,15 @@ CASES = {
     "cancel_asyncio": Case(echo, "nothing is lost\n", every_flavour=False),
     "cancel_trio": Case(echo, "nothing is lost\n", every_flavour=False),
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
+    "json_messages": Case(echo, r"\['news', 'weather'\]\nno JSON: Hello!\n"),
+    "parts_asyncio": Case(echo, "one message in parts\n", every_flavour=False),
+    "idle": Case(echo, "the only news\nno news for half a second\n"),
+    "attributes": Case(
+        echo,
+        r"<polysocket\.\w+\.WebSocket ws://localhost:\d+/ open>\n"
+        r"ws://localhost:\d+/ Headers\(\[\]\) \('permessage-deflate',\)\n"
+        r"\('127\.0\.0\.1', \d+\) \('127\.0\.0\.1', \d+\)\nNone\n",
+    ),
     "send_timeout": Case(echo, "Hello!\n"),
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
@@ -255,6 +264,21 @@ CASES = {
         r"DEBUG ws://localhost:\d+/: sent Close, 2 bytes\n"
         r"DEBUG ws://localhost:\d+/: received Close, 2 bytes\n"
         r"INFO ws://localhost:\d+/: closed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+    ),
+    "debug_log": Case(
+        echo,
+        r"polysocket #\d+: opening ws://localhost:\d+/chat\n"
+        r"polysocket #\d+: sent GET /chat\?… HTTP/1\.1\n"
+        r"(polysocket #\d+: sent [\w-]+: .*\n)+"
+        r"polysocket #\d+: received HTTP/1\.1 101 Switching Protocols\n"
+        r"(polysocket #\d+: received [\w-]+: .*\n)+"
+        r"polysocket #\d+: open, permessage-deflate\n"
+        r"polysocket #\d+: sent Text, 6 bytes: 'Hello!'\n"
+        r"polysocket #\d+: received Text, 6 bytes: 'Hello!'\n"
+        r"polysocket #\d+: sent Close 1000 \(normal closure\)\n"
+        r"polysocket #\d+: received Close 1000 \(normal closure\)\n"
+        r"polysocket #\d+: closed by this side; received 1000 \(.*\), sent 1000 \(.*\)\n",
+        every_flavour=False,
     ),
     "observer": Case(echo, "Close received 1\nClose sent 1\nText received 1\nText sent 1\n"),
     "prometheus_observer": Case(
@@ -313,7 +337,7 @@ def runs() -> Iterator[tuple[str, str]]:
 def can_be_threaded(name: str) -> bool:
     """Return whether an example uses only what the threaded flavour has, according to the documentation."""
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
-    return not re.search(r"async for \w+ in ws:|open_websocket_f\(", source)
+    return not re.search(r"async for \w+ in ws[:.]|open_websocket_f\(", source)
 
 
 @pytest.mark.parametrize(("name", "flavour"), list(runs()))

@@ -167,6 +167,19 @@ async def test_nothing_secret_is_logged(
     assert not any(secret.decode() in caplog.text for secret in SECRETS)
 
 
+async def test_tls_is_that_of_the_tunnel_and_the_address_is_the_proxys(
+    flavour: Flavour, proxy: RealProxy, server: Server, plain_server: Server
+) -> None:
+    async with a_backend(flavour, **settings(server, value(proxy))) as backend:
+        ws = await opened(flavour, backend, server.url())
+        assert (ws.tls is not None) == server.url().startswith("wss:")
+        assert ws.remote_address[1] == proxy.port
+    async with a_backend(flavour, **settings(plain_server, value(proxy))) as backend:
+        ws = await opened(flavour, backend, plain_server.url())
+        assert ws.tls is None  # with an https proxy, too
+        assert ws.remote_address[1] == proxy.port
+
+
 # The choice of a proxy
 
 

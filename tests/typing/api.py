@@ -35,9 +35,11 @@ from polysocket import (
     PipeHandler,
     Proxy,
     ProxySetting,
+    Request,
     Response,
     Text,
     Threaded,
+    TLSInfo,
     Trio,
     WebSocket,
     WebSocketURL,
@@ -62,6 +64,11 @@ def in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
     assert_type(ws.receive_text(), str)
     assert_type(ws.receive_binary(), bytes)
     assert_type(ws.receive_message(), str | bytes)
+    assert_type(ws.receive_json(), Any)
+    assert_type(ws.send_json({"a": 1}, compress=False), None)
+    assert_type(ws.send_fragments(["a", "b"]), None)
+    assert_type(ws.receive_fragments(timeout=1), Iterator[str | bytes])
+    assert_type(ws.messages(timeout=1), Iterator[str | bytes])
     assert_type(ws.send(Text("a")), None)
     assert_type(ws.send_text("a"), None)
     assert_type(ws.send_binary(b"a"), None)
@@ -77,6 +84,10 @@ def in_the_blocking_flavour(ws: WebSocket[Blocking]) -> None:
         assert_type(same, WebSocket[Blocking])
 
 
+async def parts_of_text() -> AsyncIterator[str]:
+    yield "a"
+
+
 def in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
     assert_type(ws.receive(), Future[Frame | Close])
     assert_type(ws.receive_data_frame(), Future[DataFrame])
@@ -85,6 +96,9 @@ def in_the_threaded_flavour(ws: WebSocket[Threaded]) -> None:
     assert_type(ws.receive_text(), Future[str])
     assert_type(ws.receive_binary(), Future[bytes])
     assert_type(ws.receive_message(), Future[str | bytes])
+    assert_type(ws.receive_json(), Future[Any])
+    assert_type(ws.send_json({"a": 1}, compress=False), Future[None])
+    assert_type(ws.send_fragments([b"a"]), Future[None])
     assert_type(ws.send(Text("a")), Future[None])
     assert_type(ws.send_text("a"), Future[None])
     assert_type(ws.send_binary(b"a"), Future[None])
@@ -106,6 +120,12 @@ async def in_the_asyncio_flavour(ws: WebSocket[Asyncio]) -> None:
     await assert_type(ws.receive_text(), Coroutine[Any, Any, str])
     await assert_type(ws.receive_binary(), Coroutine[Any, Any, bytes])
     await assert_type(ws.receive_message(), Coroutine[Any, Any, str | bytes])
+    await assert_type(ws.receive_json(), Coroutine[Any, Any, Any])
+    await assert_type(ws.send_json({"a": 1}, compress=False), Coroutine[Any, Any, None])
+    await assert_type(ws.send_fragments(["a", "b"]), Coroutine[Any, Any, None])
+    await assert_type(ws.send_fragments(parts_of_text()), Coroutine[Any, Any, None])
+    assert_type(ws.receive_fragments(timeout=1), AsyncIterator[str | bytes])
+    assert_type(ws.messages(timeout=1), AsyncIterator[str | bytes])
     await assert_type(ws.send(Text("a")), Coroutine[Any, Any, None])
     await assert_type(ws.send_text("a"), Coroutine[Any, Any, None])
     await assert_type(ws.send_binary(b"a"), Coroutine[Any, Any, None])
@@ -133,6 +153,12 @@ async def in_the_trio_flavour(ws: WebSocket[Trio]) -> None:
     await assert_type(ws.receive_text(), Coroutine[Any, Any, str])
     await assert_type(ws.receive_binary(), Coroutine[Any, Any, bytes])
     await assert_type(ws.receive_message(), Coroutine[Any, Any, str | bytes])
+    await assert_type(ws.receive_json(), Coroutine[Any, Any, Any])
+    await assert_type(ws.send_json({"a": 1}, compress=False), Coroutine[Any, Any, None])
+    await assert_type(ws.send_fragments(["a", "b"]), Coroutine[Any, Any, None])
+    await assert_type(ws.send_fragments(parts_of_text()), Coroutine[Any, Any, None])
+    assert_type(ws.receive_fragments(timeout=1), AsyncIterator[str | bytes])
+    assert_type(ws.messages(timeout=1), AsyncIterator[str | bytes])
     await assert_type(ws.send(Text("a")), Coroutine[Any, Any, None])
     await assert_type(ws.send_text("a"), Coroutine[Any, Any, None])
     await assert_type(ws.send_binary(b"a"), Coroutine[Any, Any, None])
@@ -213,6 +239,12 @@ def attributes_that_need_no_waiting(ws: WebSocket[Blocking] | WebSocket[Asyncio]
     assert_type(ws.is_open, bool)
     assert_type(ws.subprotocol, str | None)
     assert_type(ws.close_info, CloseInfo | None)
+    assert_type(ws.url, str)
+    assert_type(ws.request, Request)
+    assert_type(ws.extensions, tuple[str, ...])
+    assert_type(ws.remote_address, Any)
+    assert_type(ws.local_address, Any)
+    assert_type(ws.tls, TLSInfo | None)
     assert_type(ws.response, Response)
     assert_type(ws.response.status, int)
     assert_type(ws.response.reason, str)
@@ -233,16 +265,21 @@ class Receives(Protocol[T_co]):
 
 class Sends(Protocol[T_co]):
     def __call__(
-        self, frame: Frame | Close, is_continuation: bool = False, *, timeout: float | None = None
+        self,
+        frame: Frame | Close,
+        is_continuation: bool = False,
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
     ) -> T_co: ...
 
 
 class SendsText(Protocol[T_co]):
-    def __call__(self, text: str, *, timeout: float | None = None) -> T_co: ...
+    def __call__(self, text: str, *, compress: bool = True, timeout: float | None = None) -> T_co: ...
 
 
 class SendsBinary(Protocol[T_co]):
-    def __call__(self, data: bytes, *, timeout: float | None = None) -> T_co: ...
+    def __call__(self, data: bytes, *, compress: bool = True, timeout: float | None = None) -> T_co: ...
 
 
 class Pings(Protocol[T_co]):

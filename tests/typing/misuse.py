@@ -6,6 +6,7 @@ itself, so both checkers find an error in exactly these lines.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TypeVar, assert_never
 
 import polysocket.asyncio
@@ -100,6 +101,13 @@ async def async_with_a_blocking_websocket(ws: WebSocket[Blocking]) -> None:
 def a_threaded_websocket_has_no_iteration(ws: WebSocket[Threaded]) -> None:
     for _ in ws:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
         pass
+    ws.messages()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    ws.receive_fragments()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def a_blocking_websocket_awaits_no_parts(ws: WebSocket[Blocking], parts: AsyncIterator[str]) -> None:
+    ws.send_fragments(parts)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ws.send_fragments([1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def the_wrong_with_of_a_backend(blocking: Backend[Blocking], threaded: Backend[Threaded]) -> None:

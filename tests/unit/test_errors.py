@@ -100,6 +100,7 @@ ALSO: dict[type[WebSocketError], set[type[BaseException]]] = {
     NoAsyncLibrary: {RuntimeError},
     InvalidHandler: {TypeError},
     UnexpectedFrame: set(),
+    InvalidJSON: {ValueError},
     ConcurrentReceive: {RuntimeError},
     ReentrantCall: {RuntimeError},
     WrongEventLoop: {RuntimeError},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, nullcontext
 from functools import partial
+from typing import Any
 
 from polysocket._core import close_codes
 from polysocket._session.session import Session
@@ -28,7 +29,8 @@ async def send_fragments(session: Session, parts: Parts | AsyncParts, compress: 
     message = _Outgoing(session, compress, timeout)
     try:
         if isinstance(parts, AsyncIterable):
-            async with aclosing(parts) if isinstance(parts, AsyncGenerator) else nullcontext():
+            generator: Any = parts if isinstance(parts, AsyncGenerator) else None
+            async with nullcontext() if generator is None else aclosing(generator):
                 async for part in parts:
                     await message.send(part)
         else:

@@ -1,4 +1,4 @@
-"""What a websocket says of itself: URL, request, addresses, TLS, ``repr``; also after its end."""
+"""Attributes of a websocket: URL, request, addresses, TLS, ``repr``; also after its end."""
 
 from __future__ import annotations
 
