@@ -72,13 +72,14 @@ def opening(name: str, argument: str, kind: str) -> Callable[..., Any]:
 
 def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
-    for module in ("polysocket.websocket", "polysocket.backend", "polysocket.testing.strategies"):
+    modules = "websocket", "_methods.receiving", "_methods.sending", "backend", "testing.strategies"
+    for module in (f"polysocket.{name}" for name in modules):
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
         analyzer.overloads.clear()  # One signature is shown instead.
-    for owner in (polysocket.WebSocket, polysocket.Backend):
+    for owner in (*polysocket.WebSocket.__mro__, polysocket.Backend):
         for name, member in list(vars(owner).items()):
-            if isinstance(member, lifted):
+            if isinstance(member, lifted) and not name.startswith("_"):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
     polysocket.WebSocket.either_close = either("either_close", "Close")  # type: ignore[misc, assignment]
     polysocket.WebSocket.either = either("either", "Close | None")  # type: ignore[misc, assignment]

@@ -125,7 +125,8 @@ class TwistedStream(PushStream, Protocol):
 
     def connectionMade(self) -> None:
         sock = self.transport.getHandle()
-        self.remote_address, self.local_address = sock.getpeername(), sock.getsockname()
+        with contextlib.suppress(OSError):  # The peer has already reset the connection.
+            self.local_address, self.remote_address = sock.getsockname(), sock.getpeername()
         self.transport.registerProducer(self, True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

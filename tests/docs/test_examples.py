@@ -267,8 +267,8 @@ CASES = {
     ),
     "debug_log": Case(
         echo,
-        r"polysocket #\d+: opening ws://localhost:\d+/chat\n"
-        r"polysocket #\d+: sent GET /chat\?… HTTP/1\.1\n"
+        r"polysocket #\d+: opening ws://localhost:\d+/\n"
+        r"polysocket #\d+: sent GET /\?… HTTP/1\.1\n"
         r"(polysocket #\d+: sent [\w-]+: .*\n)+"
         r"polysocket #\d+: received HTTP/1\.1 101 Switching Protocols\n"
         r"(polysocket #\d+: received [\w-]+: .*\n)+"

@@ -22,6 +22,7 @@ F = TypeVar("F")
 TIMEOUT = "*, timeout: 'float | None' = None"
 COMPRESS = "*, compress: 'bool' = True, timeout: 'float | None' = None"
 RECEIVE = "(self, *, pong_on_ping: 'bool' = True, timeout: 'float | None' = None)"
+PARTS = "Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes]"
 SIGNATURES = {
     "receive": (RECEIVE, "Frame | Close"),
     "receive_data_frame": (RECEIVE, "DataFrame"),
@@ -35,7 +36,7 @@ SIGNATURES = {
     "send_text": (f"(self, text: 'str', {COMPRESS})", "None"),
     "send_binary": (f"(self, data: 'bytes', {COMPRESS})", "None"),
     "send_json": (f"(self, value: 'Any', {COMPRESS})", "None"),
-    "send_fragments": (f"(self, parts: 'Parts | AsyncParts', {COMPRESS})", "None"),
+    "send_fragments": (f"(self, parts: '{PARTS}', {COMPRESS})", "None"),
     "ping": ("(self, payload: 'bytes | None' = None, *, timeout: 'float | None' = None)", "float"),
     "pong": (f"(self, payload: 'bytes' = b'', {TIMEOUT})", "None"),
     "close": ("(self, code: 'int' = <CloseCode.NORMAL_CLOSURE: 1000>, reason: 'str' = '')", "None"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from polysocket._lifting import lifted, lifted_overloads
 from polysocket._methods import attributes
 from polysocket._methods.json_text import to_json
-from polysocket._session.fragments import AsyncParts, Parts, send_fragments
+from polysocket._session.fragments import send_fragments
 from polysocket.effects import Async, Blocking, Threaded
 from polysocket.frames import Binary, Close, Frame, Pong, Text
 
@@ -126,19 +126,35 @@ class WebSocket(attributes.WebSocket[F_co]):
 
     @overload
     def send_fragments(
-        self: WebSocket[Blocking], parts: Parts, *, compress: bool = True, timeout: float | None = None
+        self: WebSocket[Blocking],
+        parts: Iterable[str] | Iterable[bytes],
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
     ) -> None: ...
     @overload
     def send_fragments(
-        self: WebSocket[Async], parts: Parts | AsyncParts, *, compress: bool = True, timeout: float | None = None
+        self: WebSocket[Async],
+        parts: Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes],
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
     ) -> Coroutine[Any, Any, None]: ...
     @overload
     def send_fragments(
-        self: WebSocket[Threaded], parts: Parts, *, compress: bool = True, timeout: float | None = None
+        self: WebSocket[Threaded],
+        parts: Iterable[str] | Iterable[bytes],
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
     ) -> Future[None]: ...
     @lifted_overloads
     async def send_fragments(
-        self, parts: Parts | AsyncParts, *, compress: bool = True, timeout: float | None = None
+        self,
+        parts: Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes],
+        *,
+        compress: bool = True,
+        timeout: float | None = None,
     ) -> None:
         """Send one message in parts, each as soon as the iterable yields it: a fragment (RFC 6455 §5.4).
 

@@ -1,6 +1,6 @@
 """Modules that the flavours of event loops import at once: a later import would block the loop for milliseconds.
 
-Opening a websocket needs these modules; the flavours of threads import each when it is needed.
+Opening a websocket, or a message in JSON, needs these modules; the flavours of threads import each when it is needed.
 """
 
 import importlib
@@ -10,6 +10,7 @@ MODULES = (
     "encodings.idna",  # for getaddrinfo()
     "encodings.punycode",  # for a host that is not in ASCII
     "idna.uts46data",
+    "json",  # for send_json() and receive_json()
     "polysocket._opening.opening_handshake",
 )
 

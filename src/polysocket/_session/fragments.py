@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import aclosing, nullcontext
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from polysocket._session.session import Session
 from polysocket.frames import Binary, DataFrame, Text
 from polysocket.request import check_timeout
 
-__all__ = ["AsyncFragments", "AsyncParts", "Fragments", "Parts", "send_fragments"]
+__all__ = ["AsyncFragments", "Fragments", "send_fragments"]
 
 Parts = Iterable[str] | Iterable[bytes]
 AsyncParts = AsyncIterable[str] | AsyncIterable[bytes]
@@ -29,8 +29,7 @@ async def send_fragments(session: Session, parts: Parts | AsyncParts, compress: 
     message = _Outgoing(session, compress, timeout)
     try:
         if isinstance(parts, AsyncIterable):
-            generator: Any = parts if isinstance(parts, AsyncGenerator) else None
-            async with nullcontext() if generator is None else aclosing(generator):
+            async with _closing(parts):
                 async for part in parts:
                     await message.send(part)
         else:
@@ -45,6 +44,10 @@ async def send_fragments(session: Session, parts: Parts | AsyncParts, compress: 
         if message.is_begun:
             session.send_close(close_codes.MESSAGE_UNFINISHED, "a fragmented message was not finished")
         raise
+
+
+def _closing(parts: Any) -> AbstractAsyncContextManager[object]:
+    return aclosing(parts) if hasattr(parts, "aclose") else nullcontext()
 
 
 class _Outgoing:

@@ -45,7 +45,7 @@ class LoggingObserver:
     The default logger is ``polysocket``.
     """
 
-    def __init__(self, logger: Logger | None = None) -> None:
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[Any] | None = None) -> None:
         self.logger: Logger = logger or get_logger()
 
     def opening(self, request: Request, /) -> Observation:
