@@ -57,6 +57,7 @@ def test_an_invalid_option_is_named_with_its_value(flavour: Flavour, options: di
         ("close_timeout", "1"),
         ("max_message_size", "1 MB"),
         ("max_message_size", 1.5),
+        ("logger", "polysocket"),
         ("ssl", True),
         ("ssl", "certificate.pem"),
         ("sock", 5),

@@ -70,3 +70,15 @@ def test_calls_of_another_thread_are_made_after_the_one_that_runs() -> None:
     notifications.add(call, "first")
     notifications.deliver()
     assert told == ["first", "second"]
+
+
+def test_an_event_for_the_log_is_told_in_turn_if_the_log_is_on() -> None:
+    notifications = Notifications(ThreadMutex())
+    notifications.note("the log is off")
+    assert not notifications.due
+    told: list[str] = []
+    notifications.log = told.append
+    notifications.add(told.append, "a frame")
+    notifications.note("no byte for 20 seconds: Ping")
+    notifications.deliver()
+    assert told == ["a frame", "no byte for 20 seconds: Ping"]
