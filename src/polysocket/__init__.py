@@ -3,8 +3,10 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
+from polysocket.backoff import Backoff, Gap
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.compression import Deflate
@@ -58,6 +60,7 @@ __all__ = [
     "Asyncio",
     "Backend",
     "BackendClosed",
+    "Backoff",
     "Binary",
     "Blocking",
     "Buffer",
@@ -73,6 +76,7 @@ __all__ = [
     "DataFrame",
     "Deflate",
     "Frame",
+    "Gap",
     "Handler",
     "Headers",
     "InvalidFrame",
@@ -121,6 +125,7 @@ __all__ = [
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",
+    "is_final",
     "polymorphic",
     "system_proxy",
 ]

@@ -60,24 +60,30 @@ class ConnectOptions(TypedDict, total=False):
 
 _ARGS: Final = inspect.cleandoc(ConnectOptions.__doc__ or "").partition("\n\n")[2]
 
+_HEADING: Final = "Args:\n"
+
 OPTION_DOCS: Final[dict[str, str]] = dict(re.findall(r"^    (\w+): (.+)$", _ARGS, re.MULTILINE))
 """The meaning of each option."""
 
 
 def shows_options(connect: C) -> C:
-    """Show each option with its default in the signature and the docstring of a flavour's ``connect``."""
+    """Show each option with its default in the signature and the docstring of a flavour's ``connect``.
+
+    Parameters that the function has besides come first.
+    """
     signature = inspect.signature(connect)
-    target, _ = signature.parameters.values()
+    *own, _ = signature.parameters.values()
     options = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default_of(name), annotation=annotation.__forward_arg__
         )
         for name, annotation in ConnectOptions.__annotations__.items()
     ]
-    cast("Any", connect).__signature__ = signature.replace(parameters=[target, *options])
+    cast("Any", connect).__signature__ = signature.replace(parameters=[*own, *options])
     if connect.__doc__ is not None:  # python -OO drops docstrings
         summary, separator, errors = inspect.cleandoc(connect.__doc__).partition("\n\nRaises:")
-        connect.__doc__ = f"{summary}\n\n{_ARGS}{separator}{errors}"
+        args = f"\n{_ARGS.removeprefix(_HEADING)}" if _HEADING in summary else f"\n\n{_ARGS}"
+        connect.__doc__ = f"{summary}{args}{separator}{errors}"
     return connect
 
 
