@@ -55,9 +55,6 @@ class Backoff:
         return random.uniform(0, longest)
 
 
-DEFAULT_BACKOFF = Backoff()
-
-
 @dataclass(frozen=True, slots=True)
 class Gap:
     """The time between two connections, in which messages may have been missed.
@@ -94,3 +91,6 @@ def _check_count(value: object, text: str) -> None:
         raise InvalidRequest(f"{text}, not {value!r}")
     if value < 1:
         raise InvalidRequest(f"{text} of at least 1, not {value!r}")
+
+
+DEFAULT_BACKOFF: Backoff = Backoff()
