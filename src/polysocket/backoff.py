@@ -87,10 +87,8 @@ def _check_number(name: str, value: object, least: int, unit: str = "") -> None:
 
 
 def _check_count(value: object, text: str) -> None:
-    if type(value) is not int:
-        raise InvalidRequest(f"{text}, not {value!r}")
-    if value < 1:
-        raise InvalidRequest(f"{text} of at least 1, not {value!r}")
+    if type(value) is not int or value < 1:
+        raise InvalidRequest(f"{text}, and at least 1, not {value!r}")
 
 
 DEFAULT_BACKOFF: Backoff = Backoff()

@@ -83,7 +83,11 @@ def staying(*texts: str) -> Answer:
 @contextlib.contextmanager
 def longest_delays() -> Generator[None]:
     """Take the longest delay that the jitter may choose."""
-    with mock.patch("random.uniform", lambda _, longest: longest):
+
+    def uniform(_: float, longest: float) -> float:
+        return longest
+
+    with mock.patch("random.uniform", uniform):
         yield
 
 
