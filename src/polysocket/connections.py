@@ -57,7 +57,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         for name, function in (("is_final", is_final), ("on_open", on_open)):
             if not callable(function) and not (name == "on_open" and function is None):
                 raise InvalidRequest(f"{name} is a function, not {function!r}")
-        request, transport = prepare(target, options)
+        request, transport = prepare(target, options, "reconnect")
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
         self._reconnector: Reconnector[W_co] = Reconnector(

@@ -92,14 +92,14 @@ def default_of(option: str) -> Any:
     return getattr(basic_request, option, None)
 
 
-def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Transport]:
-    """Return the request to send, and the transport to the server, for the arguments of a ``connect``.
+def prepare(target: str | Request, options: ConnectOptions, caller: str = "connect") -> tuple[Request, Transport]:
+    """Return the request to send, and the transport to the server, for the arguments of the caller, a ``connect``.
 
     Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
     for name in options:
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
+            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
     context, sock, proxy = given.pop("ssl", None), given.pop("sock", None), given.pop("proxy", None)
     unix_path = given.pop("unix_path", None)
