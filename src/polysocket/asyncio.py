@@ -63,7 +63,7 @@ def reconnect(
     Args:
         policy: The delays between the attempts, and their number.
         is_final: A function that returns whether an error is raised, or another attempt follows.
-        on_open: A coroutine function or polymorphic program to subscribe anew, called with each websocket first.
+        on_open: A coroutine function or polymorphic program, called with each new websocket to subscribe.
 
     Raises:
         OpeningFailed: From the loop. No attempt may follow; each subclass names a step.

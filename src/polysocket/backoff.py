@@ -20,7 +20,7 @@ class Backoff:
     """The delays between the attempts of ``reconnect``: they grow exponentially, with full jitter.
 
     The first attempt is made at once. The delay before retry ``n`` is random, from 0 to ``initial * factor ** (n - 1)``
-    seconds, and at most ``maximum``. So many clients of a server that restarts don't come back at the same moment.
+    seconds, and at most ``maximum``. The clients of a server that restarts don't come back at the same moment then.
 
     Args:
         initial: The longest delay before the first retry, in seconds.

@@ -91,7 +91,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
     def messages(self: Connections[Blocking, Any]) -> Iterator[str | bytes | Gap]: ...
     @overload
     def messages(self: Connections[Async, Any]) -> AsyncIterator[str | bytes | Gap]: ...
-    def messages(self) -> Any:
+    def messages(self) -> Iterator[str | bytes | Gap] | AsyncIterator[str | bytes | Gap]:
         """Iterate over the messages of all websockets: ``str`` for text, ``bytes`` for binary.
 
         When a websocket is open again after another one has ended, a :class:`Gap` comes before its first message. A

@@ -1,4 +1,4 @@
-"""What an error says about the next attempt: whether it can succeed, and when the server wants it."""
+"""The consequence of an error for the next attempt: whether it can succeed, and when the server wants it."""
 
 from __future__ import annotations
 
@@ -152,6 +152,6 @@ def test_other_errors_ask_for_no_delay(error: Exception) -> None:
     st.text(st.characters(max_codepoint=255))
     | st.from_regex(r"(Mon, )?[0-9]{1,3} (Jan|Feb)[a-z]* [0-9]{2,9} [0-9:]{0,9} ?(GMT|[+-][0-9]{1,9})?", fullmatch=True)
 )
-def test_whatever_a_server_sends_is_no_error(value: str) -> None:
+def test_any_value_of_a_server_is_accepted(value: str) -> None:
     assert retry_after(rejected(503, ("Date", value), ("Retry-After", value))) >= 0
     assert retry_after(rejected(503, ("Date", SENT), ("Retry-After", value))) >= 0

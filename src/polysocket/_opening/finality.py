@@ -1,4 +1,4 @@
-"""What the error of an attempt says about the next one: whether it can succeed, and when the server wants it."""
+"""The consequence of an error for the next attempt: whether it can succeed, and when the server wants it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FINAL_CODES: Final = (
 def is_final(error: Exception) -> bool:
     """Return whether another attempt would fail in the same way: the default of ``reconnect(is_final=…)``.
 
-    Final are:
+    These errors are final:
 
     - a rejection with a status of 4xx, except 408, 425 and 429, of the server or of a proxy;
     - a redirect that may not be followed;
