@@ -6,6 +6,7 @@ import gc
 import importlib
 import importlib.util
 import inspect
+import logging
 import re
 import threading
 from types import ModuleType
@@ -17,6 +18,7 @@ from polysocket import (
     Async,
     Backoff,
     Blocking,
+    ConnectFailed,
     Gap,
     InvalidURL,
     WebSocket,
@@ -45,7 +47,8 @@ class AsyncFlavour:
 
 
 def is_installed(name: str) -> bool:
-    return all(find is not None for word in name.split() if word != "on" for find in [importlib.util.find_spec(word)])
+    """Return whether the libraries in a flavour's name are installed."""
+    return all(importlib.util.find_spec(word) for word in name.split() if word != "on")
 
 
 @pytest.fixture(params=[name for name in RUNNERS if is_installed(name)])
@@ -151,6 +154,17 @@ def test_a_loop_frees_its_websocket_without_the_garbage_collector(server: Restar
 def leave_by_exception(url: str) -> None:
     for _ in blocking.reconnect(url):
         raise LookupError("on purpose")
+
+
+def test_each_failed_attempt_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    with EchoServer() as closed:
+        url = closed.url
+    with caplog.at_level(logging.DEBUG, "polysocket"), pytest.raises(ConnectFailed):
+        next(iter(blocking.reconnect(url, policy=Backoff(initial=0, attempts=2))))
+    lines = [(each.levelno, each.getMessage()) for each in caplog.records if "attempt" in each.getMessage()]
+    (level, text), *others = lines
+    assert (level, others) == (logging.DEBUG, [])
+    assert re.fullmatch(r"attempt 1 failed, and another follows: could not connect to localhost port \d+: .*", text)
 
 
 def test_a_wrong_url_is_refused_at_once(flavour: AsyncFlavour) -> None:
