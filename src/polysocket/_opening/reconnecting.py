@@ -224,12 +224,15 @@ class Reconnector(Generic[W]):
                 raise error
             finally:
                 del error  # Its traceback has this frame.
-        self._delay(retry_after(error))
-        get_logger().debug("attempt %d failed, and another follows: %s", self._attempts, error)
+        seconds = self._delay(retry_after(error))
+        get_logger().debug("the next attempt follows in %.1f seconds: %s", seconds, error)
 
-    def _delay(self, least: float) -> None:
+    def _delay(self, least: float) -> float:
+        """Set the delay before the next attempt, at least this many seconds, and return it."""
         self._retries += 1
-        self._due = self._effect.now() + max(self._policy.delay(self._retries), least)
+        seconds = max(self._policy.delay(self._retries), least)
+        self._due = self._effect.now() + seconds
+        return seconds
 
 
 def _nothing() -> None: ...
