@@ -21,6 +21,7 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 
 import polysocket
+import polysocket.connections
 import polysocket.testing
 from polysocket._lifting import lifted
 
@@ -72,12 +73,12 @@ def opening(name: str, argument: str, kind: str) -> Callable[..., Any]:
 
 def show_methods() -> None:
     """Replace the descriptors with plain functions; this process only writes documentation."""
-    modules = "websocket", "_methods.receiving", "_methods.sending", "backend", "testing.strategies"
+    modules = "websocket", "_methods.receiving", "_methods.sending", "backend", "connections", "testing.strategies"
     for module in (f"polysocket.{name}" for name in modules):
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
         analyzer.overloads.clear()  # One signature is shown instead.
-    for owner in (*polysocket.WebSocket.__mro__, polysocket.Backend):
+    for owner in (*polysocket.WebSocket.__mro__, polysocket.Backend, polysocket.connections.Connections):
         for name, member in list(vars(owner).items()):
             if isinstance(member, lifted) and not name.startswith("_"):
                 setattr(owner, name, method(owner, name, member.__doc__, in_f(member.__wrapped__)))
@@ -96,9 +97,26 @@ def show_methods() -> None:
 
 
 def show_connect_first() -> None:
-    """Put ``connect`` before the other names of each flavour."""
+    """Put ``connect`` before the other names of each flavour, and then ``reconnect``."""
     for name in ("blocking", "threaded", "asyncio", "trio", "anyio"):
-        importlib.import_module(f"polysocket.{name}").__all__.sort(key="connect".__ne__)
+        module: Any = importlib.import_module(f"polysocket.{name}")
+        module.__all__.sort(key=lambda each: {"connect": 0, "reconnect": 1}.get(each, 2))
+        if hasattr(module, "reconnect"):
+            # autodoc would look for each default in the source, which has only those of three parameters.
+            module.reconnect = without_source(module.reconnect)
+
+
+def without_source(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function with the same name, signature and docstring, and another source."""
+
+    def documented() -> None:
+        raise NotImplementedError
+
+    documented.__annotations__ = {}
+    documented.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(documented, name, getattr(function, name))
+    return documented
 
 
 def mend_signature(
@@ -107,7 +125,8 @@ def mend_signature(
     """Mend what autodoc can't write: a default that is made anew, and a type of Hypothesis, which is not imported."""
     if signature is not None:
         signature = signature.replace("<factory>", "Headers()")
-        signature = re.sub(r"= Deflate\([^)]*\)", "= Deflate()", signature)
+        signature = re.sub(r"= (Deflate|Backoff)\([^)]*\)", r"= \1()", signature)
+        signature = re.sub(r"<function (\w+)[^>]*>", r"\1", signature)
     if name.startswith("polysocket.testing.strategies."):
         returned = inspect.get_annotations(obj)["return"]  # type: ignore[arg-type]
     return signature, returned

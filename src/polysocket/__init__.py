@@ -3,8 +3,10 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
+from polysocket.backoff import Backoff, Gap
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.compression import Deflate
@@ -60,6 +62,7 @@ __all__ = [
     "Asyncio",
     "Backend",
     "BackendClosed",
+    "Backoff",
     "Binary",
     "Blocking",
     "Buffer",
@@ -75,6 +78,7 @@ __all__ = [
     "DataFrame",
     "Deflate",
     "Frame",
+    "Gap",
     "Handler",
     "Headers",
     "InvalidFrame",
@@ -125,6 +129,7 @@ __all__ = [
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",
+    "is_final",
     "polymorphic",
     "system_proxy",
 ]

@@ -7,21 +7,24 @@ The running library is found by sniffio, and trio is imported only if it is runn
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Unpack
 
 import anyio.abc
 import anyio.lowlevel
 
-from polysocket import backend, websocket
+from polysocket import backend, connections, websocket
 from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
+from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
+from polysocket.backoff import DEFAULT_BACKOFF, Backoff
 from polysocket.effects import Async
 from polysocket.effects.anyio import AnyioEffect, running_effect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
 from polysocket.request import Request
 
-__all__ = ["AnyioBackend", "ObjectStream", "WebSocket", "connect"]
+__all__ = ["AnyioBackend", "Connections", "ObjectStream", "WebSocket", "connect", "reconnect"]
 
 
 class WebSocket(websocket.WebSocket[Async], effect=AnyioEffect()):
@@ -46,6 +49,46 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         return await websocket.open_websocket(WebSocket, running_effect(), url_or_request, options)
 
     return websocket.ConnectCall(program())
+
+
+class Connections(connections.Connections[Async, WebSocket], effect=AnyioEffect()):
+    """The websockets that :func:`reconnect` opens, one after the other."""
+
+
+@shows_options
+def reconnect(
+    url_or_request: str | Request,
+    /,
+    *,
+    policy: Backoff = DEFAULT_BACKOFF,
+    is_final: Callable[[Exception], bool] = is_final,
+    on_open: Callable[[WebSocket], Awaitable[object]] | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Connections:
+    """Open a websocket, and the next one whenever one has ended.
+
+    ``async for ws in reconnect(…)`` yields each websocket once it is open. ``reconnect(…).messages()`` yields the
+    messages of all of them, and a :class:`Gap` between two. Enter the call with ``async with``, whose end closes the
+    websocket. Nothing is sent again by itself.
+
+    Args:
+        policy: The delays between the attempts, and their number.
+        is_final: A function that returns whether an error is raised, or another attempt follows.
+        on_open: A coroutine function or polymorphic program, called with each new websocket to subscribe.
+
+    Raises:
+        OpeningFailed: From the loop. No attempt may follow; each subclass names a step.
+        WebSocketClosed: From the loop. A websocket has ended, and no attempt may follow.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+        NoAsyncLibrary: From the loop. Neither asyncio nor trio is running.
+
+    Cancellation:
+        A cancelled step of the loop loses no message. The next step goes on.
+    """
+    return Connections(
+        WebSocket, AnyioEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
+    )
 
 
 class AnyioBackend(backend.SocketBackend[Async], effect=AnyioEffect()):

@@ -5,15 +5,18 @@ Neither asyncio nor trio nor anyio is imported. How this flavour waits is in ``p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
-from polysocket import backend, websocket
+from polysocket import backend, connections, websocket
+from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
+from polysocket.backoff import DEFAULT_BACKOFF, Backoff
 from polysocket.effects import Blocking, run
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.request import Request
 
-__all__ = ["BlockingBackend", "WebSocket", "connect"]
+__all__ = ["BlockingBackend", "Connections", "WebSocket", "connect", "reconnect"]
 
 
 class WebSocket(websocket.WebSocket[Blocking], effect=BlockingEffect()):
@@ -30,6 +33,42 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidRequest: A header or an option can't be used.
     """
     return run(websocket.open_websocket(WebSocket, BlockingEffect(), url_or_request, options))
+
+
+class Connections(connections.Connections[Blocking, WebSocket], effect=BlockingEffect()):
+    """The websockets that :func:`reconnect` opens, one after the other."""
+
+
+@shows_options
+def reconnect(
+    url_or_request: str | Request,
+    /,
+    *,
+    policy: Backoff = DEFAULT_BACKOFF,
+    is_final: Callable[[Exception], bool] = is_final,
+    on_open: Callable[[WebSocket], object] | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Connections:
+    """Open a websocket, and the next one whenever one has ended.
+
+    ``for ws in reconnect(…)`` yields each websocket once it is open. ``reconnect(…).messages()`` yields the messages
+    of all of them, and a :class:`Gap` between two. Enter the call with ``with``, whose end closes the websocket.
+    Nothing is sent again by itself.
+
+    Args:
+        policy: The delays between the attempts, and their number.
+        is_final: A function that returns whether an error is raised, or another attempt follows.
+        on_open: A function or polymorphic program, called with each new websocket to subscribe.
+
+    Raises:
+        OpeningFailed: From the loop. No attempt may follow; each subclass names a step.
+        WebSocketClosed: From the loop. A websocket has ended, and no attempt may follow.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+    """
+    return Connections(
+        WebSocket, BlockingEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
+    )
 
 
 class BlockingBackend(backend.SocketBackend[Blocking], effect=BlockingEffect()):

@@ -5,20 +5,23 @@ How this flavour waits is in ``polysocket.effects.trio``.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Unpack
 
 import trio
 
-from polysocket import backend, websocket
+from polysocket import backend, connections, websocket
 from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
+from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
+from polysocket.backoff import DEFAULT_BACKOFF, Backoff
 from polysocket.effects import Trio
 from polysocket.effects.trio import TrioEffect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Text
 from polysocket.request import Request
 
-__all__ = ["TrioBackend", "WebSocket", "WebSocketChannel", "connect"]
+__all__ = ["Connections", "TrioBackend", "WebSocket", "WebSocketChannel", "connect", "reconnect"]
 
 
 class WebSocket(websocket.WebSocket[Trio], effect=TrioEffect()):
@@ -39,6 +42,46 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         A cancelled call drops the connection.
     """
     return websocket.ConnectCall(websocket.open_websocket(WebSocket, TrioEffect(), url_or_request, options))
+
+
+class Connections(connections.Connections[Trio, WebSocket], effect=TrioEffect()):
+    """The websockets that :func:`reconnect` opens, one after the other."""
+
+
+@shows_options
+def reconnect(
+    url_or_request: str | Request,
+    /,
+    *,
+    policy: Backoff = DEFAULT_BACKOFF,
+    is_final: Callable[[Exception], bool] = is_final,
+    on_open: Callable[[WebSocket], Awaitable[object]] | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Connections:
+    """Open a websocket, and the next one whenever one has ended.
+
+    ``async for ws in reconnect(…)`` yields each websocket once it is open. ``reconnect(…).messages()`` yields the
+    messages of all of them, and a :class:`Gap` between two. Enter the call with ``async with``, whose end closes the
+    websocket. Nothing is sent again by itself.
+
+    Args:
+        policy: The delays between the attempts, and their number.
+        is_final: A function that returns whether an error is raised, or another attempt follows.
+        on_open: A coroutine function or polymorphic program, called with each new websocket to subscribe.
+
+    Raises:
+        OpeningFailed: From the loop. No attempt may follow; each subclass names a step.
+        WebSocketClosed: From the loop. A websocket has ended, and no attempt may follow.
+        InvalidURL: The URL can't be used.
+        InvalidRequest: A header or an option can't be used.
+        NoAsyncLibrary: From the loop. trio is not running.
+
+    Cancellation:
+        A cancelled step of the loop loses no message. The next step goes on.
+    """
+    return Connections(
+        WebSocket, TrioEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
+    )
 
 
 class TrioBackend(backend.SocketBackend[Trio], effect=TrioEffect()):

@@ -195,3 +195,10 @@ class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
             raise TypeError("connect() of this flavour is for 'async with', not 'with'")
 
         def __exit__(self, *_: object) -> None: ...
+
+        def __aiter__(self) -> NoReturn:
+            self.close()
+            raise TypeError(
+                "connect() opens one websocket, for 'async with': 'async for ws in reconnect(…)' opens the next one "
+                "whenever one has ended"
+            )

@@ -14,8 +14,9 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
-from polysocket import Blocking, Request, WebSocket, basic_request
+from polysocket import Blocking, WebSocket
 from polysocket._opening.accept import accept_session
 from polysocket.effects import run
 from polysocket.effects.blocking import BlockingEffect
@@ -116,14 +117,15 @@ def logging_of_its_own() -> Iterator[None]:
 
 
 @contextmanager
-def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Run a server that takes one connection, and return its URL."""
+def answering(*handles: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Run a server that takes one connection after the other, one for each function, and return its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         listener.settimeout(10)
 
         def serve() -> None:
-            with listener.accept()[0] as sock:
-                handle(sock)
+            for handle in handles:
+                with listener.accept()[0] as sock:
+                    handle(sock)
 
         served = pool.submit(serve)
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
@@ -131,15 +133,15 @@ def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 @contextmanager
-def scripted(script: Callable[[WebSocket[Blocking]], None], limits: Request = basic_request) -> Iterator[str]:
-    """Run a WebSocket server that plays a script on one connection and closes it; return its URL."""
+def scripted(*scripts: Callable[[WebSocket[Blocking]], None]) -> Iterator[str]:
+    """Run a WebSocket server that plays a script on each connection and closes it; return its URL."""
     effect = BlockingEffect()
 
-    def handle(sock: socket.socket) -> None:
+    def handle(script: Callable[[WebSocket[Blocking]], None], sock: socket.socket) -> None:
         stream = run(effect.adopt(sock.dup()))
-        ws: WebSocket[Blocking] = WebSocket(run(accept_session(effect, stream, limits)), effect)
+        ws: WebSocket[Blocking] = WebSocket(run(accept_session(effect, stream)), effect)
         with ws:
             script(ws)
 
-    with answering(handle) as url:
+    with answering(*(partial(handle, script) for script in scripts)) as url:
         yield url

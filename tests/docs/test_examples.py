@@ -110,10 +110,10 @@ def rejecting(folder: Path) -> Iterator[Place]:
         yield url, {}
 
 
-def playing(script: Callable[[WebSocket[Blocking]], None]) -> Callable[[Path], AbstractContextManager[Place]]:
+def playing(*scripts: Callable[[WebSocket[Blocking]], None]) -> Callable[[Path], AbstractContextManager[Place]]:
     @contextmanager
     def server(folder: Path) -> Iterator[Place]:
-        with scripted(script) as url:
+        with scripted(*scripts) as url:
             yield url, {}
 
     return server
@@ -186,6 +186,30 @@ def send_messages_normally(ws: WebSocket[Blocking]) -> None:
     ws.close()
 
 
+def restart(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("good morning")
+    ws.close(1001)
+
+
+def end_the_day(ws: WebSocket[Blocking]) -> None:
+    ws.send_text("good night")
+    assert isinstance(ws.receive(), Close)
+
+
+def restart_for_subscriber(ws: WebSocket[Blocking]) -> None:
+    assert ws.receive_text() == "subscribe to news"
+    restart(ws)
+
+
+def end_the_day_of_subscriber(ws: WebSocket[Blocking]) -> None:
+    assert ws.receive_text() == "subscribe to news"
+    end_the_day(ws)
+
+
+def end_the_feed(ws: WebSocket[Blocking]) -> None:
+    ws.close(1000, "no more news")
+
+
 def send_far_too_many(ws: WebSocket[Blocking]) -> None:
     with suppress(WebSocketClosed):
         for _ in range(10_000):
@@ -237,6 +261,14 @@ CASES = {
     "tasks_asyncio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "tasks_trio": Case(echo, "((apples|pears) [012]\n){6}", every_flavour=False),
     "keepalive_asyncio": Case(playing(send_after_ping), r"the peer is alive: 0\.\d{3} s\nnews\n", every_flavour=False),
+    "reconnecting": Case(
+        playing(restart, end_the_day), "good morning\nopen again after 1001: fetch what was missed\ngood night\n"
+    ),
+    "reconnecting_loop": Case(playing(restart_for_subscriber, end_the_day_of_subscriber), "good morning\nlost: 1001\n"),
+    "reconnecting_policy": Case(
+        playing(restart, end_the_feed),
+        r"good morning\nerror: WebSocketClosed\nGap\(.*\)\nerror: WebSocketClosed\nended: no more news\n",
+    ),
     "threads": Case(echo, "message 0\nmessage 1\nmessage 2\n", every_flavour=False),
     "futures": Case(echo, r"\['message 0', 'message 1', 'message 2'\]\n", every_flavour=False),
     "backend": Case(echo, "101 Switching Protocols\nHello!\n"),
@@ -337,7 +369,7 @@ def runs() -> Iterator[tuple[str, str]]:
 def can_be_threaded(name: str) -> bool:
     """Return whether an example uses only what the threaded flavour has, according to the documentation."""
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
-    return not re.search(r"async for \w+ in ws[:.]|open_websocket_f\(", source)
+    return not re.search(r"async for \w+ in ws[:.]|reconnect\(|open_websocket_f\(", source)
 
 
 @pytest.mark.parametrize(("name", "flavour"), list(runs()))

@@ -22,6 +22,7 @@ from polysocket import (
     Async,
     Asyncio,
     Backend,
+    Backoff,
     Binary,
     Blocking,
     Close,
@@ -30,6 +31,7 @@ from polysocket import (
     DataFrame,
     Deflate,
     Frame,
+    Gap,
     Headers,
     LoggingBackend,
     PipeHandler,
@@ -46,6 +48,8 @@ from polysocket import (
     basic_request,
     from_message_pipe,
     from_text_pipe,
+    is_final,
+    polymorphic,
     system_proxy,
 )
 from polysocket.testing import BackendStub, RecordingBackend, WebSocketStub
@@ -391,6 +395,60 @@ async def options_of_connect(context: ssl.SSLContext, sock: socket.socket, path:
     )
     await polysocket.trio.connect("ws://localhost", unix_path="/run/server")
     polysocket.threaded.connect("ws://localhost", unix_path=pathlib.Path("/run/server"))
+
+
+# reconnect
+
+
+@polymorphic
+async def subscribe(ws: WebSocket[Async]) -> str:
+    await ws.send_text("subscribe")
+    return await ws.receive_text()
+
+
+def reconnect_in_the_blocking_flavour(url: str) -> None:
+    def prepare(ws: WebSocket[Blocking]) -> None:
+        ws.send_text("subscribe")
+
+    assert_type(polysocket.blocking.reconnect(url, on_open=subscribe), polysocket.blocking.Connections)
+    with polysocket.blocking.reconnect(url, on_open=prepare, policy=Backoff(initial=1, attempts=5)) as connections:
+        assert_type(connections, polysocket.blocking.Connections)
+        for ws in connections:
+            assert_type(ws, polysocket.blocking.WebSocket)
+        assert_type(connections.messages(), Iterator[str | bytes | Gap])
+        assert_type(connections.websocket, polysocket.blocking.WebSocket | None)
+        assert_type(connections.close(), None)
+    for message in polysocket.blocking.reconnect(basic_request.get(url), is_final=is_final).messages():
+        match message:
+            case Gap(close_info=info, attempts=attempts, seconds=seconds):
+                assert_type(info, CloseInfo)
+                assert_type(attempts, int)
+                assert_type(seconds, float)
+            case _:
+                assert_type(message, str | bytes)
+
+
+async def reconnect_in_the_asyncio_flavour(url: str) -> None:
+    async def prepare(ws: polysocket.asyncio.WebSocket) -> None:
+        await ws.send_text("subscribe")
+
+    assert_type(polysocket.asyncio.reconnect(url, on_open=subscribe), polysocket.asyncio.Connections)
+    async with polysocket.asyncio.reconnect(url, on_open=prepare, close_timeout=1) as connections:
+        assert_type(connections, polysocket.asyncio.Connections)
+        async for ws in connections:
+            assert_type(ws, polysocket.asyncio.WebSocket)
+        assert_type(connections.messages(), AsyncIterator[str | bytes | Gap])
+        assert_type(connections.websocket, polysocket.asyncio.WebSocket | None)
+        await assert_type(connections.close(), Coroutine[Any, Any, None])
+    async for message in polysocket.asyncio.reconnect(url, is_final=lambda error: False).messages():
+        assert_type(message, str | bytes | Gap)
+
+
+async def reconnect_in_the_trio_and_the_anyio_flavour(url: str) -> None:
+    async for trio_ws in polysocket.trio.reconnect(url, on_open=subscribe):
+        assert_type(trio_ws, polysocket.trio.WebSocket)
+    async for ws in polysocket.anyio.reconnect(url, on_open=lambda ws: ws.send_text("subscribe")):
+        assert_type(ws, polysocket.anyio.WebSocket)
 
 
 # Backends

@@ -16,6 +16,7 @@ from polysocket import (
     Async,
     Asyncio,
     Backend,
+    Backoff,
     Blocking,
     Close,
     Deflate,
@@ -27,6 +28,7 @@ from polysocket import (
     Threaded,
     Trio,
     WebSocket,
+    WebSocketClosed,
     basic_request,
     polymorphic,
 )
@@ -246,6 +248,27 @@ async def wrong_calls_of_either(blocking: WebSocket[Blocking], asyncio: WebSocke
     await asyncio.either(blocking.receive_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     other: str = await asyncio.either_close(asyncio.receive_text)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(text, other)
+
+
+# reconnect
+
+
+async def wrong_loops(url: str) -> None:
+    async for _ in polysocket.asyncio.connect(url):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+    for _ in polysocket.asyncio.reconnect(url):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+    async for _ in polysocket.blocking.reconnect(url):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+        pass
+    async for message in polysocket.trio.reconnect(url).messages():
+        message.upper()  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    with polysocket.trio.reconnect(url):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    polysocket.asyncio.reconnect(url, on_open=print)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.asyncio.reconnect(url, policy=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.reconnect(url, is_final=WebSocketClosed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    polysocket.blocking.reconnect(url, backoff=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Backoff().initial = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # Values

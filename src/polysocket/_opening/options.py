@@ -63,24 +63,30 @@ class ConnectOptions(TypedDict, total=False):
 
 _ARGS: Final = inspect.cleandoc(ConnectOptions.__doc__ or "").partition("\n\n")[2]
 
+_HEADING: Final = "Args:\n"
+
 OPTION_DOCS: Final[dict[str, str]] = dict(re.findall(r"^    (\w+): (.+)$", _ARGS, re.MULTILINE))
 """The meaning of each option."""
 
 
 def shows_options(connect: C) -> C:
-    """Show each option with its default in the signature and the docstring of a flavour's ``connect``."""
+    """Show each option with its default in the signature and the docstring of a flavour's ``connect``.
+
+    Parameters that the function has besides come first.
+    """
     signature = inspect.signature(connect)
-    target, _ = signature.parameters.values()
+    *own, _ = signature.parameters.values()
     options = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default_of(name), annotation=annotation.__forward_arg__
         )
         for name, annotation in ConnectOptions.__annotations__.items()
     ]
-    cast("Any", connect).__signature__ = signature.replace(parameters=[target, *options])
+    cast("Any", connect).__signature__ = signature.replace(parameters=[*own, *options])
     if connect.__doc__ is not None:  # python -OO drops docstrings
         summary, separator, errors = inspect.cleandoc(connect.__doc__).partition("\n\nRaises:")
-        connect.__doc__ = f"{summary}\n\n{_ARGS}{separator}{errors}"
+        args = f"\n{_ARGS.removeprefix(_HEADING)}" if _HEADING in summary else f"\n\n{_ARGS}"
+        connect.__doc__ = f"{summary}{args}{separator}{errors}"
     return connect
 
 
@@ -89,14 +95,14 @@ def default_of(option: str) -> Any:
     return getattr(basic_request, option, None)
 
 
-def prepare(target: str | Request, options: ConnectOptions) -> tuple[Request, Transport]:
-    """Return the request to send, and the transport to the server, for the arguments of a ``connect``.
+def prepare(target: str | Request, options: ConnectOptions, caller: str = "connect") -> tuple[Request, Transport]:
+    """Return the request to send, and the transport to the server, for the arguments of the caller, a ``connect``.
 
     Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
     for name in options:
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint(name)}")
+            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}{hint(name)}")
     given: dict[str, Any] = dict(options)
     context, sock, proxy = given.pop("ssl", None), given.pop("sock", None), given.pop("proxy", None)
     unix_path = given.pop("unix_path", None)

@@ -265,6 +265,7 @@ class Peer:
         self._answers = answers or (upgrading(),)
         self._connection: Future[Stream] = Future()
         self._stop = threading.Event()
+        self._answered_requests = threading.Semaphore(0)
         self._received = bytearray()
         if receive_buffer is not None:
             self._listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -314,6 +315,7 @@ class Peer:
                 request += data
             self.requests.append(request)
             sock.sendall(stream.encrypted(answer(request)))
+            self._answered_requests.release()
         except BaseException:
             sock.close()
             raise
@@ -324,6 +326,11 @@ class Peer:
             with contextlib.suppress(TimeoutError):
                 return self._listener.socket.accept()[0]
         raise ConnectionError("no client has connected")
+
+    def wait_for_requests(self, count: int) -> None:
+        """Wait until this many requests were answered."""
+        for _ in range(count):
+            assert self._answered_requests.acquire(timeout=PATIENCE), "no client has connected"
 
     def client_socket(self, send_buffer: int) -> socket.socket:
         """Connect a socket with a small send buffer to this peer, for ``connect(sock=…)``."""
