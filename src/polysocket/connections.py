@@ -15,10 +15,9 @@ from polysocket.backoff import Backoff, Gap
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter
 from polysocket.errors import InvalidRequest
 from polysocket.request import Request
-from polysocket.websocket import CoroutineWebSocket, WebSocket
+from polysocket.websocket import CoroutineWebSocket, WebSocket, open_logged_session
 
 if TYPE_CHECKING:
-    from polysocket._opening.transport import Transport
     from polysocket._session.session import Session
 
 __all__ = ["Connections", "CoroutineConnections"]
@@ -62,7 +61,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
         self._reconnector: Reconnector[W_co] = Reconnector(
             effect,
-            partial(_open_session, effect, request, transport),
+            partial(open_logged_session, effect, request, transport),
             partial(_websocket, kind, self._effect),
             None if on_open is None else partial(_prepare, self._effect, on_open),
             policy=policy,
@@ -148,12 +147,6 @@ class _AsyncEach(AsyncIterator[T]):
         if (result := await self._step()) is None:
             raise StopAsyncIteration
         return result
-
-
-async def _open_session(effect: Effect, request: Request, transport: Transport) -> Session:
-    from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
-
-    return await open_session(effect, request, transport)
 
 
 def _websocket(kind: type[W_co], effect: Lifter, session: Session) -> W_co:

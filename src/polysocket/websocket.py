@@ -15,6 +15,7 @@ from polysocket._lifting import lifted, lifted_overloads
 from polysocket._methods import receiving, sending
 from polysocket._opening.observing import observed
 from polysocket._opening.options import ConnectOptions, prepare
+from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import Async, Blocking, CoroutineEffect, DelegatingEffect, Effect, Lifter, Threaded
 from polysocket.errors import WebSocketClosed
@@ -25,7 +26,7 @@ from polysocket.request import Request
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ConnectCall", "WebSocket", "open_websocket"]
+__all__ = ["ConnectCall", "WebSocket", "open_logged_session", "open_websocket"]
 
 T = TypeVar("T")
 F_co = TypeVar("F_co", covariant=True)
@@ -141,12 +142,17 @@ class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
 
 async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
     """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
+    request, transport = prepare(target, options)
+    return kind(await open_logged_session(effect, request, transport), effect)
+
+
+async def open_logged_session(effect: Effect, request: Request, transport: Transport) -> Session:
+    """Open a session, and log what happens to it if its logger is on."""
     from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
 
-    request, transport = prepare(target, options)
     log = connection_log(transport.logger, request)
     opening = open_session(effect, request, transport, log)
-    return kind(await (opening if log is None else observed(opening, (log,))), effect)
+    return await (opening if log is None else observed(opening, (log,)))
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):

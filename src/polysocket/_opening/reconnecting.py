@@ -208,7 +208,7 @@ class Reconnector(Generic[W]):
                     self.websocket = self._wrap(self._session)
                     if self._prepare is not None:
                         await self._prepare(self.websocket)
-                    self._messages = Messages(self._session)
+                    self._messages = Messages(self._session, None)
             finally:
                 self._wake = _nothing
 
