@@ -90,7 +90,7 @@ def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str)
         ("additional_headers", "basic_request.header("),  # of websockets
         ("subprotocols", "basic_request.subprotocol("),
         ("max_size", "max_message_size"),
-        ("heartbeat", "ping_interval"),
+        ("ping_interval", "ping("),
     ],
 )
 def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:

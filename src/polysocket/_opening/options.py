@@ -37,9 +37,6 @@ class ConnectOptions(TypedDict, total=False):
         max_message_size: The largest message to receive, in bytes after inflating; None for no limit.
         open_timeout: Seconds for connecting, with the opening handshake; None for no limit.
         close_timeout: Seconds for the closing handshake; None for no limit.
-        ping_interval: Seconds between the Pings that keep the connection alive; None for no keepalive.
-        ping_timeout: Seconds of silence after such a Ping until the peer counts as dead; None for no limit.
-        auto_pong: Answer each Ping as it is read. If False, a caller that receives the Ping answers it.
         ssl: TLS settings for a wss URL. The default context trusts the system's certificate authorities.
         sock: A connected stream socket without TLS to use. The websocket then owns the socket.
         unix_path: The Unix socket to connect to, instead of the URL's host and port.
@@ -51,9 +48,6 @@ class ConnectOptions(TypedDict, total=False):
     max_message_size: int | None
     open_timeout: float | None
     close_timeout: float | None
-    ping_interval: float | None
-    ping_timeout: float | None
-    auto_pong: bool
     ssl: ssl.SSLContext | None
     sock: socket.socket | None
     unix_path: str | os.PathLike[str] | None
@@ -121,6 +115,7 @@ def prepare(target: str | Request, options: ConnectOptions, caller: str = "conne
 _HEADERS: Final = "basic_request.header(name, value).get(url)"
 _SUBPROTOCOLS: Final = "basic_request.subprotocol(name).get(url)"
 _USER_AGENT: Final = 'basic_request.header("User-Agent", …).get(url)'
+_KEEPALIVE: Final = "ping(timeout=…), which the program calls: nothing pings by itself"
 _READING_AHEAD: Final = "the buffer of a backend's WebSocketHandler"
 
 _HINTS: Final = {
@@ -144,8 +139,9 @@ _HINTS: Final = {
     "timeout": "open_timeout, and timeout= of each receive and send",
     "ssl_context": "ssl",
     "sslopt": "ssl",
-    "autoping": "auto_pong",
-    "heartbeat": "ping_interval and ping_timeout",
+    "ping_interval": _KEEPALIVE,
+    "ping_timeout": _KEEPALIVE,
+    "heartbeat": _KEEPALIVE,
     "max_queue": _READING_AHEAD,
     "read_limit": _READING_AHEAD,
     "url": "the first argument, which has no name",

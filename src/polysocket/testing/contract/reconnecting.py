@@ -65,7 +65,7 @@ def reconnect(
 ) -> CoroutineConnections:
     """Reconnect to a server of the test, over the flavour's effect; the delays pass on the clock, if there is one."""
     effect = flavour.effect() if clock is None else VirtualEffect(flavour.effect(), clock)
-    settings: ConnectOptions = {**target.options(), "ping_interval": None, **options}
+    settings: ConnectOptions = {**target.options(), **options}
     return CoroutineConnections(
         CoroutineWebSocket, effect, url or target.url, settings, policy=policy, is_final=is_final, on_open=on_open
     )
