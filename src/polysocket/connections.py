@@ -66,7 +66,6 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
             None if on_open is None else partial(_prepare, self._effect, on_open),
             policy=policy,
             is_final=is_final,
-            renews_auth=callable(getattr(request, "auth", None)),
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Unpack
@@ -442,28 +441,6 @@ async def test_a_function_decides_which_error_is_final(flavour: Flavour, place: 
                 await anext(messages)
     assert [type(error) for error in seen] == [UpgradeRejected, WebSocketClosed]
     assert caught.value is seen[1]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Authenticated(Request):
-    """A request with a function that returns credentials for each attempt."""
-
-    auth: Callable[[], str] | None = None
-
-
-@promise
-async def test_a_rejection_of_credentials_that_a_function_renews_is_tried_once_more(
-    flavour: Flavour, place: Place
-) -> None:
-    unauthorized = answering("401 Unauthorized")
-    with Peer(place, unauthorized, closing(1001, "a"), unauthorized, unauthorized) as peer:
-        request = Authenticated(auth=lambda: "fresh").get(peer.url)
-        async with reconnect(flavour, peer, request) as connections:
-            messages = connections.messages()
-            assert await anext(messages) == "a"
-            with pytest.raises(UpgradeRejected, match="401"):
-                await anext(messages)
-        assert len(peer.requests) == 4
 
 
 # Delays
