@@ -146,13 +146,13 @@ async def open_websocket(kind: type[W], effect: Effect, target: str | Request, o
     return kind(await open_logged_session(effect, request, transport), effect)
 
 
-async def open_logged_session(effect: Effect, request: Request, transport: Transport) -> Session:
-    """Open a session, and log what happens to it if its logger is on."""
+def open_logged_session(effect: Effect, request: Request, transport: Transport) -> Awaitable[Session]:
+    """Return what is awaited to open a session. It logs what happens to the session if its logger is on."""
     from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
 
     log = connection_log(transport.logger, request)
     opening = open_session(effect, request, transport, log)
-    return await (opening if log is None else observed(opening, (log,)))
+    return opening if log is None else observed(opening, (log,))
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):

@@ -63,6 +63,8 @@ class TrioEffect(CoroutineEffect):
     name: str = "polysocket.trio"
     checkpoint: Callable[[], Awaitable[object]] | None = staticmethod(trio.lowlevel.checkpoint)
     """In trio, each call that may wait is a checkpoint."""
+    current_task: Callable[[], object] = staticmethod(trio.lowlevel.current_task)
+    """Return the current task."""
 
     def mutex(self) -> NoMutex:
         """Return a guard that takes no lock, for the tasks of this ``trio.run()``; for those of any if none runs."""
@@ -80,10 +82,6 @@ class TrioEffect(CoroutineEffect):
     def event(self) -> trio.Event:
         """Return a new event of trio."""
         return trio.Event()
-
-    def current_task(self) -> object:
-        """Return the current task."""
-        return trio.lowlevel.current_task()
 
     def now(self) -> float:
         """Return the time of trio's clock."""
