@@ -186,6 +186,8 @@ class TransportStream(PushStream, asyncio.Protocol):
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(asyncio.Event)
+        self.remote_address: Any
+        self.local_address: Any
         self.remote_address, self.local_address = addresses(sock)
         self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._loop = asyncio.get_running_loop()
