@@ -3,6 +3,7 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._methods.waiting import BackgroundProgram, ProgramEffect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
@@ -62,6 +63,7 @@ __all__ = [
     "Asyncio",
     "Backend",
     "BackendClosed",
+    "BackgroundProgram",
     "Backoff",
     "Binary",
     "Blocking",
@@ -101,6 +103,7 @@ __all__ = [
     "PipeHandler",
     "PolymorphicClient",
     "Pong",
+    "ProgramEffect",
     "ProtocolError",
     "Proxy",
     "ProxyFailed",

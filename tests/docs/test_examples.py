@@ -343,6 +343,7 @@ CASES = {
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
+    "polymorphic_waiting": Case(echo, r"\['Wake up!', 'Wake up!'\]\n", every_flavour=False),
     "polymorphic_fields": Case(echo, '{"name": "Ada", "ws": "any name may be used"}\n', every_flavour=False),
     "json_rpc_blocking": Case(json_rpc_served, r"19\nMethod not found \(-32601\)\n", every_flavour=False),
     "json_rpc_threaded": Case(json_rpc_served, "meanwhile\n19\n", every_flavour=False),

@@ -24,6 +24,7 @@ from polysocket.testing.contract import (
     refusals,
     send_timeouts,
     sending,
+    waiting,
 )
 
 _tests = {
@@ -49,6 +50,7 @@ _tests = {
         forking,
         blocks,
         programs,
+        waiting,
         handlers,
         contexts,
     )
