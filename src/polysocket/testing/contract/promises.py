@@ -15,6 +15,7 @@ from polysocket.testing.contract import (
     keeping,
     logs,
     messages,
+    multiplexing,
     opening,
     payloads,
     pings,
@@ -51,6 +52,7 @@ _tests = {
         blocks,
         programs,
         waiting,
+        multiplexing,
         handlers,
         contexts,
     )
