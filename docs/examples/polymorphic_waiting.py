@@ -10,7 +10,7 @@ async def remind(ws: WebSocket[Async], text: str, seconds: float) -> None:
 
 @polymorphic
 async def wait_for_reminders(ws: WebSocket[Async]) -> list[str]:
-    reminding = ws.effect.spawn(remind(ws, "Wake up!", 0.1))
+    reminding = ws.effect.spawn(lambda: remind(ws, "Wake up!", 0.1))
     async with ws.effect.time_limit(10):
         received = [await ws.receive_text() for _ in range(2)]
     await reminding.result()

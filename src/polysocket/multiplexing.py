@@ -1,4 +1,4 @@
-"""Clients whose many requests share one websocket: :class:`Multiplexer`, the base of a request/response protocol.
+"""Clients whose many requests share one websocket: the base class for request/response protocols.
 
 The client of a protocol, such as JSON-RPC or GraphQL, derives from it. A program in the background receives all
 messages, and hands each answer to the exchange whose number it has.

@@ -18,7 +18,7 @@ PATIENCE = 10  # seconds
 
 
 class Watch:
-    """What the test knows about the server."""
+    """The events in the server that a test looks at."""
 
     def __init__(self) -> None:
         self.has_ended = threading.Event()

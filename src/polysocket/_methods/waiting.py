@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from polysocket._logger import get_logger
 from polysocket.effects import Effect, Event
@@ -58,28 +58,29 @@ class ProgramEffect:
         """
         return self._effect.event()
 
-    def spawn(self, program: Coroutine[Any, Any, T], /) -> BackgroundProgram[T]:
+    def spawn(self, call: Callable[[], Awaitable[T]], /) -> BackgroundProgram[T]:
         """Start a program in the background, in a task or a thread, and return a handle with its result.
 
         It has the caller's context variables, and not the caller's time limits. It can't be cancelled: end it with an
         event that it waits for. A program that uses the websocket ends with the websocket.
 
         Args:
-            program: The call of a program, which was not awaited: ``spawn(refresh(ws))``.
+            call: A function without parameters whose result is awaited, such as ``ws.receive_text``, an ``async def``,
+                or ``lambda: refresh(ws, 5)``.
 
         Raises:
             RuntimeError: The system has no more threads.
         """
-        return BackgroundProgram(self._effect, program)
+        return BackgroundProgram(self._effect, call)
 
 
 class BackgroundProgram(Generic[T]):
     """A program in the background. If its error is never raised by :meth:`result`, the error is logged."""
 
-    def __init__(self, effect: Effect, program: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, effect: Effect, call: Callable[[], Awaitable[T]]) -> None:
         self._effect = effect
-        self._program: Coroutine[Any, Any, T] | None = program
-        self._name: str = getattr(program, "__qualname__", repr(program))
+        self._call: Callable[[], Awaitable[T]] | None = call
+        self._name: str = getattr(call, "__qualname__", repr(call))
         self._has_ended = effect.event()
         self._is_done = False
         self._values: list[T] = []  # the result, unless the program has raised
@@ -116,28 +117,25 @@ class BackgroundProgram(Generic[T]):
 
     def _check_begun(self) -> None:
         """Raise the error with which the system has refused to start the program, if it has."""
-        if self._error is not None and self._program is not None:
-            self._program.close()
+        if self._error is not None and self._call is not None:
             self._is_reported = True
             raise self._error
 
     async def _run(self) -> None:
-        assert self._program is not None, "it starts once"
-        program, self._program = self._program, None
+        assert self._call is not None, "it starts once"
+        call, self._call = self._call, None
         try:
-            self._values.append(await program)
+            self._values.append(await call())
         except BaseException as error:
             if self._effect.is_cancellation(error):
                 raise
             self._error = error  # for result(): the runtime would report it as a bug
         finally:
-            del program, self
+            del call, self  # The error's traceback has this frame.
 
     def _note_done(self, error: BaseException | None) -> None:
         if error is not None:
             self._error = error
-            if self._program is not None and self._effect.is_async:  # A task was cancelled before its first step.
-                self._program.close()
         self._is_done = True
         self._has_ended.set()
 

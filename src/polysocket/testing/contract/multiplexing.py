@@ -179,7 +179,7 @@ async def test_a_subscription_ends_when_the_peer_finishes_it(flavour: Flavour, e
 
 
 @promise
-async def test_leaving_a_subscription_tells_the_peer_once(flavour: Flavour, peer: Peer) -> None:
+async def test_leaving_a_subscription_sends_its_end_once(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         client = Client(ws)
         async with client.subscription(["a"]) as subscription:
@@ -270,7 +270,7 @@ async def test_on_message_may_start_a_program_that_waits(flavour: Flavour, echo:
 
         async def on_message(self: Any, message: str | bytes, /) -> None:
             if message == "1:a":
-                self.asking = self.websocket.effect.spawn(self.ask("b"))
+                self.asking = self.websocket.effect.spawn(lambda: self.ask("b"))
             await Client.on_message(self, message)
 
         @polymorphic

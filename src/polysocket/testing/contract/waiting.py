@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ async def ask_in_the_background(ws: WebSocket[Async], *texts: str) -> list[str]:
         await ws.send_text(text)
         return f"sent {text}"
 
-    sending = [ws.effect.spawn(send(text)) for text in texts]
+    sending = [ws.effect.spawn(partial(send, text)) for text in texts]
     assert not any(each.is_done for each in sending)
     go_on.set()
     received = sorted([await ws.receive_text() for _ in texts])
@@ -58,7 +59,7 @@ async def fail_in_the_background(ws: WebSocket[Async]) -> None:
         await ws.send_text("before")
         raise LookupError("on purpose")
 
-    failing = ws.effect.spawn(fail())
+    failing = ws.effect.spawn(fail)
     for _ in range(2):
         with pytest.raises(LookupError, match="on purpose"):
             await failing.result()
@@ -67,7 +68,7 @@ async def fail_in_the_background(ws: WebSocket[Async]) -> None:
 
 @polymorphic
 async def receive_in_the_background(ws: WebSocket[Async]) -> str:
-    receiving = ws.effect.spawn(ws.receive_text())
+    receiving = ws.effect.spawn(ws.receive_text)
     await ws.close()
     with pytest.raises(WebSocketClosed) as caught:
         await receiving.result()
@@ -82,7 +83,7 @@ async def look_at_context(ws: WebSocket[Async]) -> str:
 
     _setting.set("the caller's")
     async with ws.effect.time_limit(5):
-        looking = await spawn_within(ws, look())
+        looking = await spawn_within(ws, look)
         return str(await looking.result())
 
 
