@@ -107,13 +107,14 @@ def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -
 def logging_of_its_own() -> Iterator[None]:
     """Start without any logging configuration, as a program does."""
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, levels = root.handlers, [(each, each.level) for each in (root, logging.getLogger("polysocket"))]
     root.handlers = []
     try:
         yield
     finally:
         root.handlers = handlers
-        root.setLevel(level)
+        for logger, level in levels:
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -61,7 +61,8 @@ from tests.interruptions.peer import Peer
 __all__ = ["BlockingMachine", "ThreadedMachine"]
 
 LIBRARY: Final = str(pathlib.Path(polysocket.__file__).parent)
-AFTER_RESULT: Final = ("/websocket.py", "/effects/blocking.py")  # the public methods, and what makes them block
+# The public methods, and what makes them block.
+AFTER_RESULT: Final = ("/websocket.py", "/_methods/receiving.py", "/_methods/sending.py", "/effects/blocking.py")
 MOMENT: Final = 0.02  # seconds to wait for what is already there
 
 

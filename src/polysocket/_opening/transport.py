@@ -8,16 +8,15 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polysocket.errors import InvalidRequest
 from polysocket.observers.logging import check_logger
 from polysocket.proxy import ProxySetting, as_proxy, check_context
 
 if TYPE_CHECKING:
+    import logging
     import ssl
-
-    from polysocket.observers.logging import Logger
 
 __all__ = ["Transport"]
 
@@ -30,7 +29,7 @@ class Transport:
     sock: socket.socket | None = None
     unix_path: str | None = None
     proxy: ProxySetting = None
-    logger: Logger | None = None
+    logger: logging.Logger | logging.LoggerAdapter[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.ssl is not None:
