@@ -61,7 +61,8 @@ class GraphQLClient(Multiplexer[F]):
         """Initialize the connection, and wait for the server's acknowledgement."""
         init = {"type": "connection_init"}
         await self.websocket.send_json(init if self._payload is None else {**init, "payload": self._payload})
-        while (message := await self.websocket.receive_text(timeout=self._timeout)) is not None:
+        while True:
+            message = await self.websocket.receive_text(timeout=self._timeout)
             if json.loads(message)["type"] == "connection_ack":
                 return
             await self.on_message(message)  # A ping may come first.

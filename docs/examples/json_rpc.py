@@ -58,8 +58,8 @@ class JsonRpcClient(Multiplexer[F]):
 
     async def on_message(self, message: str | bytes, /) -> None:
         """Hand each answer to the call that waits for it."""
-        answers = json.loads(message)
-        for answer in answers if isinstance(answers, list) else [answers]:
+        received: dict[str, Any] | list[dict[str, Any]] = json.loads(message)
+        for answer in received if isinstance(received, list) else [received]:
             if "method" in answer:
                 continue  # a call from the server, which this client ignores
             if answer["id"] is None:

@@ -10,4 +10,5 @@ with connect("wss://rpc.example.com/") as ws, ThreadPoolExecutor() as pool:
         rpc.call("divide", [42, 0])
     except JsonRpcError as error:
         print(error)
-    print(list(pool.map(lambda number: rpc.call("subtract", [number, 1]), (2, 3, 4))))
+    calls = [pool.submit(rpc.call, "subtract", [number, 1]) for number in (2, 3, 4)]
+    print([call.result() for call in calls])

@@ -20,13 +20,13 @@ from polysocket._logger import get_logger
 from polysocket._session.exchanges import Answers, Exchanges
 from polysocket.buffer import Buffer
 from polysocket.effects import Async, Blocking, Threaded
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ExchangeEnded, InvalidRequest, MultiplexerFailed, WebSocketClosed
 from polysocket.polymorphic import PolymorphicClient
 from polysocket.websocket import WebSocket
 
 __all__ = ["Exchange", "Multiplexer", "Subscription"]
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
 S = TypeVar("S", bound="Subscription[Blocking, Any] | Subscription[Threaded, Any]")
@@ -143,7 +143,7 @@ class Multiplexer(PolymorphicClient[F_co], ABC):
                 raise
             get_logger().error("%s failed: the websocket is closed", type(self).__name__, exc_info=error)
             session.begin_closing(close_codes.CALLBACK_RAISED)
-            exchanges.fail(partial(_failed, type(self).__name__, error))
+            exchanges.fail(partial(_failed, type(self).__name__, without_tracebacks(error)))
         await session.close()
 
 
@@ -279,9 +279,10 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         self._refuse("for", if_async=True)
         return self
 
-    def __next__(self: Subscription[Blocking, T] | Subscription[Threaded, T]) -> T:
+    def __next__(self) -> T_co:
         try:
-            return wait_for_result(self.receive())
+            answer: T_co = wait_for_result(cast("Any", self).receive())
+            return answer
         except ExchangeEnded:
             raise StopIteration from None
 
@@ -289,9 +290,10 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         self._refuse("async for", if_async=False)
         return self
 
-    async def __anext__(self: Subscription[Async, T]) -> T:
+    async def __anext__(self) -> T_co:
         try:
-            return await self.receive()
+            answer: T_co = await cast("Any", self).receive()
+            return answer
         except ExchangeEnded:
             raise StopAsyncIteration from None
 
