@@ -215,6 +215,17 @@ async def test_a_full_subscription_ends_and_the_others_go_on(flavour: Flavour, e
 
 
 @promise
+async def test_a_full_subscription_is_unsubscribed_at_once(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        async with Client(ws).subscription(["a"], buffer=Buffer.bounded(1)) as slow:
+            assert await text_of(flavour, peer) == "1:a"
+            await answer(flavour, peer, "1:b", "1:c", "1:d")
+            assert await text_of(flavour, peer) == "1:left"
+            assert await slow.receive() == "b"
+        assert ws.is_open
+
+
+@promise
 async def test_a_buffer_that_waits_is_refused(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         with pytest.raises(InvalidRequest, match="can't wait"):
