@@ -8,7 +8,7 @@ from polysocket.asyncio import connect
 async def main() -> None:
     async with connect("wss://rpc.example.com/") as ws:
         rpc = JsonRpcClient(ws)
-        print(await rpc.call("subtract", {"minuend": 42, "subtrahend": 23}))
+        print(await asyncio.gather(*(rpc.call("subtract", [number, 1]) for number in (2, 3, 4))))
         print(await rpc.batch(("subtract", [3, 1]), ("subtract", [3, 2])))
 
 

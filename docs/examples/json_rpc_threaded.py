@@ -4,6 +4,6 @@ from polysocket.threaded import connect
 
 with connect("wss://rpc.example.com/").result() as ws:
     rpc = JsonRpcClient(ws)
-    difference = rpc.call("subtract", [42, 23])
+    differences = [rpc.call("subtract", [number, 1]) for number in (2, 3, 4)]
     print("meanwhile")
-    print(difference.result())
+    print([difference.result() for difference in differences])

@@ -3,6 +3,7 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._methods.waiting import BackgroundProgram, ProgramEffect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
@@ -17,6 +18,7 @@ from polysocket.errors import (
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
+    ExchangeEnded,
     InvalidFrame,
     InvalidHandler,
     InvalidJSON,
@@ -24,6 +26,7 @@ from polysocket.errors import (
     InvalidUpgrade,
     InvalidURL,
     MessageTooBig,
+    MultiplexerFailed,
     NoAsyncLibrary,
     OpeningFailed,
     OpenTimeout,
@@ -34,6 +37,7 @@ from polysocket.errors import (
     RedirectRefused,
     ReentrantCall,
     SendTimeout,
+    SubscriptionFull,
     UnexpectedFrame,
     UpgradeRejected,
     WebSocketClosed,
@@ -62,6 +66,7 @@ __all__ = [
     "Asyncio",
     "Backend",
     "BackendClosed",
+    "BackgroundProgram",
     "Backoff",
     "Binary",
     "Blocking",
@@ -77,6 +82,7 @@ __all__ = [
     "ConnectionLost",
     "DataFrame",
     "Deflate",
+    "ExchangeEnded",
     "Frame",
     "Gap",
     "Handler",
@@ -91,6 +97,7 @@ __all__ = [
     "LoggingBackend",
     "LoggingObserver",
     "MessageTooBig",
+    "MultiplexerFailed",
     "NoAsyncLibrary",
     "Observation",
     "ObservedBackend",
@@ -101,6 +108,7 @@ __all__ = [
     "PipeHandler",
     "PolymorphicClient",
     "Pong",
+    "ProgramEffect",
     "ProtocolError",
     "Proxy",
     "ProxyFailed",
@@ -113,6 +121,7 @@ __all__ = [
     "Response",
     "SendTimeout",
     "Side",
+    "SubscriptionFull",
     "TLSInfo",
     "Text",
     "Threaded",

@@ -20,6 +20,9 @@
     │   ├── InvalidUpgrade                                         the answer breaks RFC 6455 §4
     │   └── UpgradeRejected                                        another answer than 101: .response
     │       └── RedirectRefused                                    a redirect that may not be followed
+    ├── ExchangeEnded                                              no more answers to a request of a Multiplexer
+    ├── SubscriptionFull                                           answers were not taken in time: .frames, .max_bytes
+    ├── MultiplexerFailed                                          the client can't handle a message: .__cause__
     ├── ReceiveTimeout                             (TimeoutError)  nothing was lost: .timeout, .awaited
     ├── SendTimeout                                (TimeoutError)  timeout= passed: .timeout, .is_pending
     └── WebSocketClosed                                            the websocket has ended: .close, .close_info
@@ -43,6 +46,7 @@ __all__ = [
     "ConcurrentReceive",
     "ConnectFailed",
     "ConnectionLost",
+    "ExchangeEnded",
     "InvalidFrame",
     "InvalidHandler",
     "InvalidJSON",
@@ -50,6 +54,7 @@ __all__ = [
     "InvalidURL",
     "InvalidUpgrade",
     "MessageTooBig",
+    "MultiplexerFailed",
     "NoAsyncLibrary",
     "OpenTimeout",
     "OpeningFailed",
@@ -60,6 +65,7 @@ __all__ = [
     "RedirectRefused",
     "ReentrantCall",
     "SendTimeout",
+    "SubscriptionFull",
     "UnexpectedFrame",
     "UpgradeRejected",
     "WebSocketClosed",
@@ -222,6 +228,33 @@ class UpgradeRejected(OpeningFailed):
 
 class RedirectRefused(UpgradeRejected):
     """A redirect that is not followed: too many, no usable Location, or from wss to ws."""
+
+
+class ExchangeEnded(WebSocketError):
+    """A request of a :class:`~polysocket.multiplexing.Multiplexer` has no more answers.
+
+    The peer has finished it, or this side has left it or unsubscribed. A loop over a subscription ends instead.
+    """
+
+
+class SubscriptionFull(WebSocketError):
+    """More answers arrived than the buffer of a subscription, or of another exchange, holds; the rest was dropped.
+
+    It is raised after the answers that are held. The bounds are ``frames`` answers and ``max_bytes`` bytes. The
+    websocket stays open.
+    """
+
+    def __init__(self, message: str, frames: int | None = None, max_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.frames: int | None = frames
+        self.max_bytes: int | None = max_bytes
+
+
+class MultiplexerFailed(WebSocketError):
+    """A :class:`~polysocket.multiplexing.Multiplexer` can't handle what the peer sends, and has closed the websocket.
+
+    The ``__cause__`` is what its ``on_message`` or ``on_start`` has raised.
+    """
 
 
 class ReceiveTimeout(WebSocketError, TimeoutError):

@@ -9,10 +9,10 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from polysocket._lifting import HasEffect
-from polysocket.effects import Async, Blocking, CoroutineEffect, Lifter, Threaded
+from polysocket.effects import Async, Blocking, CoroutineEffect, Lifter, Threaded, foreign_await
 from polysocket.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
     """Make a program over ``WebSocket[Async]`` callable with a websocket of any flavour.
 
     The call returns ``T`` for a ``WebSocket[Blocking]``, a coroutine for an asynchronous one, and a future for a
-    ``WebSocket[Threaded]``. A program may await the websocket's methods and other polymorphic programs, and nothing
-    else: the blocking and the threaded flavour raise RuntimeError if it awaits anything else.
+    ``WebSocket[Threaded]``. A program may await the websocket's methods, other polymorphic programs, and what
+    ``ws.effect`` has: time, events, background programs. If it awaits anything else, such as ``asyncio.sleep``, the
+    blocking and the threaded flavour raise RuntimeError.
 
     The decorator also makes methods of a :class:`PolymorphicClient`, whose flavour is its websocket's. Raises TypeError
     for anything but an ``async def``.
@@ -116,8 +117,12 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
             hint = ": give it by position, not by name" if ws is None else hint
             given = type(cast("object", ws)).__name__
             raise TypeError(f"{self.__wrapped__.__name__}() takes a {self._takes.__name__} first, not {given}{hint}")
+        return ws._effect.lift(self._for(ws._effect))(ws._for_programs(), *args, **kwargs)
+
+    def _for(self, effect: Lifter) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Return the program; if the flavour can't await what is foreign to it, one that raises a clear error then."""
         program: Callable[..., Coroutine[Any, Any, Any]] = self.__wrapped__
-        return ws._effect.lift(program)(ws._for_programs(), *args, **kwargs)
+        return program if effect.is_async else _explained(program)
 
     @overload
     def __get__(self, client: None, owner: Any = None) -> _Method[P, T]: ...
@@ -133,4 +138,36 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
         if not isinstance(client, PolymorphicClient):
             name, owner = self.__wrapped__.__qualname__, type(client).__name__
             raise TypeError(f"{name}() is polymorphic, so {owner} must be a PolymorphicClient")
-        return client._effect.lift(MethodType(self.__wrapped__, client._for_programs()))
+        return client._effect.lift(MethodType(self._for(client._effect), client._for_programs()))
+
+
+_LIBRARIES: Final = frozenset({"anyio", "asyncio", "sniffio", "trio"})
+"""The packages whose calls need an event loop, and raise RuntimeError if none runs."""
+
+
+def _explained(program: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """Return the program with a clear error if it awaits what needs an event loop."""
+
+    @functools.wraps(program)
+    async def run(*args: Any, **kwargs: Any) -> T:
+        try:
+            return await program(*args, **kwargs)
+        except RuntimeError as error:
+            if (awaited := _library_call(error)) is None:
+                raise
+            raise foreign_await(program, awaited) from error
+
+    return run
+
+
+def _library_call(error: RuntimeError) -> str | None:
+    """Return the call that raised the error if it belongs to one of the libraries, such as ``asyncio.sleep()``."""
+    call, traceback = None, error.__traceback__
+    while traceback is not None:
+        frame, traceback = traceback.tb_frame, traceback.tb_next
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in _LIBRARIES:
+            call = None
+        elif call is None:
+            call = f"{package}.{frame.f_code.co_qualname}()"
+    return call

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -9,12 +12,15 @@ import pytest
 
 from polysocket import (
     Async,
+    Asyncio,
     Blocking,
     PolymorphicClient,
+    Threaded,
     WebSocket,
     blocking,
     polymorphic,
 )
+from polysocket._lifting import wait_for_result
 from polysocket.blocking import BlockingBackend
 from polysocket.testing import WebSocketStub
 from tests.bad_input.judgement import says
@@ -103,3 +109,60 @@ def test_a_program_that_awaits_something_else_is_refused_in_the_blocking_flavour
     ):
         wait_for_another_library(ws, anything)
     says(caught.value, "wait_for_another_library awaited", "may await only the websocket's methods")
+
+
+class Waiter(PolymorphicClient[Any]):
+    @polymorphic
+    async def wait(self: Any, library: str) -> None:
+        await importlib.import_module(library).sleep(0.01)
+
+
+@polymorphic
+async def wait_within(ws: WebSocket[Async], library: str) -> None:
+    await wait_in(ws, library)
+
+
+@polymorphic
+async def wait_in(_: WebSocket[Async], library: str) -> None:
+    await importlib.import_module(library).sleep(0.01)
+
+
+LIBRARIES = [name for name in ("asyncio", "trio", "anyio") if importlib.util.find_spec(name) is not None]
+
+
+@pytest.mark.parametrize("flavour", [Blocking, Threaded])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_program_that_awaits_the_sleep_of_a_library_is_told_of_the_effect(flavour: type[Any], library: str) -> None:
+    ws: Any = WebSocketStub().build(flavour)
+    for call, name in (
+        (lambda: wait_in(ws, library), "wait_in"),
+        (lambda: wait_within(ws, library), "wait_within"),
+        (lambda: Waiter(ws).wait(library), "Waiter.wait"),
+    ):
+        with pytest.raises(RuntimeError) as caught:
+            wait_for_result(call())
+        says(caught.value, f"{name} awaited {library}.sleep(), which is not of its flavour", "ws.effect has (sleep, ")
+
+
+@polymorphic
+async def raise_error(_: WebSocket[Async]) -> None:
+    raise RuntimeError("my own")
+
+
+def test_a_runtime_error_of_a_program_is_raised_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match=r"^my own$"):
+        raise_error(WebSocketStub().build(Blocking))
+
+
+def test_the_sleep_of_a_library_in_its_own_flavour_is_awaited() -> None:
+    async def main() -> None:
+        await wait_in(WebSocketStub().build(Asyncio), "asyncio")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("flavour", [Blocking, Threaded])
+def test_the_effect_of_a_blocking_websocket_outside_of_a_program_is_refused(flavour: type[Any]) -> None:
+    ws: Any = WebSocketStub().build(flavour)
+    with pytest.raises(AttributeError, match="effect is for polymorphic programs"):
+        ws.effect  # noqa: B018 - the attribute raises

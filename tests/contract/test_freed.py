@@ -1,8 +1,9 @@
-"""Stubs and pairs in memory are freed by reference count, as the contract demands of real websockets."""
+"""Stubs, pairs in memory and multiplexers are freed by reference count, as the contract demands of real websockets."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from polysocket import (
     Async,
     Buffer,
+    MultiplexerFailed,
     PipeHandler,
+    ReceiveTimeout,
+    SubscriptionFull,
     Text,
     UpgradeRejected,
     WebSocketClosed,
@@ -18,10 +22,12 @@ from polysocket import (
     from_text_pipe,
 )
 from polysocket.testing import BackendStub, NothingPrepared, WebSocketStub, memory_pair
-from polysocket.testing.contract import Flavour, promise
+from polysocket.testing.contract import Flavour, promise, waiting
+from polysocket.testing.contract.flavour import connected
 from polysocket.testing.contract.freeing import check_freed
 from polysocket.testing.contract.lifetimes import fails
-from polysocket.testing.contract.places import Place
+from polysocket.testing.contract.multiplexing import Client, Wrong, fail
+from polysocket.testing.contract.places import Echo, Place
 from polysocket.testing.memory import Faults
 
 
@@ -75,3 +81,42 @@ async def test_a_websocket_without_a_network_is_freed_with_its_last_reference(
     flavour: Flavour, place: Place, scenario: Any
 ) -> None:
     await check_freed(flavour, place, scenario)
+
+
+async def multiplexed(flavour: Flavour, place: Place) -> None:
+    """Have answers, subscriptions, errors and timeouts, and an end with a caller that waits."""
+    with Echo(place) as echo:
+        async with connected(flavour, echo) as ws:
+            client = Client(ws)
+            assert await client.ask("a") == "a"
+            await fails(ReceiveTimeout, lambda: client.subscription([]).receive(timeout=0.01))
+            async with client.subscription("abc", buffer=Buffer.bounded(2)) as full:
+                assert await client.ask("b") == "b"
+                assert [await full.receive() for _ in range(2)] == ["a", "b"]
+                await fails(SubscriptionFull, full.receive)
+            waiting = flavour.spawn(client.subscription(["d"]).receive)
+            assert await waiting.result() == "d"
+        await fails(WebSocketClosed, lambda: client.ask("too late"))
+        async with connected(flavour, echo) as ws:
+            failing = Wrong(ws, fail)
+            for _ in range(2):
+                await fails(MultiplexerFailed, lambda: failing.ask("a"))
+
+
+@promise
+async def test_a_multiplexer_is_freed_with_its_last_reference(
+    flavour: Flavour, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "polysocket")  # A captured record would keep its error's traceback.
+    await check_freed(flavour, place, multiplexed)
+
+
+async def in_the_background(flavour: Flavour, place: Place) -> None:
+    with Echo(place) as echo:
+        async with connected(flavour, echo) as ws:
+            assert await waiting.ask_in_the_background(ws, "a") == ["a", "sent a"]
+
+
+@promise
+async def test_a_background_program_is_freed_with_its_last_reference(flavour: Flavour, place: Place) -> None:
+    await check_freed(flavour, place, in_the_background)

@@ -21,7 +21,7 @@ import pytest
 import trustme
 
 import polysocket
-from docs.examples import json_rpc
+from docs.examples import graphql_ws, json_rpc
 from polysocket import Binary, Blocking, Close, Ping, Pong, Text, WebSocket, WebSocketClosed, basic_request
 from polysocket.testing import EchoServer
 from tests.docs.programs import FLAVOURS, HAS_TRIO, answering, execute, rewritten, scripted
@@ -94,6 +94,14 @@ def echo_by_each_proxy(folder: Path) -> Iterator[Place]:
 def json_rpc_served(folder: Path) -> Iterator[Place]:
     # A program imports its neighbour. A program that is executed here has none.
     with json_rpc_server.serving(json_rpc_server.Server()) as url, patch.dict(sys.modules, json_rpc=json_rpc):
+        yield url, {}
+
+
+@contextmanager
+def graphql_served(folder: Path) -> Iterator[Place]:
+    from tests.multiplexing import graphql_server  # It needs libraries that may not be installed.
+
+    with graphql_server.serving() as url, patch.dict(sys.modules, graphql_ws=graphql_ws):
         yield url, {}
 
 
@@ -215,6 +223,9 @@ def send_far_too_many(ws: WebSocket[Blocking]) -> None:
         for _ in range(10_000):
             ws.send_text("news")
 
+
+# The double of 4, and what two subscriptions count, in any order.
+COUNTED = r"\{'double': 8\}\n(?=(?s:.*)102\n(?s:.*)102\n)(10[012]\n){5}"
 
 CASES = {
     "quickstart_blocking": Case(echo, "Hello!\n", every_flavour=False),
@@ -343,11 +354,17 @@ CASES = {
     ),
     "redacted": Case(nowhere, re.escape((EXAMPLES / "redacted.txt").read_text(encoding="utf-8")), every_flavour=False),
     "polymorphic_program": Case(echo, "({'Name\\?': 'Name\\?', 'Age\\?': 'Age\\?'}\n){2}", every_flavour=False),
+    "polymorphic_waiting": Case(echo, r"\['Wake up!', 'Wake up!'\]\n", every_flavour=False),
+    "polymorphic_client": Case(echo, r"Ada 1: Hello! Ada 2: Anybody here\?\n", every_flavour=False),
     "polymorphic_fields": Case(echo, '{"name": "Ada", "ws": "any name may be used"}\n', every_flavour=False),
-    "json_rpc_blocking": Case(json_rpc_served, r"19\nMethod not found \(-32601\)\n", every_flavour=False),
-    "json_rpc_threaded": Case(json_rpc_served, "meanwhile\n19\n", every_flavour=False),
-    "json_rpc_asyncio": Case(json_rpc_served, r"19\n\[2, 1\]\n", every_flavour=False),
-    "json_rpc_trio": Case(json_rpc_served, "-19 19\n", every_flavour=False),
+    "json_rpc_blocking": Case(json_rpc_served, r"Method not found \(-32601\)\n\[1, 2, 3\]\n", every_flavour=False),
+    "json_rpc_threaded": Case(json_rpc_served, r"meanwhile\n\[1, 2, 3\]\n", every_flavour=False),
+    "json_rpc_asyncio": Case(json_rpc_served, r"\[1, 2, 3\]\n\[2, 1\]\n", every_flavour=False),
+    "json_rpc_trio": Case(json_rpc_served, r"\[\(2, 1\), \(3, 2\), \(4, 3\)\]\n", every_flavour=False),
+    **{
+        f"graphql_ws_{flavour}": Case(graphql_served, COUNTED, every_flavour=False, needs=("strawberry", "starlette"))
+        for flavour in ("blocking", "threaded", "asyncio", "trio")
+    },
     "typed": Case(nowhere, "", every_flavour=False),
     "misuse": Case(nowhere, "", every_flavour=False),
     "tracing": Case(
@@ -385,7 +402,12 @@ def test_an_example_prints_what_the_documentation_says(
     assert re.fullmatch(CASES[name].prints, capsys.readouterr().out)
 
 
-RUN_ELSEWHERE = {path.stem for path in EXAMPLES.glob("*.py")} & {"json_rpc", "twisted_effect", "contract_in_threads"}
+RUN_ELSEWHERE = {path.stem for path in EXAMPLES.glob("*.py")} & {
+    "json_rpc",
+    "graphql_ws",
+    "twisted_effect",
+    "contract_in_threads",
+}
 USERS_TESTS = sorted(EXAMPLES.glob("testing_*.py"))
 
 

@@ -29,6 +29,7 @@ PUBLIC = [
     "polysocket.threaded",
     "polysocket.asyncio",
     "polysocket.effects",
+    "polysocket.multiplexing",
     "polysocket.observers.opentelemetry",
     "polysocket.observers.prometheus",
     "polysocket.testing",

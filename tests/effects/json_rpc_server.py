@@ -20,6 +20,11 @@ class Server:
 
     def __init__(self) -> None:
         self.notified: list[Message] = []
+        self._is_holding = threading.Event()
+
+    def wait_until_holding(self) -> None:
+        """Wait until a call of ``hold`` has arrived."""
+        assert self._is_holding.wait(PATIENCE)
 
     def __call__(self, connection: ServerConnection) -> None:
         held: list[Message] = []
@@ -35,6 +40,7 @@ class Server:
                 self.notified.append(message)
             elif message["method"] == "hold":
                 held.append(message)
+                self._is_holding.set()
             elif message["method"] == "leave":
                 connection.close(4000, "as asked for")
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from docs.examples.json_rpc import JsonRpcClient, JsonRpcError
 from polysocket import ReceiveTimeout, WebSocketClosed, WebSocketHandler
-from tests.backends.flavours import FLAVOURS, seen
+from polysocket import asyncio as polysocket_asyncio
+from tests.backends.flavours import FLAVOURS, Flavour, seen
 from tests.effects.json_rpc_server import Server, serving
 from tests.leaks import nothing_left_behind
 
@@ -29,9 +31,13 @@ def url(rpc_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture(params=FLAVOURS)
-def play(request: pytest.FixtureRequest, url: str) -> Callable[[Body], None]:
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    return FLAVOURS[request.param]()
+
+
+@pytest.fixture
+def play(flavour: Flavour, url: str) -> Callable[[Body], None]:
     """A function that runs a conversation in a flavour, with a client whose methods are awaited."""
-    flavour = FLAVOURS[request.param]()
 
     @contextlib.asynccontextmanager
     async def client() -> AsyncIterator[Any]:
@@ -68,12 +74,31 @@ def test_an_error_is_raised_and_the_next_call_works(play: Callable[[Body], None]
     play(body)
 
 
-def test_results_may_be_requested_in_any_order(play: Callable[[Body], None]) -> None:
+def test_many_calls_may_wait_at_once(play: Callable[[Body], None], flavour: Flavour) -> None:
     async def body(rpc: Any) -> None:
-        held = await rpc.begin("hold")
-        first = await rpc.begin("subtract", [2, 1])
-        assert await rpc.result(held) == "held"
-        assert await rpc.result(first) == 1
+        calls = [flavour.spawn(rpc.call, "subtract", [number, 1]) for number in range(20)]
+        assert [await call.result() for call in calls] == list(range(-1, 19))
+
+    play(body)
+
+
+def test_gather_of_three_calls_returns_three_results(url: str) -> None:
+    async def main() -> None:
+        async with polysocket_asyncio.connect(url) as ws:
+            rpc = JsonRpcClient(ws)
+            assert await asyncio.gather(*(rpc.call("subtract", [number, 1]) for number in (2, 3, 4))) == [1, 2, 3]
+
+    asyncio.run(main())
+
+
+def test_answers_in_another_order_reach_their_calls(
+    play: Callable[[Body], None], rpc_server: Server, flavour: Flavour
+) -> None:
+    async def body(rpc: Any) -> None:
+        held = flavour.spawn(rpc.call, "hold")
+        await flavour.call(rpc_server.wait_until_holding)
+        assert await rpc.call("subtract", [2, 1]) == 1
+        assert await held.result() == "held"
 
     play(body)
 
@@ -98,11 +123,16 @@ def test_a_batch_returns_the_results_in_the_order_of_its_calls(play: Callable[[B
     play(body)
 
 
-def test_an_error_without_a_call_is_raised(play: Callable[[Body], None]) -> None:
+def test_an_error_without_a_number_is_raised_by_the_calls_that_wait(
+    play: Callable[[Body], None], rpc_server: Server, flavour: Flavour
+) -> None:
     async def body(rpc: Any) -> None:
+        held = flavour.spawn(rpc.call, "hold")
+        await flavour.call(rpc_server.wait_until_holding)
         await seen_websocket(rpc).send_text("{")
         with pytest.raises(JsonRpcError, match="Parse error"):
-            await rpc.call("subtract", [2, 1])
+            await held.result()
+        assert await rpc.call("subtract", [2, 1]) == 1
 
     play(body)
 
@@ -117,11 +147,9 @@ def test_the_end_of_the_websocket_ends_a_call(play: Callable[[Body], None]) -> N
 
 def test_a_call_may_time_out(play: Callable[[Body], None]) -> None:
     async def body(rpc: Any) -> None:
-        held = await rpc.begin("hold")
-        with set_timeout(rpc, 0.01), pytest.raises(ReceiveTimeout):
-            await rpc.result(held)
+        with set_timeout(rpc, 0.01), pytest.raises(ReceiveTimeout, match="no answer was received"):
+            await rpc.call("hold")
         assert await rpc.call("subtract", [2, 1]) == 1
-        assert await rpc.result(held) == "held"
 
     play(body)
 

@@ -32,6 +32,7 @@ from polysocket import (
     basic_request,
     polymorphic,
 )
+from polysocket.multiplexing import Subscription
 from polysocket.testing import BackendStub
 
 F = TypeVar("F")
@@ -297,3 +298,15 @@ def not_every_frame(frame: Frame | Close) -> str:
             return payload
         case _:
             assert_never(frame)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# The effect of programs, in a flavour of threads
+
+
+def wait_outside_of_a_program(ws: WebSocket[Blocking]) -> None:
+    ws.effect.now()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def subscribe_in_the_wrong_flavour(subscription: Subscription[Asyncio, str]) -> None:
+    with subscription:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        print("never")

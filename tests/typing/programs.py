@@ -9,6 +9,7 @@ from typing import Any, TypeVar, assert_type
 from polysocket import (
     Async,
     Asyncio,
+    BackgroundProgram,
     Blocking,
     Close,
     CloseCode,
@@ -18,6 +19,7 @@ from polysocket import (
     WebSocket,
     polymorphic,
 )
+from polysocket.multiplexing import Multiplexer, Subscription
 from polysocket.polymorphic import PolymorphicClient
 
 F = TypeVar("F")
@@ -126,6 +128,60 @@ async def polymorphic_methods_in_the_async_flavours(asyncio: WebSocket[Asyncio],
     assert_type(await Account(trio, "me").rows(count=2), dict[str, list[int]])
     account: PolymorphicClient[Async] = Account(trio, "me")
     assert_type(account.websocket, WebSocket[Async])
+
+
+# Waiting, and many requests on one websocket
+
+
+@polymorphic
+async def wait(ws: WebSocket[Async], seconds: float) -> str:
+    await ws.effect.sleep(seconds)
+    event = ws.effect.event()
+    event.set()
+    await event.wait()
+    assert_type(ws.effect.spawn(lambda: login(ws, "me")), BackgroundProgram[int])
+    async with ws.effect.time_limit(seconds):
+        return assert_type(await ws.effect.spawn(ws.receive_text).result(), str)
+
+
+class Rates(Multiplexer[F]):
+    @polymorphic
+    async def rate(self: Rates[Async], currency: str, *, timeout: float | None = None) -> float:
+        async with self.exchange() as exchange:
+            await self.websocket.send_json([exchange.number, currency])
+            return float(await exchange.receive(timeout=timeout))
+
+    def rates(self, currency: str) -> Subscription[F, float]:
+        return self.subscription(currency)
+
+    async def on_subscribe(self: Rates[Async], number: int, request: str, /) -> None:
+        await self.websocket.send_json([number, request])
+
+    async def on_message(self: Rates[Async], message: str | bytes, /) -> None:
+        self.deliver(int(message), 1.5)
+
+
+def multiplexing(blocking: WebSocket[Blocking], threaded: WebSocket[Threaded]) -> None:
+    rates = Rates(blocking)
+    assert_type(rates.rate("EUR", timeout=1), float)
+    with assert_type(rates.rates("EUR"), Subscription[Blocking, float]) as subscription:
+        assert_type(subscription.receive(), float)
+        for rate in subscription:
+            assert_type(rate, float)
+    with Rates(threaded).rates("EUR") as of_threads:
+        assert_type(of_threads.receive(timeout=1), Future[float])
+        for rate in of_threads:
+            assert_type(rate, float)
+    assert_type(Rates(threaded).rate("EUR"), Future[float])
+
+
+async def multiplexing_in_the_async_flavours(asyncio: WebSocket[Asyncio], trio: WebSocket[Trio]) -> None:
+    assert_type(await Rates(trio).rate("EUR"), float)
+    async with Rates(asyncio).rates("EUR") as subscription:
+        assert_type(await subscription.receive(), float)
+        async for rate in subscription:
+            assert_type(rate, float)
+    await asyncio.effect.sleep(1)
 
 
 # either, for every kind of call

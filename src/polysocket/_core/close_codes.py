@@ -44,7 +44,7 @@ BLOCK_RAISED: Final = CloseCode.INTERNAL_ERROR
 """The block, or the stage of a pipe, raised an exception."""
 
 CALLBACK_RAISED: Final = CloseCode.INTERNAL_ERROR
-"""A method of a listener raised an exception."""
+"""A method of a listener, or of a multiplexer, raised an exception."""
 
 MESSAGE_UNFINISHED: Final = CloseCode.INTERNAL_ERROR
 """The iterable of ``send_fragments`` raised an exception, or the call was cancelled, within a message."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from polysocket._lifting import HasWith
+from polysocket._methods.waiting import ProgramEffect
 from polysocket._session.session import Session
 from polysocket.close_info import CloseInfo
-from polysocket.effects import Lifter
+from polysocket.effects import Async, Lifter
 from polysocket.redaction import redact_url
 from polysocket.request import Request
 from polysocket.response import Response
@@ -92,6 +93,17 @@ class WebSocket(HasWith[F_co]):
         url = self._session.request.url
         is_plain = url is not None and not url.secure
         return None if is_plain else getattr(self._session._stream, "tls", None)
+
+    @property
+    def effect(self: WebSocket[Async]) -> ProgramEffect:
+        """The effect of the flavour for polymorphic programs: time, events, background programs.
+
+        It is for programs, in every flavour, and for the asynchronous flavours. A blocking websocket has it in programs
+        only, and raises AttributeError elsewhere.
+        """
+        if not self._effect.is_async:  # AttributeError, so that mock and completion go on to the next attribute
+            raise AttributeError("effect is for polymorphic programs: in this flavour, use it in a program only")
+        return ProgramEffect(self._session._effect)
 
     def __repr__(self) -> str:
         of_class = getattr(type(self), "_effect", None)  # A program's view of a websocket has an effect without a name.

@@ -41,6 +41,14 @@ __all__ = ["Session", "close_after"]
 T = TypeVar("T")
 
 
+class _Background:
+    """A program in the background: its task or thread once it runs, and an event that is set at its end."""
+
+    def __init__(self, has_ended: Event) -> None:
+        self.has_ended = has_ended
+        self.task: object = None
+
+
 class Session(ReadLoop):
     """One side of an open websocket; :class:`~polysocket.WebSocket` has its public methods."""
 
@@ -61,7 +69,7 @@ class Session(ReadLoop):
         self._is_handing_over = False
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
-        self._background: list[Event] = []  # each is set when a program in the background has ended
+        self._background: list[_Background] = []
         self._is_ending = False
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
@@ -239,12 +247,31 @@ class Session(ReadLoop):
     def _has_ended(self) -> bool | None:
         return self._connection.has_ended or None
 
-    def _run_in_background(self, program: Callable[[], Coroutine[Any, Any, None]]) -> BaseException | None:
+    def run_until_closed(
+        self,
+        program: Callable[[], Coroutine[Any, Any, None]],
+        on_done: Callable[[BaseException | None], object],
+    ) -> None:
+        """Run a program in the background that receives until the websocket ends; ``on_done`` is as in ``spawn``.
+
+        :meth:`close` waits for its end, unless the program itself closes. Raises the error if it could not start.
+        """
+        with self._mutex:
+            error = self._run_in_background(program, on_done)
+        self._notifications.deliver()
+        if error is not None:
+            raise error
+
+    def _run_in_background(
+        self,
+        program: Callable[[], Coroutine[Any, Any, None]],
+        on_done: Callable[[BaseException | None], object] = lambda _: None,
+    ) -> BaseException | None:
         """Run a program in the background, for whose end :meth:`close` waits; mutex held.
 
         Return the error if the program could not start; the connection is then ended.
         """
-        has_ended = self._effect.event()
+        background = _Background(self._effect.event())
         refusal: BaseException | None = None
         has_started = False
         is_spawning = True
@@ -253,6 +280,7 @@ class Session(ReadLoop):
         async def run() -> None:
             nonlocal has_started
             has_started = True
+            background.task = self._effect.current_task()
             try:
                 await program()
             except BaseException as error:
@@ -269,9 +297,10 @@ class Session(ReadLoop):
                     self._stream.abort()
                 else:
                     self.abort(detail)
-            has_ended.set()
+            on_done(error)
+            background.has_ended.set()
 
-        self._background.append(has_ended)
+        self._background.append(background)
         self._effect.spawn(run, done)
         is_spawning = False
         return refusal
@@ -337,8 +366,10 @@ class Session(ReadLoop):
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
-        with self._mutex:
-            background = (*self._background, *self._sender.background)
+        task = self._effect.current_task()
+        with self._mutex:  # A program in the background that closes doesn't wait for itself.
+            background = [each.has_ended for each in self._background if each.task != task]
+            background += self._sender.background
         for has_ended in background:
             await has_ended.wait()
 

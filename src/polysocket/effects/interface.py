@@ -287,9 +287,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise foreign_await(coroutine)
 
 
-def foreign_await(coroutine: Coroutine[Any, Any, Any]) -> RuntimeError:
-    """Return the error of a program that suspends although its effect does not."""
+def foreign_await(coroutine: Any, awaited: str | None = None) -> RuntimeError:
+    """Return the error of a program that awaits what its flavour can't wait for, such as ``asyncio.sleep``.
+
+    Raise it if a program suspends although its effect does not. ``awaited`` names what was awaited, if that is known.
+    """
+    what = "something that" if awaited is None else f"{awaited}, which"
+    name = getattr(coroutine, "__qualname__", "the program")
     return RuntimeError(
-        f"{getattr(coroutine, '__qualname__', 'the program')} awaited something that is not of its flavour: a program "
-        "may await only the websocket's methods and other programs"
+        f"{name} awaited {what} is not of its flavour: a program may await "
+        "only the websocket's methods, other programs, and what ws.effect has (sleep, time_limit, event, spawn)"
     )

@@ -15,6 +15,7 @@ from polysocket.testing.contract import (
     keeping,
     logs,
     messages,
+    multiplexing,
     opening,
     payloads,
     pings,
@@ -24,6 +25,7 @@ from polysocket.testing.contract import (
     refusals,
     send_timeouts,
     sending,
+    waiting,
 )
 
 _tests = {
@@ -49,6 +51,8 @@ _tests = {
         forking,
         blocks,
         programs,
+        waiting,
+        multiplexing,
         handlers,
         contexts,
     )
