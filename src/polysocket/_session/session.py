@@ -6,7 +6,6 @@ connection in stretches that never wait. Its base, :class:`~polysocket._session.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import copy_context
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from polysocket._core import close_codes
 from polysocket._core.states import State
 from polysocket._core.validation import snapshot
+from polysocket._session.background import Background
 from polysocket._session.listening import Listening
 from polysocket._session.pings import PendingPing, Pings
 from polysocket._session.read_loop import ReadLoop
@@ -25,7 +25,7 @@ from polysocket._session.sending import wrong_event_loop
 from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
-from polysocket.effects import ByteStream, Effect, Event
+from polysocket.effects import ByteStream, Effect
 from polysocket.errors import ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.logging import ConnectionLog
@@ -39,14 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Session", "close_after"]
 
 T = TypeVar("T")
-
-
-class _Background:
-    """A program in the background: its task or thread once it runs, and an event that is set at its end."""
-
-    def __init__(self, has_ended: Event) -> None:
-        self.has_ended = has_ended
-        self.task: object = None
 
 
 class Session(ReadLoop):
@@ -69,7 +61,7 @@ class Session(ReadLoop):
         self._is_handing_over = False
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
-        self._background: list[_Background] = []
+        self._background = Background(effect)
         self._is_ending = False
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
@@ -271,39 +263,7 @@ class Session(ReadLoop):
 
         Return the error if the program could not start; the connection is then ended.
         """
-        background = _Background(self._effect.event())
-        refusal: BaseException | None = None
-        has_started = False
-        is_spawning = True
-
-        @functools.wraps(program)
-        async def run() -> None:
-            nonlocal has_started
-            has_started = True
-            background.task = self._effect.current_task()
-            try:
-                await program()
-            except BaseException as error:
-                self.abort(f"reading in the background was ended by {error!r}")
-                raise
-
-        def done(error: BaseException | None) -> None:
-            nonlocal refusal
-            if error is not None and not has_started:
-                detail = f"reading in the background could not start: {error!r}"
-                if is_spawning:  # The mutex is held, and its holder delivers the notifications.
-                    refusal = error
-                    self._note_aborted(detail)
-                    self._stream.abort()
-                else:
-                    self.abort(detail)
-            on_done(error)
-            background.has_ended.set()
-
-        self._background.append(background)
-        self._effect.spawn(run, done)
-        is_spawning = False
-        return refusal
+        return self._background.run(program, on_done, abort=self.abort, abort_locked=self._abort_locked)
 
     # Sending
 
@@ -366,10 +326,8 @@ class Session(ReadLoop):
         self._refuse_reentrant_call("close")
         self.begin_closing(code, reason)
         await self._finish()
-        task = self._effect.current_task()
-        with self._mutex:  # A program in the background that closes doesn't wait for itself.
-            background = [each.has_ended for each in self._background if each.task != task]
-            background += self._sender.background
+        with self._mutex:
+            background = [*self._background.ends(), *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
 
@@ -470,6 +428,11 @@ class Session(ReadLoop):
             self._notifications.add(self._when_over, self.close_info)
             self._when_over = None
         self._notifications.deliver()
+
+    def _abort_locked(self, detail: str) -> None:
+        """Drop the connection; the mutex is held, and its holder delivers the notifications."""
+        self._note_aborted(detail)
+        self._stream.abort()
 
     def _note_aborted(self, detail: str) -> None:
         """Send a Close if that needs no waiting, before the stream is aborted; mutex held."""
