@@ -93,7 +93,8 @@ class _Attempt:
             self._log.sent_request(self._request, self._handshake.headers)
         try:
             stream.write(self._handshake.data_to_send())
-            await stream.drain()
+            if stream.pending:
+                await stream.drain()
             while answer is None:
                 answer = self._handshake.receive(await stream.read()) or self._handshake.rejection
         except OSError as error:
