@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import select
 import ssl
 import sys
 import threading
@@ -40,13 +41,40 @@ def converse(ws: ServerConnection) -> None:
                 ws.send(data)
 
 
-class Listener(ssl.SSLSocket):
-    """A listening socket that outlives clients that are reset before they are accepted, after which websockets ends."""
+class GuardedSocket(ssl.SSLSocket):
+    """A TLS socket that one thread may read while another one writes or closes it, as websockets does.
+
+    OpenSSL allows no two calls for one connection at the same time, and CPython 3.11 does not prevent them. ``recv``
+    sends an alert at EOF: if ``sendall`` was sending a record, the client got a bad record MAC.
+
+    A listening socket outlives clients that are reset before they are accepted, after which websockets ends.
+    """
+
+    _guard: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
 
     def accept(self) -> tuple[ssl.SSLSocket, Any]:
         while True:
             with contextlib.suppress(OSError):
-                return super().accept()
+                sock, address = super().accept()
+                assert isinstance(sock, GuardedSocket)
+                sock._guard = threading.RLock()
+                return sock, address
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        while True:
+            with self._guard, contextlib.suppress(ssl.SSLWantReadError):
+                self.settimeout(0)
+                return super().recv(buflen, flags)
+            select.select([self], [], [])
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        with self._guard:
+            self.settimeout(None)
+            super().sendall(data, flags)
+
+    def close(self) -> None:
+        with self._guard:
+            super().close()
 
 
 def listen(context: ssl.SSLContext | None) -> Server:
@@ -56,7 +84,7 @@ def listen(context: ssl.SSLContext | None) -> Server:
 
 def main(certificate: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslsocket_class = Listener
+    context.sslsocket_class = GuardedSocket
     context.load_cert_chain(certificate)
     context.num_tickets = 0  # All records after the handshake are then the conversation's.
     servers = [listen(None), listen(context)]
