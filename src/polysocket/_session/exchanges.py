@@ -23,12 +23,12 @@ class Answers:
     """The answers to one request: those that have arrived, those that wait for one, and how the exchange ended."""
 
     def __init__(self, number: Hashable, buffer: Buffer) -> None:
-        self.number = number
-        self.buffer = buffer
+        self.number: Hashable = number
+        self.buffer: Buffer = buffer
         self.values: deque[tuple[Any, int]] = deque()  # each with its size in bytes
-        self.held_bytes = 0
+        self.held_bytes: int = 0
         self.waiting: list[Event] = []
-        self.has_begun = False
+        self.has_begun: bool = False
         self.make_error: Callable[[], BaseException] | None = None  # once it has ended
 
     def add(self, value: Any, size: int) -> bool:

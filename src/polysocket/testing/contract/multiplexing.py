@@ -308,7 +308,7 @@ class Login(Client[F]):
 
     async def on_start(self: Login[Async]) -> None:
         await self.websocket.send_text("user")
-        self.greeting = await self.websocket.receive_text(timeout=5)
+        self.greeting: str = await self.websocket.receive_text(timeout=5)
 
 
 @promise
