@@ -78,21 +78,13 @@ class BackgroundProgram(Generic[T]):
     """A program in the background. If its error is never raised by :meth:`result`, the error is logged."""
 
     def __init__(self, effect: Effect, call: Callable[[], Awaitable[T]]) -> None:
-        self._effect = effect
-        self._call: Callable[[], Awaitable[T]] | None = call
-        self._name: str = getattr(call, "__qualname__", repr(call))
-        self._has_ended = effect.event()
-        self._is_done = False
-        self._values: list[T] = []  # the result, unless the program has raised
-        self._error: BaseException | None = None
-        self._is_reported = False
-        effect.spawn(self._run, self._note_done)
-        self._check_begun()
+        self._outcome: _Outcome[T] = _Outcome(effect, call)
+        self._outcome.begin()
 
     @property
     def is_done(self) -> bool:
         """Whether the program has returned or raised."""
-        return self._is_done
+        return self._outcome.is_done
 
     async def result(self) -> T:
         """Wait for the end of the program; return its result or raise its error.
@@ -103,6 +95,41 @@ class BackgroundProgram(Generic[T]):
         Cancellation:
             A cancelled call leaves the program running.
         """
+        return await self._outcome.result()
+
+    def __del__(self) -> None:
+        outcome: _Outcome[T] | None = getattr(self, "_outcome", None)
+        if outcome is not None:
+            outcome.leave()
+
+
+class _Outcome(Generic[T]):
+    """How a program in the background ends.
+
+    It is not the user's handle: the traceback of an error keeps this object in a reference cycle, and the handle must
+    be freed at once.
+    """
+
+    def __init__(self, effect: Effect, call: Callable[[], Awaitable[T]]) -> None:
+        self.is_done: bool = False
+        self._effect = effect
+        self._call: Callable[[], Awaitable[T]] | None = call
+        self._name: str = getattr(call, "__qualname__", repr(call))
+        self._has_ended = effect.event()
+        self._values: list[T] = []  # the result, unless the program has raised
+        self._error: BaseException | None = None
+        self._is_reported = False
+        self._is_left = False  # by its handle
+
+    def begin(self) -> None:
+        """Start the program. Raise the error with which the system has refused to start it, if it has."""
+        self._effect.spawn(self._run, self._note_done)
+        if self._error is not None and self._call is not None:
+            self._is_reported = True
+            raise self._error
+
+    async def result(self) -> T:
+        """Wait for the end; return the result or raise the error."""
         await self._has_ended.wait()
         error = self._error
         try:
@@ -115,11 +142,11 @@ class BackgroundProgram(Generic[T]):
         finally:
             del error, self  # The error's traceback has this frame.
 
-    def _check_begun(self) -> None:
-        """Raise the error with which the system has refused to start the program, if it has."""
-        if self._error is not None and self._call is not None:
-            self._is_reported = True
-            raise self._error
+    def leave(self) -> None:
+        """Note that no caller will ask for the result: an error is logged, now or at the end of the program."""
+        self._is_left = True
+        if self.is_done:
+            self._report()
 
     async def _run(self) -> None:
         assert self._call is not None, "it starts once"
@@ -136,10 +163,16 @@ class BackgroundProgram(Generic[T]):
     def _note_done(self, error: BaseException | None) -> None:
         if error is not None:
             self._error = error
-        self._is_done = True
+        self.is_done = True
+        if self._is_left:
+            self._report()
         self._has_ended.set()
 
-    def __del__(self) -> None:
-        error = getattr(self, "_error", None)
-        if error is not None and not self._is_reported and not self._effect.is_cancellation(error):
-            get_logger().error("a background program failed: %s", self._name, exc_info=error)
+    def _report(self) -> None:
+        error = self._error
+        try:
+            if error is not None and not self._is_reported and not self._effect.is_cancellation(error):
+                self._is_reported = True
+                get_logger().error("a background program failed: %s", self._name, exc_info=error)
+        finally:
+            del error
