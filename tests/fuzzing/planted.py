@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from polysocket._core import fast_path
+import h11
+
+from polysocket._core import fast_path, server_handshake
 from polysocket._core.client_handshake import ClientHandshake
-from polysocket._core.server_handshake import ServerHandshake
 
 __all__ = ["BUGS"]
 
@@ -26,14 +27,17 @@ def ignore_wrong_length(replace: Replace) -> None:
     replace(fast_path, "whole_binary_frame_size", size)
 
 
-def forget_half_an_empty_line(replace: Replace) -> None:
-    """Ignore an empty line before the request only if both of its bytes arrive at once."""
+def trust_the_offered_subprotocols(replace: Replace) -> None:
+    """Fail with an IndexError if a request offers an empty list of subprotocols."""
+    check = server_handshake._check_request
 
-    def without_empty_line(self: ServerHandshake, data: bytes) -> bytes:
-        begun, self._begun = self._begun, None
-        return data if begun is None else data.removeprefix(b"\r\n")
+    def check_request(event: h11.Request) -> object:
+        for name, value in event.headers:
+            if name == b"sec-websocket-protocol":
+                value.split(b",")[0].split()[0]
+        return check(event)
 
-    replace(ServerHandshake, "_without_empty_line", without_empty_line)
+    replace(server_handshake, "_check_request", check_request)
 
 
 def trust_the_subprotocol(replace: Replace) -> None:
@@ -50,6 +54,6 @@ def trust_the_subprotocol(replace: Replace) -> None:
 
 BUGS: Final[dict[str, Callable[[Replace], None]]] = {
     "client_handshake": trust_the_subprotocol,
-    "server_handshake": forget_half_an_empty_line,
+    "server_handshake": trust_the_offered_subprotocols,
     "connection": ignore_wrong_length,
 }
