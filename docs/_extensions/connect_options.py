@@ -32,6 +32,8 @@ def shown(value: Any) -> str:
     """Write a default as a program would."""
     if value == Deflate():
         return "``Deflate()``"
+    if callable(value):
+        return f":func:`~polysocket.{value.__name__}`"
     if isinstance(value, int) and value and value % 1024**2 == 0:
         return f"``{value}`` ({value // 1024**2} MiB)"
     return f"``{value!r}``"

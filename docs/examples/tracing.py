@@ -16,8 +16,8 @@ class TracingStream(DelegatingStream):
 
 
 class TracingEffect(DelegatingEffect):
-    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
-        return TracingStream(await super().connect_tcp(host, port))
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> ByteStream:
+        return TracingStream(await super().connect_tcp(host, port, local_address))
 
 
 def connect(url: str) -> WebSocket:

@@ -62,8 +62,9 @@ class TwistedEffect(EagerEffect):
         result: T = await deferToThread(function)
         return result
 
-    async def connect_tcp(self, host: str, port: int, /) -> TwistedStream:
-        stream = await self._connect(endpoints.HostnameEndpoint(reactor, host, port))
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> TwistedStream:
+        endpoint = endpoints.HostnameEndpoint(reactor, host, port, bindAddress=local_address)
+        stream = await self._connect(endpoint)
         stream.transport.setTcpNoDelay(True)
         return stream
 

@@ -6,6 +6,7 @@
 from polysocket._methods.waiting import BackgroundProgram, ProgramEffect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
+from polysocket._version import __version__ as __version__
 from polysocket.backend import Backend, LoggingBackend, ObservedBackend
 from polysocket.backoff import Backoff, Gap
 from polysocket.buffer import Buffer
@@ -58,8 +59,6 @@ from polysocket.response import Response, WebSocketResponse
 from polysocket.tls_info import TLSInfo
 from polysocket.url import WebSocketURL
 from polysocket.websocket import WebSocket
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Async",

@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from polysocket._core import close_codes
 from polysocket._lifting import HasWith, lifted, lifted_overloads
 from polysocket._logger import get_logger
 from polysocket._opening.observing import observed
+from polysocket._opening.options import ConnectOptions, prepare, shows_options
 from polysocket._opening.transport import Transport
 from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
@@ -26,10 +27,10 @@ from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
 from polysocket.observers.logging import ConnectionLog, LoggingObserver, connection_log
 from polysocket.observers.observation import Observer, observations
-from polysocket.proxy import ProxySetting
+from polysocket.proxy import ProxySetting, system_proxy
 from polysocket.request import Request, basic_request
 from polysocket.response import WebSocketResponse
-from polysocket.websocket import WebSocket
+from polysocket.websocket import ConnectCall, WebSocket, lifted_connect
 
 if TYPE_CHECKING:
     import logging
@@ -65,6 +66,36 @@ class Backend(HasWith[F_co]):
     def request(self) -> Request:
         """The request that a URL given as a ``str`` begins with: the backend's headers and limits, and no URL."""
         return self._connector.request
+
+    @overload
+    def connect(
+        self: Backend[Blocking], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
+    ) -> WebSocket[Blocking]: ...
+    @overload
+    def connect(
+        self: Backend[A], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
+    ) -> ConnectCall[WebSocket[A]]: ...
+    @overload
+    def connect(
+        self: Backend[Threaded], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
+    ) -> Future[WebSocket[Threaded]]: ...
+    @lifted_connect
+    @shows_options
+    async def connect(self, url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
+        """Open a websocket as the flavour's ``connect`` does, with the settings of the backend.
+
+        A URL begins with the backend's request. The options override the settings of the request and of the backend.
+
+        Raises:
+            OpeningFailed: The websocket could not be opened; each subclass names a step.
+            InvalidURL: The URL can't be used.
+            InvalidRequest: A header or an option can't be used.
+            BackendClosed: The backend was closed.
+
+        Cancellation:
+            A cancelled call drops the connection.
+        """
+        return WebSocket(await self._connector.connect(url_or_request, options), self._effect)
 
     @overload
     def open_websocket(
@@ -166,13 +197,13 @@ class SocketBackend(Backend[F_co]):
     """A backend of real connections; the subclass of a flavour adds its effect."""
 
     def __init__(
-        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = None, request: Request = basic_request
+        self, *, ssl: SSLContext | None = None, proxy: ProxySetting = system_proxy, request: Request = basic_request
     ) -> None:
         """Make a backend; connections are made when websockets are opened.
 
         Args:
             ssl: TLS settings for wss URLs. The default context trusts the system's certificate authorities.
-            proxy: The proxy to connect via: a URL, a :class:`Proxy`, or a function that chooses one for each URL.
+            proxy: The proxy to connect via: a URL, a :class:`Proxy`, a function that chooses one for each URL, or None.
             request: The request that a URL given as a ``str`` begins with.
 
         Raises:
@@ -216,6 +247,10 @@ class Connector(Protocol):
         """Return the same connector with one more observer."""
         ...
 
+    async def connect(self, target: str | Request, options: ConnectOptions) -> Session:
+        """Open a websocket with the options of ``connect``."""
+        ...
+
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
         """Open a websocket, and start the handler, whose result is in the response."""
         ...
@@ -251,10 +286,14 @@ class SocketConnector:
         connector._observers = (*self._observers, observer)
         return connector
 
+    async def connect(self, target: str | Request, options: ConnectOptions) -> Session:
+        """Open a websocket with the options of ``connect``, which override the backend's settings."""
+        return await self._open(*prepare(target, options, base=self.request, transport=self._transport))
+
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
         """Open a websocket for the handler, which is refused first if it can't work in this flavour."""
         check_handler(handler, self.effect)
-        session = await self._open(as_request(request, self.request))
+        session = await self._open(as_request(request, self.request), self._transport)
         return await respond(self.effect, session, handler)
 
     async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
@@ -329,15 +368,15 @@ class SocketConnector:
         if self._open_sessions.is_closed:
             raise BackendClosed("the backend was closed, and opens nothing more")
 
-    async def _open(self, request: Request) -> Session:
+    async def _open(self, request: Request, transport: Transport) -> Session:
         from polysocket._opening.opening_handshake import open_session  # noqa: PLC0415 - with h11 and wsproto, slow to import
 
         self._check_open()
-        log = self._log(request)
-        return await self._observed(request, log, open_session(self.effect, request, self._transport, log))
+        log = self._log(request, transport)
+        return await self._observed(request, log, open_session(self.effect, request, transport, log))
 
-    def _log(self, request: Request) -> ConnectionLog | None:
-        return connection_log(self._transport.logger, request, self._observers)
+    def _log(self, request: Request, transport: Transport) -> ConnectionLog | None:
+        return connection_log(transport.logger, request, self._observers)
 
     async def _observed(self, request: Request, log: ConnectionLog | None, opening: Awaitable[Session]) -> Session:
         """Await a session, add it to the open ones, and tell the log and the observers about it."""

@@ -21,11 +21,12 @@ from polysocket.url import WebSocketURL, authority, parse_url, without_zone
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Proxy", "ProxySetting", "as_proxy", "blocks", "check_context", "system_proxy"]
+__all__ = ["Proxy", "ProxySetting", "as_proxy", "check_context", "needs_settings", "system_proxy"]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
-_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_VARIABLES = {"ws": ("ws_proxy", "http_proxy", "all_proxy"), "wss": ("wss_proxy", "https_proxy", "all_proxy")}
+"""The variables of the environment that may name the proxy for a scheme, the first one first."""
 
 HAS_PROXY_SETTINGS = sys.platform in ("darwin", "win32")
 """Whether the system may name its proxies elsewhere than in the environment."""
@@ -114,42 +115,54 @@ ProxySetting: TypeAlias = str | Proxy | Callable[[WebSocketURL], str | Proxy | N
 
 
 def system_proxy(url: WebSocketURL, /) -> Proxy | None:
-    """Return the system's proxy for a URL, or None. Pass the function itself to ``connect``: ``proxy=system_proxy``.
+    """Return the system's proxy for a URL, or None: the default of the option ``proxy``.
 
-    The environment names it: ``https_proxy`` for wss, ``http_proxy`` for ws, else ``all_proxy``, each in lower case or
-    in upper case. ``no_proxy`` has the exceptions: hosts, ``.domain``, ``*.domain``, addresses, networks such as
-    ``10.0.0.0/8``, and ``*``. There is no proxy for ``localhost`` and loopback addresses. If none of these variables is
-    set, the settings of macOS or Windows are used. A proxy without a scheme is an http proxy.
-    Raises :class:`InvalidURL`.
+    The environment names it: ``wss_proxy``, ``https_proxy`` or ``all_proxy`` for wss, and ``ws_proxy``, ``http_proxy``
+    or ``all_proxy`` for ws, each in lower case or in upper case. ``no_proxy`` has the exceptions: hosts, ``.domain``,
+    ``*.domain``, addresses, networks such as ``10.0.0.0/8``, and ``*``. There is no proxy for ``localhost`` and
+    loopback addresses. If none of these variables is set, the settings of macOS or Windows are used. A proxy without a
+    scheme is an http proxy. Raises :class:`InvalidURL`, which names the variable.
     """
-    kind = "https" if url.secure else "http"
-    variables = {name: value for name in _VARIABLES if (value := _variable(name)) is not None}
-    if is_exempt(url.host, url.port, variables.get("no_proxy", "")):
-        return None
-    if variables or not HAS_PROXY_SETTINGS:
-        named = variables.get(f"{kind}_proxy") or variables.get("all_proxy")
+    if HAS_PROXY_SETTINGS and needs_settings(url):
+        kind = "https" if url.secure else "http"
+        named, place = _in_settings(kind, url), f"the system's proxy for {kind}"
     else:
-        named = _in_settings(kind, url)
+        named, place = None, ""
+        for variable, value in _variables(_VARIABLES[url.scheme]):
+            if value:
+                named, place = value, f"the proxy in the environment's variable {variable}"
+                break
+        exceptions = _variables(["no_proxy"]) if named else []
+        if named and is_exempt(url.host, url.port, exceptions[0][1] if exceptions else ""):
+            return None
     if not named:
         return None
     try:
         return Proxy(named if "://" in named else f"http://{named}")
     except (InvalidURL, InvalidRequest) as error:
-        raise InvalidURL(f"the system's proxy for {kind} can't be used: {error}") from error
+        raise InvalidURL(f"{place} can't be used: {error}") from error
 
 
-def blocks(setting: ProxySetting) -> bool:
-    """Return whether a setting must not be evaluated on an event loop; a function of the user's must not block."""
-    return setting is system_proxy and HAS_PROXY_SETTINGS
+def needs_settings(url: WebSocketURL) -> bool:
+    """Return whether :func:`system_proxy` reads the settings of a system that has some, which blocks an event loop."""
+    if is_exempt(url.host, url.port, ""):
+        return False
+    return not _variables([*_VARIABLES["ws"], *_VARIABLES["wss"], "no_proxy"])
 
 
-def _variable(name: str) -> str | None:
-    """Return a variable of the environment, in lower case or else in upper case, as curl and Python do."""
-    environment = dict(os.environ)  # In Windows its names are in upper case.
-    value = environment.get(name)
-    if value is None and not (name == "http_proxy" and "REQUEST_METHOD" in environment):
-        value = environment.get(name.upper())  # In CGI, HTTP_PROXY is a header of the client (CVE-2016-5385).
-    return None if value is None else value.strip()
+def _variables(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the variables that are set, each in lower case or else in upper case, as curl and Python read them."""
+    found: list[tuple[str, str]] = []
+    for name in names:
+        is_header = name == "http_proxy" and "REQUEST_METHOD" in os.environ
+        for each in (name, name.upper()):
+            # In CGI, HTTP_PROXY is a header of the client (CVE-2016-5385). In Windows a name has no case.
+            if is_header and (each.isupper() or sys.platform == "win32"):
+                continue
+            if (value := os.environ.get(each)) is not None:
+                found.append((each, value.strip()))
+                break
+    return found
 
 
 def _in_settings(kind: str, url: WebSocketURL) -> str | None:
@@ -171,11 +184,11 @@ def check_context(context: object) -> None:
             raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}")
 
 
-def as_proxy(setting: str | Proxy | None, what: str = "proxy") -> Proxy | None:
+def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
     """Return the proxy of a setting; raises :class:`InvalidURL`, :class:`InvalidRequest`."""
     if isinstance(setting, str):
         return Proxy(setting)
-    if not isinstance(setting, Proxy | None):
+    if not isinstance(setting, Proxy):
         raise InvalidRequest(f"{what} is a URL, a Proxy or None, not {setting!r}")
     return setting
 

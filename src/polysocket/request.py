@@ -7,19 +7,33 @@ Each method of a :class:`Request` returns a new one and refuses wrong arguments,
 from __future__ import annotations
 
 import base64
+import inspect
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
+from typing import Any, Final, TypeAlias
 
+from polysocket._version import __version__
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.headers import Headers, is_field_value, is_token
 from polysocket.url import WebSocketURL
 
-__all__ = ["Request", "basic_credentials", "basic_request", "check_fields", "check_timeout"]
+__all__ = [
+    "HeaderFields",
+    "Request",
+    "authenticated",
+    "basic_credentials",
+    "basic_request",
+    "check_fields",
+    "check_timeout",
+]
+
+HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Names and values of headers; pairs may repeat a name."""
 
 # 1 MiB, the default of the websockets library too: nearly every message of an API fits, and 1000 peers take 1 GiB.
 DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
@@ -34,6 +48,8 @@ LARGEST = sys.float_info.max
 DEFAULT_MAX_REDIRECTS = 10
 
 _DEFAULT_COMPRESSION = Deflate()
+
+DEFAULT_USER_AGENT: Final = f"polysocket/{__version__}"
 
 _is_cookie_value = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?').fullmatch  # RFC 6265 §4.1.1
 
@@ -56,6 +72,8 @@ class Request:
 
     ``open_timeout`` bounds the connection with its opening handshake, ``close_timeout`` the closing handshake, in
     seconds; ``max_message_size`` bounds a received message, in bytes after inflating. None means no bound.
+    ``user_agent`` is sent if ``headers`` has no ``User-Agent``; None sends none. ``auth`` is a function that returns
+    headers; :meth:`authenticate` sets it.
     """
 
     url: WebSocketURL | None = None
@@ -66,6 +84,8 @@ class Request:
     open_timeout: float | None = DEFAULT_TIMEOUT
     close_timeout: float | None = DEFAULT_TIMEOUT
     max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE
+    user_agent: str | None = DEFAULT_USER_AGENT
+    auth: Callable[[], HeaderFields] | None = None
 
     def __post_init__(self) -> None:
         if self.compression is not None and not isinstance(self.compression, Deflate):
@@ -109,12 +129,11 @@ class Request:
         kept = self.headers.without(name) if replace_existing else self.headers
         return replace(self, headers=Headers([*kept.pairs, (name, value)]))
 
-    def with_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Request:
-        """Add many headers, each as :meth:`header` does."""
-        added = Headers(headers).pairs
-        for name, value in added:
-            _check_header(name, value)
-        return replace(self, headers=Headers([*self.headers.pairs, *added]))
+    def with_headers(self, headers: HeaderFields, *, replace_existing: bool = False) -> Request:
+        """Add many headers, or replace all headers of their names; raises :class:`InvalidRequest`."""
+        added = _checked_headers("headers", headers)
+        kept = self.headers.without(*added) if replace_existing else self.headers
+        return replace(self, headers=Headers([*kept.pairs, *added.pairs]))
 
     def subprotocol(self, *names: str) -> Request:
         """Offer more subprotocols, the preferred one first (RFC 6455 §1.9); raises :class:`InvalidRequest`."""
@@ -136,6 +155,22 @@ class Request:
         """Authenticate by a Bearer token (RFC 6750); sttp's ``auth.bearer``."""
         _check_text("the token", token)
         return self.header("Authorization", f"Bearer {token}", replace_existing=True)
+
+    def authenticate(self, make_headers: Callable[[], HeaderFields] | None) -> Request:
+        """Call a function for the headers of each attempt to open a websocket, as tokens that expire need.
+
+        The function is a plain one, in every flavour. It must not block an event loop. Its headers replace those of the
+        same names. They go to the first origin only. None sets no function.
+        """
+        if make_headers is not None:
+            _check_function(make_headers)
+        return replace(self, auth=make_headers)
+
+    def identify(self, user_agent: str | None) -> Request:
+        """Set the User-Agent header (RFC 9110 §10.1.5), which is polysocket's by default; None sends none."""
+        if user_agent is not None:
+            _check_header("User-Agent", user_agent)
+        return replace(self, headers=self.headers.without("User-Agent"), user_agent=user_agent)
 
     def cookie(self, name: str, value: str) -> Request:
         """Add a cookie to the one Cookie header (RFC 6265 §4.2)."""
@@ -177,7 +212,24 @@ class Request:
     def __repr__(self) -> str:
         url = "?" if self.url is None else str(self.url)
         extra = f", subprotocols={list(self.subprotocols)}" if self.subprotocols else ""
+        if self.auth is not None:
+            extra += ", auth=…"
         return f"Request(GET {url}, {self.headers!r}{extra})"
+
+
+def authenticated(request: Request) -> Request:
+    """Return a request with the headers that its ``auth`` returns now; an error of that function passes.
+
+    Raises :class:`InvalidRequest` if the function does not return headers.
+    """
+    if request.auth is None:
+        return request
+    _check_function(request.auth)
+    made: Any = request.auth()
+    if inspect.iscoroutine(made):
+        made.close()
+        raise InvalidRequest("auth is a plain function that returns headers, and this one returned a coroutine")
+    return request.with_headers(_checked_headers("the result of auth()", made), replace_existing=True)
 
 
 def basic_credentials(user: str, password: str) -> str:
@@ -207,6 +259,22 @@ def check_fields(request: Request) -> None:
         _check_header(name, value)
     if request.subprotocols:
         _check_subprotocols(request.subprotocols)
+    if request.user_agent is not None and request.user_agent is not DEFAULT_USER_AGENT:
+        _check_header("User-Agent", request.user_agent)
+
+
+def _checked_headers(what: str, fields: HeaderFields) -> Headers:
+    """Return the fields as headers. An error names no value, which may be a secret."""
+    try:
+        headers = Headers(fields)
+        for name, value in headers.pairs:
+            _check_header(name, value)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidRequest):
+            raise
+        text = f"{what} has names with values, such as {{'X-Name': 'value'}}; not {type(fields).__name__}"
+        raise InvalidRequest(text) from None
+    return headers
 
 
 def _check_header(name: str, value: str) -> None:
@@ -227,6 +295,11 @@ def _check_subprotocols(names: tuple[str, ...]) -> None:
             raise InvalidRequest(f"{name!r} is not a subprotocol name")
         if name in names[:position]:
             raise InvalidRequest(f"subprotocol {name!r} is offered twice")
+
+
+def _check_function(auth: object) -> None:
+    if not callable(auth):
+        raise InvalidRequest(f"auth is a function that returns headers, not {type(auth).__name__}")
 
 
 def _check_text(what: str, value: object) -> None:

@@ -11,9 +11,24 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from polysocket.errors import InvalidURL
 from polysocket.redaction import redact_url
 
-__all__ = ["ParsedURL", "WebSocketURL", "authority", "certificate_name", "encode_idna", "parse_url", "without_zone"]
+__all__ = [
+    "ParsedURL",
+    "WebSocketURL",
+    "ascii_host",
+    "authority",
+    "certificate_name",
+    "encode_idna",
+    "has_same_origin",
+    "parse_url",
+    "without_zone",
+]
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
+
+_PORTS = {**DEFAULT_PORTS, "http": 80, "https": 443}
+
+_SCHEMES = {"http": "ws", "https": "wss"}
+"""The schemes that mean another one, as in the WHATWG's WebSockets standard."""
 
 _LONGEST_NAME = 253  # characters (RFC 1035 §2.3.4); it also bounds the time that IDNA takes for a redirect's Location
 
@@ -28,7 +43,7 @@ _ZONE = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")
 
 @dataclass(frozen=True, slots=True)
 class WebSocketURL:
-    """A ws or wss URL in its parts (RFC 6455 §3), made by :meth:`parse`.
+    """A ws or wss URL in its parts (RFC 6455 §3), made by :meth:`parse`. An http URL means ws, and https means wss.
 
     ``host`` is in ASCII (IDNA) and without brackets. The zone of an IPv6 address stands in it decoded: ``fe80::1%eth0``
     for ``[fe80::1%25eth0]`` (RFC 6874 §2). ``target`` is the *resource name*, ``path`` and ``query``.
@@ -46,14 +61,15 @@ class WebSocketURL:
 
         A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional.
         """
-        parsed = parse_url(url, "WebSocket URL", DEFAULT_PORTS)
+        parsed = parse_url(url, "WebSocket URL", _PORTS)
         try:
             target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
             if parsed.parts.query:
                 target += "?" + quote(parsed.parts.query, safe="/%!$&'()*+,;=:@~?")
         except UnicodeEncodeError:  # It quotes the query, so it is not chained.
             raise InvalidURL(f"{redact_url(url)!r} has a character that UTF-8 can't encode") from None
-        return cls(parsed.scheme, parsed.host, parsed.port, target, parsed.credentials)
+        scheme = _SCHEMES.get(parsed.scheme, parsed.scheme)
+        return cls(scheme, parsed.host, parsed.port, target, parsed.credentials)
 
     @property
     def secure(self) -> bool:
@@ -122,12 +138,17 @@ def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
     credentials = None
     if parts.username is not None:
         credentials = unquote(parts.username), unquote(parts.password or "")
-    return ParsedURL(scheme, _ascii_host(host, url), port or ports[scheme], credentials, parts)
+    return ParsedURL(scheme, ascii_host(host, url), port or ports[scheme], credentials, parts)
 
 
 def authority(host: str, port: int) -> str:
     """Return host and port as they stand in a URL (RFC 3986 §3.2)."""
     return f"{_bracketed(host) if ':' in host else host}:{port}"
+
+
+def has_same_origin(one: WebSocketURL, other: WebSocketURL) -> bool:
+    """Return whether two URLs have the same origin: scheme, host and port (RFC 6454 §5)."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
 def without_zone(host: str) -> str:
@@ -160,19 +181,22 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
     return parts, host, port
 
 
-def _ascii_host(host: str, url: str) -> str:
+def ascii_host(host: str, text: str) -> str:
+    """Return a host in ASCII, without brackets; raises :class:`InvalidURL`, which quotes the URL or another text."""
     host, mark, zone = host.partition("%") if ":" in host else (host, "", "")
     zone = zone.removeprefix("25")  # Many write the "%" itself, as in ping fe80::1%eth0.
     if mark and not _ZONE.fullmatch(zone):
-        raise InvalidURL(f"{redact_url(url)!r} has a zone that can't be the name of a network interface")
+        raise InvalidURL(f"{redact_url(text)!r} has a zone that can't be the name of a network interface")
     try:
         encoded = host if host.isascii() else encode_idna(host)
     except UnicodeError as error:
-        raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: IDNA does not allow it") from error
+        raise InvalidURL(
+            f"{redact_url(text)!r} has a host that is not a domain name: IDNA does not allow it"
+        ) from error
     if not _HOST.fullmatch(encoded):
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
-        raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: {why}")
+        raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
     return encoded + mark + zone
 
 

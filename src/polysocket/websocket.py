@@ -7,11 +7,13 @@ flavours is here, too.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast, overload
+from types import MethodType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
-from polysocket._lifting import lifted, lifted_overloads
+from polysocket._lifting import HasEffect, lifted, lifted_overloads
 from polysocket._methods import receiving, sending
 from polysocket._opening.observing import observed
 from polysocket._opening.options import ConnectOptions, prepare
@@ -26,8 +28,9 @@ from polysocket.request import Request
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ConnectCall", "WebSocket", "open_logged_session", "open_websocket"]
+__all__ = ["ConnectCall", "WebSocket", "lifted_connect", "open_logged_session", "open_websocket"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 F_co = TypeVar("F_co", covariant=True)
 W = TypeVar("W", bound="WebSocket[Any]")
@@ -153,6 +156,31 @@ def open_logged_session(effect: Effect, request: Request, transport: Transport) 
     log = connection_log(transport.logger, request)
     opening = open_session(effect, request, transport, log)
     return opening if log is None else observed(opening, (log,))
+
+
+class lifted_connect(lifted[P, T]):  # noqa: N801 - used like a decorator
+    """A ``connect`` made of a program: in an asynchronous flavour, its call is a :class:`ConnectCall`."""
+
+    def __get__(self, instance: HasEffect[Any] | None, owner: Any = None) -> Any:
+        """Return the method of an object without a flavour's class."""
+        return self if instance is None else MethodType(self.lift(instance._effect), instance)
+
+    def lift(self, effect: Lifter) -> Callable[..., Any]:
+        """Make the function that a flavour's class has."""
+        function = super().lift(effect)
+        if not effect.is_async:
+            return function
+
+        def connect(*args: Any, **kwargs: Any) -> ConnectCall[Any]:
+            return ConnectCall(function(*args, **kwargs))
+
+        shown: Any = functools.update_wrapper(connect, function)
+        del shown.__wrapped__  # With it, inspect would take the function for a coroutine function.
+        signature = inspect.signature(function)
+        result = f"ConnectCall[{signature.return_annotation}]"
+        shown.__signature__ = signature.replace(return_annotation=result)
+        shown.__annotations__ = {**function.__annotations__, "return": result}
+        return connect
 
 
 class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):

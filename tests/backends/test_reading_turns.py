@@ -42,8 +42,8 @@ class HookedEffect(DelegatingEffect):
         self.before_event: Callable[[], object] | None = None
         self._thread = threading.current_thread()
 
-    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
-        self.stream = NotingStream(await self.inner.connect_tcp(host, port))
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> ByteStream:
+        self.stream = NotingStream(await self.inner.connect_tcp(host, port, local_address))
         return self.stream
 
     def event(self) -> Event:

@@ -31,9 +31,9 @@ def refused_port() -> int:
     return port
 
 
-BEGIN = "it must begin with ws:// or wss://"
+BEGIN = "it must begin with ws://, wss://, http:// or https://"
 WRONG_URLS = {
-    "https://example.com/": f"'https://example.com/' is not a WebSocket URL: {BEGIN}",
+    "ftp://example.com/": f"'ftp://example.com/' is not a WebSocket URL: {BEGIN}",
     "example.com/chat": f"'example.com/chat' is not a WebSocket URL: {BEGIN}",
     "localhost:8080": f"'localhost:8080' is not a WebSocket URL: {BEGIN}",
     "//example.com/": f"'//example.com/' is not a WebSocket URL: {BEGIN}",
@@ -86,8 +86,8 @@ def test_the_error_names_the_type_of_a_url_that_is_not_a_str(flavour: Flavour, t
 
 def test_an_invalid_url_is_shown_without_its_secrets(flavour: Flavour) -> None:
     with pytest.raises(InvalidURL) as caught:
-        flavour.open("http://me:secret@example.com/?token=secret", nothing)
-    assert str(caught.value) == "'http://…@example.com/?…' is not a WebSocket URL: it must begin with ws:// or wss://"
+        flavour.open("ftp://me:secret@example.com/?token=secret", nothing)
+    assert str(caught.value) == f"'//…@example.com/?…' is not a WebSocket URL: {BEGIN}"
 
 
 def test_the_error_about_a_request_without_a_url_says_how_to_set_it(flavour: Flavour) -> None:

@@ -346,7 +346,7 @@ WRONG_LOCATIONS: dict[str, tuple[tuple[str, ...], str]] = {
         ("ftp://example.com/",),
         (
             "the server answered 302 Found with a Location that can't be used: "
-            "'ftp://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"
+            "'ftp://example.com/' is not a WebSocket URL: it must begin with ws://, wss://, http:// or https://"
         ),
     ),
     "with a user": (

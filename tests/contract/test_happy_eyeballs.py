@@ -82,6 +82,22 @@ async def test_a_second_address_is_tried_if_the_first_fails(flavour: Flavour, ec
     await ws.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@promise
+async def test_the_error_names_a_local_address_of_another_machine(flavour: Flavour, refused: int, host: str) -> None:
+    with pytest.raises(ConnectFailed, match=r"\(local_address 192\.0\.2\.1:0\)$"):
+        await flavour.open(f"ws://{host}:{refused}/", local_address="192.0.2.1")
+
+
+@promise
+async def test_only_the_family_of_the_local_address_is_used(flavour: Flavour, echo: Echo) -> None:
+    ws = await flavour.open(f"ws://localhost:{port_of(echo)}/", local_address="127.0.0.1")
+    assert ws.local_address[0] == "127.0.0.1"
+    await ws.close()
+    with pytest.raises(ConnectFailed, match="could not connect to 127"):
+        await flavour.open(f"ws://127.0.0.1:{port_of(echo)}/", local_address="::1")
+
+
 @promise
 async def test_the_error_says_how_each_address_failed(flavour: Flavour, refused: int) -> None:
     broadcast = address(refused, "255.255.255.255")  # TCP can't connect to it

@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 import pytest
 
 import polysocket
-from polysocket import Async, ConnectOptions, Deflate, PolymorphicClient, WebSocket, basic_request, polymorphic
+from polysocket import (
+    Async,
+    ConnectOptions,
+    Deflate,
+    PolymorphicClient,
+    WebSocket,
+    basic_request,
+    polymorphic,
+    system_proxy,
+)
 from polysocket.testing import BackendStub
 from tests.runtime.flavours import Flavour, every_flavour
 
@@ -44,6 +53,28 @@ SIGNATURES = {
     "either_close": ("(self, call: 'Callable[[], Any]', /)", "Any | Close"),
 }
 ITERATORS = {"messages", "receive_fragments"}  # the same in each flavour that has iteration, and not in F
+DEFAULTS = {
+    "headers": None,
+    "subprotocols": None,
+    "origin": None,
+    "auth": None,
+    "cookies": None,
+    "user_agent": f"polysocket/{polysocket.__version__}",
+    "compression": Deflate(),
+    "max_message_size": 1024 * 1024,
+    "max_redirects": 10,
+    "open_timeout": 10,
+    "close_timeout": 10,
+    "ssl": None,
+    "server_hostname": None,
+    "host": None,
+    "port": None,
+    "local_address": None,
+    "sock": None,
+    "unix_path": None,
+    "proxy": system_proxy,
+    "logger": None,
+}
 OF_BACKENDS = {
     "open_websocket": (
         "(self, request: 'str | Request', handler: 'WebSocketHandler | Listener[Any] | PipeHandler')",
@@ -87,7 +118,7 @@ def first_line(value: Any) -> str:
 
 
 def test_every_public_method_is_tested() -> None:
-    for owner, methods in ((WebSocket, {*SIGNATURES, *ITERATORS}), (polysocket.Backend, {*OF_BACKENDS})):
+    for owner, methods in ((WebSocket, {*SIGNATURES, *ITERATORS}), (polysocket.Backend, {"connect", *OF_BACKENDS})):
         names = {name for name in dir(owner) if not name.startswith("_")}
         assert {name for name in names if not isinstance(getattr(owner, name), property)} == methods
 
@@ -138,17 +169,7 @@ def test_a_backend_that_wraps_another_has_signatures_too(flavour: Flavour) -> No
 def test_connect_shows_each_option_with_its_default(flavour: Flavour) -> None:
     target, *options = inspect.signature(flavour.module.connect).parameters.values()
     assert target.kind is inspect.Parameter.POSITIONAL_ONLY
-    assert {option.name: option.default for option in options} == {
-        "compression": Deflate(),
-        "max_message_size": 1024 * 1024,
-        "open_timeout": 10,
-        "close_timeout": 10,
-        "ssl": None,
-        "sock": None,
-        "unix_path": None,
-        "proxy": None,
-        "logger": None,
-    }
+    assert {option.name: option.default for option in options} == DEFAULTS
     for option in options:
         assert option.kind is inspect.Parameter.KEYWORD_ONLY
         assert option.annotation == ConnectOptions.__annotations__[option.name].__forward_arg__
@@ -160,7 +181,26 @@ def test_connect_shows_each_option_with_its_default(flavour: Flavour) -> None:
 @every_flavour
 def test_a_backend_shows_each_option_with_its_default(flavour: Flavour) -> None:
     parameters = inspect.signature(flavour.backend_class).parameters.values()
-    assert {each.name: each.default for each in parameters} == {"ssl": None, "proxy": None, "request": basic_request}
+    assert {each.name: each.default for each in parameters} == {
+        "ssl": None,
+        "proxy": system_proxy,
+        "request": basic_request,
+    }
+
+
+@every_flavour
+def test_connect_of_a_backend_is_the_connect_of_its_flavour(flavour: Flavour) -> None:
+    function = flavour.backend_class.connect
+    assert isinstance(function, types.FunctionType)
+    result = "ConnectCall[{}]" if flavour.is_async else flavour.written
+    of_flavour = [*inspect.signature(flavour.module.connect).parameters.values()]
+    for backend in (flavour.backend(), polysocket.LoggingBackend(flavour.backend()), BackendStub.of(flavour.tag)):
+        signature = inspect.signature(backend.connect)
+        assert [*signature.parameters.values()] == of_flavour
+        assert signature.return_annotation == result.format("WebSocket[Any]")
+        assert not inspect.iscoroutinefunction(backend.connect)
+    assert has_help(function, "user_agent: The User-Agent header; None sends none.")
+    assert has_help(flavour.backend_class, "BackendClosed: The backend was closed.")
 
 
 @every_flavour
@@ -224,4 +264,5 @@ def test_jedi_completes_methods_and_arguments(flavour: Flavour) -> None:
 def test_jedi_completes_options(flavour: Flavour) -> None:
     options = {f"{name}=" for name in ConnectOptions.__annotations__}
     assert completed("connect('', ", connect=flavour.module.connect) >= options
+    assert completed("backend.connect('', ", backend=flavour.backend()) >= options
     assert completed("Backend(", Backend=flavour.backend_class) >= {"ssl=", "proxy=", "request="}

@@ -132,8 +132,8 @@ async def the_wrong_with_of_a_backend(blocking: Backend[Blocking], threaded: Bac
 async def wrong_options() -> None:
     polysocket.blocking.connect("ws://localhost", max_size=1000)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     polysocket.blocking.connect("ws://localhost", timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await polysocket.asyncio.connect("ws://localhost", headers={"X-A": "1"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await polysocket.trio.connect("ws://localhost", subprotocols=["chat"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await polysocket.asyncio.connect("ws://localhost", additional_headers={"X-A": "1"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await polysocket.trio.connect("ws://localhost", protocols=["chat"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     polysocket.blocking.connect("ws://localhost", compression=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await polysocket.asyncio.connect("ws://localhost", compression="deflate")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await polysocket.trio.connect("ws://localhost", open_timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

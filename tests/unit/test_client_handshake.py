@@ -11,6 +11,7 @@ from dataclasses import replace
 import h11
 import pytest
 
+import polysocket
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import accept_value
 from polysocket._core.http1 import MAX_BODY, MAX_HEADER, MAX_HEADER_LINES
@@ -49,6 +50,7 @@ def test_the_request_has_every_field_that_rfc_6455_demands() -> None:
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {key}",
         "Sec-WebSocket-Version: 13",
+        f"User-Agent: polysocket/{polysocket.__version__}",
         "Sec-WebSocket-Protocol: a, b",
         "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
         "X: y",

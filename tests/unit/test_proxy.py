@@ -130,7 +130,15 @@ def test_a_proxy_is_a_value() -> None:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without proxies."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"):
+    for name in (
+        "ws_proxy",
+        "wss_proxy",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "REQUEST_METHOD",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     return monkeypatch
@@ -145,6 +153,15 @@ def test_https_proxy_is_for_wss_urls_and_http_proxy_for_ws_urls(environment: pyt
     environment.setenv("HTTP_PROXY", "http://one.example:3128")
     environment.setenv("HTTPS_PROXY", "http://two.example:3128")
     environment.setenv("ALL_PROXY", "socks5://three.example")
+    assert asked("ws://server.example/") == "http://one.example:3128"
+    assert asked("wss://server.example/") == "http://two.example:3128"
+
+
+def test_the_variables_of_websockets_precede_those_of_http(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ws_proxy", "http://one.example:3128")
+    environment.setenv("WSS_PROXY", "http://two.example:3128")
+    environment.setenv("HTTP_PROXY", "http://three.example")
+    environment.setenv("HTTPS_PROXY", "http://three.example")
     assert asked("ws://server.example/") == "http://one.example:3128"
     assert asked("wss://server.example/") == "http://two.example:3128"
 
@@ -224,10 +241,18 @@ def test_a_proxy_without_a_scheme_is_an_http_proxy(environment: pytest.MonkeyPat
     assert proxy == Proxy("http://me:s3cret@proxy.example:3128")
 
 
-def test_the_error_about_an_invalid_proxy_says_that_the_system_names_it(environment: pytest.MonkeyPatch) -> None:
+def test_the_error_about_an_invalid_proxy_names_its_variable(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTPS_PROXY", "socks4://me:s3cret@proxy.example")
     with pytest.raises(InvalidURL) as caught:
         asked("wss://server.example/")
     assert str(caught.value).startswith(
-        "the system's proxy for https can't be used: '//…@proxy.example' is not a proxy URL"
+        "the proxy in the environment's variable HTTPS_PROXY can't be used: '//…@proxy.example' is not a proxy URL"
     )
+
+
+def test_the_error_about_an_invalid_proxy_in_the_settings_says_that_the_system_names_it(
+    settings: dict[str, str],
+) -> None:
+    settings["https"] = "socks4://proxy.example"
+    with pytest.raises(InvalidURL, match=r"^the system's proxy for https can't be used: 'socks4://proxy\.example' is"):
+        asked("wss://server.example/")

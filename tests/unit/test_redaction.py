@@ -40,7 +40,7 @@ def test_no_repr_of_a_request_or_of_its_parts_shows_a_secret(case: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        f"http://user:{SECRET}@example.com/",
+        f"ftp://user:{SECRET}@example.com/",
         f"ws://user:{SECRET}@example.com:x/",
         f"ws://{SECRET}:@example.com:0/?{SECRET}",
         f"ws://example.com/ ?token={SECRET}",

@@ -60,10 +60,18 @@ def test_a_redirect_keeps_the_request_and_allows_one_redirect_fewer() -> None:
 
 
 @pytest.mark.parametrize("location", ["ws://other.example/", "ws://example.com:81/", "wss://example.com:80/"])
-def test_a_redirect_to_another_origin_drops_the_credentials(location: str) -> None:
-    request = REQUEST.bearer_auth("t").cookie("a", "b").header("host", "x").header("X", "y")
-    request = request.header("Proxy-Authorization", "z")
-    assert redirected(request, moved(location)).headers == Headers([("X", "y")])
+def test_a_redirect_to_another_origin_drops_the_headers_and_the_credentials(location: str) -> None:
+    request = REQUEST.bearer_auth("t").cookie("a", "b").header("host", "x").header("X-API-Key", "y")
+    request = request.header("Proxy-Authorization", "z").authenticate(dict)
+    request = request.origin("https://page.example").header("user-agent", "me").subprotocol("chat")
+    again = redirected(request, moved(location))
+    assert again.headers == Headers([("Origin", "https://page.example"), ("user-agent", "me")])
+    assert again.auth is None
+    assert again.subprotocols == ("a", "b", "chat")
+
+
+def test_a_redirect_to_the_same_origin_keeps_the_function_for_credentials() -> None:
+    assert redirected(REQUEST.authenticate(dict), moved("/other")).auth is dict
 
 
 @pytest.mark.parametrize(

@@ -189,11 +189,12 @@ def test_only_wss_is_secure() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("", "'' is not a WebSocket URL: it must begin with ws:// or wss://"),
-        ("example.com", "'example.com' is not a WebSocket URL: it must begin with ws:// or wss://"),
-        ("http://example.com/", "'http://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
-        ("https://example.com/", "'https://example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
-        ("//example.com/", "'//example.com/' is not a WebSocket URL: it must begin with ws:// or wss://"),
+        ("", "'' is not a WebSocket URL: it must begin with ws://, wss://, http:// or https://"),
+        ("example.com", "'example.com' is not a WebSocket URL: it must begin with ws://, wss://, http:// or https://"),
+        (
+            "//example.com/",
+            "'//example.com/' is not a WebSocket URL: it must begin with ws://, wss://, http:// or https://",
+        ),
         ("ws:example.com", "'ws:example.com' names no host"),
         ("ws://", "'ws://' names no host"),
         ("ws:///chat", "'ws:///chat' names no host"),

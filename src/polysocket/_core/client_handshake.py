@@ -171,6 +171,8 @@ def _opening_request(request: Request, key: str) -> h11.Request:
     ]
     if not request.headers.pairs or not request.headers.get_all("Host"):
         pairs.insert(0, ("Host", request.url.authority))  # RFC 9110 §7.2: first, if possible
+    if request.user_agent is not None and not (request.headers.pairs and request.headers.get_all("User-Agent")):
+        pairs.append(("User-Agent", request.user_agent))
     if request.subprotocols:
         pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
     if request.compression is not None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from urllib.parse import urldefrag, urljoin
 
 from polysocket.errors import InvalidURL, RedirectRefused
+from polysocket.headers import Headers
 from polysocket.request import Request
 from polysocket.response import Response
-from polysocket.url import WebSocketURL, without_zone
+from polysocket.url import WebSocketURL, has_same_origin, without_zone
 
 __all__ = ["is_redirect", "redirected"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-_FOR_ONE_ORIGIN = ("Authorization", "Proxy-Authorization", "Cookie", "Host")
+_FOR_EACH_ORIGIN = ("origin", "user-agent")
+"""The headers that say who asks. Any other may be a secret of the first origin, such as ``X-API-Key``."""
 
 
 def is_redirect(response: Response) -> bool:
@@ -26,7 +27,8 @@ def is_redirect(response: Response) -> bool:
 def redirected(request: Request, response: Response) -> Request:
     """Return the request that a redirect asks for, with one redirect less to follow; raises :class:`RedirectRefused`.
 
-    Credentials, cookies and a Host set by hand go to their own origin only (RFC 9110 §15.4).
+    The headers, with credentials and cookies, go to their own origin only (RFC 9110 §15.4), except Origin and
+    User-Agent.
     """
     if request.max_redirects == 0:
         raise RedirectRefused(
@@ -39,9 +41,11 @@ def redirected(request: Request, response: Response) -> Request:
         raise RedirectRefused(response, f"the server redirects from wss to ws, which is not encrypted: {there}")
     if there.host == without_zone(here.host):  # The server does not know the zone through which it was reached.
         there = replace(there, host=here.host)
-    same_origin = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
-    headers = request.headers if same_origin else request.headers.without(*_FOR_ONE_ORIGIN)
-    return replace(request, url=there, headers=headers, max_redirects=request.max_redirects - 1)
+    again = replace(request, url=there, max_redirects=request.max_redirects - 1)
+    if has_same_origin(here, there):
+        return again
+    kept = Headers(pair for pair in request.headers.pairs if pair[0].lower() in _FOR_EACH_ORIGIN)
+    return replace(again, headers=kept, auth=None)
 
 
 def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
@@ -56,7 +60,7 @@ def _location(here: WebSocketURL, response: Response) -> WebSocketURL:
     except ValueError:
         joined = reference  # InvalidURL will say that it is malformed, without its secrets.
     try:
-        there = WebSocketURL.parse(re.sub(r"^http(s?):", r"ws\1:", joined, flags=re.IGNORECASE))
+        there = WebSocketURL.parse(joined)
     except InvalidURL as error:
         raise RedirectRefused(response, f"{answered} with a Location that can't be used: {error}") from error
     if there.credentials is not None:  # RFC 9110 §4.2.4: an error if the source is not trusted

@@ -11,14 +11,16 @@ import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NamedTuple
 
+from polysocket import proxy as proxies
 from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import NotTLS, TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
-from polysocket.proxy import Proxy, ProxySetting, as_proxy, blocks
+from polysocket.proxy import Proxy, as_proxy, system_proxy
 from polysocket.redaction import escaped
 from polysocket.url import WebSocketURL, certificate_name
 
@@ -36,11 +38,18 @@ class Dialer:
 
     def __init__(self, url: WebSocketURL, transport: Transport) -> None:
         self._url = url
+        if transport.host is not None or transport.port is not None:
+            url = replace(url, host=transport.host or url.host, port=transport.port or url.port)
+        self._there = url  # with the host and the port to connect to
         self._transport = transport
         self._tunnel: Tunnel | None = None
-        self._has_chosen = transport.proxy is None
-        if transport.proxy is not None and not blocks(transport.proxy):
-            self._go_via(_choose_proxy(url, transport.proxy))
+        self._reads_settings = (
+            proxies.HAS_PROXY_SETTINGS and transport.proxy is system_proxy and proxies.needs_settings(url)
+        )
+        if transport.proxy is not None and not self._reads_settings:
+            proxy = transport.proxy(url) if callable(transport.proxy) else transport.proxy
+            if proxy is not None:
+                self._go_via(proxy)
         self.step: str = "connecting"
         """The step under way, for an error's text."""
 
@@ -61,8 +70,10 @@ class Dialer:
 
     async def connect(self, effect: Effect) -> ByteStream:
         """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
-        if not self._has_chosen:
-            self._go_via(await effect.run_blocking(lambda: _choose_proxy(self._url, self._transport.proxy)))
+        if self._reads_settings:
+            proxy = await effect.run_blocking(lambda: system_proxy(self._there))
+            if proxy is not None:
+                self._go_via(proxy)
         try:
             stream = await self._connecting(effect)
         except ProxyFailed:
@@ -71,33 +82,32 @@ class Dialer:
             raise self._server.unreachable(error)  # noqa: B904 - it has its cause
         if self._url.scheme == "wss":
             self.step = "in the TLS handshake"
-            name = certificate_name(self._url.host)
+            name = certificate_name(self._transport.server_hostname or self._url.host)
             try:
                 context = self._transport.ssl or await default_context(effect)
                 stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
             except OSError as error:
                 stream.abort()
-                raise self._server.no_tls(error, self._url.host)  # noqa: B904 - it has its cause
+                raise self._server.no_tls(error, name)  # noqa: B904 - it has its cause
             except BaseException:
                 stream.abort()
                 raise
         self.step = "in the opening handshake"
         return stream
 
-    def _go_via(self, proxy: Proxy | None) -> None:
-        self._has_chosen = True
-        self._tunnel = None if proxy is None else tunnel_to(self._url, proxy)
+    def _go_via(self, setting: str | Proxy) -> None:
+        self._tunnel = tunnel_to(self._there, as_proxy(setting, "the result of proxy()"))
 
     def _connecting(self, effect: Effect) -> Awaitable[ByteStream]:
         if self._tunnel is not None:
-            return _connect_via_proxy(effect, self._tunnel)
+            return _connect_via_proxy(effect, self._tunnel, self._transport.local_address)
         if self._transport.sock is not None:
             return _adopt(effect, self._transport.sock)
         if self._transport.unix_path is not None:
             if not hasattr(socket, "AF_UNIX"):
                 raise OSError(errno.EAFNOSUPPORT, "this platform has no Unix sockets")
             return effect.connect_unix(self._transport.unix_path)
-        return effect.connect_tcp(self._url.host, self._url.port)
+        return effect.connect_tcp(self._there.host, self._there.port, self._transport.local_address)
 
     @property
     def _server(self) -> _Endpoint:
@@ -106,7 +116,7 @@ class Dialer:
         elif self._transport.unix_path is not None:
             place = f"the Unix socket {escaped(self._transport.unix_path)}"
         else:
-            place = f"{self._url.host} port {self._url.port}{self.via}"
+            place = f"{self._there.host} port {self._there.port}{self.via}"
         return _Endpoint(ConnectFailed, "the server", place, "is it a ws:// server?", "ssl=")
 
 
@@ -176,17 +186,12 @@ def system_errno(error: OSError) -> int | None:
     return None if isinstance(error, ssl.SSLError) else error.errno  # SSLError has OpenSSL's numbers.
 
 
-def _choose_proxy(url: WebSocketURL, setting: ProxySetting) -> Proxy | None:
-    """Return the proxy for a URL. An error of the user's function is raised as it is."""
-    return as_proxy(setting(url), "the result of proxy()") if callable(setting) else as_proxy(setting)
-
-
-async def _connect_via_proxy(effect: Effect, tunnel: Tunnel) -> ByteStream:
+async def _connect_via_proxy(effect: Effect, tunnel: Tunnel, local_address: tuple[str, int] | None) -> ByteStream:
     """Connect to a proxy and open the tunnel, which becomes the stream. Raises :class:`ProxyFailed`."""
     proxy = tunnel.proxy
     endpoint = _Endpoint(ProxyFailed, "the proxy", proxy.place, "is it an http:// proxy?", "Proxy(…, ssl=…)")
     try:
-        stream = await effect.connect_tcp(proxy.host, proxy.port)
+        stream = await effect.connect_tcp(proxy.host, proxy.port, local_address)
     except OSError as error:
         raise endpoint.unreachable(error)  # noqa: B904 - it has its cause
     try:

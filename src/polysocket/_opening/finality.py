@@ -14,7 +14,7 @@ from polysocket.response import Response
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["is_final", "is_own_close", "retry_after"]
+__all__ = ["is_final", "is_own_close", "retry_after", "status_of"]
 
 TRANSIENT_STATUSES: Final = (408, 425, 429)
 """The statuses of 4xx that ask for another attempt (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
@@ -52,7 +52,7 @@ def is_final(error: Exception) -> bool:
         return True
     if isinstance(error, RedirectRefused):
         return True
-    status = _status_of(error)
+    status = status_of(error)
     if status is not None:
         return 400 <= status < 500 and status not in TRANSIENT_STATUSES
     return isinstance(error, ConnectFailed) and any(map(_is_of_certificate, error.causes))
@@ -63,7 +63,7 @@ def is_own_close(info: CloseInfo) -> bool:
     return info.initiator is Side.LOCAL and info.cause is CloseCause.CLOSE
 
 
-def _status_of(error: Exception) -> int | None:
+def status_of(error: Exception) -> int | None:
     """Return the status of the HTTP response that an error has; None without one."""
     response = _response_of(error)
     return None if response is None else response.status

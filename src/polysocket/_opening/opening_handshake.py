@@ -28,8 +28,9 @@ from polysocket.errors import (
     UpgradeRejected,
 )
 from polysocket.observers.logging import ConnectionLog
-from polysocket.request import Request
+from polysocket.request import Request, authenticated
 from polysocket.response import Response
+from polysocket.url import has_same_origin
 
 __all__ = ["follow", "open_session", "session_of"]
 
@@ -77,7 +78,7 @@ class _Attempt:
         if request.url is None:
             raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
         self._request = request
-        self._handshake = ClientHandshake(request)
+        self._handshake = ClientHandshake(request if request.auth is None else authenticated(request))
         self._log = log
         self.dialer: Dialer = Dialer(request.url, transport)
 
@@ -146,7 +147,13 @@ def follow(first: Request, request: Request, answer: Response, transport: Transp
         limit = first.max_redirects
         text = f"{answered} after {limit} redirects, and follow_redirects({limit}) allows no more"
         raise RedirectRefused(answer, text)
-    return redirected(request, answer)
+    following = redirected(request, answer)
+    assert request.url is not None, "a request without a URL has no answer"
+    assert following.url is not None, "a redirect leads to a URL"
+    if transport.names_server and not has_same_origin(request.url, following.url):
+        text = f"{answered}, to another origin, but host, port and server_hostname name the server of {first.url}"
+        raise RedirectRefused(answer, text)
+    return following
 
 
 def session_of(

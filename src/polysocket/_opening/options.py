@@ -11,7 +11,7 @@ import inspect
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
 from polysocket._opening.transport import Transport
@@ -28,27 +28,51 @@ __all__ = ["OPTION_DOCS", "ConnectOptions", "prepare", "shows_options"]
 
 C = TypeVar("C", bound=Callable[..., object])
 
+_DEFAULT_TRANSPORT: Final = Transport()
+
 
 class ConnectOptions(TypedDict, total=False):
     """The options of ``connect``, which override the settings of its request.
 
     Args:
+        headers: Headers to send; each replaces those of its name in the request.
+        subprotocols: The subprotocols to offer, the preferred one first.
+        origin: The Origin header, as a browser's page would send it.
+        auth: A user and a password in a tuple, or a function that returns headers, called for each attempt.
+        cookies: Cookies to send, by their names.
+        user_agent: The User-Agent header; None sends none.
         compression: The compression to offer; None offers none.
         max_message_size: The largest message to receive, in bytes after inflating; None for no limit.
+        max_redirects: The number of redirects to follow.
         open_timeout: Seconds for connecting, with the opening handshake; None for no limit.
         close_timeout: Seconds for the closing handshake; None for no limit.
         ssl: TLS settings for a wss URL. The default context trusts the system's certificate authorities.
+        server_hostname: The name in SNI and in the server's certificate, instead of the URL's host.
+        host: The host to connect to, instead of the URL's. The Host header and SNI stay the URL's.
+        port: The port to connect to, instead of the URL's.
+        local_address: The IP address to connect from, or a tuple of an IP address and a port.
         sock: A connected stream socket without TLS to use. The websocket then owns the socket.
         unix_path: The Unix socket to connect to, instead of the URL's host and port.
-        proxy: The proxy to connect via: a URL, a :class:`Proxy`, or a function that chooses one for each URL.
+        proxy: The proxy to connect via: a URL, a :class:`Proxy`, a function that chooses one for each URL, or None.
         logger: The logger, or LoggerAdapter, of the websocket's log at DEBUG. The default logger is ``polysocket``.
     """
 
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None
+    subprotocols: Sequence[str] | None
+    origin: str | None
+    auth: tuple[str, str] | Callable[[], Mapping[str, str] | Iterable[tuple[str, str]]] | None
+    cookies: Mapping[str, str] | None
+    user_agent: str | None
     compression: Deflate | None
     max_message_size: int | None
+    max_redirects: int
     open_timeout: float | None
     close_timeout: float | None
     ssl: ssl.SSLContext | None
+    server_hostname: str | None
+    host: str | None
+    port: int | None
+    local_address: str | tuple[str, int] | None
     sock: socket.socket | None
     unix_path: str | os.PathLike[str] | None
     proxy: ProxySetting
@@ -86,63 +110,158 @@ def shows_options(connect: C) -> C:
 
 def default_of(option: str) -> Any:
     """Return the default of an option of ``connect``: what a request and a transport begin with."""
-    return getattr(basic_request, option, None)
+    if option in inspect.signature(_with_options).parameters:
+        return None
+    return getattr(basic_request, option, getattr(_DEFAULT_TRANSPORT, option, None))
 
 
-def prepare(target: str | Request, options: ConnectOptions, caller: str = "connect") -> tuple[Request, Transport]:
+def prepare(
+    target: str | Request,
+    options: ConnectOptions,
+    caller: str = "connect",
+    *,
+    base: Request = basic_request,
+    transport: Transport = _DEFAULT_TRANSPORT,
+) -> tuple[Request, Transport]:
     """Return the request to send, and the transport to the server, for the arguments of the caller, a ``connect``.
 
+    ``base`` is the request that a URL begins with, and ``transport`` has the settings that the options override.
     Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
-    for name in options:
+    request = target if isinstance(target, Request) else base.get(target)
+    if not options:
+        return request, transport
+    of_request: dict[str, Any] = {}
+    of_transport: dict[str, Any] = {}
+    for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
             raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}{hint(name)}")
-    given: dict[str, Any] = dict(options)
-    context, sock, proxy = given.pop("ssl", None), given.pop("sock", None), given.pop("proxy", None)
-    unix_path = given.pop("unix_path", None)
-    if not isinstance(unix_path, str | os.PathLike | None):
-        raise InvalidRequest(f"unix_path is a path, not {unix_path!r}")
-    path = None if unix_path is None else os.fsdecode(cast("str | os.PathLike[str]", unix_path))
-    transport = Transport(context, sock, path, proxy, given.pop("logger", None))
-    request = target if isinstance(target, Request) else basic_request.get(target)
-    if given:
-        request = dataclasses.replace(request, **given)
-    if context is not None and request.url is not None and not request.url.secure:
-        raise InvalidRequest("ssl is for wss URLs, and this is a ws URL")
+        (of_transport if name in Transport.__slots__ else of_request)[name] = value
+    if of_transport:
+        transport = _overridden(transport, of_transport)
+    if of_request:
+        request = _with_options(request, **of_request)
+    if request.url is not None and not request.url.secure:
+        for name in ("ssl", "server_hostname"):
+            if of_transport.get(name) is not None:
+                raise InvalidRequest(f"{name} is for wss URLs, and this is a ws URL")
     return request, transport
 
 
-_HEADERS: Final = "basic_request.header(name, value).get(url)"
-_SUBPROTOCOLS: Final = "basic_request.subprotocol(name).get(url)"
-_USER_AGENT: Final = 'basic_request.header("User-Agent", …).get(url)'
+def _overridden(transport: Transport, given: dict[str, Any]) -> Transport:
+    path = given.get("unix_path")
+    if not isinstance(path, str | os.PathLike | None):
+        raise InvalidRequest(f"unix_path is a path, not {path!r}")
+    if path is not None:
+        given["unix_path"] = os.fsdecode(cast("str | os.PathLike[str]", path))
+    if given.get("sock") is not None or path is not None:
+        given.setdefault("proxy", None)  # A backend may have one.
+    return dataclasses.replace(transport, **given)
+
+
+def _with_options(
+    request: Request,
+    *,
+    headers: Any = None,
+    subprotocols: Any = None,
+    origin: Any = None,
+    auth: Any = None,
+    cookies: Any = None,
+    **fields: Any,
+) -> Request:
+    """Return the request with the options that override its settings. An option that is None changes nothing."""
+    if "user_agent" in fields:
+        request = request.identify(fields.pop("user_agent"))
+    if fields:
+        request = dataclasses.replace(request, **fields)
+    if headers is not None:
+        request = request.with_headers(headers, replace_existing=True)
+    if subprotocols is not None:
+        if isinstance(subprotocols, str) or not isinstance(subprotocols, Iterable):
+            raise InvalidRequest(f"subprotocols is a list of names, not {subprotocols!r}")
+        request = dataclasses.replace(request, subprotocols=()).subprotocol(*cast("Iterable[str]", subprotocols))
+    if origin is not None:
+        request = request.origin(origin)
+    if cookies is not None:
+        request = _with_cookies(request, cookies)
+    match auth:
+        case None:
+            return request
+        case (user, password):
+            return request.authenticate(None).basic_auth(user, password)
+        case _ if callable(auth):
+            return request.authenticate(cast("Any", auth))
+        case _:
+            text = "auth is a tuple of user and password, or a function that returns headers"
+            raise InvalidRequest(f"{text}, not {type(auth).__name__}")
+
+
+def _with_cookies(request: Request, cookies: Any) -> Request:
+    """Add the cookies; each replaces the request's cookie of its name."""
+    if not isinstance(cookies, Mapping):
+        raise InvalidRequest(f"cookies is a mapping of names to values, not {type(cookies).__name__}")
+    pairs = [pair for header in request.headers.get_all("Cookie") for pair in header.split("; ")]
+    kept = [pair for pair in pairs if pair.partition("=")[0] not in cookies]
+    request = dataclasses.replace(request, headers=request.headers.without("Cookie"))
+    if kept:
+        request = request.header("Cookie", "; ".join(kept))
+    for name, value in cast("Mapping[str, str]", cookies).items():
+        request = request.cookie(name, value)
+    return request
+
+
 _KEEPALIVE: Final = "ping(timeout=…), which the program calls: nothing pings by itself"
 _READING_AHEAD: Final = "the buffer of a backend's WebSocketHandler"
+_CERTIFICATES: Final = "ssl, which takes an ssl.SSLContext"
+_PROXY: Final = "proxy, which takes a URL such as http://user:password@host:port, or a Proxy"
+_QUERY: Final = "the query of the URL"
 
 _HINTS: Final = {
-    "additional_headers": _HEADERS,
-    "extra_headers": _HEADERS,
-    "header": _HEADERS,
-    "headers": _HEADERS,
-    "subprotocol": _SUBPROTOCOLS,
-    "subprotocols": _SUBPROTOCOLS,
-    "protocols": _SUBPROTOCOLS,
-    "user_agent": _USER_AGENT,
-    "user_agent_header": _USER_AGENT,
-    "origin": "basic_request.origin(…).get(url)",
-    "cookie": "basic_request.cookie(name, value).get(url)",
-    "cookies": "basic_request.cookie(name, value).get(url)",
-    "auth": "basic_request.basic_auth(user, password).get(url), or .bearer_auth(token)",
-    "max_redirects": "basic_request.follow_redirects(limit).get(url)",
+    "additional_headers": "headers",
+    "extra_headers": "headers",
+    "header": "headers",
+    "subprotocol": "subprotocols",
+    "protocols": "subprotocols",
+    "user_agent_header": "user_agent",
+    "cookie": "cookies",
+    "follow_redirects": "max_redirects",
+    "redirect_limit": "max_redirects",
     "max_size": "max_message_size",
     "max_msg_size": "max_message_size",
+    "max_message_size_bytes": "max_message_size",
     "compress": "compression",
     "timeout": "open_timeout, and timeout= of each receive and send",
+    "connect_timeout": "open_timeout",
+    "disconnect_timeout": "close_timeout",
+    "receive_timeout": "timeout= of each receive",
+    "verify": _CERTIFICATES,
+    "verify_ssl": _CERTIFICATES,
+    "cert": _CERTIFICATES,
     "ssl_context": "ssl",
-    "sslopt": "ssl",
+    "sslopt": _CERTIFICATES,
+    "sockopt": "sock, which takes a connected socket with options of its own",
+    "socket": "sock",
+    "path": "unix_path",
+    "local_addr": "local_address",
+    "source_address": "local_address",
+    "proxies": _PROXY,
+    "proxy_auth": _PROXY,
+    "proxy_headers": _PROXY,
+    "proxy_type": _PROXY,
+    "http_proxy_host": _PROXY,
+    "http_proxy_port": _PROXY,
+    "http_proxy_auth": _PROXY,
+    "http_no_proxy": "proxy=None, and the environment's variable no_proxy",
+    "trust_env": "proxy=None, which ignores the environment",
+    "params": _QUERY,
     "ping_interval": _KEEPALIVE,
     "ping_timeout": _KEEPALIVE,
     "heartbeat": _KEEPALIVE,
+    "keepalive_ping_interval_seconds": _KEEPALIVE,
+    "keepalive_ping_timeout_seconds": _KEEPALIVE,
     "max_queue": _READING_AHEAD,
+    "queue_size": _READING_AHEAD,
+    "message_queue_size": _READING_AHEAD,
     "read_limit": _READING_AHEAD,
     "url": "the first argument, which has no name",
     "uri": "the first argument, which has no name",

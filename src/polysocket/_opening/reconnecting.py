@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
 from polysocket._logger import get_logger
-from polysocket._opening.finality import is_own_close, retry_after
+from polysocket._opening.finality import is_own_close, retry_after, status_of
 from polysocket._session.iterating import Messages
 from polysocket._session.session import Session, close_after
 from polysocket.backoff import Backoff, Gap
@@ -22,6 +22,8 @@ from polysocket.errors import ConcurrentReceive, WebSocketClosed
 __all__ = ["Reconnector"]
 
 W = TypeVar("W")
+
+UNAUTHORIZED = 401  # RFC 9110 §15.5.2: fresh credentials may be accepted
 
 
 class Reconnector(Generic[W]):
@@ -34,6 +36,7 @@ class Reconnector(Generic[W]):
         prepare: Prepare a websocket that was just opened. Its error is that of the attempt.
         policy: The delays between the attempts.
         is_final: Return whether an error is raised instead of another attempt.
+        renews_auth: Whether each attempt has fresh credentials, so that a rejected one is followed by another.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Reconnector(Generic[W]):
         *,
         policy: Backoff,
         is_final: Callable[[Exception], bool],
+        renews_auth: bool,
     ) -> None:
         self._effect = effect
         self._open_session = open_session
@@ -52,6 +56,8 @@ class Reconnector(Generic[W]):
         self._prepare = prepare
         self._policy = policy
         self._is_final = is_final
+        self._renews_auth = renews_auth
+        self._has_renewed_auth = False  # since a session was open
         self._is_closed = False
         self._reopening = threading.Lock()  # held by the one caller that reopens; no caller waits for it
         self._wake: Callable[[], object] = _nothing  # ends the wait of that caller
@@ -171,6 +177,7 @@ class Reconnector(Generic[W]):
                     raise
                 self._note_failure(error)
             if self.websocket is not None and not self._is_closed:
+                self._has_renewed_auth = False
                 return self.websocket
         if self._session is not None:  # It was opened while another thread closed.
             await self._session.close()
@@ -209,7 +216,9 @@ class Reconnector(Generic[W]):
         """Set the delay before the next attempt. Raise the error if none may follow."""
         if self._is_closed:
             return
-        if self._is_final(error) or (self._policy.attempts is not None and self._attempts >= self._policy.attempts):
+        if self._renews_auth and not self._has_renewed_auth and status_of(error) == UNAUTHORIZED:
+            self._has_renewed_auth = True
+        elif self._is_final(error) or (self._policy.attempts is not None and self._attempts >= self._policy.attempts):
             self._is_closed = True
             try:
                 raise error

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from polysocket.effects.addresses import addresses
-from polysocket.effects.happy_eyeballs import Address, attempt_failed, first_connected
+from polysocket.effects.happy_eyeballs import Address, attempt_failed, bind, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import is_address
@@ -101,15 +101,19 @@ class AsyncioEffect(CoroutineEffect):
         """Call the function in a thread of the loop's executor."""
         return await asyncio.to_thread(function)
 
-    async def connect_tcp(self, host: str, port: int, /) -> TransportStream:
+    async def connect_tcp(
+        self, host: str, port: int, local_address: tuple[str, int] | None = None, /
+    ) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""
+        family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
+        kind = socket.SOCK_STREAM
         if is_address(host):  # It needs no thread.
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            addresses = socket.getaddrinfo(host, port, family, kind, flags=socket.AI_NUMERICHOST)
         else:
-            addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=kind)
         if len(addresses) == 1:  # no race, and no task
-            return await self.adopt(await _connected(addresses[0]))
-        return await self.adopt(await first_connected(host, addresses, ConnectingTasks()))
+            return await self.adopt(await _connected(addresses[0], local_address))
+        return await self.adopt(await first_connected(host, addresses, ConnectingTasks(local_address)))
 
     async def connect_unix(self, path: str, /) -> TransportStream:
         """Connect to a Unix socket."""
@@ -131,12 +135,13 @@ class AsyncioEffect(CoroutineEffect):
 class ConnectingTasks:
     """The :class:`~polysocket.effects.Attempts` of asyncio."""
 
-    def __init__(self) -> None:
+    def __init__(self, local_address: tuple[str, int] | None) -> None:
+        self._local_address = local_address
         self._tasks: list[asyncio.Task[socket.socket]] = []
 
     def start(self, address: Address) -> None:
         """Start one more attempt."""
-        self._tasks.append(asyncio.create_task(_connected(address)))
+        self._tasks.append(asyncio.create_task(_connected(address, self._local_address)))
 
     async def next_connected(self, seconds: float | None) -> socket.socket | None:
         """Wait for one of the attempts."""
@@ -162,16 +167,18 @@ class ConnectingTasks:
                     task.result().close()
 
 
-async def _connected(address: Address) -> socket.socket:
+async def _connected(address: Address, local_address: tuple[str, int] | None) -> socket.socket:
     family, kind, proto, _, where = address
     sock = socket.socket(family, kind, proto)
     try:
         sock.setblocking(False)
+        if local_address is not None:
+            bind(sock, local_address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException as error:
         sock.close()
-        if isinstance(error, OSError) and error.errno:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
             raise attempt_failed(error.errno, where) from None  # asyncio leaves the reason out of its text
         raise
     return sock

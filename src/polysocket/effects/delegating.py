@@ -98,9 +98,9 @@ class DelegatingEffect:
         """Call a function that blocks."""
         return await self.inner.run_blocking(function)
 
-    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> ByteStream:
         """Connect to a host."""
-        return await self.inner.connect_tcp(host, port)
+        return await self.inner.connect_tcp(host, port, local_address)
 
     async def connect_unix(self, path: str, /) -> ByteStream:
         """Connect to a Unix socket."""

@@ -16,8 +16,18 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.url import authority
 
-__all__ = ["Address", "Attempts", "SocketAttempts", "attempt_failed", "first_connected", "interleaved"]
+__all__ = [
+    "Address",
+    "Attempts",
+    "SocketAttempts",
+    "attempt_failed",
+    "bind",
+    "family_of",
+    "first_connected",
+    "interleaved",
+]
 
 ATTEMPT_DELAY = 0.25  # seconds: the recommended Connection Attempt Delay (RFC 8305 §8)
 
@@ -44,7 +54,8 @@ class Attempts(Protocol):
 class SocketAttempts(ABC):
     """The :class:`Attempts` of a flavour that waits for sockets itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, local_address: tuple[str, int] | None = None) -> None:
+        self._local_address = local_address
         self._sockets: dict[socket.socket, Any] = {}  # with the address of each
 
     @abstractmethod
@@ -58,12 +69,14 @@ class SocketAttempts(ABC):
         self._sockets[sock] = where
         sock.setblocking(False)
         try:
+            if self._local_address is not None:
+                bind(sock, self._local_address)
             with contextlib.suppress(BlockingIOError):
                 sock.connect(where)
         except OSError as error:
             del self._sockets[sock]
             sock.close()
-            if error.errno:
+            if error.errno and error.filename is None:
                 raise attempt_failed(error.errno, where) from None
             raise
 
@@ -82,6 +95,20 @@ class SocketAttempts(ABC):
         """Close the sockets of the attempts that still run."""
         for sock in self._sockets:
             sock.close()
+
+
+def family_of(local_address: tuple[str, int]) -> socket.AddressFamily:
+    """Return the family of the address to connect from."""
+    return socket.AF_INET6 if ":" in local_address[0] else socket.AF_INET
+
+
+def bind(sock: socket.socket, local_address: tuple[str, int]) -> None:
+    """Bind a socket that will connect to the IP address and the port. Raises OSError, which names them."""
+    try:
+        sock.bind(local_address)
+    except OSError as error:
+        place = authority(*local_address)
+        raise OSError(error.errno, f"{error.strerror or error} (local_address {place})", place) from None
 
 
 def attempt_failed(number: int, where: Any) -> OSError:

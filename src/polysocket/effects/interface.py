@@ -224,8 +224,11 @@ class Effect(Lifter, Protocol):
         """
         ...
 
-    async def connect_tcp(self, host: str, port: int, /) -> ByteStream:
-        """Connect to a host, by name or address, over IPv6 or IPv4. Raises OSError."""
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> ByteStream:
+        """Connect to a host, by name or address, over IPv6 or IPv4. Raises OSError.
+
+        ``local_address`` is the IP address and the port, or 0, to connect from. Its family is the only one to use.
+        """
         ...
 
     async def connect_unix(self, path: str, /) -> ByteStream:

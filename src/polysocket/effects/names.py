@@ -31,10 +31,11 @@ class Lookup:
     The thread of a lookup that no caller waits for any longer lasts until the system answers. Its result is dropped.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> None:
         self.done: threading.Event = threading.Event()
         self._host = host
         self._port = port
+        self._family = family
         self._addresses: list[Address] = []
         self._error: BaseException | None = None
         try:
@@ -54,7 +55,7 @@ class Lookup:
 
     def _run(self) -> None:
         try:
-            self._addresses = list(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
+            self._addresses = list(socket.getaddrinfo(self._host, self._port, self._family, socket.SOCK_STREAM))
         except BaseException as error:  # noqa: BLE001 - raised by addresses()
             self._error = error
         finally:

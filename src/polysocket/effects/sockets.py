@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
-from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
+from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.send_buffer import SendBuffer
@@ -124,16 +124,17 @@ class SocketEffect(ABC):
         """Call the function right here: a thread may block."""
         return function()
 
-    async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305). A name is looked up in a thread, which may outlast the time limit."""
+        family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
         if is_address(host):
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         else:
-            lookup = Lookup(host, port)
+            lookup = Lookup(host, port, family)
             while not polling.wait_until_set(lookup.done, _remaining()):
                 pass
             addresses = lookup.addresses()
-        return self.make_stream(await first_connected(host, addresses, BlockingAttempts()))
+        return self.make_stream(await first_connected(host, addresses, BlockingAttempts(local_address)))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""

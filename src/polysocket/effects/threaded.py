@@ -107,10 +107,10 @@ class ThreadedEffect(SocketEffect):
         await may_block
         return function()
 
-    async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
         """Connect in a thread."""
         await may_block
-        return await super().connect_tcp(host, port)
+        return await super().connect_tcp(host, port, local_address)
 
 
 class ThreadedEvent(ThreadEvent):

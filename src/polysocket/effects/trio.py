@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from polysocket._logger import get_logger
-from polysocket.effects.happy_eyeballs import SocketAttempts, first_connected
+from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.send_buffer import SendBuffer
@@ -118,13 +118,15 @@ class TrioEffect(CoroutineEffect):
         """Call the function in a worker thread, which a cancellation leaves to itself."""
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
 
-    async def connect_tcp(self, host: str, port: int, /) -> SocketStream:
+    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
+        family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
         try:  # An IP address needs no thread.
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            addresses = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return SocketStream(trio.socket.from_stdlib_socket(await first_connected(host, addresses, ConnectingSockets())))
+            addresses = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        connected = await first_connected(host, addresses, ConnectingSockets(local_address))
+        return SocketStream(trio.socket.from_stdlib_socket(connected))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""

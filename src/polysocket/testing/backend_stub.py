@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket._opening.opening_handshake import follow
+from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.backend import (
@@ -259,29 +260,50 @@ class StubConnector(SocketConnector):
         connector._fallback = None if self._fallback is None else self._fallback.observed_by(observer)
         return connector
 
+    async def connect(self, target: str | Request, options: ConnectOptions) -> Session:
+        """Open a stubbed websocket according to the rules. The options are checked as a real backend checks them."""
+        request, transport = prepare(target, options, base=self.request, transport=self._transport)
+        if (fallback := self._fallback_for(request)) is not None:
+            return await fallback.connect(request, options)
+        session, reply = await self._open_stub(request, transport)
+        if reply.handle is not None:
+            session.abort()
+            raise TypeError("then_handle_open_web_socket() answers open_websocket(), and connect() has no handler")
+        return session
+
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
         """Open a stubbed websocket according to the rules, for a handler that can work in this flavour."""
         check_handler(handler, self.effect)
-        self._check_open()
         request = as_request(request, self.request)
-        if request.url is None:
-            raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
-        if self._fallback is not None and self._find(request) is None:
-            return await self._fallback.open_websocket(request, handler)
-        reply: Reply | None = None
-        log = self._log(request)
-
-        async def open_stub() -> Session:
-            nonlocal reply
-            reply, response, last = self._answer(request, log)
-            return reply.stub._open(self.effect, response, last)
-
-        session = await self._observed(request, log, open_stub())
-        if reply is not None and reply.handle is not None:
+        if (fallback := self._fallback_for(request)) is not None:
+            return await fallback.open_websocket(request, handler)
+        session, reply = await self._open_stub(request, self._transport)
+        if reply.handle is not None:
             handler = _FunctionOfHandler(reply.handle, handler)
         return await respond(self.effect, session, handler)
 
-    def _answer(self, request: Request, log: ConnectionLog | None) -> tuple[Reply, Response, Request]:
+    def _fallback_for(self, request: Request) -> Connector | None:
+        """Return the fallback if it is to open the websocket of a request."""
+        self._check_open()
+        if request.url is None:
+            raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
+        return None if self._find(request) is not None else self._fallback
+
+    async def _open_stub(self, request: Request, transport: Transport) -> tuple[Session, Reply]:
+        log = self._log(request, transport)
+        replies: list[Reply] = []
+
+        async def open_stub() -> Session:
+            reply, response, last = self._answer(request, transport, log)
+            replies.append(reply)
+            return reply.stub._open(self.effect, response, last)
+
+        session = await self._observed(request, log, open_stub())
+        return session, replies[0]
+
+    def _answer(
+        self, request: Request, transport: Transport, log: ConnectionLog | None
+    ) -> tuple[Reply, Response, Request]:
         """Return the reply of a rule, its 101, and the request after all redirects. Raise the errors of an opening."""
         first = request
         while True:
@@ -291,7 +313,7 @@ class StubConnector(SocketConnector):
             answer = shake_hands(request, rule.reply.answer, plain, log)
             if isinstance(answer, Agreed):
                 return rule.reply, answer.client.response, request
-            request = follow(first, request, answer, self._transport)
+            request = follow(first, request, answer, transport)
 
     def _find(self, request: Request) -> Rule | None:
         return next((rule for rule in self._rules if rule.matches(request)), None)

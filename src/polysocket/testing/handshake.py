@@ -10,7 +10,7 @@ from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
 from polysocket.errors import InvalidUpgrade
 from polysocket.observers.logging import ConnectionLog
-from polysocket.request import Request, basic_request
+from polysocket.request import Request, authenticated, basic_request
 from polysocket.response import Response
 
 __all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
@@ -47,7 +47,10 @@ def shake_hands(
         InvalidRequest: The request can't be sent.
         InvalidUpgrade: The client refuses the server's answer.
     """
-    client, server = ClientHandshake(request), ServerHandshake(limits.compression, limits.max_message_size)
+    client, server = (
+        ClientHandshake(authenticated(request)),
+        ServerHandshake(limits.compression, limits.max_message_size),
+    )
     received = accepted = None
     if log is not None:
         log.sent_request(request, client.headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
@@ -19,6 +19,8 @@ __all__ = [
     "nothing_left_behind",
     "peer",
     "place",
+    "refusing_proxy",
+    "set_variable",
     "silent",
     "slow_deflating_peer",
     "slow_peer",
@@ -83,6 +85,24 @@ def slow_deflating_peer(place: Place, compressed: bool) -> Iterator[Peer]:
     """A peer with a small buffer that agrees on compression if ``compressed`` is true."""
     with Peer(place, upgrading(*[DEFLATE] * compressed), receive_buffer=4096) as peer:
         yield peer
+
+
+@pytest.fixture
+def refusing_proxy(place: Place) -> str:
+    """Return the URL of a proxy that refuses connections."""
+    listener = Listener(place)
+    listener.hang_up()
+    return listener.url.replace("ws", "http", 1)
+
+
+@pytest.fixture
+def set_variable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Return a function that sets a variable of the environment, which names no proxy before."""
+    for scheme in ("ws", "wss", "http", "https", "all", "no"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme}_PROXY".upper(), raising=False)
+    monkeypatch.setattr("polysocket.proxy.HAS_PROXY_SETTINGS", False)
+    return monkeypatch.setenv
 
 
 @pytest.fixture

@@ -117,11 +117,11 @@ async def test_a_redirect_to_another_origin_drops_credentials(flavour: Flavour, 
         Peer(place) as there,
         Peer(place, answering("302 Found", f"Location: {there.url.replace('ws', 'http', 1)}")) as here,
     ):
-        request = basic_request.get(here.url).bearer_auth("secret").cookie("session", "secret").header("X", "y")
-        ws = await flavour.open(request, **here.options())
-        assert here.requests[0].count(b"secret") == 2
+        request = basic_request.get(here.url).bearer_auth("secret").cookie("session", "secret").header("X", "secret")
+        ws = await flavour.open(request.origin("https://page.example"), **here.options())
+        assert here.requests[0].count(b"secret") == 3
         assert b"secret" not in there.requests[0]
-        assert b"X: y" in there.requests[0]
+        assert b"Origin: https://page.example" in there.requests[0]
         there.hang_up()
         await ws.close()
 

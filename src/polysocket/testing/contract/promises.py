@@ -5,6 +5,7 @@ from polysocket.testing.contract import (
     blocks,
     bodies,
     closing,
+    connecting,
     contexts,
     effect,
     failing,
@@ -17,6 +18,7 @@ from polysocket.testing.contract import (
     messages,
     multiplexing,
     opening,
+    options,
     payloads,
     pings,
     programs,
@@ -34,6 +36,7 @@ _tests = {
     for module in (
         effect,
         opening,
+        options,
         attributes,
         bodies,
         receiving,
@@ -56,6 +59,7 @@ _tests = {
         waiting,
         multiplexing,
         handlers,
+        connecting,
         contexts,
     )
     for name, test in vars(module).items()

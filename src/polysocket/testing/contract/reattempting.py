@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from polysocket import (
@@ -115,6 +117,21 @@ async def test_a_function_decides_which_error_is_final(flavour: Flavour, place: 
                 await anext(messages)
     assert [type(error) for error in seen] == [UpgradeRejected, WebSocketClosed]
     assert caught.value is seen[1]
+
+
+@promise
+async def test_a_rejection_of_credentials_that_a_function_renews_is_tried_once_more(
+    flavour: Flavour, place: Place
+) -> None:
+    unauthorized, tokens = answering("401 Unauthorized"), iter("abcd")
+    with Peer(place, unauthorized, closing(1001, "a"), unauthorized, unauthorized) as peer:
+        async with reconnect(flavour, peer, auth=lambda: {"Authorization": f"Bearer {next(tokens)}"}) as connections:
+            messages = connections.messages()
+            assert await anext(messages) == "a"
+            with pytest.raises(UpgradeRejected, match="401"):
+                await anext(messages)
+        sent = [re.search(rb"Bearer (.)", request) for request in peer.requests]
+        assert [each and each[1] for each in sent] == [b"a", b"b", b"c", b"d"]
 
 
 # Delays
