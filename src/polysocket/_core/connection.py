@@ -57,6 +57,8 @@ class Connection:
         """A failure that takes effect after the queued frames are taken: until then they can still be answered."""
         self.holds_bytes: bool = False
         """True if received bytes wait, for room in the queue or for the next turn."""
+        self.has_met_control: bool = False
+        """Whether a Ping or a Pong was among the frames that were received last."""
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
@@ -76,6 +78,7 @@ class Connection:
         if self.has_ended or self.failure is not None:
             return []
         frames = self._decoder.decode(data, self.queue)
+        self.has_met_control = self._decoder.has_met_control
         if frames and isinstance(close := frames[-1], Close):
             self._receive_close(close)
         elif self._decoder.failure is not None:

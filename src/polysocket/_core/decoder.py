@@ -73,6 +73,8 @@ class Decoder:
         self.failure: Failure | None = None
         self.holds_bytes = False
         """True if received bytes wait, for room in the queue or for the next turn; ``decode(b"", …)`` goes on."""
+        self.has_met_control: bool = False
+        """Whether the latest call has decoded a Ping or a Pong."""
         self._is_server = role is ConnectionType.SERVER
         self._deflate = deflate
         self._inflater = None if deflate is None else deflate.inflater
@@ -112,6 +114,7 @@ class Decoder:
         At most ``MAX_STEPS`` and ``MAX_BYTES`` are decoded, or a little more; ``holds_bytes`` is True if there is more.
         """
         new: list[Frame | Close] = []
+        self.has_met_control = False
         position = steps = 0
         work = 0 if self._inflater is None else self._inflater.work
         if self.holds_bytes:
@@ -194,9 +197,16 @@ class Decoder:
         return len(piece)
 
     def _decode_by_wsproto(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
-        """Pass bytes of one frame to wsproto, as far as they have arrived; return the position after them."""
+        """Pass bytes of one frame to wsproto, as far as they have arrived; return the position after them.
+
+        A whole Ping or Pong is decoded here.
+        """
         if self._left is None:
             known = len(self._header)
+            if not known and (control := fast_path.decode_control(data, position, self._is_server)) is not None:
+                frames.append(control[0])
+                self.has_met_control = True
+                return control[1]
             header = self._header + data[position : position + LONGEST_HEADER - known]
             size = fast_path.frame_size(header)
             if size is None:
@@ -279,8 +289,10 @@ class Decoder:
         match piece.opcode:
             case Opcode.PING if isinstance(payload, bytes):
                 frames.append(Ping(payload))
+                self.has_met_control = True
             case Opcode.PONG if isinstance(payload, bytes):
                 frames.append(Pong(payload))
+                self.has_met_control = True
             case Opcode.CLOSE if isinstance(payload, tuple):
                 frames.append(Close(int(payload[0]), payload[1]))
             case _:

@@ -2,7 +2,8 @@
 
 The fast path never accepts what wsproto refuses, and never returns other frames than wsproto. It stops before a frame
 that is not such a frame (a fragment, a control frame, an odd header, bad UTF-8 in a plain text), which the decoder
-then passes to wsproto. Pure functions in plain types, so that the file can be compiled as it is.
+then passes to wsproto, but for a whole Ping or Pong (:func:`decode_control`). Pure functions in plain types, so that
+the file can be compiled as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Final
 
-from polysocket.frames import Binary, Text
+from polysocket._core.validation import MAX_CONTROL_PAYLOAD
+from polysocket.frames import Binary, Ping, Pong, Text
 
 __all__ = [
     "BINARY",
@@ -25,6 +27,7 @@ __all__ = [
     "RSV1",
     "TEXT",
     "decode",
+    "decode_control",
     "frame_size",
     "mask",
     "whole_binary_frame_size",
@@ -117,6 +120,23 @@ def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no
             frames.append(Text(text))
         position = stop
     return position
+
+
+def decode_control(data: bytes, position: int, masked: bool) -> tuple[Ping | Pong, int] | None:
+    """Return the whole Ping or Pong that begins at ``position``, and the position after it; None for any other frame.
+
+    It may come within a fragmented message (RFC 6455 §5.4).
+    """
+    if len(data) - position < 2 or (data[position] != FINAL | PING and data[position] != FINAL | PONG):
+        return None
+    size = data[position + 1] ^ (MASKED if masked else 0)
+    start = position + (6 if masked else 2)
+    if size > MAX_CONTROL_PAYLOAD or len(data) < start + size:
+        return None
+    payload = data[start : start + size]
+    if masked:
+        payload = mask(payload, data[start - 4 : start])
+    return Ping(payload) if data[position] == FINAL | PING else Pong(payload), start + size
 
 
 def mask(data: bytes, key: bytes) -> bytes:
