@@ -124,6 +124,10 @@ class TwistedStream(PushStream, Protocol):
     def __init__(self) -> None:
         super().__init__(new_event)
 
+    def unsent(self) -> int:
+        transport = self.transport
+        return 0 if transport is None else len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
     def connectionMade(self) -> None:
         sock = self.transport.getHandle()
         with contextlib.suppress(OSError):  # The peer has already reset the connection.

@@ -254,6 +254,11 @@ class ResumedStream(DelegatingStream):
         received, self._received = self._received, b""
         return received or await self.inner.read()
 
+    def read_now(self) -> bytes | None:
+        """Return the bytes that were already read, then those of the inner stream that are there."""
+        received, self._received = self._received, b""
+        return received or self.inner.read_now()
+
 
 async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
     try:

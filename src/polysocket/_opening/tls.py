@@ -132,6 +132,14 @@ class TLSStream(DelegatingStream):
             data = self._decrypt()
         return data
 
+    def read_now(self) -> bytes | None:
+        """Return decrypted bytes that are there, ``b""`` at EOF, or None."""
+        data = None if self._needs_bytes else self._decrypt()
+        while data is None and (received := self.inner.read_now()) is not None:
+            self._take(received)
+            data = self._decrypt()
+        return data
+
     def write(self, data: bytes) -> None:
         """Encrypt all of ``data`` and hand it to the inner stream."""
         with self._mutex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import sniffio
@@ -20,6 +21,8 @@ def running_effect() -> Effect:
     try:
         library = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError as error:
+        if asyncio._get_running_loop() is not None:  # in a call of the loop's, and not in a task
+            return AsyncioEffect()
         raise NoAsyncLibrary("no asynchronous library runs here: call this from a task of asyncio or trio") from error
     if library == "asyncio":
         return AsyncioEffect()

@@ -76,6 +76,10 @@ class AsyncioEffect(CoroutineEffect):
         """Return the system's time: uvloop's own clock has milliseconds only."""
         return time.monotonic()
 
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Have the running loop make the call."""
+        return asyncio.get_running_loop().call_later(seconds, call).cancel
+
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
     ) -> None:
@@ -212,11 +216,17 @@ class TransportStream(PushStream, asyncio.Protocol):
         """Wake the reader, if there is one that was not cancelled just now."""
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+        elif self._watcher is not None:
+            self._watcher()
 
     def pause_writing(self) -> None:
         """Have senders wait."""
         super().pause_writing()
         self.pending: int = self.transport.get_write_buffer_size()
+
+    def unsent(self) -> int:
+        """Return how many bytes the transport has not sent."""
+        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""

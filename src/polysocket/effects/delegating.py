@@ -88,6 +88,10 @@ class DelegatingEffect:
         """Return the time of the inner effect's clock."""
         return self.inner.now()
 
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Make a call after ``seconds``."""
+        return self.inner.call_later(seconds, call)
+
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
     ) -> None:
@@ -145,6 +149,18 @@ class DelegatingStream:
     async def read(self) -> bytes:
         """Read from the inner stream."""
         return await self.inner.read()
+
+    def read_now(self) -> bytes | None:
+        """Read from the inner stream what is there."""
+        return self.inner.read_now()
+
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Watch the inner stream."""
+        return self.inner.watch(call)
+
+    def progress(self) -> int:
+        """Return the inner stream's mark."""
+        return self.inner.progress()
 
     def write(self, data: bytes) -> None:
         """Write to the inner stream."""

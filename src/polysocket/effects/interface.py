@@ -103,6 +103,26 @@ class ByteStream(Protocol):
         """
         ...
 
+    def read_now(self) -> bytes | None:
+        """Return what :meth:`read` would return without waiting, or None if it would wait. Raises OSError.
+
+        Not to be called while a caller is in :meth:`read`.
+        """
+        ...
+
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Make this call, which never waits, soon after bytes or the end have come and no caller is in :meth:`read`.
+
+        Return the seconds after which it is made at the latest, at most 0.5: 0 if a transport calls back. The call may
+        be made again while nothing is read, and also if nothing has come. It is made in the event loop, or in a thread
+        of the runtime's, until :meth:`abort`.
+        """
+        ...
+
+    def progress(self) -> int:
+        """Return a number that has changed since the last call if the network has taken bytes that were pending."""
+        ...
+
     async def drain(self) -> None:
         """Wait until the network has taken enough for more to be written. Many callers may wait.
 
@@ -198,6 +218,13 @@ class Effect(Lifter, Protocol):
 
     def now(self) -> float:
         """Return the time of the flavour's clock, in seconds."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Make a call that never waits after ``seconds``; return a function that revokes it, and may come too late.
+
+        It is made in the event loop, or in a thread of the runtime's, and never before this method has returned.
+        """
         ...
 
     def spawn(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from polysocket.effects.interface import Event
+from polysocket.effects.interface import Event, run
 from polysocket.effects.kept_errors import without_tracebacks
 
 __all__ = ["PushStream"]
@@ -50,6 +50,9 @@ class PushStream(ABC):
         self._is_lost = False
         self._error: BaseException | None = None
         self._news: Event | None = None
+        self._watcher: Callable[[], object] | None = None
+        self._progress = 0
+        self._unsent = 0  # when it was asked last
         self._writable: Event | None = None  # None while the transport takes more
         self._closed = new_event()
 
@@ -75,15 +78,25 @@ class PushStream(ABC):
     def let_others_run(self) -> Awaitable[object]:
         """Return what is awaited to let the loop run other tasks once."""
 
+    def unsent(self) -> int:
+        """Return how many bytes the transport has not sent. If it can't tell, peers that read slowly may seem dead."""
+        return 0
+
     def wait_for_data(self) -> Awaitable[object]:
         """Return what the reader awaits until :meth:`wake_reader`; override both if the runtime has a faster way."""
         self._news = self._new_event()
         return self._news.wait()
 
     def wake_reader(self) -> None:
-        """Wake the reader, if there is one."""
+        """Wake the reader, if there is one; an override may make the watcher's call only if there is none."""
         if self._news is not None:
             self._news.set()
+        self.call_watcher()
+
+    def call_watcher(self) -> None:
+        """Make the call of the one who watches, if any."""
+        if self._watcher is not None:
+            self._watcher()
 
     # The stream
 
@@ -102,6 +115,21 @@ class PushStream(ABC):
             self._is_reading = True
             self.resume_reading()
         return data
+
+    def read_now(self) -> bytes | None:
+        """Return what has arrived since the last call; None if nothing has."""
+        return run(self.read()) if self._chunks or self._has_ended else None
+
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Make this call when bytes or the end arrive."""
+        self._watcher = call
+        return 0
+
+    def progress(self) -> int:
+        """Return a mark that changes while the transport gets rid of what is pending."""
+        before, self._unsent = self._unsent, self.unsent()
+        self._progress += self._unsent < before
+        return self._progress
 
     def write(self, data: bytes) -> None:
         """Hand the bytes to the transport, which sends them on its own."""
@@ -136,6 +164,7 @@ class PushStream(ABC):
 
     def abort(self) -> None:
         """Drop the connection, and what the transport has not sent."""
+        self._watcher = None
         if not self._is_lost:
             self.abort_transport()
 
@@ -190,3 +219,4 @@ class PushStream(ABC):
             self._writable.set()
             self._writable = None
             self.pending = 0
+            self._progress += 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Protocol
 
 from polysocket.effects.addresses import addresses
 from polysocket.effects.kept_errors import without_tracebacks
@@ -17,6 +18,18 @@ INTERRUPTED: Final = ConnectionAbortedError("a write was interrupted, perhaps in
 """The error of a stream after a signal handler has raised in a write: nothing may follow a torn frame."""
 
 
+class Watcher(Protocol):
+    """The one that looks at sockets which no caller reads, such as :class:`~polysocket.effects.poller.Poller`."""
+
+    def watch(self, fd: int, call: Callable[[], object], /) -> float:
+        """Make this call while the socket is readable; return the seconds after which it is made at the latest."""
+        ...
+
+    def unwatch(self, fd: int, /) -> None:
+        """Forget the socket."""
+        ...
+
+
 class SendBuffer(ABC):
     """The base of a :class:`~polysocket.effects.ByteStream` over a non-blocking socket: sends without waiting.
 
@@ -24,6 +37,9 @@ class SendBuffer(ABC):
     socket that has failed stays failed. ``mutex`` guards the buffer; methods marked *Locked* are called while it is
     held.
     """
+
+    find_watcher: Callable[[], Watcher]
+    """A function that returns the runtime's watcher of sockets."""
 
     def __init__(self, sock: socket.socket, mutex: Mutex) -> None:
         self.pending: int = 0
@@ -34,6 +50,8 @@ class SendBuffer(ABC):
         self._mutex = mutex
         self._unsent = bytearray()
         self._error: OSError | None = None
+        self._watcher: Watcher | None = None  # while the socket is watched
+        self._flushes = 0
         self._is_sending = False  # stays True if a signal handler has raised between a send and the note of its outcome
         self.has_taken: bool = False
         """True from just before bytes are received until the next wait for more."""
@@ -67,6 +85,25 @@ class SendBuffer(ABC):
             self._is_sending = False
             self._send_later()
 
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Have the runtime's watcher make this call while there is something to read."""
+        self._watcher = self.find_watcher()
+        return self._watcher.watch(self._socket.fileno(), call)
+
+    def _unwatch(self) -> None:
+        """End the watch, before the socket is closed."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.unwatch(self._socket.fileno())
+
+    def __del__(self) -> None:
+        if hasattr(self, "_watcher"):  # __init__ may have raised.
+            self._unwatch()
+
+    def progress(self) -> int:
+        """Return how often the system has taken bytes that were pending."""
+        return self._flushes
+
     @property
     def is_torn(self) -> bool:
         """Whether a signal handler has raised in the middle of a send."""
@@ -90,6 +127,7 @@ class SendBuffer(ABC):
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
+                self._flushes += 1
         except BlockingIOError:
             pass
         except OSError as error:

@@ -16,6 +16,7 @@ from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
+from polysocket.effects.poller import process_poller
 from polysocket.effects.send_buffer import SendBuffer
 from polysocket.effects.shutdown import shut_down
 
@@ -95,6 +96,10 @@ class SocketEffect(ABC):
         """Return a block whose function does nothing: a thread can't be interrupted."""
         return contextlib.nullcontext(lambda: None)
 
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Have the process's poller make the call."""
+        return process_poller().call_later(seconds, call)
+
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
     ) -> None:
@@ -169,6 +174,8 @@ class BlockingAttempts(SocketAttempts):
 class SocketStream(SendBuffer):
     """A :class:`~polysocket.effects.ByteStream` over a socket; threads may read and write at the same time."""
 
+    find_watcher = staticmethod(process_poller)
+
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         super().__init__(sock, ThreadMutex())
@@ -181,6 +188,11 @@ class SocketStream(SendBuffer):
     async def read(self) -> bytes:
         """Wait for bytes, and send what is pending meanwhile."""
         return self._read()
+
+    def read_now(self) -> bytes | None:
+        """Return what has arrived; None if nothing has."""
+        with self._mutex:  # Meanwhile no thread closes the socket.
+            return b"" if self._aborted else self._receive()
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
@@ -196,6 +208,7 @@ class SocketStream(SendBuffer):
         with self._mutex:
             # All of it again if it was done before: a signal handler may have raised in the middle.
             self._aborted = True
+            self._unwatch()
             self._error = ConnectionAbortedError("the connection was ended by this side")
             shut_down(self._socket)
             self._close_if_unused()

@@ -17,6 +17,7 @@ from polysocket._logger import get_logger
 from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
+from polysocket.effects.poller import Poller
 from polysocket.effects.send_buffer import SendBuffer
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
@@ -100,6 +101,10 @@ class TrioEffect(CoroutineEffect):
         """Open a cancel scope."""
         with trio.CancelScope() as scope:
             yield scope.cancel
+
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Have the poller of this ``trio.run()`` make the call."""
+        return _running_poller().call_later(seconds, call)
 
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
@@ -195,8 +200,49 @@ async def _logged(
         on_done(error)
 
 
+class _TrioPoller(Poller):
+    """The poller of one ``trio.run()``: a system task, which ends when nothing is left to do."""
+
+    now = staticmethod(trio.current_time)
+    _news: trio.Event | None = None
+
+    def _wake(self) -> None:
+        if self._news is not None:
+            with contextlib.suppress(RuntimeError):  # Outside of trio no task waits.
+                self._news.set()
+
+    def _start(self) -> None:
+        with contextlib.suppress(RuntimeError):  # trio.run() is about to end.
+            trio.lowlevel.spawn_system_task(self._run)
+            self._is_running = True
+
+    async def _run(self) -> None:
+        try:
+            while (seconds := self.look()) is not None:
+                self._news = trio.Event()
+                with trio.move_on_after(seconds):
+                    await self._news.wait()
+        finally:
+            self._is_running = False
+
+
+_poller: trio.lowlevel.RunVar[_TrioPoller] = trio.lowlevel.RunVar("polysocket poller")
+
+
+def _running_poller() -> Poller:
+    """Return the poller of this ``trio.run()``."""
+    try:
+        return _poller.get()
+    except LookupError:
+        poller = _TrioPoller()
+        _poller.set(poller)
+        return poller
+
+
 class SocketStream(SendBuffer):
     """A :class:`~polysocket.effects.ByteStream` over a socket."""
+
+    find_watcher = staticmethod(_running_poller)
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         # trio's own socket object can't send without waiting.
@@ -219,6 +265,16 @@ class SocketStream(SendBuffer):
         await trio.lowlevel.checkpoint()
         return b""
 
+    def read_now(self) -> bytes | None:
+        """Return what has arrived; None if nothing has."""
+        if self._aborted:
+            return b""
+        self.has_taken = True
+        try:
+            return self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+
     async def drain(self) -> None:
         """Wait until nothing is pending; a checkpoint in any case."""
         if self._sent is None:
@@ -239,6 +295,7 @@ class SocketStream(SendBuffer):
         """Shut the connection down, close the socket and wake the tasks that wait for it."""
         if not self._aborted:
             self._aborted = True
+            self._unwatch()
             self._error = ConnectionAbortedError("the connection was ended by this side")
             shut_down(self._socket)
             with contextlib.suppress(RuntimeError):  # Outside of trio no task waits.

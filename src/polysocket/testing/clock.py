@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
+from operator import itemgetter
 from typing import Any
 
 from polysocket.effects import DeadlinePassed, DelegatingEffect, Effect, Event, TimeLimit, unlimited
@@ -29,20 +30,40 @@ class VirtualClock:
         self._autojump = autojump
         self._lock = threading.Lock()
         self._alarms: list[tuple[float, Event]] = []
+        self._timers: list[tuple[float, Callable[[], object]]] = []
 
     def now(self) -> float:
         """Return the clock's time in seconds."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wake the callers whose time limit has passed. Raise ValueError for negative seconds."""
+        """Let time pass, make the calls that are due meanwhile, and wake the callers whose time limit has passed.
+
+        Raise ValueError for negative seconds.
+        """
         if seconds < 0:
             raise ValueError(f"a clock can't be advanced by {seconds!r} seconds: time does not go back")
+        end = self._now + seconds
+        while (timer := min(self._timers, key=itemgetter(0), default=None)) is not None and timer[0] <= end:
+            self._timers.remove(timer)
+            self._now = max(self._now, timer[0])
+            timer[1]()
         with self._lock:
-            self._now += seconds
+            self._now = end
             due = [event for time, event in self._alarms if time <= self._now]
         for event in due:
             event.set()
+
+    def call_at(self, time: float, call: Callable[[], object]) -> Callable[[], object]:
+        """Make a call when the clock reaches ``time``; return a function that revokes it."""
+        timer = (time, call)
+        self._timers.append(timer)
+
+        def revoke() -> None:
+            if timer in self._timers:
+                self._timers.remove(timer)
+
+        return revoke
 
     @contextlib.contextmanager
     def alarm(self, time: float | None, event: Event) -> Generator[None]:
@@ -60,7 +81,7 @@ class VirtualClock:
 
     def _jump(self) -> None:
         """Advance to the next alarm if it is due or the clock jumps."""
-        times = [time for time, _ in self._alarms]
+        times = [time for time, _ in (*self._alarms, *self._timers)] if self._alarms else []
         if times and (self._autojump or min(times) <= self._now):
             self.advance(max(min(times) - self._now, 0))
 
@@ -83,6 +104,12 @@ class VirtualEffect(DelegatingEffect):
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """Bound what is awaited inside, on the clock."""
         return TimeLimit(seconds, self._clock.now, _deadline)
+
+    def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        """Make a call when the clock has advanced by ``seconds``; soon for 0."""
+        if seconds <= 0:
+            return self.inner.call_later(0, call)
+        return self._clock.call_at(self._clock.now() + seconds, call)
 
     def spawn(
         self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /

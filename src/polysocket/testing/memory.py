@@ -11,10 +11,12 @@ import itertools
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from polysocket.effects import ByteStream, Effect, Event
+from polysocket.effects.poller import TICK
 
 __all__ = ["Faults", "MemoryStream", "Wire", "faultless", "memory_streams"]
 
@@ -69,6 +71,9 @@ class Wire:
         self._is_closed = False  # by the writer
         self._is_aborted = False  # by the reader
         self._reader: Event | None = None
+        self._watcher: Callable[[], object] | None = None
+        self._is_watcher_called = False  # or about to be
+        self._progress = 0
         self._writers: list[Event] = []
 
     @property
@@ -131,13 +136,48 @@ class Wire:
                 self._reader = reader = self._effect.event()
                 if not left:
                     reader.set()  # The event is awaited in any case: in trio, a read is a checkpoint.
-            with contextlib.suppress(TimeoutError):
-                async with self._effect.time_limit(None if left in (0, math.inf) else left):
-                    await reader.wait()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with self._effect.time_limit(None if left in (0, math.inf) else left):
+                        await reader.wait()
+            finally:
+                self._reader = None
             with self._lock:
                 if not self._seconds_left():
-                    self._reader = None
                     return self._take()
+
+    def read_now(self) -> bytes | None:
+        """Return what :meth:`read` would return at once; None if it would wait."""
+        with self._lock:
+            return None if self._seconds_left() else self._take()
+
+    def watch(self, call: Callable[[], object] | None, /) -> None:
+        """Make this call, in a later turn, when bytes or the end arrive that no caller of :meth:`read` waits for."""
+        with self._lock:
+            self._watcher = call
+            self._call_watcher()
+
+    def _call_watcher(self, seconds: float = 0) -> None:
+        """Have the call made when what was sent arrives; the lock is held."""
+        is_due = self._arrivals and self._reader is None and not self._is_watcher_called
+        if is_due and self._watcher is not None:
+            with contextlib.suppress(RuntimeError):  # The event loop has ended.
+                self._effect.call_later(max(self._seconds_left(), seconds), self._make_call)
+                self._is_watcher_called = True
+
+    def _make_call(self) -> None:
+        with self._lock:
+            self._is_watcher_called = False
+            call, unread = self._watcher, len(self._arrivals)
+        if call is not None:
+            call()
+        with self._lock:
+            self._call_watcher(0 if len(self._arrivals) < unread else TICK)
+
+    @property
+    def progress(self) -> int:
+        """How often the reader has made room."""
+        return self._progress
 
     async def drain(self) -> None:
         """Wait until there is room. Raise OSError if the connection is broken."""
@@ -167,6 +207,7 @@ class Wire:
     def _wake(self) -> None:
         if self._reader is not None:
             self._reader.set()
+        self._call_watcher()
         for writer in self._writers:
             writer.set()
         self._writers.clear()
@@ -194,6 +235,7 @@ class Wire:
             if self._faults.pieces:
                 break
         if pieces:
+            self._progress += bool(self.excess)
             self._unread -= sum(map(len, pieces))
             self._wake()
             return b"".join(pieces)
@@ -219,6 +261,19 @@ class MemoryStream:
         """Wait for bytes."""
         return await self._incoming.read()
 
+    def read_now(self) -> bytes | None:
+        """Return what has arrived; None if nothing has."""
+        return self._incoming.read_now()
+
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Make this call when something arrives."""
+        self._incoming.watch(call)
+        return 0
+
+    def progress(self) -> int:
+        """Return how often the peer has made room."""
+        return self._outgoing.progress
+
     def write(self, data: bytes) -> None:
         """Send the bytes. If this cuts the connection, nothing more arrives either."""
         self._outgoing.write(data)
@@ -237,6 +292,7 @@ class MemoryStream:
     def abort(self) -> None:
         """End the connection at once; bytes that were written still arrive."""
         self._outgoing.close()
+        self._incoming.watch(None)
         self._incoming.abort()
 
 

@@ -53,6 +53,9 @@ class StubSession(Session):
             _send_or_raise, self._sender, self._peer_stream
         )
 
+    def begin(self) -> None:
+        """Keep nothing alive: the peer is in this process, and a test decides when something is received."""
+
     async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Close the websocket, and raise what the function that answers the Close has raised."""
         self.begin_closing(code, reason)
@@ -136,6 +139,19 @@ class _PeerStream:
     async def read(self) -> bytes:
         """Wait for bytes from the peer."""
         return await self._wire.read()
+
+    def read_now(self) -> bytes | None:
+        """Return what the peer has sent; None if nothing is left."""
+        return self._wire.read_now()
+
+    def watch(self, call: Callable[[], object], /) -> float:
+        """Make this call when the peer sends something."""
+        self._wire.watch(call)
+        return 0
+
+    def progress(self) -> int:
+        """Return 0: no bytes are ever pending."""
+        return 0
 
     def write(self, data: bytes) -> None:
         """Let the peer receive the bytes and answer; keep its error, which must not look like an interrupted write."""

@@ -1,0 +1,225 @@
+"""Look at sockets that no caller reads, and make calls at their times: one poller for all streams of a runtime.
+
+asyncio's transports tell of data by themselves. The other flavours' sockets are looked at from time to time: that costs
+an idle socket next to nothing, and a socket that is read by its user nothing at all. Nothing here knows WebSockets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import heapq
+import itertools
+import os
+import select
+import selectors
+import sys
+import threading
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from polysocket._logger import get_logger
+
+__all__ = ["TICK", "Poller", "process_poller"]
+
+TICK: Final = 0.25
+"""Seconds between two looks: short for a peer that waits for a Pong, and only four wake-ups a second."""
+
+MOST_SOCKETS: Final = 500
+"""Sockets for one select() of Windows, which takes 512 (FD_SETSIZE)."""
+
+
+Timer: TypeAlias = list[Callable[[], object]]
+"""A call that is due once; empty after it was made or revoked."""
+
+
+class Poller(ABC):
+    """The sockets and the timers of one runtime.
+
+    Any caller may post what is new, at any time and without a lock. Only :meth:`look` acts on it, in one thread.
+    """
+
+    now: Callable[[], float] = staticmethod(time.monotonic)
+    """The clock of the timers."""
+
+    def __init__(self) -> None:
+        self._posted_sockets: deque[tuple[int, Callable[[], object] | None]] = deque()
+        self._posted_timers: deque[tuple[float, Timer]] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._is_running = False
+
+    def watch(self, fd: int, call: Callable[[], object]) -> float:
+        """Make this call at each look at which the socket is readable, until :meth:`unwatch`.
+
+        Return the seconds between two looks.
+        """
+        self._posted_sockets.append((fd, call))
+        if not self._is_running:
+            self._start()
+        return TICK
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a socket, before it is closed: the system may give its number to another one."""
+        self._posted_sockets.append((fd, None))
+        self._wake()  # for its end, if no other socket is watched
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
+        """Make a call at the first look after this time; return a function that revokes it."""
+        timer = [call]
+        self._posted_timers.append((self.now() + seconds, timer))
+        if not self._is_running:
+            self._start()
+        elif seconds < TICK:
+            self._wake()
+        return partial(self._revoke, timer)
+
+    def _revoke(self, timer: Timer) -> None:
+        timer.clear()
+        self._wake()  # for its end, if nothing else is left to do
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Begin to call :meth:`look` again and again, unless that has begun."""
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Have :meth:`look` called soon, if it is called at all."""
+
+    def look(self) -> float | None:
+        """Make the calls that are due; return the seconds until the next look, or None if nothing is left to do."""
+        self._take_posted()
+        for call in self._calls_of_readable():
+            _make(call)
+        now = self.now()
+        while self._timers and (self._timers[0][0] <= now or not self._timers[0][2]):
+            for due in heapq.heappop(self._timers)[2]:
+                _make(due)
+        self._take_posted()
+        if not self._selector.get_map():
+            self._timers = [timer for timer in self._timers if timer[2]]
+            heapq.heapify(self._timers)
+            if not self._timers:
+                return None
+        return min(max(self._timers[0][0] - self.now(), 0), TICK) if self._timers else TICK
+
+    def _take_posted(self) -> None:
+        while self._posted_timers:
+            time, timer = self._posted_timers.popleft()
+            heapq.heappush(self._timers, (time, next(self._numbers), timer))
+        while self._posted_sockets:
+            fd, call = self._posted_sockets.popleft()
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+            if call is not None:
+                with contextlib.suppress(OSError, ValueError):  # It was closed meanwhile.
+                    self._selector.register(fd, selectors.EVENT_READ, call)
+
+    def _calls_of_readable(self) -> list[Callable[[], object]]:
+        try:
+            if sys.platform == "win32":
+                keys = self._selector.get_map()
+                sockets = list(keys)
+                parts = (sockets[start : start + MOST_SOCKETS] for start in range(0, len(sockets), MOST_SOCKETS))
+                return [keys[fd].data for part in parts for fd in select.select(part, [], [], 0)[0]]
+            return [key.data for key, _ in self._selector.select(0)]
+        except OSError:  # A socket was closed just now; the next look knows it.
+            return []
+
+    def close(self) -> None:
+        """Free what the system holds for the poller."""
+        self._selector.close()
+
+
+def _make(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 - logged, since the calls of other websockets follow
+        get_logger().exception("a call in the background failed")
+
+
+class _ProcessPoller(Poller):
+    """The poller of the flavours of threads: a daemon thread, which ends when nothing is left to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()  # A signal handler may connect while its own thread is inside.
+        self._bell = threading.Lock()  # Rung by a release: unlike an Event, a signal handler may ring it at any time.
+        self._bell.acquire()
+        self._has_stopped = self._has_warned = False
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._is_running or self._has_stopped:
+                return
+            thread = threading.Thread(target=self._run, name="polysocket keepalive", daemon=True)
+            try:
+                self._is_running = True
+                thread.start()
+                self._thread = thread
+                self._has_warned = False
+            except RuntimeError as error:  # The system has no more threads.
+                self._is_running = False
+                # CPython from 3.12 on starts none at the interpreter's end. Then there is nothing to keep alive.
+                if not self._has_warned and "interpreter shutdown" not in str(error):
+                    self._has_warned = True
+                    text = f"no thread can be started that keeps idle websockets alive: {error}"
+                    warnings.warn(text, RuntimeWarning, stacklevel=2)
+            except BaseException:  # A signal handler has raised; the thread may run.
+                self._is_running = thread.ident is not None
+                raise
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # It was rung already.
+            self._bell.release()
+
+    def _run(self) -> None:
+        while not self._has_stopped:
+            if (seconds := self.look()) is not None:
+                self._bell.acquire(timeout=seconds)
+                continue
+            self._is_running = False  # In this order: what is posted from now on starts another thread,
+            if not (self._posted_sockets or self._posted_timers):
+                return
+            with self._lock:  # and for what was posted just before, this one goes on.
+                if self._is_running:
+                    return
+                self._is_running = True
+
+    def stop(self) -> None:
+        """End the thread, before the interpreter does."""
+        self._has_stopped = True
+        self._wake()
+        if self._thread is not None:
+            self._thread.join(TICK)
+
+
+_poller = _ProcessPoller()
+
+
+def process_poller() -> Poller:
+    """Return the poller of this process."""
+    return _poller
+
+
+def _stop_at_exit() -> None:
+    _poller.stop()
+
+
+def _leave_to_parent() -> None:
+    """Begin anew in a forked process: its sockets of the parent are the parent's to keep alive."""
+    global _poller  # noqa: PLW0603 - one for the process
+    _poller.close()
+    _poller = _ProcessPoller()
+
+
+atexit.register(_stop_at_exit)
+if hasattr(os, "register_at_fork"):  # not in Windows
+    os.register_at_fork(after_in_child=_leave_to_parent)
