@@ -44,10 +44,9 @@ def trust_the_subprotocol(replace: Replace) -> None:
     """Fail with an IndexError if the server chooses an empty list of subprotocols."""
     check = ClientHandshake._check_subprotocol
 
-    def check_subprotocol(self: ClientHandshake, chosen: str | None) -> str | None:
-        if chosen is not None:
-            chosen.split(",")[0].split()[0]
-        return check(self, chosen)
+    def check_subprotocol(self: ClientHandshake, chosen: str) -> None:
+        chosen.split(",", maxsplit=1)[0].split(maxsplit=1)[0]
+        check(self, chosen)
 
     replace(ClientHandshake, "_check_subprotocol", check_subprotocol)
 

@@ -109,7 +109,8 @@ class ClientHandshake:
             if "upgrade" not in map(str.lower, parse_tokens(fields, "Connection")):
                 raise InvalidUpgrade(lacking("the server's 101", fields, "Connection", "Upgrade"))
             self._check_accept(single(fields, "Sec-WebSocket-Accept"))
-            subprotocol = self._check_subprotocol(single(fields, "Sec-WebSocket-Protocol"))
+            if (subprotocol := single(fields, "Sec-WebSocket-Protocol")) is not None:
+                self._check_subprotocol(subprotocol)
             extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error.with_traceback(None)
@@ -122,9 +123,9 @@ class ClientHandshake:
         if value != (due := accept_value(self._key)):
             raise InvalidUpgrade(f"the server's Sec-WebSocket-Accept is {shown(value)}, but {due!r} was due")
 
-    def _check_subprotocol(self, chosen: str | None) -> str | None:
-        if chosen is None or chosen in self._request.subprotocols:
-            return chosen
+    def _check_subprotocol(self, chosen: str) -> None:
+        if chosen in self._request.subprotocols:
+            return
         if "," in chosen:
             raise InvalidUpgrade(f"the server must choose one subprotocol, but chose {shown(chosen)}")
         raise InvalidUpgrade(

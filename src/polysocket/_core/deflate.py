@@ -120,22 +120,17 @@ def _read(params: Parameters) -> dict[str, int | None]:
     for name, value in params:
         if name in values:
             raise InvalidUpgrade(f"{NAME}: {name} is there twice")
-        values[name] = _value(name, value)
+        values[name] = None
+        if name in _FLAGS:
+            if value is not None:
+                raise InvalidUpgrade(f"{NAME}: {name} takes no value, but has {value!r}")
+        elif name not in _LIMITS:
+            raise InvalidUpgrade(f"{NAME}: there is no parameter {name!r}")
+        elif value is not None or name != "client_max_window_bits":  # It needs none in an offer (§7.1.2.2).
+            if value not in _WINDOW_BITS:
+                raise InvalidUpgrade(f"{NAME}: {name} needs a number from 8 to 15, but has {value!r}")
+            values[name] = _WINDOW_BITS[value]
     return values
-
-
-def _value(name: str, value: str | None) -> int | None:
-    if name in _FLAGS:
-        if value is not None:
-            raise InvalidUpgrade(f"{NAME}: {name} takes no value, but has {value!r}")
-        return None
-    if name not in _LIMITS:
-        raise InvalidUpgrade(f"{NAME}: there is no parameter {name!r}")
-    if value is None and name == "client_max_window_bits":  # right in an offer (§7.1.2.2)
-        return None
-    if value not in _WINDOW_BITS:
-        raise InvalidUpgrade(f"{NAME}: {name} needs a number from 8 to 15, but has {value!r}")
-    return _WINDOW_BITS[value]
 
 
 def _least(*limits: int | None) -> int | None:

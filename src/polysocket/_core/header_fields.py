@@ -7,7 +7,8 @@ field's name and never quotes a whole value. The handshakes say which side sent 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from polysocket.headers import TOKEN, Headers, is_field_value, is_token
@@ -105,9 +106,8 @@ def parse_tokens(fields: Fields, name: str, element: re.Pattern[str] = _token) -
     return elements
 
 
-def parse_upgrade(fields: Fields) -> list[str]:
-    """Return the protocols of ``Upgrade``, which may have versions; an empty list if there is no such field."""
-    return parse_tokens(fields, "Upgrade", _protocol)
+parse_upgrade: Callable[[Fields], list[str]] = partial(parse_tokens, name="Upgrade", element=_protocol)
+"""Return the protocols of ``Upgrade``, which may have versions; an empty list if there is no such field."""
 
 
 def parse_extensions(fields: Fields) -> list[Extension]:
