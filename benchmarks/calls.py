@@ -17,12 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
 
 from benchmarks.scripted_peer import ScriptedPeer
 from polysocket import Text
+from polysocket.effects.blocking import BlockingEffect
 
 __all__ = ["FLAVOURS", "HERE", "MESSAGES", "OPERATIONS", "Counts", "count", "is_possible"]
 
@@ -173,9 +174,16 @@ def _run_asyncio(program: Callable[[], Coroutine[Any, Any, Any]]) -> None:
 
 
 def _run_trio(program: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-    import trio
+    import trio.testing
 
-    trio.run(program)
+    from polysocket.effects.trio import TrioEffect
+
+    async def main() -> None:
+        TrioEffect().call_later(TIMEOUT, int)  # It starts the system task of keepalive, as an earlier websocket does.
+        await trio.testing.wait_all_tasks_blocked()
+        await program()
+
+    trio.run(main)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,27 +260,39 @@ def count(
     tls: bool = False,
     compression: bool = False,
     timeout: float | None = None,
+    keepalive: bool = True,
 ) -> Counts:
     """Count what one operation takes.
 
     ``operation`` is ``"connect"`` or one of :data:`OPERATIONS`. The message to be received is already here, unless it
-    ``waits`` for it. ``compression`` is agreed on or not; the client's offer is the default one.
+    ``waits`` for it. ``compression`` is agreed on or not; the client's offer is the default one. ``keepalive`` is on,
+    as by default, or off.
     """
     run = FLAVOURS[flavour].run
+    _begin_keepalive()
     if operation == CONNECT:
         _count_connect(flavour, tls, compression)  # the first call in a process imports and caches
         return _count_connect(flavour, tls, compression)
     with ScriptedPeer(tls=tls, compression=compression) as peer, Profile(peer) as profile:
         options = {} if timeout is None else {"timeout": timeout}
-        run(lambda: _operate(flavour, OPERATIONS[operation], peer, profile, waits, options))
+        connect = partial(_connect(flavour), peer.url, **peer.client_options)
+        if not keepalive:
+            connect = partial(connect, ping_interval=None)
+        run(lambda: _operate(flavour, connect, OPERATIONS[operation], peer, profile, waits, options))
     return profile.counts()
 
 
 async def _operate(
-    flavour: str, operation: Operation, peer: ScriptedPeer, profile: Profile, waits: bool, options: dict[str, float]
+    flavour: str,
+    connect: Callable[[], Any],
+    operation: Operation,
+    peer: ScriptedPeer,
+    profile: Profile,
+    waits: bool,
+    options: dict[str, float],
 ) -> None:
     settle = FLAVOURS[flavour].settle
-    ws = await settle(_connect(flavour)(peer.url, **peer.client_options))
+    ws = await settle(connect())
     call = operation.prepare(ws, options)
     message = operation.message
     if message is not None and not waits:
@@ -303,6 +323,12 @@ def _count_connect(flavour: str, tls: bool, compression: bool) -> Counts:
 
         run(program)
     return profile.counts()
+
+
+@cache
+def _begin_keepalive() -> None:
+    """Start the thread of keepalive, outside of any profile, as the first websocket of a process does."""
+    BlockingEffect().call_later(threading.TIMEOUT_MAX, int)
 
 
 @cache

@@ -1,16 +1,6 @@
-import asyncio
+from polysocket import Buffer
+from polysocket.blocking import connect
 
-from polysocket import Buffer, WebSocketHandler
-from polysocket.asyncio import AsyncioBackend
-
-handler = WebSocketHandler(Buffer.bounded(100, overflow="wait"))
-
-
-async def main() -> None:
-    async with AsyncioBackend() as backend:
-        ws = (await backend.open_websocket("wss://feed.example.com/", handler)).result
-        async for message in ws:
-            print(message)
-
-
-asyncio.run(main())
+with connect("wss://feed.example.com/", buffer=Buffer.bounded(100, overflow="wait")) as ws:
+    for message in ws:
+        print(message)

@@ -5,7 +5,7 @@ from polysocket.asyncio import connect
 
 
 async def main() -> None:
-    async with connect("wss://feed.example.com/") as ws:
+    async with connect("wss://feed.example.com/", auto_pong=False) as ws:
         while True:
             match await ws.receive(pong_on_ping=False):
                 case Ping(payload):

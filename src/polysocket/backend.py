@@ -288,7 +288,10 @@ class SocketConnector:
 
     async def connect(self, target: str | Request, options: ConnectOptions) -> Session:
         """Open a websocket with the options of ``connect``, which override the backend's settings."""
-        return await self._open(*prepare(target, options, base=self.request, transport=self._transport))
+        session = await self._open(*prepare(target, options, base=self.request, transport=self._transport))
+        if (buffer := options.get("buffer")) is not None:
+            session.read_ahead(buffer)
+        return session
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:
         """Open a websocket for the handler, which is refused first if it can't work in this flavour."""
@@ -382,6 +385,7 @@ class SocketConnector:
         """Await a session, add it to the open ones, and tell the log and the observers about it."""
         begun = observations(self._observers, request)
         session = await observed(self._added(opening), begun if log is None else [*begun, log])
+        session.begin()
         session.when_over(lambda _: self._open_sessions.discard(session))  # after the observers were told
         return session
 

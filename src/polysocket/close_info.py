@@ -27,6 +27,7 @@ class CloseCause(Enum):
     TIMEOUT = "a time limit"
     NETWORK = "the network"
     CANCELLATION = "a cancellation"
+    KEEPALIVE = "keepalive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
             None if on_open is None else partial(_prepare, self._effect, on_open),
             policy=policy,
             is_final=is_final,
+            buffer=options.get("buffer"),
             renews_auth=request.auth is not None,
         )
 

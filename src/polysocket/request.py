@@ -41,6 +41,11 @@ DEFAULT_MAX_MESSAGE_SIZE = 1024 * 1024
 # Seconds for each handshake: room for three lost SYNs, which TCP repeats after 1, 3 and 7 seconds (RFC 6298 §2).
 DEFAULT_TIMEOUT = 10
 
+# Seconds between the Pings of keepalive, and for their answers: those of the websockets library, too. Proxies and NATs
+# drop connections that are idle for longer, at 30 to 60 seconds.
+DEFAULT_PING_INTERVAL = 20
+DEFAULT_PING_TIMEOUT = 20
+
 # The largest int that can be added to the time of a clock, which is a float.
 LARGEST = sys.float_info.max
 
@@ -72,6 +77,8 @@ class Request:
 
     ``open_timeout`` bounds the connection with its opening handshake, ``close_timeout`` the closing handshake, in
     seconds; ``max_message_size`` bounds a received message, in bytes after inflating. None means no bound.
+    ``ping_interval`` and ``ping_timeout`` are those of :meth:`keepalive`, in seconds. If ``auto_pong`` is False, a Ping
+    is answered only by a caller that receives it.
     ``user_agent`` is sent if ``headers`` has no ``User-Agent``; None sends none. ``auth`` is a function that returns
     headers; :meth:`authenticate` sets it.
     """
@@ -84,6 +91,9 @@ class Request:
     open_timeout: float | None = DEFAULT_TIMEOUT
     close_timeout: float | None = DEFAULT_TIMEOUT
     max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE
+    ping_interval: float | None = DEFAULT_PING_INTERVAL
+    ping_timeout: float | None = DEFAULT_PING_TIMEOUT
+    auto_pong: bool = True
     user_agent: str | None = DEFAULT_USER_AGENT
     auth: Callable[[], HeaderFields] | None = None
 
@@ -94,14 +104,14 @@ class Request:
             raise InvalidRequest(f"url is a WebSocketURL, not {self.url!r}: give a str to .get(url)")
         if not isinstance(self.headers, Headers):
             raise InvalidRequest(f"headers is a Headers, not {type(self.headers).__name__}: add each with .header()")
+        if type(self.auto_pong) is not bool:
+            raise InvalidRequest(f"auto_pong is True or False, not {self.auto_pong!r}")
         if not isinstance(self.subprotocols, tuple):
             raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
-        for name, seconds in (("open_timeout", self.open_timeout), ("close_timeout", self.close_timeout)):
-            if seconds is None or (type(seconds) in (int, float) and 0 < seconds < LARGEST):
-                continue
-            check_timeout(seconds, name)
-            if not seconds > 0:
-                raise InvalidRequest(f"{name} must be above 0 seconds, or None for no limit; not {seconds!r}")
+        for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < LARGEST):
+                _check_limit(name, seconds)
         for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
             number = getattr(self, name)
             if name == "max_message_size" and number is None:
@@ -201,6 +211,24 @@ class Request:
             close_timeout=self.close_timeout if close is ... else close,
         )
 
+    def keepalive(
+        self, *, interval: float | EllipsisType | None = ..., timeout: float | EllipsisType | None = ...
+    ) -> Request:
+        """Send a Ping every ``interval`` seconds, and end a websocket whose peer is silent for ``timeout`` after it.
+
+        An interval of None turns keepalive off: then nothing is read, and no Ping is answered, while no caller waits. A
+        timeout of None never ends the websocket. What is not given stays as it is.
+        """
+        return replace(
+            self,
+            ping_interval=self.ping_interval if interval is ... else interval,
+            ping_timeout=self.ping_timeout if timeout is ... else timeout,
+        )
+
+    def answer_pings(self, by_itself: bool) -> Request:
+        """Choose whether a Ping is answered as it is read, or only by a caller that receives it (``pongOnPing``)."""
+        return replace(self, auto_pong=by_itself)
+
     def limit_message_size(self, size: int | None) -> Request:
         """Bound a received message, in bytes after inflating; None for no bound."""
         return replace(self, max_message_size=size)
@@ -251,6 +279,14 @@ def check_timeout(seconds: object, name: str = "timeout") -> None:
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not an int that large")
     if not (seconds is None or is_float or is_int):
         raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
+
+
+def _check_limit(name: str, seconds: Any) -> None:
+    """Raise :class:`InvalidRequest` unless ``seconds`` is a number above 0."""
+    check_timeout(seconds, name)
+    if not seconds > 0:
+        off = "Pings" if name == "ping_interval" else "limit"
+        raise InvalidRequest(f"{name} must be above 0 seconds, or None for no {off}; not {seconds!r}")
 
 
 def check_fields(request: Request) -> None:

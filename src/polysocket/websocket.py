@@ -146,7 +146,11 @@ class CoroutineWebSocket(WebSocket[Async], effect=CoroutineEffect()):
 async def open_websocket(kind: type[W], effect: Effect, target: str | Request, options: ConnectOptions) -> W:
     """Open a websocket for a flavour's ``connect``; ``kind`` is the flavour's class."""
     request, transport = prepare(target, options)
-    return kind(await open_logged_session(effect, request, transport), effect)
+    session = await open_logged_session(effect, request, transport)
+    session.begin()
+    if (buffer := options.get("buffer")) is not None:
+        session.read_ahead(buffer)
+    return kind(session, effect)
 
 
 def open_logged_session(effect: Effect, request: Request, transport: Transport) -> Awaitable[Session]:

@@ -19,6 +19,7 @@ from polysocket import (
     ObservedBackend,
     Text,
     WebSocketHandler,
+    basic_request,
 )
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
@@ -191,6 +192,9 @@ def test_a_method_that_exits_ends_its_websocket_first(
     assert len(logged) == isinstance(flavour, TrioFlavour)
 
 
+quiet = basic_request.keepalive(interval=None)  # Only the program under test reads.
+
+
 def break_connection(ws: Any, error: Exception) -> None:
     """Make reading raise an error, as a bug would."""
 
@@ -212,7 +216,9 @@ async def test_an_unexpected_error_ends_a_websocket_that_reads_ahead(flavour: Fl
     ended = flavour.inbox()
     backend = ObservedBackend(flavour.backend(), EndObserver(ended.put))
     async with flavour.entered(backend):
-        response = await seen(flavour, backend).open_websocket(peer.url, WebSocketHandler(Buffer.unbounded()))
+        response = await seen(flavour, backend).open_websocket(
+            quiet.get(peer.url), WebSocketHandler(Buffer.unbounded())
+        )
         break_connection(response.result, ZeroDivisionError("a bug"))
         peer.send(text("a"))
         assert "ZeroDivisionError('a bug')" in str(await ended.get())
@@ -226,7 +232,7 @@ async def test_an_unexpected_error_ends_a_websocket_with_a_listener(flavour: Fla
     listener = Recorder(flavour.inbox())
     error = ZeroDivisionError("a bug")
     async with a_backend(flavour) as backend:
-        response = await backend.open_websocket(peer.url, listener)
+        response = await backend.open_websocket(quiet.get(peer.url), listener)
         break_connection(response.result, error)
         peer.send(text("a"))
         calls = await calls_to_the_end(listener)

@@ -36,6 +36,7 @@ from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import THREADS, Flavour, ThreadedFlavour, a_backend, opened
 
 REFUSED = "can't start new thread"
+KEEPALIVE = "polysocket keepalive"
 SOON = 5  # seconds in which a call that fails at once has failed, on a slow machine, too
 
 in_threads = pytest.mark.parametrize("flavour", THREADS, indirect=True)
@@ -50,12 +51,15 @@ class Refusal:
 
 
 @contextlib.contextmanager
-def refused_threads(allowed: int = 0) -> Generator[Refusal]:
-    """Let the library start this number of threads, and refuse all others in the block."""
+def refused_threads(allowed: int = 0, *, keepalive: bool = False) -> Generator[Refusal]:
+    """Let the library start this number of threads, and refuse all others in the block.
+
+    ``keepalive`` is whether to refuse the thread of keepalive instead, without which no call fails.
+    """
     refusal, start = Refusal(allowed), threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name.startswith("polysocket"):
+        if thread.name.startswith("polysocket") and (thread.name == KEEPALIVE) is keepalive:
             refusal.allowed -= 1
             if refusal.allowed < 0:
                 refusal.count += 1
@@ -115,6 +119,23 @@ def test_a_call_that_can_not_wait_fails_and_the_next_one_works(peer: Peer, call:
     closing = ws.close()
     assert peer.finish()[-1].opcode == wire.CLOSE
     closing.result(SOON)
+
+
+def test_without_the_thread_of_keepalive_connect_works_and_warns(peer: Peer) -> None:
+    with (
+        refused_threads(keepalive=True) as refusal,
+        pytest.warns(RuntimeWarning, match="keeps idle websockets alive: can't start new thread"),
+    ):
+        ws = blocking.connect(peer.url, close_timeout=5)
+    assert refusal.count > 0
+    peer.send(wire.encode(wire.PING, b"1") + wire.text("a"))
+    assert ws.receive_text() == "a"
+    assert peer.frame() == Wire(wire.PONG, b"1")
+    with EchoServer() as server, blocking.connect(server.url):  # which starts the thread for both
+        peer.send(wire.encode(wire.PING, b"2"))
+        assert peer.frame() == Wire(wire.PONG, b"2")
+    peer.hang_up()
+    ws.close()
 
 
 def test_a_websocket_that_can_not_be_opened_fails(peer: Peer) -> None:

@@ -65,7 +65,8 @@ async def test_send_and_receive_three_messages(flavour: Flavour, server: Server,
 @handlers
 async def test_send_and_receive_binary_messages(flavour: Flavour, server: Server, handler: WebSocketHandler) -> None:
     async with a_backend(flavour) as backend:
-        ws = await opened(flavour, backend, server.url(), handler)
+        request = basic_request.answer_pings(False).get(server.url())
+        ws = await opened(flavour, backend, request, handler)
         for number in range(3):
             await ws.send_binary(bytes([number]))
         for number in range(3):

@@ -33,6 +33,8 @@ WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
         "open_timeout is a number of seconds, or None for no limit; not nan",
     ),
     "close_timeout=-0.5": ({"close_timeout": -0.5}, f"close_timeout {TIME} -0.5"),
+    "ping_interval=0": ({"ping_interval": 0}, "ping_interval must be above 0 seconds, or None for no Pings; not 0"),
+    "ping_timeout=-1": ({"ping_timeout": -1}, f"ping_timeout {TIME} -1"),
     "compression=True": ({"compression": True}, f"{COMPRESSION} True"),
     "compression=False": ({"compression": False}, f"{COMPRESSION} False"),
     "compression='deflate'": ({"compression": "deflate"}, f"{COMPRESSION} 'deflate'"),
@@ -55,6 +57,10 @@ def test_an_invalid_option_is_named_with_its_value(flavour: Flavour, options: di
         ("open_timeout", "1"),
         ("open_timeout", True),
         ("close_timeout", "1"),
+        ("ping_interval", "20"),
+        ("ping_timeout", True),
+        ("auto_pong", 1),
+        ("buffer", 100),
         ("max_message_size", "1 MB"),
         ("max_message_size", 1.5),
         ("logger", "polysocket"),
@@ -89,11 +95,11 @@ def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str)
         ("additional_headers", "headers"),  # of websockets
         ("sslopt", "ssl, which takes an ssl.SSLContext"),  # of websocket-client
         ("protocols", "subprotocols"),  # of aiohttp
-        ("keepalive_ping_interval_seconds", "ping("),  # of httpx-ws
+        ("keepalive_ping_interval_seconds", "ping_interval"),  # of httpx-ws
         ("disconnect_timeout", "close_timeout"),  # of trio-websocket
         ("verify", "ssl, which takes an ssl.SSLContext"),  # of httpx
         ("max_size", "max_message_size"),
-        ("ping_interval", "ping("),
+        ("heartbeat", "ping_interval"),
     ],
 )
 def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:

@@ -46,7 +46,7 @@ async def received(ws: WebSocket[Async]) -> int:
 
 async def with_messages(flavour: Flavour, peer: Peer) -> WebSocket[Async]:
     """Return a websocket to which the peer has sent ``COUNT`` numbered messages and a Close."""
-    options: ConnectOptions = {}
+    options: ConnectOptions = {"ping_interval": None}  # It reads nothing before.
     if "unix_path" not in peer.options():
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)  # The system grants 416 KiB by default.

@@ -125,7 +125,7 @@ BUFFERS = [None, Buffer.unbounded(), Buffer.bounded(100, overflow="wait")]
 async def test_the_same_program_has_the_same_result(
     flavour: Flavour, tag: type[Any], program: Any, buffer: Buffer | None
 ) -> None:
-    request = basic_request.compress(None).subprotocol("echo")
+    request = basic_request.compress(None).answer_pings(False).subprotocol("echo")
     stub = BackendStub.of(tag).when_any_request().then_respond_web_socket(echoing, subprotocol="echo")
     results = []
     with EchoServer(limits=request.limit_message_size(None)) as server:

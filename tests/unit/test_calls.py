@@ -58,6 +58,13 @@ def test_sending_a_message_is_short(flavour: str, operation: str, compression: b
 
 
 @flavours
+@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send"])
+@pytest.mark.parametrize("waits", [False, True], ids=["here", "waits"])
+def test_keepalive_slows_no_message(flavour: str, operation: str, waits: bool) -> None:
+    assert count(flavour, operation, waits=waits) == count(flavour, operation, waits=waits, keepalive=False)
+
+
+@flavours
 @compressions
 def test_connecting_is_short(flavour: str, compression: bool) -> None:
     counts = count(flavour, "connect", compression=compression)

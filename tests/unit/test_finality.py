@@ -95,6 +95,7 @@ TRANSIENT: dict[str, Exception] = {
     "no upgrade": InvalidUpgrade("no HTTP"),
     **{f"received {code}": received(code) for code in (1000, 1001, 1005, 1011, 1012, 1013, 1014, 3000, 4000)},
     "lost": ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK)),
+    "a dead peer": ConnectionLost(failed(1011, CloseCause.KEEPALIVE)),
     "closed by the program": WebSocketClosed(failed(1008, CloseCause.CLOSE, Close(1008))),
 }
 

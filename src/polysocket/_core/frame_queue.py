@@ -146,6 +146,27 @@ class FrameQueue:
         self.max_frames = self.max_size = self.max_overhead = UNLIMITED
         self.is_full = False
 
+    def discard(self, frame: Frame) -> None:
+        """Drop a frame that waits; nothing happens if it does not, which another of the same value may."""
+        for position in range(len(self.frames) - 1, -1, -1):
+            if self.frames[position] is frame:
+                self._drop(position)
+                return
+
+    def keep_latest_control_frames(self, most: int) -> None:
+        """Drop Pings and Pongs that wait, but the latest ones."""
+        waiting = [position for position, frame in enumerate(self.frames) if isinstance(frame, Ping | Pong)]
+        for position in reversed(waiting[: max(len(waiting) - most, 0)]):
+            self._drop(position)
+
+    def _drop(self, position: int) -> None:
+        del self.frames[position]
+        size = self._sizes[position]
+        del self._sizes[position]
+        self.size -= size
+        self.overhead -= max(SMALL - size, 0)
+        self.is_full = self._has_no_room()
+
     def cut(self, frames: int | None, size: int | None) -> None:
         """Drop the newest frames until the rest is within the bounds."""
         while self.frames and (

@@ -35,6 +35,11 @@ class WebSocket(HasWith[F_co]):
         return self._session.is_open
 
     @property
+    def latency(self) -> float | None:
+        """The seconds from the latest Ping to its Pong, whether keepalive or :meth:`ping` has sent it; None before."""
+        return self._session.pings.latency
+
+    @property
     def response(self) -> Response:
         """The HTTP response that opened the websocket; its ``headers`` are sttp's ``upgradeHeaders``."""
         return self._session.response

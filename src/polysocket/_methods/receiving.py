@@ -31,18 +31,21 @@ class WebSocket(attributes.WebSocket[F_co]):
         One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer a Ping that is received.
+            pong_on_ping: Answer a Ping that is received. False needs ``auto_pong=False`` in the request.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: After the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No frame was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
@@ -56,18 +59,21 @@ class WebSocket(attributes.WebSocket[F_co]):
         Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No data frame was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
@@ -79,7 +85,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         It may be a fragment. Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
@@ -87,11 +93,14 @@ class WebSocket(attributes.WebSocket[F_co]):
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No text frame was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
@@ -103,7 +112,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         It may be a fragment. Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
@@ -111,11 +120,14 @@ class WebSocket(attributes.WebSocket[F_co]):
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No binary frame was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
@@ -127,7 +139,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
@@ -135,11 +147,14 @@ class WebSocket(attributes.WebSocket[F_co]):
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No text message was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         if (frame := receiver.take_whole(Text)) is not None:
@@ -153,7 +168,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
@@ -161,11 +176,14 @@ class WebSocket(attributes.WebSocket[F_co]):
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No binary message was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         if (frame := receiver.take_whole(Binary)) is not None:
@@ -179,18 +197,21 @@ class WebSocket(attributes.WebSocket[F_co]):
         Its fragments are joined. Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No message was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         if (frame := receiver.take_whole(DATA)) is not None:
@@ -204,7 +225,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         Pongs are skipped. One caller at a time may receive.
 
         Args:
-            pong_on_ping: Answer the Pings that are received before it.
+            pong_on_ping: Answer the Pings that are received before it. False needs ``auto_pong=False``.
             timeout: Seconds to wait; None for no limit.
 
         Raises:
@@ -212,11 +233,14 @@ class WebSocket(attributes.WebSocket[F_co]):
             WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
             ReceiveTimeout: No message was received in time.
             ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
 
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
         session, receiver = self._session, self._session.receiver
+        if not pong_on_ping:
+            session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
         if (frame := receiver.take_whole(DATA)) is not None:

@@ -38,7 +38,9 @@ async def accept_session(effect: Effect, stream: ByteStream, limits: Request = b
         stream.abort()
         raise
     request = received_request(asked, limits, "wss" if hasattr(stream, "tls") else "ws")
-    return session_of(effect, stream, ConnectionType.SERVER, upgraded, request)
+    session = session_of(effect, stream, ConnectionType.SERVER, upgraded, request)
+    session.begin()
+    return session
 
 
 def received_request(asked: UpgradeRequest, limits: Request, scheme: str) -> Request:

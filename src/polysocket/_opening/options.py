@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
 from polysocket._opening.transport import Transport
+from polysocket.buffer import Buffer
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.proxy import ProxySetting
@@ -46,6 +47,10 @@ class ConnectOptions(TypedDict, total=False):
         max_redirects: The number of redirects to follow.
         open_timeout: Seconds for connecting, with the opening handshake; None for no limit.
         close_timeout: Seconds for the closing handshake; None for no limit.
+        ping_interval: Seconds between the Pings that keep the connection alive; None for no keepalive.
+        ping_timeout: Seconds of silence after such a Ping until the peer counts as dead; None for no limit.
+        auto_pong: Answer each Ping as it is read. If False, a caller that receives the Ping answers it.
+        buffer: A buffer to read ahead into, in the background; None reads no further than callers need.
         ssl: TLS settings for a wss URL. The default context trusts the system's certificate authorities.
         server_hostname: The name in SNI and in the server's certificate, instead of the URL's host.
         host: The host to connect to, instead of the URL's. The Host header and SNI stay the URL's.
@@ -68,6 +73,10 @@ class ConnectOptions(TypedDict, total=False):
     max_redirects: int
     open_timeout: float | None
     close_timeout: float | None
+    ping_interval: float | None
+    ping_timeout: float | None
+    auto_pong: bool
+    buffer: Buffer | None
     ssl: ssl.SSLContext | None
     server_hostname: str | None
     host: str | None
@@ -136,6 +145,10 @@ def prepare(
     for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
             raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}{hint(name)}")
+        if name == "buffer":  # It is for the open websocket.
+            if not isinstance(value, Buffer | None):
+                raise InvalidRequest(f"buffer is a Buffer or None, not {value!r}")
+            continue
         (of_transport if name in Transport.__slots__ else of_request)[name] = value
     if of_transport:
         transport = _overridden(transport, of_transport)
@@ -210,8 +223,7 @@ def _with_cookies(request: Request, cookies: Any) -> Request:
     return request
 
 
-_KEEPALIVE: Final = "ping(timeout=…), which the program calls: nothing pings by itself"
-_READING_AHEAD: Final = "the buffer of a backend's WebSocketHandler"
+_READING_AHEAD: Final = "buffer, which takes Buffer.bounded(frames)"
 _CERTIFICATES: Final = "ssl, which takes an ssl.SSLContext"
 _PROXY: Final = "proxy, which takes a URL such as http://user:password@host:port, or a Proxy"
 _QUERY: Final = "the query of the URL"
@@ -254,11 +266,11 @@ _HINTS: Final = {
     "http_no_proxy": "proxy=None, and the environment's variable no_proxy",
     "trust_env": "proxy=None, which ignores the environment",
     "params": _QUERY,
-    "ping_interval": _KEEPALIVE,
-    "ping_timeout": _KEEPALIVE,
-    "heartbeat": _KEEPALIVE,
-    "keepalive_ping_interval_seconds": _KEEPALIVE,
-    "keepalive_ping_timeout_seconds": _KEEPALIVE,
+    "autoping": "auto_pong",
+    "heartbeat": "ping_interval and ping_timeout",
+    "heartbeat_interval": "ping_interval",
+    "keepalive_ping_interval_seconds": "ping_interval",
+    "keepalive_ping_timeout_seconds": "ping_timeout",
     "max_queue": _READING_AHEAD,
     "queue_size": _READING_AHEAD,
     "message_queue_size": _READING_AHEAD,

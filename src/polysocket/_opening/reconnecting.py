@@ -15,6 +15,7 @@ from polysocket._opening.finality import is_own_close, retry_after, status_of
 from polysocket._session.iterating import Messages
 from polysocket._session.session import Session, close_after
 from polysocket.backoff import Backoff, Gap
+from polysocket.buffer import Buffer
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
@@ -36,6 +37,7 @@ class Reconnector(Generic[W]):
         prepare: Prepare a websocket that was just opened. Its error is that of the attempt.
         policy: The delays between the attempts.
         is_final: Return whether an error is raised instead of another attempt.
+        buffer: The buffer into which each websocket reads ahead, if any.
         renews_auth: Whether each attempt has fresh credentials, so that a rejected one is followed by another.
     """
 
@@ -48,6 +50,7 @@ class Reconnector(Generic[W]):
         *,
         policy: Backoff,
         is_final: Callable[[Exception], bool],
+        buffer: Buffer | None,
         renews_auth: bool,
     ) -> None:
         self._effect = effect
@@ -56,6 +59,7 @@ class Reconnector(Generic[W]):
         self._prepare = prepare
         self._policy = policy
         self._is_final = is_final
+        self._buffer = buffer
         self._renews_auth = renews_auth
         self._has_renewed_auth = False  # since a session was open
         self._is_closed = False
@@ -204,6 +208,9 @@ class Reconnector(Generic[W]):
             try:
                 if not self._is_closed:
                     self._session = await self._open_session()
+                    self._session.begin()
+                    if self._buffer is not None:
+                        self._session.read_ahead(self._buffer)
                     self._opened_at = self._effect.now()
                     self.websocket = self._wrap(self._session)
                     if self._prepare is not None:

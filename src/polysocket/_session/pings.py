@@ -19,14 +19,13 @@ class PendingPing:
 
 
 class Pings:
-    """The Pings that wait for their Pongs; False if there are none."""
+    """The Pings that wait for their Pongs."""
 
     def __init__(self, now: Callable[[], float]) -> None:
+        self.latency: float | None = None
+        """The round-trip time that was measured last, in seconds."""
         self._now = now
         self._pending: list[PendingPing] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._pending)
 
     def start(self, ping: PendingPing, is_delayed: bool) -> None:
         """Wait for the Pong to a Ping that the stream has just taken; ``is_delayed`` if the network has not."""
@@ -42,12 +41,17 @@ class Pings:
         if ping in self._pending:
             self._pending.remove(ping)
 
-    def match_pong(self, payload: bytes) -> None:
-        """Match a Pong; it answers the earlier Pings, too, since a peer may answer only the latest one (§5.5.3)."""
+    def match_pong(self, payload: bytes) -> bool:
+        """Match a Pong, and return whether it answers a Ping that waits.
+
+        It answers the earlier Pings, too, since a peer may answer only the latest one (§5.5.3).
+        """
         for position, ping in enumerate(self._pending):
             if ping.payload == payload:
                 now = self._now()
+                self.latency = now - ping.sent_at
                 for answered in self._pending[: position + 1]:
                     answered.seconds = now - answered.sent_at
                 del self._pending[: position + 1]
-                return
+                return True
+        return False

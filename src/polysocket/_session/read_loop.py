@@ -125,7 +125,8 @@ class ReadLoop(ABC):
                                     receiver.is_busy = True
                                     frames = connection.receive(data)
                                     receiver.is_busy = False
-                                    if self._is_watching or connection.has_ended:
+                                    reader.reads += 1
+                                    if self._is_watching or connection.has_met_control or connection.has_ended:
                                         self._attend(frames)
                                     del frames  # Nothing that waits is held twice.
                                 elif is_done:

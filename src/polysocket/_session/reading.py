@@ -19,6 +19,8 @@ class Reader:
         """The thread of the caller that reads; 0 while none does. One value: it is read without the mutex, too."""
         self.turn = 0
         """How often a caller has read: a caller that finds nothing and then waits notices a read in between."""
+        self.reads = 0
+        """How often bytes were read."""
         self.waiting: list[Event] = []
 
 

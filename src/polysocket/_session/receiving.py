@@ -43,6 +43,8 @@ class Receiver:
         self.is_receiving: bool = False
         self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
+        self.answers_pings: bool = False
+        """Whether Pings are answered as they are taken, and not as they are read."""
         self._connection = connection
         self._reader = reader
         self._sender = sender
@@ -108,7 +110,7 @@ class Receiver:
         frame = queue.pop()
         if was_full:
             wake(self._reader.waiting)
-        if pong_on_ping and isinstance(frame, Ping):
+        if pong_on_ping and self.answers_pings and isinstance(frame, Ping):
             self._sender.answer_ping(frame.payload)
         return frame
 
@@ -122,7 +124,7 @@ class Receiver:
                 if isinstance(first, DATA) and not isinstance(first, kinds):
                     raise _unexpected(first)
                 frame = self.take_frame(False)
-                if isinstance(frame, Ping) and pong_on_ping:
+                if isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
                     pings += 1
                     self._sender.answer_ping(frame.payload, pings)
                 if isinstance(frame, Close):
@@ -164,7 +166,7 @@ class Receiver:
                         return fragments.join()
                 elif isinstance(frame, Close):
                     raise self._connection.error()
-                elif isinstance(frame, Ping) and pong_on_ping:
+                elif isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
                     pings += 1
                     self._sender.answer_ping(frame.payload, pings)
         finally:

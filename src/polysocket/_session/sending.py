@@ -26,7 +26,7 @@ from polysocket.errors import (
     WebSocketError,
     WrongEventLoop,
 )
-from polysocket.frames import Binary, Close, Frame, Pong, Text
+from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
@@ -278,14 +278,23 @@ class Sender:
         if number <= MOST_PONGS:
             self.send_due_pong()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the next frame need not wait for the network."""
+        return self._stream.pending < SEND_CAPACITY
+
+    def send_control(self, frame: Ping | Pong) -> None:
+        """Send a control frame without waiting; mutex held."""
+        self.write_at_once(partial(self._connection.send, frame))
+        self._tell(frame)
+
     def send_due_pong(self) -> None:
         """Send the Pong that waits, if any; mutex held."""
         if self.due_pong is None or self._connection.state is not State.OPEN:
             return
-        if self._stream.pending < SEND_CAPACITY:
+        if self.has_room:
             pong, self.due_pong = self.due_pong, None
-            self.write_at_once(partial(self._connection.send, pong))
-            self._tell(pong)
+            self.send_control(pong)
         elif not self._is_pong_waiting:
             self._is_pong_waiting = True
             has_ended = self._effect.event()

@@ -1,7 +1,8 @@
 """An open websocket: the programs that receive, send, ping and close, written once for every flavour.
 
 A session joins a sans-IO :class:`~polysocket._core.connection.Connection` with a stream. Its mutex guards the
-connection in stretches that never wait. Its base, :class:`~polysocket._session.read_loop.ReadLoop`, reads.
+connection in stretches that never wait. Its bases read: :class:`~polysocket._session.read_loop.ReadLoop` for callers,
+and :class:`~polysocket._session.keepalive.Keepalive` while none waits.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from polysocket._core import close_codes
 from polysocket._core.states import State
 from polysocket._core.validation import snapshot
 from polysocket._session.background import Background
+from polysocket._session.keepalive import Keepalive
 from polysocket._session.listening import Listening
 from polysocket._session.pings import PendingPing, Pings
-from polysocket._session.read_loop import ReadLoop
 from polysocket._session.reading import wake
 from polysocket._session.receiving import DATA, concurrent_receive
 from polysocket._session.sending import wrong_event_loop
@@ -26,7 +27,7 @@ from polysocket._session.view import SessionView
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import ByteStream, Effect
-from polysocket.errors import ReceiveTimeout, WebSocketClosed
+from polysocket.errors import InvalidRequest, ReceiveTimeout, WebSocketClosed
 from polysocket.frames import Close, DataFrame, Frame, Ping, Pong
 from polysocket.observers.logging import ConnectionLog
 from polysocket.observers.observation import Observation, guarded, in_context, in_context_of_caller
@@ -40,8 +41,11 @@ __all__ = ["Session", "close_after"]
 
 T = TypeVar("T")
 
+KEPT_CONTROL_FRAMES: Final = 16
+"""Pings and Pongs that wait for a caller of ``receive``, while none receives: more tell it nothing new."""
 
-class Session(ReadLoop):
+
+class Session(Keepalive):
     """One side of an open websocket; :class:`~polysocket.WebSocket` has its public methods."""
 
     def __init__(
@@ -53,22 +57,21 @@ class Session(ReadLoop):
         request: Request,
     ) -> None:
         super().__init__(effect, stream, connection)
+        self.receiver.answers_pings = not request.auto_pong
         self.response = response
         self.request = request
         self.listening: Listening | None = None
+        self.pings = Pings(effect.now)
         self._close_timeout = request.close_timeout
-        self._pings = Pings(effect.now)
         self._is_handing_over = False
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
-        self._background = Background(effect)
+        self._background: Background | None = None  # while no program has run
         self._is_ending = False
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame: Callable[..., Awaitable[object] | None] = self._sender.send
         """Send a frame; return what to await until the call is complete, or None if it is."""
-        if connection.has_ended:  # A Close arrived in one piece with the opening handshake.
-            self._sender.flush()
 
     @property
     def is_open(self) -> bool:
@@ -101,15 +104,11 @@ class Session(ReadLoop):
     # Observing
 
     def observe(self, observation: Observation) -> None:
-        """Tell an observation about each frame, and about the end."""
+        """Tell an observation about each frame, and about the end; called before :meth:`begin`."""
         opening = copy_context()
         received = in_context(guarded(observation.received), opening)
         sent = in_context_of_caller(guarded(observation.sent), opening)
         with self._mutex:
-            for frame in self._connection.queue:  # They arrived in one piece with the opening handshake.
-                self._notifications.add(received, frame)
-            if self.close_info is not None and self.close_info.sent is not None:
-                self._notifications.add(sent, self.close_info.sent)
             self._on_received.append(received)
             self._watch()
             self._sender.on_sent.append(sent)
@@ -145,6 +144,14 @@ class Session(ReadLoop):
         """Receive the next data frame, and answer Pings."""
         return self.read_until(partial(self.receiver.take_data, DATA, True), "data frame")
 
+    def check_answering(self) -> None:
+        """Raise :class:`InvalidRequest` for a ``pong_on_ping`` of False if Pings are answered before it is asked."""
+        if self.request.auto_pong:
+            raise InvalidRequest(
+                "pong_on_ping=False needs auto_pong=False in connect() or in the request: else each Ping is answered "
+                "as soon as it is read"
+            )
+
     def begin_receiving(self) -> None:
         """Become the one caller that receives, until :meth:`receive_each` ends."""
         with self._mutex:
@@ -175,7 +182,7 @@ class Session(ReadLoop):
 
     def _watch(self) -> None:
         """Note whether new frames need attention before a caller takes them."""
-        self._is_watching = bool(self._pings or self._buffer or self._on_received)
+        self._is_watching = bool(self._buffer or self._on_received)
 
     def _attend(self, frames: Sequence[Frame | Close]) -> None:
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
@@ -184,10 +191,15 @@ class Session(ReadLoop):
             for call in self._on_received:
                 self._notifications.add(call, frame)
             if isinstance(frame, Pong):
-                self._pings.match_pong(frame.payload)
-            elif isinstance(frame, Ping) and self._buffer is not None:
+                if self.pings.match_pong(frame.payload):
+                    self._notifications.note(f"the peer has answered a Ping after {self.pings.latency:.3f} s")
+                if self.is_own_pong(frame):
+                    self._connection.queue.discard(frame)
+            elif isinstance(frame, Ping) and self.request.auto_pong:
                 pings += 1
                 self._sender.answer_ping(frame.payload, pings)
+        if self._connection.has_met_control and not self.receiver.is_receiving:
+            self._connection.queue.keep_latest_control_frames(KEPT_CONTROL_FRAMES)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             if self._closing_since is None:
                 self._connection.overflow(self._buffer.frames, self._buffer.max_bytes)
@@ -196,6 +208,8 @@ class Session(ReadLoop):
                 self._connection.drop_incoming()
         self._flush()
         self._sender.send_due_pong()
+        if self._connection.has_ended:
+            self._end_keepalive()
 
     def _flush(self) -> None:
         """Write what the connection sends on its own, and end an ended connection that no caller ends; mutex held."""
@@ -220,12 +234,10 @@ class Session(ReadLoop):
         with self._mutex:
             self._buffer = buffer
             self._watch()
-            arrived = list(queue)  # in one piece with the opening handshake
-            queue.keep_no_control_frames()
+            if self.request.auto_pong:
+                queue.keep_no_control_frames()
             queue.limit(frames, size, **({} if frames is None else {"frame_cost": 0}))
-            on_received, self._on_received = self._on_received, []  # They were told when observing began.
-            self._attend(arrived)
-            self._on_received = on_received
+            self._attend(())
             error = self._run_in_background(self._read_ahead)
             self._is_ending = True
         self._notifications.deliver()
@@ -263,6 +275,8 @@ class Session(ReadLoop):
 
         Return the error if the program could not start; the connection is then ended.
         """
+        if self._background is None:
+            self._background = Background(self._effect)
         return self._background.run(program, on_done, abort=self.abort, abort_locked=self._abort_locked)
 
     # Sending
@@ -287,8 +301,7 @@ class Session(ReadLoop):
         ping = PendingPing(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
 
         def note_sent() -> None:
-            self._pings.start(ping, is_delayed=self._stream.pending > 0)
-            self._watch()
+            self.pings.start(ping, is_delayed=self._stream.pending > 0)
 
         def is_answered_or_ended() -> bool | None:
             return ping.seconds is not None or self._connection.has_ended or None
@@ -299,7 +312,7 @@ class Session(ReadLoop):
                     await rest
                 if ping.is_delayed:
                     with self._mutex:
-                        self._pings.restart(ping)
+                        self.pings.restart(ping)
                 await self.read_until(is_answered_or_ended)
         except TimeoutError:
             unsent = "" if ping.is_sent else ": the Ping could not be sent"
@@ -307,8 +320,7 @@ class Session(ReadLoop):
             raise ReceiveTimeout(text, timeout, "Pong") from None
         finally:
             with self._mutex:
-                self._pings.forget(ping)
-                self._watch()
+                self.pings.forget(ping)
         if ping.seconds is None:
             raise self.error()
         return ping.seconds
@@ -327,7 +339,8 @@ class Session(ReadLoop):
         self.begin_closing(code, reason)
         await self._finish()
         with self._mutex:
-            background = [*self._background.ends(), *self._sender.background]
+            programs = [] if self._background is None else self._background.ends()
+            background = [*programs, *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
 
@@ -442,6 +455,7 @@ class Session(ReadLoop):
 
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
         """Note that the connection is no more, and tell the callers that wait; mutex held."""
+        self._end_keepalive()
         self._connection.abort(cause, detail)
         wake(self._reader.waiting)
         self._sender.flush()

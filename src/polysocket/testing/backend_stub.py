@@ -269,6 +269,8 @@ class StubConnector(SocketConnector):
         if reply.handle is not None:
             session.abort()
             raise TypeError("then_handle_open_web_socket() answers open_websocket(), and connect() has no handler")
+        if (buffer := options.get("buffer")) is not None:
+            session.read_ahead(buffer)
         return session
 
     async def open_websocket(self, request: str | Request, handler: Handler) -> WebSocketResponse[Any]:

@@ -13,9 +13,12 @@ from polysocket.observers.logging import ConnectionLog
 from polysocket.request import Request, authenticated, basic_request
 from polysocket.response import Response
 
-__all__ = ["Agreed", "Answer", "plain", "plain_request", "shake_hands"]
+__all__ = ["Agreed", "Answer", "plain", "plain_request", "quiet", "shake_hands"]
 
-plain: Request = basic_request.compress(None)
+quiet: Request = basic_request.keepalive(interval=None)
+"""The settings of a test that is not about keepalive: only the frames of the test are on the wire."""
+
+plain: Request = quiet.compress(None)
 """The settings of a test that is not about compression: each frame has a predictable size on the wire."""
 
 plain_request: Request = plain.get("ws://memory/")

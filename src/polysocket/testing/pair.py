@@ -13,11 +13,11 @@ from polysocket._opening.opening_handshake import session_of
 from polysocket._session.session import Session
 from polysocket.effects import Effect
 from polysocket.errors import UpgradeRejected
-from polysocket.request import Request, basic_request
+from polysocket.request import Request
 from polysocket.response import Response
 from polysocket.testing.clock import VirtualClock, VirtualEffect
 from polysocket.testing.effect_of import effect_of
-from polysocket.testing.handshake import plain_request, shake_hands
+from polysocket.testing.handshake import plain_request, quiet, shake_hands
 from polysocket.testing.memory import Faults, faultless, memory_streams
 from polysocket.websocket import WebSocket
 
@@ -38,6 +38,8 @@ class MemoryPair(HasWith[F_co]):
         self.server: WebSocket[F_co] = WebSocket(server, effect)
         self._effect = effect
         self._sessions = (client, server)
+        for session in self._sessions:
+            session.begin()
 
     def __iter__(self) -> Iterator[WebSocket[F_co]]:
         yield self.client
@@ -58,10 +60,12 @@ def memory_pair(
     to_client: Faults = faultless,
     clock: VirtualClock | None = None,
     request: Request = plain_request,
-    limits: Request = basic_request,
+    limits: Request = quiet,
     effect: Effect | None = None,
 ) -> MemoryPair[F]:
     """Join a client and a server in memory, after their opening handshake. Both are open at once.
+
+    By default, neither has keepalive, so that only the frames of the test are on the wire.
 
     In the blocking flavour, run one side in another thread if the two wait for each other, to receive or to close.
 

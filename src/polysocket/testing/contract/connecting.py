@@ -11,6 +11,8 @@ from polysocket import (
     Backend,
     BackendClosed,
     Blocking,
+    Buffer,
+    BufferFull,
     CloseInfo,
     ConnectOptions,
     Frame,
@@ -96,6 +98,20 @@ async def test_a_backend_connects_and_its_end_closes_the_websocket(flavour: Flav
     assert await ws.receive_text() == "a"
     assert await closed(flavour, backend, peer) == [Wire(wire.CLOSE, b"\x03\xe8")]
     assert not ws.is_open
+
+
+@promise
+async def test_a_backend_connects_with_a_buffer(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=basic_request)
+    options: ConnectOptions = {**peer.options(), "buffer": Buffer.bounded(1)}
+    ws = await opened(flavour, backend, peer.url, **options)
+    peer.send(wire.text("a") + wire.text("b"))
+    assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+    peer.hang_up()
+    assert await ws.receive_text() == "a"
+    with pytest.raises(BufferFull):
+        await ws.receive_text()
+    await flavour.effect().unlift(backend.close())
 
 
 @promise

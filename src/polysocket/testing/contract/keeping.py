@@ -86,7 +86,7 @@ async def test_frames_before_the_peers_close_can_be_received_after_close(
     receive: Callable[[WebSocket[Async]], Coroutine[Any, Any, list[object]]],
     received: list[object],
 ) -> None:
-    ws = await connect(flavour, peer)
+    ws = await connect(flavour, peer, ping_interval=None)
     peer.send(MESSAGES)
     closing = flavour.spawn(closer, ws)
     assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
@@ -257,7 +257,7 @@ async def lose(flavour: Flavour, peer: Peer, ws: WebSocket[Async], ending: bytes
 async def test_what_arrived_before_a_failed_send_can_be_received(
     flavour: Flavour, peer: Peer, ending: bytes, is_reset: bool
 ) -> None:
-    async with connected(flavour, peer) as ws:
+    async with connected(flavour, peer, ping_interval=None) as ws:  # It reads nothing before.
         await lose(flavour, peer, ws, ending, is_reset)
         assert [await ws.receive_text() for _ in MANY] == MANY
         if ending == wire.close(4003):

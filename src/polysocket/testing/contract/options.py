@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from polysocket import (
+    Buffer,
+    BufferFull,
     ConnectFailed,
     InvalidRequest,
     InvalidURL,
@@ -17,6 +19,7 @@ from polysocket import (
     RedirectRefused,
     basic_request,
 )
+from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import Flavour, connect, connected, promise
 from polysocket.testing.contract.places import Listener, Peer, Place, answering, client_context, upgrading
@@ -388,3 +391,17 @@ async def test_the_error_about_an_unusable_proxy_names_its_variable(
     with pytest.raises(InvalidURL, match="the proxy in the environment's variable HTTP_PROXY can't be used") as caught:
         await flavour.open("ws://server.invalid/")
     assert "secret" not in str(caught.value)
+
+
+# Reading ahead
+
+
+@every_transport
+@promise
+async def test_a_websocket_with_a_buffer_reads_ahead(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer, buffer=Buffer.bounded(2), ping_interval=None) as ws:
+        peer.send(wire.text("a") + wire.encode(wire.PING, b"1") + wire.text("b") + wire.text("c"))
+        assert (await flavour.call(peer.frames, 2))[1].opcode == wire.CLOSE
+        assert [await ws.receive_text() for _ in range(2)] == ["a", "b"]
+        with pytest.raises(BufferFull):
+            await ws.receive_text()

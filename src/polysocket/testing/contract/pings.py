@@ -233,7 +233,7 @@ async def test_a_ping_that_waits_keeps_few_empty_frames(flavour: Flavour, peer: 
     async with connected(flavour, peer) as ws:
         pinging = flavour.spawn(ws.ping, b"x")
         assert await flavour.call(peer.frame) == Wire(wire.PING, b"x")
-        sending = flavour.spawn(flavour.call, peer.send, pong(b"") * count + pong(b"x"))
+        sending = flavour.spawn(flavour.call, peer.send, wire.text("") * count + pong(b"x"))
         await pinging.waiting()
         kept = -1
         while inside(ws).queued_frames > kept:
@@ -242,7 +242,7 @@ async def test_a_ping_that_waits_keeps_few_empty_frames(flavour: Flavour, peer: 
                 await ws.ping(b"y", timeout=0.1)
         assert kept <= count // 2
         for _ in range(count):
-            assert await ws.receive() == Pong(b"")
+            assert await ws.receive() == Text("")
         assert await ws.receive() == Pong(b"x")
         await sending.result()
         assert await pinging.result() > 0
@@ -358,7 +358,7 @@ async def test_pings_are_answered_while_receiving(flavour: Flavour, peer: Peer, 
 @pytest.mark.parametrize("way", ["receive", "receive_data_frame", "receive_text", "receive_message"])
 @promise
 async def test_pings_are_not_answered_if_pong_on_ping_is_false(flavour: Flavour, peer: Peer, way: str) -> None:
-    async with connected(flavour, peer) as ws:
+    async with connected(flavour, peer, auto_pong=False) as ws:
         peer.send(ping(b"1") * 3 + wire.text("a"))
         for _ in range(4 if way == "receive" else 1):
             assert await getattr(ws, way)(pong_on_ping=False) is not None

@@ -10,11 +10,14 @@ import pytest
 from polysocket import (
     Async,
     Backoff,
+    Buffer,
+    BufferFull,
     CloseCause,
     CloseInfo,
     ConcurrentReceive,
     ConnectFailed,
     ConnectionLost,
+    ConnectOptions,
     Gap,
     InvalidRequest,
     WebSocket,
@@ -106,6 +109,19 @@ async def test_a_message_that_is_too_big_is_raised(flavour: Flavour, place: Plac
             with pytest.raises(WebSocketClosed) as caught:
                 await reading.result()
             assert caught.value.close_info.cause is CloseCause.LIMIT
+
+
+@promise
+async def test_each_websocket_reads_ahead_into_a_buffer(flavour: Flavour, place: Place) -> None:
+    with Peer(place, staying("a")) as peer:
+        options: ConnectOptions = {"buffer": Buffer.bounded(1), "ping_interval": None}
+        async with left(reconnect(flavour, peer, **options), peer) as connections:
+            ws = await anext(aiter(connections))
+            peer.send(wire.text("b"))
+            assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+            assert await ws.receive_text() == "a"
+            with pytest.raises(BufferFull):
+                await ws.receive_text()
 
 
 @promise

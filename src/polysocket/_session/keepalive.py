@@ -1,0 +1,227 @@
+"""Keep a websocket alive while no caller waits: read what arrives, answer Pings, send Pings, and notice a dead peer.
+
+This happens in calls that never wait, made by the stream when something arrives and by a timer. They cost nothing on
+the way of a message, and leave the reading to a caller that waits. They call no code of the user.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from weakref import WeakMethod
+
+from polysocket._core.states import State
+from polysocket._session.pings import PendingPing, Pings
+from polysocket._session.read_loop import ReadLoop
+from polysocket._session.reading import wake
+from polysocket.close_info import CloseCause
+from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.frames import Ping, Pong
+from polysocket.request import Request
+
+__all__ = ["Keepalive"]
+
+EARLIEST: Final = 0.8
+"""The part of the interval after which a Ping may be sent: connections that were opened together don't ping at once."""
+
+LATE: Final = 0.5
+"""Seconds from which on a timer is late: the loop was blocked, or the machine suspended. What has arrived meanwhile was
+not read, so the peer gets another Ping."""
+
+LAST_LOOK: Final = 0.05
+"""Seconds between the deadline and the judgement: a loop may run timers before it has read what is there (uvloop)."""
+
+SHORTEST_WAIT: Final = 0.001
+"""Seconds from the first Ping to the first look for its Pong."""
+
+PREFIX_SIZE: Final = 4
+"""Random bytes at the beginning of the payload of each Ping, which tell a connection's own Pongs from others."""
+
+
+class Keepalive(ReadLoop):
+    """The base of a session: what it does while no caller waits, once :meth:`begin` was called.
+
+    Any byte from the peer is a sign of life; so is progress of what this side sends.
+    """
+
+    pings: Pings
+    request: Request
+    _own_ping: PendingPing | None = None  # the latest one
+    _own_pings = 0
+    _prefix = b""  # of the payloads of its Pings
+    _next_ping = 0.0  # on the effect's clock, as all times here
+    _deadline: float | None = None  # for a sign of life; None while none is due
+    _is_last_look = False
+    _due = 0.0
+    _revoke: Callable[[], object] | None = None
+    _revoke_look: Callable[[], object] | None = None
+    _signs = (0, 0)
+    _look_delay = 0.0  # seconds from the arrival of bytes to the look at them, at most
+    _pong_wait = 0.0  # seconds from the latest Ping to the latest look for its Pong
+
+    def begin(self) -> None:
+        """Act on what has arrived in one piece with the opening handshake, and keep the websocket alive from now on."""
+        if self._connection.queue.frames or self._connection.has_ended:
+            with self._mutex:
+                self._attend(list(self._connection.queue))
+            self._notifications.deliver()
+        interval = self.request.ping_interval
+        if interval is not None and not self._connection.has_ended:
+            seconds = interval * random.uniform(EARLIEST, 1)
+            self._due = self._next_ping = self._effect.now() + seconds
+            self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
+            self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
+
+    def is_own_pong(self, pong: Pong) -> bool:
+        """Return whether a Pong answers a Ping of keepalive: no caller has to do with it."""
+        return self._own_pings > 0 and pong.payload[:PREFIX_SIZE] == self._prefix and len(pong.payload) > PREFIX_SIZE
+
+    def _end_keepalive(self) -> None:
+        """Make no further call: the connection is no more."""
+        if not self._mutex.has_loop_ended():
+            for revoke in (self._revoke, self._revoke_look):
+                if revoke is not None:
+                    revoke()
+        self._revoke = self._revoke_look = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_mutex"):  # __init__ may have raised.
+            self._end_keepalive()
+
+    def _schedule(self, seconds: float) -> None:
+        self._due = self._effect.now() + seconds
+        self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
+
+    def _look(self) -> None:
+        """Read what has arrived, unless a caller does so or there is no room."""
+        connection, reader, receiver = self._connection, self._reader, self.receiver
+        with self._mutex:
+            is_over = connection.has_ended or connection.failure is not None
+            if is_over or reader.thread or receiver.is_busy or connection.queue.is_full:
+                return
+            data, error = b"", None
+            if not connection.holds_bytes:
+                try:
+                    if (arrived := self._stream.read_now()) is None:
+                        return
+                    data = arrived
+                except OSError as caught:
+                    error = without_tracebacks(caught)
+            try:
+                receiver.is_busy = True
+                if data or connection.holds_bytes:
+                    frames = connection.receive(data)
+                    reader.reads += 1
+                    self._attend(frames)
+                    if connection.failure is not None and not connection.queue.frames:
+                        self._fail()
+                else:
+                    connection.receive_eof(error)
+                    self._attend(())
+                receiver.is_busy = False
+            except BaseException as raised:
+                self._note_interruption(raised)
+                raise
+            holds_bytes = connection.holds_bytes
+            reader.turn += 1
+            wake(reader.waiting)
+        self._deliver()
+        if holds_bytes:
+            self._effect.call_later(0, partial(_call, WeakMethod(self._look)))
+
+    def _tick(self) -> None:
+        """Judge the peer if its time is over, and ping it if that is due."""
+        self._look()
+        with self._mutex:
+            interval = self.request.ping_interval
+            if self._connection.state is not State.OPEN or interval is None:
+                return  # The closing handshake has a time limit of its own.
+            now = self._effect.now()
+            if self._shows_life() or self._connection.queue.is_full:
+                self._deadline = None
+            if self._deadline is not None and now >= self._deadline:
+                if now - self._due > LATE:
+                    self._notifications.note("keepalive: the peer gets another Ping, since this side was held up")
+                    self._deadline, self._next_ping = None, now
+                elif not self._is_last_look:
+                    self._is_last_look = True
+                    self._schedule(LAST_LOOK)
+                    return
+                else:
+                    self._give_up()
+            if self._connection.state is State.OPEN:
+                self._is_last_look = False
+                if now >= self._next_ping:
+                    self._ping(now)
+                    self._next_ping = now + interval * random.uniform(EARLIEST, 1)
+                due = self._next_ping if self._deadline is None else min(self._next_ping, self._deadline)
+                self._schedule(max(due - now, 0))
+        self._deliver()
+
+    def _shows_life(self) -> bool:
+        signs = self._signs
+        self._signs = (self._reader.reads, self._stream.progress())
+        return self._signs != signs
+
+    def _ping(self, now: float) -> None:
+        """Send a Ping, unless the network takes nothing; the peer has to show life in time. The mutex is held."""
+        if self._own_ping is not None:
+            self.pings.forget(self._own_ping)
+        if self._sender.has_room:
+            self._prefix = self._prefix or os.urandom(PREFIX_SIZE)
+            self._own_pings += 1
+            self._own_ping = PendingPing(self._prefix + self._own_pings.to_bytes(4, "big"))
+            self._sender.send_control(Ping(self._own_ping.payload))
+            self.pings.start(self._own_ping, is_delayed=False)
+            self._pong_wait = 0
+            if self._revoke_look is not None:
+                self._revoke_look()
+            self._look_for_pong_in(max((self.pings.latency or 0) / 2, SHORTEST_WAIT))
+        else:
+            self._notifications.note("keepalive: the network takes nothing, so no Ping is sent")
+        if self.request.ping_timeout is not None and self._deadline is None:
+            self._deadline = now + self.request.ping_timeout
+
+    def _look_for_pong_in(self, seconds: float) -> None:
+        """Look soon after the Pong has come, so that the latency is right: at most half as long again as it took."""
+        if self._pong_wait + seconds < self._look_delay:
+            self._pong_wait += seconds
+            self._revoke_look = self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_for_pong)))
+
+    def _look_for_pong(self) -> None:
+        self._look()
+        with self._mutex:
+            if self._own_ping is not None and self._own_ping.seconds is None:
+                self._look_for_pong_in(self._pong_wait / 2)
+
+    def _give_up(self) -> None:
+        """Drop the connection to a dead peer; the mutex is held."""
+        detail = f"the peer was silent for {self.request.ping_timeout} seconds after a Ping"
+        self._note_dropped(CloseCause.KEEPALIVE, detail)
+        self._stream.abort()
+
+    def _deliver(self) -> None:
+        """Have the observers and the log told: in the flavours of threads by a thread of their own, if any are there.
+
+        Those that call back may block, and this thread is that of all websockets.
+        """
+        if self._notifications.due:
+            if self._effect.is_async:
+                self._notifications.deliver()
+            else:
+                self._effect.spawn(self._deliver_notifications, _ignore)
+
+    async def _deliver_notifications(self) -> None:
+        self._notifications.deliver()
+
+
+def _call(reference: WeakMethod[Callable[[], object]]) -> None:
+    """Call a method if its object is alive: neither a timer nor a stream keeps a websocket that its user has left."""
+    if (method := reference()) is not None:
+        method()
+
+
+def _ignore(_: BaseException | None) -> None: ...

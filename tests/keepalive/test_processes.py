@@ -1,0 +1,129 @@
+"""Keepalive in a process: its one thread, forks, the end of the interpreter, and websockets that are forgotten."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from polysocket import basic_request, blocking, threaded
+from polysocket.testing import EchoServer
+from tests.leaks import leave_nothing
+
+__all__ = ["leave_nothing"]
+
+quiet = basic_request.keepalive(interval=None)
+
+
+def keepalive_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "polysocket keepalive"]
+
+
+OPENINGS: dict[str, Callable[..., Any]] = {
+    "blocking": blocking.connect,
+    "threaded": lambda url, **options: threaded.connect(url, **options).result(),
+}
+openings = pytest.mark.parametrize("connect", OPENINGS.values(), ids=OPENINGS)
+
+
+@openings
+def test_all_websockets_of_a_process_share_one_thread_which_ends_with_the_last(connect: Callable[..., Any]) -> None:
+    with EchoServer(limits=quiet) as server:
+        assert keepalive_threads() == []
+        websockets = [connect(server.url) for _ in range(20)]
+        (thread,) = keepalive_threads()
+        for ws in websockets[1:]:
+            ws.close()
+        assert keepalive_threads() == [thread]
+        websockets[0].close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+@openings
+def test_a_program_that_turns_keepalive_off_has_no_thread(connect: Callable[..., Any]) -> None:
+    with EchoServer(limits=quiet) as server:
+        ws = connect(server.url, ping_interval=None)
+        assert keepalive_threads() == []
+        ws.close()
+
+
+def test_a_forgotten_websocket_is_freed_although_it_is_kept_alive() -> None:
+    with EchoServer(limits=quiet) as server:
+        ws = blocking.connect(server.url, ping_interval=0.05)
+        session = weakref.ref(ws._session)
+        with pytest.warns(ResourceWarning, match="unclosed"):
+            del ws
+        assert session() is None
+        for thread in keepalive_threads():
+            thread.join(5)
+        assert keepalive_threads() == []
+
+
+def run(program: str, url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", program, url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+
+IN_A_CHILD = """
+import os, sys, threading
+from polysocket.blocking import connect
+
+names = lambda: [thread.name for thread in threading.enumerate() if thread.name.startswith("polysocket")]
+ws = connect(sys.argv[1])
+child = os.fork()
+if child == 0:
+    before = names()
+    with connect(sys.argv[1], ping_interval=0.1) as own:
+        own.send_text("child")
+        text = own.receive_text()
+        print(before, names(), text, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+ws.send_text("parent")
+print(names(), ws.receive_text())
+ws.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_has_a_thread_of_its_own() -> None:
+    with EchoServer(limits=quiet) as server:
+        ran = run(IN_A_CHILD, server.url)
+    assert ran.stderr == ""
+    assert ran.stdout == "[] ['polysocket keepalive'] child\n['polysocket keepalive'] parent\n"
+
+
+LEFT_OPEN = """
+import sys
+from polysocket.blocking import connect
+
+ws = connect(sys.argv[1], ping_interval=0.01)
+print("end")
+"""
+
+AT_EXIT = """
+import atexit, sys
+
+@atexit.register
+def goodbye():
+    with connect(sys.argv[1]) as ws:
+        ws.send_text("goodbye")
+        print(ws.receive_text())
+
+from polysocket.blocking import connect
+"""
+
+
+@pytest.mark.parametrize(("program", "prints"), [(LEFT_OPEN, "end\n"), (AT_EXIT, "goodbye\n")], ids=["open", "atexit"])
+def test_the_interpreter_ends_cleanly(program: str, prints: str) -> None:
+    with EchoServer(limits=quiet) as server:
+        ran = run(program, server.url)
+    assert (ran.returncode, ran.stdout) == (0, prints)
+    assert ran.stderr == "" or "ResourceWarning" in ran.stderr
