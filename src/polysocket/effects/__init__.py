@@ -27,7 +27,7 @@ from polysocket.effects.interface import (
 )
 from polysocket.effects.mutex import Mutex, NoMutex, ThreadMutex
 from polysocket.effects.push_stream import PushStream
-from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.send_buffer import SendBuffer, Watcher
 
 __all__ = [
     "Address",
@@ -53,6 +53,7 @@ __all__ = [
     "TimeLimit",
     "Trio",
     "WaiterEvent",
+    "Watcher",
     "first_connected",
     "foreign_await",
     "run",

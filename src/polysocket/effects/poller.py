@@ -54,6 +54,7 @@ class Poller(ABC):
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._is_running = False
+        self._looking_thread = 0  # while it looks
 
     def watch(self, fd: int, call: Callable[[], object]) -> float:
         """Make this call at each look at which the socket is readable, until :meth:`unwatch`.
@@ -76,7 +77,7 @@ class Poller(ABC):
         self._posted_timers.append((self.now() + seconds, timer))
         if not self._is_running:
             self._start()
-        elif seconds < TICK:
+        elif seconds < TICK and self._looking_thread != threading.get_ident():
             self._wake()
         return partial(self._revoke, timer)
 
@@ -94,6 +95,7 @@ class Poller(ABC):
 
     def look(self) -> float | None:
         """Make the calls that are due; return the seconds until the next look, or None if nothing is left to do."""
+        self._looking_thread = threading.get_ident()
         self._take_posted()
         for call in self._calls_of_readable():
             _make(call)
@@ -101,6 +103,7 @@ class Poller(ABC):
         while self._timers and (self._timers[0][0] <= now or not self._timers[0][2]):
             for due in heapq.heappop(self._timers)[2]:
                 _make(due)
+        self._looking_thread = 0
         self._take_posted()
         if not self._selector.get_map():
             self._timers = [timer for timer in self._timers if timer[2]]

@@ -19,7 +19,7 @@ INTERRUPTED: Final = ConnectionAbortedError("a write was interrupted, perhaps in
 
 
 class Watcher(Protocol):
-    """The one that looks at sockets which no caller reads, such as :class:`~polysocket.effects.poller.Poller`."""
+    """The one that looks at sockets which no caller reads: one for a process, or for an event loop."""
 
     def watch(self, fd: int, call: Callable[[], object], /) -> float:
         """Make this call while the socket is readable; return the seconds after which it is made at the latest."""
