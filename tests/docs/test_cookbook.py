@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
 import pytest
 
 import polysocket
-from polysocket import Blocking, Close, WebSocket
+from polysocket import Blocking, Close, WebSocket, WebSocketClosed
 from polysocket.testing import EchoServer
 from tests.docs.pages import EXAMPLES, shown_in
 from tests.docs.programs import FLAVOURS, HAS_TRIO, execute, rewritten, scripted
@@ -106,7 +107,8 @@ def test_the_command_ends_at_ctrl_c() -> None:
     def send_nothing(ws: WebSocket[Blocking]) -> None:
         assert ws.receive_text() == "apples"
         process.send_signal(signal.SIGINT)
-        assert isinstance(ws.receive(), Close)
+        with suppress(WebSocketClosed):  # An interruption in the middle of a frame drops the connection.
+            ws.receive()
 
     with scripted(send_nothing) as url, start("cli", url) as process:
         assert process.stdin is not None

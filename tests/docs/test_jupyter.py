@@ -36,7 +36,8 @@ def outputs_of(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, str(folder / name))
     monkeypatch.setenv("PYTHONPATH", str(Path(polysocket.__file__).parents[1]))
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    notebook: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    v4: Any = nbformat.v4
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=30, kernel_name="python3").execute(cwd=os.fspath(folder))
     return ["".join(map(shown, cell.outputs)) for cell in notebook.cells]
 
