@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
-import polysocket
 from polysocket import Blocking, Close, OpeningFailed, UpgradeRejected, WebSocket, WebSocketClosed
 from polysocket.blocking import connect
 from polysocket.testing import EchoServer
 from tests.docs.applications import get, loaded, under_uvicorn, wait_until
-from tests.docs.pages import EXAMPLES
 from tests.docs.programs import scripted
 
 pytestmark = [
@@ -115,21 +109,3 @@ def test_a_view_answers_502_if_there_is_no_upstream() -> None:
         status, answer = get(port, "/translate?text=apples")
     assert status == 502
     assert "could not connect to 127.0.0.1 port 1" in answer["error"]
-
-
-def test_the_tests_of_a_users_application_pass(tmp_path: Path) -> None:
-    file = str(EXAMPLES / "frameworks" / "test_fastapi_chat.py")
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(Path(polysocket.__file__).parents[1]),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr

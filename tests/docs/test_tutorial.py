@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pytest
 import polysocket
 from polysocket import Blocking, Close, WebSocket
 from tests.docs.pages import EXAMPLES, output_in, shown_in
+from tests.docs.users_tests import run_tests
 from tests.docs.programs import execute, scripted
 
 TUTORIAL = EXAMPLES / "tutorial"
@@ -74,19 +73,9 @@ def test_the_last_program_reconnects(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_tests_of_the_tutorial_pass(tmp_path: Path) -> None:
-    source = Path(polysocket.__file__).parents[1]
     for name in ("shop.py", "test_shop.py"):
         shutil.copy(TUTORIAL / name, tmp_path)
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_shop.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(source)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run_tests(tmp_path, "test_shop.py")
 
 
 def test_every_program_is_run_and_shown() -> None:
