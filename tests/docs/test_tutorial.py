@@ -14,8 +14,8 @@ import pytest
 import polysocket
 from polysocket import Blocking, Close, WebSocket
 from tests.docs.pages import EXAMPLES, output_in, shown_in
-from tests.docs.users_tests import run_tests
 from tests.docs.programs import execute, scripted
+from tests.docs.users_tests import run_tests
 
 TUTORIAL = EXAMPLES / "tutorial"
 WITH_OUTPUT = ("messages", "waiting", "failing", "tasks")

@@ -21,5 +21,5 @@ def test_messages_come_back_in_order(ws: WebSocket[Blocking]) -> None:
 
 def test_a_closed_websocket_says_so(ws: WebSocket[Blocking]) -> None:
     ws.close(4000, "enough")
-    with pytest.raises(WebSocketClosed, match="4000.* 'enough'"):
+    with pytest.raises(WebSocketClosed, match=r"4000.* 'enough'"):
         ws.send_text("more")
