@@ -156,7 +156,6 @@ OTHERS = {
     "get_all",
 }
 ARGUMENTS = {"context", "url", "uri", "path", "frame", "value", "code", "reason", "ws", "backend"}
-LATER = {"ping_interval", "ping_timeout", "auto_pong", "latency"}  # with keepalive
 
 
 def nodes_of(literal: str) -> list[ast.AST]:
@@ -178,15 +177,15 @@ def unknown_in(literal: str) -> set[str]:
             case ast.ImportFrom(module=str(module), names=names):
                 unknown |= {each.name for each in names if not hasattr(importlib.import_module(module), each.name)}
             case ast.Attribute(value=ast.Name(id="ws"), attr=name):
-                unknown |= {name} - public(polysocket.WebSocket) - LATER
+                unknown |= {name} - public(polysocket.WebSocket)
             case ast.Attribute(value=ast.Name(id="backend"), attr=name):
                 unknown |= {name} - public(polysocket.Backend)
             case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in polysocket.__all__:
                 unknown |= {name} - public(getattr(polysocket, owner))
             case ast.keyword(arg=str(name)):
-                unknown |= {name} - KEYWORDS - LATER
+                unknown |= {name} - KEYWORDS
             case ast.Assign(targets=[ast.Name(id=name)]):
-                unknown |= {name} - KEYWORDS - LATER
+                unknown |= {name} - KEYWORDS
             case ast.Name(id=name, ctx=ast.Load()):
                 known = {
                     *polysocket.__all__,
@@ -195,7 +194,6 @@ def unknown_in(literal: str) -> set[str]:
                     *OPTIONS,
                     *OTHERS,
                     *ARGUMENTS,
-                    *LATER,
                 }
                 unknown |= {name} - known - {"ssl"}
             case _:

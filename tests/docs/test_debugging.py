@@ -7,7 +7,6 @@ import re
 import ssl
 import subprocess
 import sys
-from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -90,7 +89,6 @@ for make in (compressor, decompressor):
     assert 30 < received < 80
 
 
-@pytest.mark.skipif("ping_interval" not in signature(connect).parameters, reason="keepalive is not merged")
 def test_a_feed_goes_on_after_its_connection_was_lost(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(ws: WebSocket[Blocking]) -> None:
         ws.send_text("good morning")
