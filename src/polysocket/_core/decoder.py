@@ -1,11 +1,14 @@
-"""Received bytes to frames: whole data frames via the fast path, every other frame via wsproto.
+"""Received bytes to frames: whole frames via the fast path, every other frame via wsproto.
 
-wsproto gets its bytes frame by frame, so that the fast path can take over again after each frame. What wsproto lacks
-is done here: limits are checked before a byte is buffered, and nothing is read after a failure or a Close.
+A fragmented message begins on the fast path. wsproto goes on with it at the first frame that has not arrived whole, or
+is compressed or invalid. It gets its bytes frame by frame, so that the fast path can take over again after each one.
+What wsproto lacks is done here: limits are checked before a byte is buffered, and nothing is read after a failure or a
+Close.
 """
 
 from __future__ import annotations
 
+import codecs
 import weakref
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -54,6 +57,9 @@ class Failure:
     detail: str
 
 
+new_utf8_decoder: Final = codecs.getincrementaldecoder("utf-8")
+
+
 class _WSProto(FrameProtocol):
     """wsproto's decoder, out of its reference cycle: it keeps a generator, whose frame would keep the decoder."""
 
@@ -94,7 +100,10 @@ class Decoder:
         self._close_payload = b""
         self._payload = Pieces()
         self._text = TextPieces()
-        # The fragmented message that wsproto is decoding.
+        # The plain fragmented message of which each frame so far has arrived whole.
+        self._opcode: int = 0
+        self._utf8: codecs.IncrementalDecoder | None = None  # until a text is fragmented
+        # The fragmented message that wsproto is decoding. The counts are those of either message.
         self._in_message = False
         self._message_size = 0
         self._message_fragments = 0
@@ -144,6 +153,9 @@ class Decoder:
             if self._header or self._left or self._in_message:
                 position = self._decode_by_wsproto(data, position, frames)
                 steps += STEPS_OF_WSPROTO
+            elif self._opcode:
+                position = self._decode_in_message(data, position, frames)
+                steps += 1
             else:
                 start = position
                 try:
@@ -174,7 +186,7 @@ class Decoder:
                         self._key = data[position - 4 : position] if self._is_server else b""
                         self._collect(data[position:])
                         break
-                    position = self._decode_by_wsproto(data, position, frames)
+                    position = self._decode_in_message(data, position, frames)
                     steps += STEPS_OF_WSPROTO
             if self._inflater is not None:
                 steps += (self._inflater.work - work) * MAX_STEPS // MAX_BYTES
@@ -195,6 +207,53 @@ class Decoder:
             piece = fast_path.mask(piece, key)
         self._payload.add(piece)
         return len(piece)
+
+    def _decode_in_message(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
+        """Decode a frame that begins or continues a fragmented message; return the position after it.
+
+        Leave the message to wsproto at the first frame that is not a plain whole fragment.
+        """
+        fragment = fast_path.decode_fragment(data, position, self._is_server, self._opcode != 0)
+        if fragment is not None:
+            first, payload, stop = fragment
+            is_final = first >= fast_path.FINAL
+            size, count = self._message_size + len(payload), self._message_fragments + 1
+            if size <= self._limit and count <= self._max_fragments:
+                opcode = self._opcode or first
+                try:
+                    if opcode == fast_path.TEXT:
+                        self._utf8 = self._utf8 or new_utf8_decoder()
+                        frames.append(Text(self._utf8.decode(payload, is_final), is_final))
+                    else:
+                        frames.append(Binary(payload, is_final))
+                except UnicodeDecodeError:
+                    pass
+                else:
+                    if is_final:
+                        self._opcode = self._message_size = self._message_fragments = 0
+                    else:
+                        self._opcode, self._message_size, self._message_fragments = opcode, size, count
+                    return stop
+        elif self._opcode and (control := fast_path.decode_control(data, position, self._is_server)) is not None:
+            frames.append(control[0])
+            self.has_met_control = True
+            return control[1]
+        if self._opcode:
+            self._leave_message_to_wsproto()
+        return self._decode_by_wsproto(data, position, frames)
+
+    def _leave_message_to_wsproto(self) -> None:
+        """Have wsproto go on with the message whose first frames were decoded without it."""
+        rest = b""
+        if self._utf8 is not None:
+            rest = self._utf8.getstate()[0]
+            self._utf8.reset()
+        size = len(rest) | (fast_path.MASKED if self._is_server else 0)
+        header = bytes((self._opcode, size)) + (bytes(4) if self._is_server else b"")
+        self._opcode = 0
+        self._in_message = True
+        nothing: list[Frame | Close] = []
+        self._judge(header + rest, nothing, header)
 
     def _decode_by_wsproto(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
         """Pass bytes of one frame to wsproto, as far as they have arrived; return the position after them.

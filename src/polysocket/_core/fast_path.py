@@ -1,9 +1,8 @@
-"""The fast path: whole valid data frames, straight from bytes to values, plain or compressed.
+"""The fast path: whole valid frames, straight from bytes to values, plain or compressed.
 
-The fast path never accepts what wsproto refuses, and never returns other frames than wsproto. It stops before a frame
-that is not such a frame (a fragment, a control frame, an odd header, bad UTF-8 in a plain text), which the decoder
-then passes to wsproto, but for a whole Ping or Pong (:func:`decode_control`). Pure functions in plain types, so that
-the file can be compiled as it is.
+The fast path never accepts what wsproto refuses, and never returns other frames than wsproto. The decoder passes every
+other frame to wsproto: a Close, a compressed fragment, an odd header, bad UTF-8 in a plain text. Pure functions in
+plain types, so that the file can be compiled as it is.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ __all__ = [
     "TEXT",
     "decode",
     "decode_control",
+    "decode_fragment",
     "frame_size",
     "mask",
     "whole_binary_frame_size",
@@ -120,6 +120,36 @@ def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no
             frames.append(Text(text))
         position = stop
     return position
+
+
+def decode_fragment(data: bytes, position: int, masked: bool, in_message: bool) -> tuple[int, bytes, int] | None:
+    """Return the first byte of the whole plain fragment at ``position``, its payload, and the position after it.
+
+    None for any other frame. ``in_message`` tells whether it has to continue a message or begin one (RFC 6455 §5.4).
+    """
+    end = len(data)
+    if end - position < 2:
+        return None
+    first = data[position]
+    if first & ~FINAL != CONTINUATION if in_message else first not in (TEXT, BINARY):
+        return None
+    size = data[position + 1] ^ (MASKED if masked else 0)
+    start = position + 2
+    if size >= 126:
+        width = 2 if size == 126 else 8
+        if size > 127 or end - start < width:
+            return None
+        size = int.from_bytes(data[start : start + width], "big")
+        start += width
+        if size < 126 or (width == 8 and (size < 65536 or size >> 63)):
+            return None
+    if masked:
+        start += 4
+    stop = start + size
+    if stop > end:
+        return None
+    payload = data[start:stop]
+    return first, mask(payload, data[start - 4 : start]) if masked else payload, stop
 
 
 def decode_control(data: bytes, position: int, masked: bool) -> tuple[Ping | Pong, int] | None:
