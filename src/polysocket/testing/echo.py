@@ -22,6 +22,7 @@ from polysocket.effects.blocking import BlockingEffect
 from polysocket.errors import OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
 from polysocket.request import Request, basic_request
+from polysocket.url import authority
 from polysocket.websocket import WebSocket
 
 __all__ = ["EchoServer"]
@@ -32,10 +33,12 @@ RETRY_DELAY = 0.1  # seconds after a failed accept(): short for a test, but long
 class EchoServer:
     """A server that sends each message back, inside its ``with`` block. The end of the block drops all connections.
 
-    The server listens on a free port of 127.0.0.1, or on a Unix socket.
+    The server listens on a TCP port, or on a Unix socket.
 
     Args:
         ssl: A server's TLS settings, with a certificate for ``localhost``. None for no TLS.
+        host: The name or address to listen on.
+        port: The port to listen on; 0 for a free one.
         unix_path: The path of the Unix socket to listen on. The end of the block removes the file.
         limits: The compression, subprotocols, sizes and time limits that the server accepts.
     """
@@ -44,10 +47,14 @@ class EchoServer:
         self,
         *,
         ssl: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
         unix_path: str | os.PathLike[str] | None = None,
         limits: Request = basic_request,
     ) -> None:
         self._ssl = ssl
+        self._host = host
+        self._port = port
         self._unix_path = None if unix_path is None else os.fspath(unix_path)
         self._limits = limits
         self._effect = BlockingEffect()
@@ -64,11 +71,12 @@ class EchoServer:
         scheme = "ws" if self._ssl is None else "wss"
         if self._unix_path is not None:
             return f"{scheme}://localhost/"
-        return f"{scheme}://localhost:{self._listener.getsockname()[1]}/"
+        host = "localhost" if self._host == "127.0.0.1" else self._host  # the name for which certificates are made
+        return f"{scheme}://{authority(host, self._listener.getsockname()[1])}/"
 
     def __enter__(self) -> Self:
         if self._unix_path is None:
-            self._listener = socket.create_server(("127.0.0.1", 0))
+            self._listener = _tcp_listener(self._host, self._port)
         else:
             self._listener = _unix_listener(self._unix_path)
         self._stopping, self._stop = socket.socketpair()
@@ -139,6 +147,11 @@ class EchoServer:
         async with websocket:
             async for message in websocket:
                 await websocket.send(Text(message) if isinstance(message, str) else Binary(message))
+
+
+def _tcp_listener(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server((str(address[0]), port), family=family)
 
 
 def _unix_listener(path: str) -> socket.socket:
