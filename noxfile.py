@@ -68,7 +68,7 @@ def tests_without_trio(session: nox.Session) -> None:
     """Run the tests without trio, anyio and sniffio, which the other flavours must not need."""
     needs_them = ("polysocket[", "starlette", "tiny-proxy")
     others = [each for each in EXTRAS["test"] if not each.startswith(needs_them)]
-    install_wheel(session, "polysocket[contract,opentelemetry,prometheus]", *others)
+    install_wheel(session, "polysocket[cli,contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
     session.run("pytest", *WITHOUT_SEARCHES, *(session.posargs or PARALLEL), env=TEMPORARY)

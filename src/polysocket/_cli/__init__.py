@@ -1,0 +1,1 @@
+"""The command ``polysocket``, written over the public face of the package only."""

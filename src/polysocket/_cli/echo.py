@@ -1,0 +1,63 @@
+"""``polysocket echo``: an echo server in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, cast
+
+from polysocket._cli.exit_status import ExitStatus
+from polysocket.testing import EchoServer
+
+__all__ = ["echo"]
+
+DAY = 24 * 3600  # Any time would do. Ctrl-C ends a sleep on every platform, unlike the wait for a lock.
+
+
+def echo(arguments: Namespace) -> ExitStatus:
+    """Run the server until Ctrl-C; return a status."""
+    try:
+        with _tls(arguments) as context, EchoServer(ssl=context, host=arguments.host, port=arguments.port) as server:
+            print(server.url, flush=True)
+            while True:
+                time.sleep(DAY)
+    except KeyboardInterrupt:
+        return ExitStatus.NORMAL
+    except ModuleNotFoundError:
+        return _failed("--tls without --cert needs trustme: pip install trustme")
+    except OSError as error:  # SSLError is an OSError.
+        return _failed(f"the server can't run: {error}")
+
+
+def _failed(message: str) -> ExitStatus:
+    print(f"polysocket echo: {message}", file=sys.stderr)
+    return ExitStatus.NOT_OPENED
+
+
+@contextlib.contextmanager
+def _tls(arguments: Namespace) -> Generator[ssl.SSLContext | None]:
+    """Provide the server's TLS settings: a given certificate, or one of a new authority; None without TLS."""
+    if not (arguments.tls or arguments.cert):
+        yield None
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if arguments.cert:
+        context.load_cert_chain(arguments.cert, arguments.key)
+        yield context
+        return
+    import trustme  # noqa: PLC0415 - for this option only, and it may not be installed
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", arguments.host)
+    cast("Any", certificate).configure_cert(context)  # Its type names pyOpenSSL, which may not be installed.
+    with tempfile.TemporaryDirectory(prefix="polysocket-") as folder:
+        path = Path(folder, "ca.pem")
+        authority.cert_pem.write_to_path(path)
+        print(f"trust its certificate authority: --ca {path}", file=sys.stderr, flush=True)
+        yield context
