@@ -90,7 +90,7 @@ class Conversation:
             info = websocket.close_info
             is_normal = error is None and info is not None and info.is_normal
             status = ExitStatus.NORMAL if is_normal else ExitStatus.ABNORMAL
-            if self._console.is_terminal or not is_normal:
+            if self._console.is_terminal or self._reconnects or not is_normal:
                 self._console.note(str(error or info))
             if self._ended_by_input is not None or not self._reconnects:
                 break
