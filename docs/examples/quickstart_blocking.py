@@ -1,5 +1,5 @@
 from polysocket.blocking import connect
 
-with connect("wss://echo.example.com/") as ws:
+with connect("ws://localhost:8765/") as ws:
     ws.send_text("Hello!")
     print(ws.receive_text())

@@ -98,7 +98,7 @@ def execute(source: str, name: str, url: str, replacements: Mapping[str, str]) -
     for old, new in replacements.items():
         assert old in source
         source = source.replace(old, new)
-    source = re.sub(r"wss?://\w+\.example\.com/(?!chat\?)", url, source)
+    source = re.sub(r"wss?://(?:\w+\.example\.com|localhost:8765)/(?!chat\?)", url, source)
     with logging_of_its_own():
         exec(compile(source, name, "exec"), {"__name__": "__main__"})
 
