@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TextIO
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
 
 from polysocket._cli.console import Console
 
@@ -48,6 +47,7 @@ class PromptConsole(Console):
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._session: PromptSession[str] = PromptSession("> ")
         self._stop = asyncio.Event()
         prompting = asyncio.ensure_future(self._prompt())
         self._is_ready.set()
@@ -56,10 +56,9 @@ class PromptConsole(Console):
         await asyncio.wait([prompting])
 
     async def _prompt(self) -> None:
-        session: PromptSession[str] = PromptSession("> ")
         try:
             while True:
-                self._lines.put(await session.prompt_async())
+                self._lines.put(await self._session.prompt_async())
         except (EOFError, KeyboardInterrupt, OSError) as end:  # Ctrl-D, Ctrl-C, an error of the terminal
             self._lines.put(end)
 
@@ -70,7 +69,11 @@ class PromptConsole(Console):
             super()._print(stream, text)
 
     async def _print_above(self, stream: TextIO, text: str) -> None:
-        def write() -> None:
-            Console._print(self, stream, text)
-
-        await run_in_terminal(write)
+        """Print a line in place of the prompt, and draw the prompt again below it."""
+        # prompt_toolkit's run_in_terminal() leaves the raw mode meanwhile, and would lose a Ctrl-D that is typed then.
+        app = self._session.app
+        if app.is_running:
+            app.renderer.erase()
+        super()._print(stream, text)
+        if app.is_running:
+            app.invalidate()
