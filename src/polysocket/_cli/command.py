@@ -28,9 +28,9 @@ from polysocket.blocking import Connections, reconnect
 __all__ = ["main"]
 
 # One connection of a person's own choice may take more memory than the library's default, which is for thousands.
-MAX_MESSAGE_SIZE = 64 * 1024 * 1024
+LARGEST_MESSAGE = 64 * 1024 * 1024
 
-MAX_BODY_SHOWN = 1000  # characters of a rejection's body: enough for a message, and little of a web page
+BODY_SHOWN = 1000  # characters of a rejection's body: enough for a message, and little of a web page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +86,7 @@ def _talk(arguments: Namespace) -> ExitStatus:
         except OpeningFailed as error:
             console.note(f"polysocket: {error}")
             if isinstance(error, UpgradeRejected) and error.response.body:
-                console.note(error.response.body.decode("utf-8", "replace")[:MAX_BODY_SHOWN])
+                console.note(error.response.body.decode("utf-8", "replace")[:BODY_SHOWN])
             return ExitStatus.NOT_OPENED
         except WebSocketClosed:  # The conversation has said so.
             return ExitStatus.ABNORMAL
@@ -119,7 +119,7 @@ def _connections(arguments: Namespace, console: Console) -> Connections:
         "subprotocols": arguments.subprotocols,
         "auth": arguments.auth,
         "compression": Deflate() if arguments.compression else None,
-        "max_message_size": MAX_MESSAGE_SIZE,
+        "max_message_size": LARGEST_MESSAGE,
         "ping_interval": arguments.ping,
         "ssl": _tls(arguments),
     }
