@@ -81,10 +81,11 @@ class Keepalive(ReadLoop):
 
     def _end_keepalive(self) -> None:
         """Make no further call: the connection is no more."""
-        if not self._mutex.has_loop_ended():
-            for revoke in (self._revoke, self._revoke_look):
-                if revoke is not None:
-                    revoke()
+        if self._revoke is not None and not self._mutex.has_loop_ended():
+            self._stream.watch(None)
+            self._revoke()
+            if self._revoke_look is not None:
+                self._revoke_look()
         self._revoke = self._revoke_look = None
 
     def __del__(self) -> None:

@@ -154,7 +154,7 @@ class DelegatingStream:
         """Read from the inner stream what is there."""
         return self.inner.read_now()
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Watch the inner stream."""
         return self.inner.watch(call)
 

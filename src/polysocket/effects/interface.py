@@ -110,12 +110,12 @@ class ByteStream(Protocol):
         """
         ...
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Make this call, which never waits, soon after bytes or the end have come and no caller is in :meth:`read`.
 
         Return the seconds after which it is made at the latest, at most 0.5: 0 if a transport calls back. The call may
         be made again while nothing is read, and also if nothing has come. It is made in the event loop, or in a thread
-        of the runtime's, until :meth:`abort`.
+        of the runtime's, until :meth:`abort` or a call with None.
         """
         ...
 

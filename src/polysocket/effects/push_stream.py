@@ -120,7 +120,7 @@ class PushStream(ABC):
         """Return what has arrived since the last call; None if nothing has."""
         return run(self.read()) if self._chunks or self._has_ended else None
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Make this call when bytes or the end arrive."""
         self._watcher = call
         return 0

@@ -85,16 +85,19 @@ class SendBuffer(ABC):
             self._is_sending = False
             self._send_later()
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Have the runtime's watcher make this call while there is something to read."""
+        if call is None:
+            self._unwatch()
+            return 0
         self._watcher = self.find_watcher()
         return self._watcher.watch(self._socket.fileno(), call)
 
     def _unwatch(self) -> None:
         """End the watch, before the socket is closed."""
         watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.unwatch(self._socket.fileno())
+        if watcher is not None and (fd := self._socket.fileno()) >= 0:
+            watcher.unwatch(fd)
 
     def __del__(self) -> None:
         if hasattr(self, "_watcher"):  # __init__ may have raised.

@@ -265,7 +265,7 @@ class MemoryStream:
         """Return what has arrived; None if nothing has."""
         return self._incoming.read_now()
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Make this call when something arrives."""
         self._incoming.watch(call)
         return 0

@@ -144,7 +144,7 @@ class _PeerStream:
         """Return what the peer has sent; None if nothing is left."""
         return self._wire.read_now()
 
-    def watch(self, call: Callable[[], object], /) -> float:
+    def watch(self, call: Callable[[], object] | None, /) -> float:
         """Make this call when the peer sends something."""
         self._wire.watch(call)
         return 0
