@@ -46,7 +46,7 @@ def test_an_error_that_no_caller_has_raised_is_logged(flavour: type[Any], caplog
 
 
 def refuse_background_threads(thread: threading.Thread) -> None:
-    if "run" in thread.name:  # "polysocket run" and "polysocket _run"
+    if thread.name.endswith(("run", "worker")):  # "polysocket run" and "polysocket _run"; those of the threaded flavour
         raise RuntimeError(REFUSED)
     START(thread)
 

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from polysocket.effects.interface import foreign_await, run
+from polysocket.effects.interface import foreign_await
 from polysocket.effects.sockets import SocketEffect, ThreadEvent
 
 __all__ = ["BlockingEffect"]
@@ -52,7 +52,3 @@ class BlockingEffect(SocketEffect):
     def current_task(self) -> object:
         """Return the number of the calling thread."""
         return threading.get_ident()
-
-    def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a program to its end."""
-        run(coroutine)

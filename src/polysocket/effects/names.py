@@ -11,6 +11,7 @@ import socket
 import threading
 
 from polysocket.effects.happy_eyeballs import Address
+from polysocket.effects.interface import Event
 
 __all__ = ["Lookup", "is_address"]
 
@@ -31,8 +32,8 @@ class Lookup:
     The thread of a lookup that no caller waits for any longer lasts until the system answers. Its result is dropped.
     """
 
-    def __init__(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> None:
-        self.done: threading.Event = threading.Event()
+    def __init__(self, host: str, port: int, family: int, done: Event) -> None:
+        self.done = done
         self._host = host
         self._port = port
         self._family = family

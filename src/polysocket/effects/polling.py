@@ -1,6 +1,6 @@
-"""The calls in which the blocking and the threaded flavour wait; none waits without an end.
+"""The calls in which the blocking and the threaded flavour wait; none blocks without an end.
 
-In Windows, nothing ends such a call early: Ctrl-C waits for its end. So each call lasts at most ``LONGEST_WAIT``, and
+In Windows, nothing ends a call that blocks early: Ctrl-C waits for its end. So each lasts at most ``LONGEST_WAIT``, and
 then its caller looks again and renews it.
 
 Callers look each name up in this module at each call, so that a test can replace it.
@@ -14,14 +14,17 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from polysocket.effects.readiness import Wait
+
 __all__ = [
     "LONGEST_WAIT",
+    "until_over",
     "wait_for_result",
     "wait_until_connected",
     "wait_until_ended",
@@ -84,3 +87,8 @@ def wait_for_result(future: Future[T]) -> T:
         return future.result()
     finally:
         del future  # Its error has a traceback with this frame.
+
+
+def until_over(wait: Wait) -> Awaitable[object]:
+    """Return what a program of the threaded flavour awaits, which blocks no thread."""
+    return wait

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
+from polysocket.effects.interface import Event, run
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.poller import process_poller
 from polysocket.effects.send_buffer import SendBuffer
 from polysocket.effects.shutdown import shut_down
 
-__all__ = ["SocketEffect", "SocketStream", "ThreadEvent"]
+__all__ = ["SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
 
 
 T = TypeVar("T")
@@ -28,13 +29,13 @@ T = TypeVar("T")
 READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
 
-_deadline: ContextVar[float | None] = ContextVar("_deadline", default=None)
+call_deadline: ContextVar[float | None] = ContextVar("call_deadline", default=None)
 """The time at which the calling program must stop waiting."""
 
 
-def _remaining() -> float:
+def seconds_left() -> float:
     """Return the seconds that the calling program may wait until it looks again. Raises DeadlinePassed."""
-    deadline = _deadline.get()
+    deadline = call_deadline.get()
     if deadline is None:
         return polling.LONGEST_WAIT
     seconds = deadline - time.monotonic()
@@ -52,7 +53,7 @@ class ThreadEvent:
 
     async def wait(self) -> None:
         """Block until the event is set."""
-        while not polling.wait_until_set(self._event, _remaining()):
+        while not polling.wait_until_set(self._event, seconds_left()):
             pass
 
 
@@ -66,15 +67,19 @@ class SocketEffect(ABC):
 
     async def next_turn(self) -> None:
         """Look at the time limit: a flood that has arrived must not outlast it."""
-        _remaining()
+        seconds_left()
 
     @abstractmethod
-    def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a program to its end in this thread, and raise its error."""
+    def event(self) -> Event:
+        """Return a new event."""
 
     def make_stream(self, sock: socket.socket) -> SocketStream:
         """Make a stream of this effect."""
         return SocketStream(sock)
+
+    def attempts(self, local_address: tuple[str, int] | None) -> SocketAttempts:
+        """Return the attempts of a new connection."""
+        return BlockingAttempts(local_address)
 
     def mutex(self) -> Mutex:
         """Return a lock."""
@@ -90,7 +95,7 @@ class SocketEffect(ABC):
 
     def time_limit(self, seconds: float | None, /) -> TimeLimit:
         """Set a deadline for all that the program waits for inside."""
-        return TimeLimit(seconds, time.monotonic, _deadline)
+        return TimeLimit(seconds, time.monotonic, call_deadline)
 
     def interruptible(self) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
         """Return a block whose function does nothing: a thread can't be interrupted."""
@@ -105,11 +110,11 @@ class SocketEffect(ABC):
     ) -> None:
         """Drive the program in a thread; ``threading.excepthook`` reports its error."""
 
-        def run() -> None:
-            _deadline.set(None)
+        def drive() -> None:
+            call_deadline.set(None)
             error: BaseException | None = None
             try:
-                self.drive(program())
+                run(program())
             except BaseException as raised:
                 error = raised
                 raise
@@ -121,7 +126,7 @@ class SocketEffect(ABC):
 
         name = f"polysocket {program.__name__}"
         try:
-            threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+            threading.Thread(target=copy_context().run, args=(drive,), name=name, daemon=True).start()
         except RuntimeError as error:  # The system has no more threads.
             on_done(error)
 
@@ -135,11 +140,10 @@ class SocketEffect(ABC):
         if is_address(host):
             addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         else:
-            lookup = Lookup(host, port, family)
-            while not polling.wait_until_set(lookup.done, _remaining()):
-                pass
+            lookup = Lookup(host, port, family, self.event())
+            await lookup.done.wait()
             addresses = lookup.addresses()
-        return self.make_stream(await first_connected(host, addresses, BlockingAttempts(local_address)))
+        return self.make_stream(await first_connected(host, addresses, self.attempts(local_address)))
 
     async def connect_unix(self, path: str, /) -> SocketStream:
         """Connect to a Unix socket."""
@@ -152,7 +156,7 @@ class SocketEffect(ABC):
 
 def _connected(sock: socket.socket, address: Any) -> socket.socket:
     try:
-        sock.settimeout(_remaining())
+        sock.settimeout(seconds_left())
         sock.connect(address)
     except BaseException as error:
         sock.close()
@@ -167,7 +171,7 @@ class BlockingAttempts(SocketAttempts):
 
     async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
         """Wait until one of the attempts has ended."""
-        left = _remaining()
+        left = seconds_left()
         return polling.wait_until_connected(sockets, left if seconds is None else min(seconds, left))
 
 
@@ -253,7 +257,7 @@ class SocketStream(SendBuffer):
                 self._sender = sender
 
     def _send_all_pending(self) -> None:
-        _deadline.set(None)  # A thread can inherit a context, as in free-threaded Python 3.14.
+        call_deadline.set(None)  # A thread can inherit a context, as in free-threaded Python 3.14.
         while True:
             with self._mutex:
                 self._has_sender = self._must_flush
@@ -267,35 +271,44 @@ class SocketStream(SendBuffer):
         if readable:
             self.has_taken: bool = False
         try:
-            with self._mutex:
-                writable = bool(self._unsent) and self._must_flush
-                if self._aborted or not (readable or writable):
-                    return None  # Another thread has sent all that was pending.
-                self._waiters[waiter] = writable
-            seconds = polling.LONGEST_WAIT if _deadline.get() is None else self._seconds_to_wait()
+            if (writable := self._begin_wait(waiter, readable)) is None:
+                return None
+            seconds = polling.LONGEST_WAIT if call_deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
             received = self._receive() if can_read else None
         finally:
-            with self._mutex:
-                self._waiters.pop(waiter, None)
-                if self._aborted:
-                    self._close_if_unused()
+            self._end_wait(waiter)
         if can_write:
             with self._mutex:
                 self._flush()
         elif not can_read:
-            _remaining()
+            seconds_left()
         return received
+
+    def _begin_wait(self, waiter: object, readable: bool) -> bool | None:
+        """Return whether the waiter has to send once it can; None if there is nothing to wait for."""
+        with self._mutex:
+            writable = bool(self._unsent) and self._must_flush
+            if self._aborted or not (readable or writable):
+                return None  # Another caller has sent all that was pending.
+            self._waiters[waiter] = writable
+            return writable
+
+    def _end_wait(self, waiter: object) -> None:
+        with self._mutex:
+            self._waiters.pop(waiter, None)
+            if self._aborted:
+                self._close_if_unused()
 
     def _seconds_to_wait(self) -> float:
         """Return 0 after the deadline, once: what has arrived may still be taken, but a flood must not outlast it."""
-        deadline = _deadline.get()
+        deadline = call_deadline.get()
         if deadline is not None and deadline <= time.monotonic():
             if self._last_look == deadline:
                 raise DeadlinePassed
             self._last_look = deadline
             return 0
-        return _remaining()
+        return seconds_left()
 
     def _receive(self) -> bytes | None:
         self.has_taken = True

@@ -1,18 +1,26 @@
-"""The effect of threads: ``F[T]`` is ``concurrent.futures.Future[T]``."""
+"""The effect of threads: ``F[T]`` is ``concurrent.futures.Future[T]``.
+
+A call begins in the caller's thread. If it has to wait, it suspends, and goes on in one of a few worker threads
+(:mod:`polysocket.effects.readiness`): no thread waits for a single call.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Generator
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
+from weakref import finalize
 
-from polysocket.effects import polling
+from polysocket.effects import polling, readiness
+from polysocket.effects.happy_eyeballs import SocketAttempts
 from polysocket.effects.interface import foreign_await
-from polysocket.effects.sockets import SocketEffect, SocketStream, ThreadEvent
+from polysocket.effects.readiness import READ, WRITE, Wait
+from polysocket.effects.sockets import SocketEffect, SocketStream, call_deadline, seconds_left
 
 __all__ = ["ThreadedEffect"]
 
@@ -20,23 +28,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class MayBlock:
-    """An awaitable before a step that may block: after it the program is in a thread of its own."""
+class _Running(threading.local):
+    """The task whose program a worker runs now; None in other threads. Calls of its callbacks belong to the task."""
 
-    def __await__(self) -> Generator[MayBlock, None, None]:
-        steps: Any = iter((self,))  # An iterator in C: a generator would cost another Python call.
-        return steps  # type: ignore[no-any-return]
+    task: object = None
 
 
-may_block: Final = MayBlock()
-
-
-_caller: ContextVar[int] = ContextVar("_caller")
-"""The number of the thread that has called."""
+_running = _Running()
 
 
 class ThreadedEffect(SocketEffect):
-    """The :class:`~polysocket.effects.Effect` of threads: a program suspends only to change the thread."""
+    """The :class:`~polysocket.effects.Effect` of threads: a program that has to wait suspends."""
 
     name: str = "polysocket.threaded"
     leaves_caller: bool = True
@@ -46,37 +48,27 @@ class ThreadedEffect(SocketEffect):
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
-            future: Future[T] = Future()
-            future.set_running_or_notify_cancel()  # A program that has begun can't be cancelled.
-            context = copy_context()  # with the time limits
-            context.run(_caller.set, threading.get_ident())
-            coroutine = program(*args, **kwargs)
-            thread: threading.Thread | None = None
-            refusal: RuntimeError | None = None
+            running = _Call[T](self.current_task())
+            running.coroutine = program(*args, **kwargs)
             try:
-                while not context.run(_advance, coroutine, future, refusal):
-                    arguments, name = (_finish, coroutine, future), f"polysocket {program.__name__}"
-                    thread = threading.Thread(target=context.run, args=arguments, name=name, daemon=True)
-                    try:
-                        thread.start()
-                        break
-                    except RuntimeError as error:  # No more threads: the step that may block raises this.
-                        thread, refusal = None, error
-                return future
+                return running.begin()
             except BaseException:
-                if thread is None or thread.ident is None:  # A signal handler has raised: nothing goes on with it.
-                    context.run(coroutine.close)
+                if not running.is_suspended:  # A signal handler has raised: nothing goes on with the program.
+                    running.context.run(running.coroutine.close)
                 raise
             finally:
-                del future, refusal  # The errors have tracebacks with this frame; so in the other functions here.
+                del running  # An error has a traceback with this frame; so in the other functions here.
 
         return call
 
     async def unlift(self, value: Future[T], /) -> T:
         """Wait for the future's result."""
-        await may_block
         try:
-            return polling.wait_for_result(value)
+            if not value.done():
+                done = self.event()
+                value.add_done_callback(lambda _: done.set())
+                await done.wait()
+            return value.result()
         finally:
             del value
 
@@ -85,67 +77,234 @@ class ThreadedEffect(SocketEffect):
         return ThreadedEvent()
 
     def current_task(self) -> object:
-        """Return the number of the thread that has called."""
-        return _caller.get()
+        """Return the number of the thread that has called, or an object for a program in the background."""
+        return _running.task or threading.get_ident()
 
-    def drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a program to its end; this thread counts as its caller."""
-        _caller.set(threading.get_ident())
-        ended: Future[None] = Future()
-        _finish(coroutine, ended)
+    def spawn(
+        self, program: Callable[[], Coroutine[Any, Any, None]], on_done: Callable[[BaseException | None], object], /
+    ) -> None:
+        """Begin the program in a worker; ``threading.excepthook`` reports its error."""
+
+        async def run() -> None:
+            call_deadline.set(None)
+            error: BaseException | None = None
+            try:
+                await program()
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                try:
+                    on_done(error)
+                finally:
+                    del error  # Its traceback has this frame.
+
+        call = _Call[None](object())
+        call.future.add_done_callback(_report)
+        begins = Wait()
+        begins.end_now()
+        call.coroutine = run()
         try:
-            ended.result()
-        finally:
-            del ended
+            call.suspend(begins)
+        except BaseException as error:
+            if not call.is_suspended:
+                call.coroutine.close()
+            if not isinstance(error, OSError | RuntimeError):
+                raise
+            on_done(error)  # The system has no more threads.
 
     def make_stream(self, sock: socket.socket) -> ThreadedStream:
         """Make a stream of this effect."""
         return ThreadedStream(sock)
 
+    def attempts(self, local_address: tuple[str, int] | None) -> ThreadedAttempts:
+        """Return the attempts of a new connection."""
+        return ThreadedAttempts(local_address)
+
     async def run_blocking(self, function: Callable[[], T], /) -> T:
-        """Call the function in the program's thread, not in the caller's."""
-        await may_block
-        return function()
+        """Call the function in a thread of its own, since it may block for as long as a websocket lasts."""
+        future: Future[T] = Future()
+        threading.Thread(
+            target=copy_context().run, args=(_call, function, future), name="polysocket blocking call", daemon=True
+        ).start()
+        try:
+            return await self.unlift(future)
+        finally:
+            del future
 
-    async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
-        """Connect in a thread."""
-        await may_block
-        return await super().connect_tcp(host, port, local_address)
 
+class ThreadedEvent:
+    """An :class:`~polysocket.effects.Event` for which programs wait suspended."""
 
-class ThreadedEvent(ThreadEvent):
-    """An :class:`~polysocket.effects.Event` that is waited for in a thread of its own."""
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waits: list[Wait] = []
+
+    def set(self) -> None:
+        """Set the flag, and resume the programs that wait."""
+        self._is_set = True
+        for wait in tuple(self._waits):  # A second call repeats this: a signal handler may have interrupted the first.
+            wait.end_now()
 
     async def wait(self) -> None:
         """Wait until the event is set."""
-        await may_block
-        await super().wait()
+        while not self._is_set:
+            wait = Wait(deadline=call_deadline.get())
+            self._waits.append(wait)
+            try:
+                if not self._is_set:  # It may have been set before the wait was there to be woken.
+                    await polling.until_over(wait)
+            finally:
+                self._waits.remove(wait)
+            if not self._is_set:
+                seconds_left()
+
+
+class ThreadedAttempts(SocketAttempts):
+    """Attempts to connect that are waited for suspended."""
+
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Wait until one of the attempts has ended."""
+        left = seconds_left()
+        deadline = time.monotonic() + (left if seconds is None else min(seconds, left))
+        wait = Wait({sock.fileno(): WRITE for sock in sockets}, deadline)
+        await polling.until_over(wait)
+        return next((sock for sock in sockets if sock.fileno() in wait.ready), None)
 
 
 class ThreadedStream(SocketStream):
-    """A :class:`~polysocket.effects.ByteStream` that is waited for in a thread of its own."""
+    """A :class:`~polysocket.effects.ByteStream` that is waited for suspended."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        user = object()
+        self._remove_user = finalize(self, readiness.remove_user, user)
+        readiness.add_user(user)
 
     async def read(self) -> bytes:
-        """Wait for bytes."""
-        self.has_taken: bool = False  # The system can refuse the thread: then nothing is read.
-        await may_block
-        return self._read()
+        """Wait for bytes, and send what is pending meanwhile."""
+        while not self._aborted:
+            if (data := await self._wait_suspended(readable=True)) is not None:
+                return data
+        return b""
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
-        if self.pending:
-            await may_block
-        self._drain()
+        try:
+            while self._unsent:
+                with self._mutex:
+                    self._check()
+                await self._wait_suspended(readable=False)
+        except BaseException:
+            with self._mutex:
+                self._send_in_background()
+            raise
+
+    def abort(self) -> None:
+        """Drop the connection at once; the programs that wait for it go on."""
+        super().abort()
+        self._remove_user()
+
+    async def _wait_suspended(self, *, readable: bool) -> bytes | None:
+        """Do what ``_wait`` does, without blocking the thread."""
+        waiter = object()
+        if readable:
+            self.has_taken: bool = False
+        try:
+            if (writable := self._begin_wait(waiter, readable)) is None:
+                return None
+            fd, deadline = self._socket.fileno(), call_deadline.get()
+            if deadline is not None:
+                self._seconds_to_wait()
+            wait = Wait({fd: READ * readable | WRITE * writable}, deadline)
+            await polling.until_over(wait)
+            ready = wait.ready.get(fd, 0)
+            received = self._receive() if ready & READ else None
+        finally:
+            self._end_wait(waiter)
+        if ready & WRITE:
+            with self._mutex:
+                self._flush()
+        elif not ready:
+            seconds_left()
+        return received
 
 
-def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T], error: Exception | None = None) -> bool:
-    """Run the program to its end, or to a step that may block; return whether it has ended.
+class _Call(Generic[T]):
+    """One run of a program: its future, and the context that it takes along from thread to thread."""
 
-    If there is an error, the step at which the program has stopped raises it.
+    coroutine: Coroutine[Any, Any, T]
+
+    def __init__(self, task: object) -> None:
+        self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # A program that has begun can't be cancelled.
+        self.context = copy_context()  # with the time limits
+        self._task = task
+        self._loop: readiness.WaitLoop | None = None
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the program has suspended, so that it goes on in workers."""
+        return self._loop is not None
+
+    def begin(self) -> Future[T]:
+        """Run the program to its end or its first wait, in this thread; return its future."""
+        error: Exception | None = None
+        try:
+            while (wait := self._advance(error)) is not None:
+                try:
+                    self.suspend(wait)
+                    break
+                except (OSError, RuntimeError) as refusal:  # No more threads: the step that has to wait raises this.
+                    error = refusal
+            return self.future
+        finally:
+            del self, error
+
+    def suspend(self, wait: Wait) -> None:
+        """Have workers go on with the program after a wait. Raises RuntimeError or OSError if that can't be."""
+        try:
+            wait.resume = self._resume
+            self._loop = readiness.wait_loop_for(self)
+            self._loop.post(wait)
+        except BaseException:
+            if self._loop is None:
+                readiness.remove_user(self)
+            else:  # A signal handler has raised, perhaps before the wait loop was told.
+                self._loop.post(wait)
+            raise
+        finally:
+            del self
+
+    def _resume(self) -> None:
+        """Run the program to its next wait or its end; a worker calls this."""
+        try:
+            _running.task = self._task
+            wait = self._advance(None)
+            _running.task = None
+            if wait is None:
+                readiness.remove_user(self)
+            else:
+                self.suspend(wait)
+        finally:
+            del self
+
+    def _advance(self, error: Exception | None) -> Wait | None:
+        try:
+            return self.context.run(_advance, self.coroutine, self.future, error)
+        finally:
+            del self, error
+
+
+def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T], error: Exception | None) -> Wait | None:
+    """Run the program to its next wait, which is returned, or to its end.
+
+    If there is an error, the wait at which the program has suspended raises it.
     """
     try:
-        if isinstance(coroutine.send(None) if error is None else coroutine.throw(error), MayBlock):
-            return False
+        wait = coroutine.send(None) if error is None else coroutine.throw(error)
+        if isinstance(wait, Wait):
+            return wait
         coroutine.close()
         future.set_exception(foreign_await(coroutine))
     except StopIteration as stop:
@@ -154,10 +313,24 @@ def _advance(coroutine: Coroutine[Any, Any, T], future: Future[T], error: Except
         coroutine.close()  # It waits for its next step if a signal handler has raised after the call of send().
         future.set_exception(raised)
         del future, error
-    return True
+    return None
 
 
-def _finish(coroutine: Coroutine[Any, Any, T], future: Future[T]) -> None:
-    while not _advance(coroutine, future):
-        pass
-    del future
+def _call(function: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(function())
+    except BaseException as raised:  # noqa: BLE001 - the future raises it
+        future.set_exception(raised)
+    finally:
+        del function, future
+
+
+def _report(future: Future[None]) -> None:
+    """Report the error of a program in the background, as that of a thread."""
+    error = future.exception()
+    try:
+        if error is not None:
+            args = (type(error), error, error.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(args))
+    finally:
+        del future, error

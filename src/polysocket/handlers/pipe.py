@@ -10,6 +10,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, Final
 
 from polysocket._core import close_codes
@@ -112,17 +113,16 @@ class _StageRun:
 
     async def run_blocking(self, stage: Any) -> None:
         """Run a stage of a blocking flavour; end it when it yields or asks after the deadline."""
-        # In the threaded flavour, a program that waits is continued in a thread of its own, which a stage may block.
-        own_thread = self._effect.event()
-        own_thread.set()
-        await own_thread.wait()
-
         self._session.when_ended(self._note_end)
+        await self._effect.run_blocking(partial(self._run_through, stage))
+        self._check_message_is_complete()
+
+    def _run_through(self, stage: Any) -> None:
         over = stage.over if isinstance(stage, MessageStage) else stage
+        send = self._effect.lift(self._send)
         with closing(over(self._incoming())) as outgoing:
             for frame in outgoing:
-                await self._send(frame)
-        self._check_message_is_complete()
+                wait_for_result(send(frame))
 
     def _incoming(self) -> Iterator[DataFrame]:
         receive = self._effect.lift(self._session.receive_data_frame)

@@ -1,6 +1,7 @@
-"""The contract in threads: for effects over the blocking sockets of ``polysocket.effects``.
+"""The contract in threads: for effects over the plain sockets of ``polysocket.effects``.
 
-Each wait goes through the contract, which bounds it in time, and can interrupt it as Ctrl-C does.
+Each wait, which blocks a thread or suspends a program, goes through the contract, which bounds it in time, and can
+interrupt it as Ctrl-C does.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, cast
 from unittest import mock
 
 from polysocket.effects import polling
+from polysocket.effects.readiness import READ, WRITE, Wait
 from polysocket.testing.contract.flavour import INTERRUPTED, TURNS, Body, Flavour, Interrupted, Task
 
 __all__ = ["ThreadFlavour"]
@@ -24,6 +26,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 10  # seconds until a wait fails: far more than a slow machine needs
+
+UNTIL_READY = polling.wait_until_ready  # the original, while the contract replaces it
 
 
 class ThreadFlavour(Flavour):
@@ -133,6 +137,47 @@ class _Thread(Generic[T]):
             raise AssertionError(f"the program hangs: it has waited for {PATIENCE} seconds")
         return ready
 
+    def suspend(self, wait: Wait) -> Awaitable[object]:
+        """Return what a program awaits that suspends."""
+        if self.turns_left is not None:
+            if not self.turns_left or not _is_over(wait):
+                raise _Interruption
+            self.turns_left -= 1
+            return wait
+        return _Suspension(self, wait)
+
+    @contextlib.contextmanager
+    def suspended(self, wait: Wait) -> Generator[None]:
+        """Note that the program waits, and bound the wait."""
+        deadline = wait.deadline
+        wait.deadline = min(deadline, self._deadline)
+        self._waits.set()
+        try:
+            yield
+        finally:
+            self._waits.clear()
+        if wait.deadline != deadline and not (wait.ready or wait.is_woken):
+            raise AssertionError(f"the program hangs: it has waited for {PATIENCE} seconds")
+
+
+class _Suspension:
+    """A wait of a program that suspends."""
+
+    def __init__(self, thread: _Thread[Any], wait: Wait) -> None:
+        self._thread = thread
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, None, None]:
+        with self._thread.suspended(self._wait):
+            yield self._wait
+
+
+def _is_over(wait: Wait) -> bool:
+    """Return whether a program that suspends would go on at once."""
+    return wait.is_woken or any(
+        any(UNTIL_READY(fd, bool(events & READ), bool(events & WRITE), 0)) for fd, events in wait.interests.items()
+    )
+
 
 def _is_ready(result: object) -> bool:
     return bool(result) and result != (False, False)
@@ -160,8 +205,13 @@ def _watched_waits() -> Generator[None]:
     def wait_until_set(event: threading.Event, seconds: float) -> bool:
         return _watched(lambda limit: until_set(event, limit), seconds)
 
+    def until_over(wait: Wait) -> Awaitable[object]:
+        thread = _current.get()
+        return wait if thread is None else thread.suspend(wait)
+
     with mock.patch.multiple(
         polling,
+        until_over=until_over,
         wait_until_ready=wait_until_ready,
         wait_until_connected=wait_until_connected,
         wait_until_set=wait_until_set,
