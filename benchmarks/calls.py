@@ -24,12 +24,14 @@ from typing import Any, NamedTuple, Self
 from benchmarks.scripted_peer import ScriptedPeer
 from polysocket import Text
 from polysocket.effects.blocking import BlockingEffect
+from polysocket.effects.readiness import WaitLoop
 
 __all__ = ["FLAVOURS", "HERE", "MESSAGES", "OPERATIONS", "Counts", "count", "is_possible"]
 
 SMALL = '{"channel": "trades", "price": 101.25}'
 TIMEOUT = 60.0  # seconds; no operation of a benchmark takes that long
 
+WAIT_LOOP, WORKER = "polysocket wait loop", "polysocket worker"  # threads that last as long as a threaded websocket
 POLLING = {"control", "poll"}  # the methods of select's objects by which every flavour waits, but on Windows
 CONNECTING = {"connect", "connect_ex"}
 LOCK_CALLS = {"acquire", "acquire_lock", "__exit__"}  # "with lock" shows only its __exit__ to a profiler (3.11 to 3.13)
@@ -56,7 +58,8 @@ class Counts(NamedTuple):
 class Profile:
     """A profiler of this thread and of all that begin in its ``with``; it counts from :meth:`start` to :meth:`stop`.
 
-    The peer acts whenever the client is about to wait for it.
+    The peer acts whenever the client is about to wait for it. What the wait loop of threads does meanwhile depends on
+    timing, and is not counted.
     """
 
     def __init__(self, peer: ScriptedPeer) -> None:
@@ -79,8 +82,11 @@ class Profile:
         return Counts(len(self._depths), len(self._locks), max(self._depths, default=0))
 
     def __enter__(self) -> Self:
+        for thread in threading.enumerate():
+            if thread.name in (WAIT_LOOP, WORKER):
+                thread.join(TIMEOUT)  # Another profiler has them.
         self._outer = sys.getprofile(), threading.getprofile()
-        threading.setprofile(self._hook)
+        threading.setprofile(self._hook_of_thread)
         sys.setprofile(self._hook)
         return self
 
@@ -89,10 +95,15 @@ class Profile:
         sys.setprofile(own)
         threading.setprofile(of_threads)
 
+    def _hook_of_thread(self, frame: FrameType, event: str, function: Any) -> None:
+        sys.setprofile(None if threading.current_thread().name == WAIT_LOOP else self._hook)
+
     def _hook(self, frame: FrameType, event: str, function: Any) -> None:
         if event == "call":
             if self._is_counting and _is_counted(frame):
                 self._depths.append(_depth(frame))
+            if frame.f_code is WaitLoop.post.__code__ and not frame.f_locals["wait"].is_woken:
+                self._peer.step()
         elif event == "c_call":
             if self._is_counting and _takes_lock(function) and _is_on_our_behalf(frame):
                 self._locks.append(function.__name__)

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects.interface import foreign_await
-from polysocket.effects.sockets import SocketEffect, ThreadEvent
+from polysocket.effects.sockets import BlockingAttempts, SocketEffect, ThreadEvent
 
 __all__ = ["BlockingEffect"]
 
@@ -21,6 +21,7 @@ class BlockingEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of blocking sockets: its coroutines never suspend."""
 
     name: str = "polysocket.blocking"
+    attempts = BlockingAttempts
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
         """Make a function that drives the program to its end."""

@@ -21,7 +21,7 @@ from polysocket.effects.poller import process_poller
 from polysocket.effects.send_buffer import SendBuffer
 from polysocket.effects.shutdown import shut_down
 
-__all__ = ["SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
+__all__ = ["BlockingAttempts", "SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
 
 
 T = TypeVar("T")
@@ -60,6 +60,8 @@ class ThreadEvent:
 class SocketEffect(ABC):
     """The part of an :class:`~polysocket.effects.Effect` that blocks; subclasses drive the programs."""
 
+    attempts: type[SocketAttempts]
+    """The attempts of a new connection, which wait as the subclass does."""
     is_async: bool = False
     leaves_caller: bool = False
     """Whether a program that has to wait leaves the caller's thread, so that the caller never waits for itself."""
@@ -76,10 +78,6 @@ class SocketEffect(ABC):
     def make_stream(self, sock: socket.socket) -> SocketStream:
         """Make a stream of this effect."""
         return SocketStream(sock)
-
-    def attempts(self, local_address: tuple[str, int] | None) -> SocketAttempts:
-        """Return the attempts of a new connection."""
-        return BlockingAttempts(local_address)
 
     def mutex(self) -> Mutex:
         """Return a lock."""
@@ -271,34 +269,25 @@ class SocketStream(SendBuffer):
         if readable:
             self.has_taken: bool = False
         try:
-            if (writable := self._begin_wait(waiter, readable)) is None:
-                return None
+            with self._mutex:
+                writable = bool(self._unsent) and self._must_flush
+                if self._aborted or not (readable or writable):
+                    return None  # Another thread has sent all that was pending.
+                self._waiters[waiter] = writable
             seconds = polling.LONGEST_WAIT if call_deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
             received = self._receive() if can_read else None
         finally:
-            self._end_wait(waiter)
+            with self._mutex:
+                self._waiters.pop(waiter, None)
+                if self._aborted:
+                    self._close_if_unused()
         if can_write:
             with self._mutex:
                 self._flush()
         elif not can_read:
             seconds_left()
         return received
-
-    def _begin_wait(self, waiter: object, readable: bool) -> bool | None:
-        """Return whether the waiter has to send once it can; None if there is nothing to wait for."""
-        with self._mutex:
-            writable = bool(self._unsent) and self._must_flush
-            if self._aborted or not (readable or writable):
-                return None  # Another caller has sent all that was pending.
-            self._waiters[waiter] = writable
-            return writable
-
-    def _end_wait(self, waiter: object) -> None:
-        with self._mutex:
-            self._waiters.pop(waiter, None)
-            if self._aborted:
-                self._close_if_unused()
 
     def _seconds_to_wait(self) -> float:
         """Return 0 after the deadline, once: what has arrived may still be taken, but a flood must not outlast it."""

@@ -37,11 +37,24 @@ class _Running(threading.local):
 _running = _Running()
 
 
+class ThreadedAttempts(SocketAttempts):
+    """Attempts to connect that are waited for suspended."""
+
+    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
+        """Wait until one of the attempts has ended."""
+        left = seconds_left()
+        deadline = time.monotonic() + (left if seconds is None else min(seconds, left))
+        wait = Wait({sock.fileno(): WRITE for sock in sockets}, deadline)
+        await polling.until_over(wait)
+        return next((sock for sock in sockets if sock.fileno() in wait.ready), None)
+
+
 class ThreadedEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of threads: a program that has to wait suspends."""
 
     name: str = "polysocket.threaded"
     leaves_caller: bool = True
+    attempts = ThreadedAttempts
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
         """Make a function that begins the program in the caller's thread, and returns its future."""
@@ -117,10 +130,6 @@ class ThreadedEffect(SocketEffect):
         """Make a stream of this effect."""
         return ThreadedStream(sock)
 
-    def attempts(self, local_address: tuple[str, int] | None) -> ThreadedAttempts:
-        """Return the attempts of a new connection."""
-        return ThreadedAttempts(local_address)
-
     async def run_blocking(self, function: Callable[[], T], /) -> T:
         """Call the function in a thread of its own, since it may block for as long as a websocket lasts."""
         future: Future[T] = Future()
@@ -160,18 +169,6 @@ class ThreadedEvent:
                 seconds_left()
 
 
-class ThreadedAttempts(SocketAttempts):
-    """Attempts to connect that are waited for suspended."""
-
-    async def wait_until_connected(self, sockets: list[socket.socket], seconds: float | None) -> socket.socket | None:
-        """Wait until one of the attempts has ended."""
-        left = seconds_left()
-        deadline = time.monotonic() + (left if seconds is None else min(seconds, left))
-        wait = Wait({sock.fileno(): WRITE for sock in sockets}, deadline)
-        await polling.until_over(wait)
-        return next((sock for sock in sockets if sock.fileno() in wait.ready), None)
-
-
 class ThreadedStream(SocketStream):
     """A :class:`~polysocket.effects.ByteStream` that is waited for suspended."""
 
@@ -207,12 +204,16 @@ class ThreadedStream(SocketStream):
 
     async def _wait_suspended(self, *, readable: bool) -> bytes | None:
         """Do what ``_wait`` does, without blocking the thread."""
+        # Lines are written out here as there, to spare each message two calls.
         waiter = object()
         if readable:
             self.has_taken: bool = False
         try:
-            if (writable := self._begin_wait(waiter, readable)) is None:
-                return None
+            with self._mutex:
+                writable = bool(self._unsent) and self._must_flush
+                if self._aborted or not (readable or writable):
+                    return None  # Another caller has sent all that was pending.
+                self._waiters[waiter] = writable
             fd, deadline = self._socket.fileno(), call_deadline.get()
             if deadline is not None:
                 self._seconds_to_wait()
@@ -221,7 +222,10 @@ class ThreadedStream(SocketStream):
             ready = wait.ready.get(fd, 0)
             received = self._receive() if ready & READ else None
         finally:
-            self._end_wait(waiter)
+            with self._mutex:
+                self._waiters.pop(waiter, None)
+                if self._aborted:
+                    self._close_if_unused()
         if ready & WRITE:
             with self._mutex:
                 self._flush()
