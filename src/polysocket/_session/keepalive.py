@@ -135,7 +135,8 @@ class Keepalive(ReadLoop):
 
     def _tick(self) -> None:
         """Judge the peer if its time is over, and ping it if that is due."""
-        self._look()
+        if self._deadline is not None and self._effect.now() >= self._deadline:
+            self._look()  # before the peer is judged
         with self._mutex:
             interval = self.request.ping_interval
             if self._connection.state is not State.OPEN or interval is None:
