@@ -11,11 +11,11 @@ class PendingPing:
     """A Ping that was sent, or is about to be; ``seconds`` is the round-trip time once its Pong has arrived."""
 
     def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.sent_at = 0.0
+        self.payload: bytes = payload
+        self.sent_at: float = 0.0
         self.seconds: float | None = None
-        self.is_sent = False
-        self.is_delayed = False
+        self.is_sent: bool = False
+        self.is_delayed: bool = False
 
 
 class Pings:

@@ -15,11 +15,11 @@ class Reader:
     """The role of the caller that reads, and the callers that wait meanwhile; guarded by the session's mutex."""
 
     def __init__(self) -> None:
-        self.thread = 0
+        self.thread: int = 0
         """The thread of the caller that reads; 0 while none does. One value: it is read without the mutex, too."""
-        self.turn = 0
+        self.turn: int = 0
         """How often a caller has read: a caller that finds nothing and then waits notices a read in between."""
-        self.reads = 0
+        self.reads: int = 0
         """How often bytes were read."""
         self.waiting: list[Event] = []
 

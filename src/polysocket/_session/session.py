@@ -61,7 +61,7 @@ class Session(Keepalive):
         self.response = response
         self.request = request
         self.listening: Listening | None = None
-        self.pings = Pings(effect.now)
+        self.pings: Pings = Pings(effect.now)
         self._close_timeout = request.close_timeout
         self._is_handing_over = False
         self._buffer: Buffer | None = None

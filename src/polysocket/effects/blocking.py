@@ -8,6 +8,7 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from polysocket.effects.happy_eyeballs import SocketAttempts
 from polysocket.effects.interface import foreign_await
 from polysocket.effects.sockets import BlockingAttempts, SocketEffect, ThreadEvent
 
@@ -21,7 +22,7 @@ class BlockingEffect(SocketEffect):
     """The :class:`~polysocket.effects.Effect` of blocking sockets: its coroutines never suspend."""
 
     name: str = "polysocket.blocking"
-    attempts = BlockingAttempts
+    attempts: type[SocketAttempts] = BlockingAttempts
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
         """Make a function that drives the program to its end."""

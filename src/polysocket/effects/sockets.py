@@ -18,7 +18,7 @@ from polysocket.effects.interface import Event, run
 from polysocket.effects.mutex import Mutex, ThreadMutex
 from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.poller import process_poller
-from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
 
 __all__ = ["BlockingAttempts", "SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
@@ -176,7 +176,7 @@ class BlockingAttempts(SocketAttempts):
 class SocketStream(SendBuffer):
     """A :class:`~polysocket.effects.ByteStream` over a socket; threads may read and write at the same time."""
 
-    find_watcher = staticmethod(process_poller)
+    find_watcher: Callable[[], Watcher] = staticmethod(process_poller)
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)

@@ -54,7 +54,7 @@ class ThreadedEffect(SocketEffect):
 
     name: str = "polysocket.threaded"
     leaves_caller: bool = True
-    attempts = ThreadedAttempts
+    attempts: type[SocketAttempts] = ThreadedAttempts
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Future[T]]:
         """Make a function that begins the program in the caller's thread, and returns its future."""

@@ -18,7 +18,7 @@ from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_c
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.poller import Poller
-from polysocket.effects.send_buffer import SendBuffer
+from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.unix_sockets import connected_unix_socket
 
@@ -242,7 +242,7 @@ def _running_poller() -> Poller:
 class SocketStream(SendBuffer):
     """A :class:`~polysocket.effects.ByteStream` over a socket."""
 
-    find_watcher = staticmethod(_running_poller)
+    find_watcher: Callable[[], Watcher] = staticmethod(_running_poller)
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         # trio's own socket object can't send without waiting.
