@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from polysocket import basic_request, blocking, threaded
+from polysocket import Close, Frame, Observation, ObservedBackend, Request, basic_request, blocking, threaded
 from polysocket.testing import EchoServer
 from tests.leaks import leave_nothing
 
@@ -64,6 +65,33 @@ def test_a_forgotten_websocket_is_freed_although_it_is_kept_alive() -> None:
         for thread in keepalive_threads():
             thread.join(5)
         assert keepalive_threads() == []
+
+
+class Blocked(Observation):
+    """An observer of one websocket that blocks at the first frame."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def opening(self, _: Request) -> Observation:
+        return self
+
+    def received(self, frame: Frame | Close) -> None:
+        assert self.go_on.wait(20)
+
+
+def test_an_observer_that_blocks_holds_up_no_websocket() -> None:
+    """The server ends connections whose Pings are not answered."""
+    impatient = basic_request.keepalive(interval=0.1, timeout=1)
+    blocked = Blocked()
+    with EchoServer(limits=impatient) as server, ObservedBackend(blocking.BlockingBackend(), blocked) as backend:
+        held_up = backend.connect(server.url)
+        with blocking.connect(server.url) as ws:
+            time.sleep(2)  # seconds: longer than the server's patience
+            ws.send_text("a")
+            assert ws.receive_text() == "a"
+        assert held_up.is_open
+        blocked.go_on.set()
 
 
 def run(program: str, url: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -13,14 +13,20 @@ from polysocket import (
     Async,
     Binary,
     CloseCause,
+    CloseInfo,
     ConnectionLost,
     InvalidRequest,
+    Listener,
     Ping,
+    PipeHandler,
     Pong,
     ReceiveTimeout,
     Text,
     WebSocket,
+    basic_request,
+    from_text_pipe,
 )
+from polysocket.effects import Event
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
@@ -31,6 +37,7 @@ from polysocket.testing.contract.wire import Wire
 
 MIB: Final = 1024 * 1024
 OFTEN: Final = 0.05  # seconds between two Pings of a test
+IMPATIENT: Final = basic_request.keepalive(interval=OFTEN, timeout=0.2)
 
 
 async def until(flavour: Flavour, condition: Callable[[], object]) -> None:
@@ -242,6 +249,38 @@ async def test_a_dead_peer_is_noticed_while_no_caller_waits(flavour: Flavour, pe
         for use in (ws.receive_text, lambda: ws.send_text("b"), ws.ping):
             with pytest.raises(ConnectionLost, match="keepalive"):
                 await use()
+
+
+class Ending(Listener[Any]):
+    """A listener that keeps how its websocket ended."""
+
+    def __init__(self, has_ended: Event) -> None:
+        self.info: CloseInfo | None = None
+        self._has_ended = has_ended
+
+    def on_close(self, info: CloseInfo) -> None:
+        self.info = info
+        self._has_ended.set()
+
+
+@promise
+async def test_a_dead_peer_ends_a_listener(flavour: Flavour, peer: Peer) -> None:
+    backend, has_ended = flavour.backend(request=IMPATIENT), flavour.event()
+    listener = Ending(has_ended)
+    await flavour.effect().unlift(backend.open_websocket(peer.url, listener))
+    await has_ended.wait()
+    assert listener.info is not None
+    assert listener.info.cause is CloseCause.KEEPALIVE
+    await flavour.effect().unlift(backend.close())
+
+
+@promise
+async def test_a_dead_peer_ends_a_pipe(flavour: Flavour, peer: Peer) -> None:
+    backend = flavour.backend(request=IMPATIENT)
+    with pytest.raises(ConnectionLost) as caught:
+        await flavour.effect().unlift(backend.open_websocket(peer.url, PipeHandler(from_text_pipe(lambda text: text))))
+    assert caught.value.close_info.cause is CloseCause.KEEPALIVE
+    await flavour.effect().unlift(backend.close())
 
 
 @promise
