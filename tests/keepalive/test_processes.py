@@ -128,6 +128,31 @@ def test_a_forked_process_has_a_thread_of_its_own() -> None:
     assert ran.stdout == "[] ['polysocket keepalive'] child\n['polysocket keepalive'] parent\n"
 
 
+MANY_FORKS = """
+import os, signal, sys
+from polysocket.blocking import connect
+
+websockets = [connect(sys.argv[1], ping_interval=0.002, ping_timeout=None) for _ in range(5)]
+for _ in range(100):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        for ws in websockets:
+            ws.is_open
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, "a child waits for a lock forever"
+for ws in websockets:
+    ws.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_leaves_no_lock_of_keepalive_locked() -> None:
+    with EchoServer(limits=quiet) as server:
+        ran = run(MANY_FORKS, server.url)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 LEFT_OPEN = """
 import sys
 from polysocket.blocking import connect

@@ -30,6 +30,9 @@ __all__ = ["TICK", "Poller", "process_poller"]
 TICK: Final = 0.25
 """Seconds between two looks: short for a peer that waits for a Pong, and only four wake-ups a second."""
 
+LONGEST_LOOK: Final = 1.0
+"""Seconds to wait for the end of a look. It waits itself if a signal handler forks while its thread has a lock."""
+
 MOST_SOCKETS: Final = 500
 """Sockets for one select() of Windows, which takes 512 (FD_SETSIZE)."""
 
@@ -155,6 +158,8 @@ class _ProcessPoller(Poller):
         self._lock = threading.RLock()  # A signal handler may connect while its own thread is inside.
         self._bell = threading.Lock()  # Rung by a release: unlike an Event, a signal handler may ring it at any time.
         self._bell.acquire()
+        self.looking: threading.Lock = threading.Lock()
+        """Held during a look, which takes locks of websockets."""
         self._has_stopped = self._has_warned = False
         self._thread: threading.Thread | None = None
 
@@ -185,7 +190,9 @@ class _ProcessPoller(Poller):
 
     def _run(self) -> None:
         while not self._has_stopped:
-            if (seconds := self.look()) is not None:
+            with self.looking:
+                seconds = self.look()
+            if seconds is not None:
                 self._bell.acquire(timeout=seconds)
                 continue
             self._is_running = False  # In this order: what is posted from now on starts another thread,
@@ -205,6 +212,7 @@ class _ProcessPoller(Poller):
 
 
 _poller = _ProcessPoller()
+_has_waited = False  # before the latest fork, for the end of a look
 
 
 def process_poller() -> Poller:
@@ -216,6 +224,17 @@ def _stop_at_exit() -> None:
     _poller.stop()
 
 
+def _wait_for_look() -> None:
+    """Let a look end before a fork: the locks that its thread holds would stay locked in the new process."""
+    global _has_waited  # noqa: PLW0603 - one for the process
+    _has_waited = _poller.looking.acquire(timeout=LONGEST_LOOK)
+
+
+def _go_on() -> None:
+    if _has_waited:
+        _poller.looking.release()
+
+
 def _leave_to_parent() -> None:
     """Begin anew in a forked process: its sockets of the parent are the parent's to keep alive."""
     global _poller  # noqa: PLW0603 - one for the process
@@ -225,4 +244,4 @@ def _leave_to_parent() -> None:
 
 atexit.register(_stop_at_exit)
 if hasattr(os, "register_at_fork"):  # not in Windows
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(before=_wait_for_look, after_in_parent=_go_on, after_in_child=_leave_to_parent)
