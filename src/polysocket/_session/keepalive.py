@@ -73,6 +73,7 @@ class Keepalive(ReadLoop):
             seconds = interval * random.uniform(EARLIEST, 1)
             self._due = self._next_ping = self._effect.now() + seconds
             self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
+            self.receiver.on_room = partial(_call, WeakMethod(self._look_soon))
             self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
 
     def is_own_pong(self, pong: Pong) -> bool:
@@ -104,7 +105,8 @@ class Keepalive(ReadLoop):
             if is_over or reader.thread or receiver.is_busy or connection.queue.is_full:
                 return
             data, error = b"", None
-            if not connection.holds_bytes:
+            held_bytes = connection.holds_bytes
+            if not held_bytes:
                 try:
                     if (arrived := self._stream.read_now()) is None:
                         return
@@ -113,7 +115,7 @@ class Keepalive(ReadLoop):
                     error = without_tracebacks(caught)
             try:
                 receiver.is_busy = True
-                if data or connection.holds_bytes:
+                if data or held_bytes:
                     frames = connection.receive(data)
                     reader.reads += 1
                     self._attend(frames)
@@ -126,12 +128,16 @@ class Keepalive(ReadLoop):
             except BaseException as raised:
                 self._note_interruption(raised)
                 raise
-            holds_bytes = connection.holds_bytes
+            has_more = held_bytes or connection.holds_bytes  # The stream was not read in the first case.
             reader.turn += 1
             wake(reader.waiting)
         self._deliver()
-        if holds_bytes:
-            self._effect.call_later(0, partial(_call, WeakMethod(self._look)))
+        if has_more:
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Look when the caller has done its part: there is more to read, and nothing else may tell of it."""
+        self._effect.call_later(0, partial(_call, WeakMethod(self._look)))
 
     def _tick(self) -> None:
         """Judge the peer if its time is over, and ping it if that is due."""

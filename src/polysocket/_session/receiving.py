@@ -5,6 +5,7 @@ The ``take_…`` methods never wait: they return None if what is asked for has n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket._core.pieces import PackedText
@@ -43,6 +44,8 @@ class Receiver:
         self.is_receiving: bool = False
         self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
+        self.on_room: Callable[[], object] = _nothing
+        """A function that is called when the queue is no longer full; the mutex is held."""
         self.answers_pings: bool = False
         """Whether Pings are answered as they are taken, and not as they are read."""
         self._connection = connection
@@ -50,6 +53,12 @@ class Receiver:
         self._sender = sender
         self._notifications = notifications
         self._mutex = mutex
+
+    def _note_room(self) -> None:
+        """Have reading go on, now that the queue may have room; mutex held."""
+        wake(self._reader.waiting)
+        if not self._connection.queue.is_full:
+            self.on_room()
 
     def take_whole(self, kinds: Kinds[D]) -> D | None:
         """Take a message that has arrived in one frame: the short way, for streams of small messages."""
@@ -68,7 +77,7 @@ class Receiver:
                 self.is_busy = is_taken = True
                 frame = queue.pop()
                 if was_full:
-                    wake(self._reader.waiting)
+                    self._note_room()
                 self.is_busy = False
                 return frame if isinstance(frame, kinds) else None
         except BaseException:
@@ -109,7 +118,7 @@ class Receiver:
         was_full = queue.is_full
         frame = queue.pop()
         if was_full:
-            wake(self._reader.waiting)
+            self._note_room()
         if pong_on_ping and self.answers_pings and isinstance(frame, Ping):
             self._sender.answer_ping(frame.payload)
         return frame
@@ -157,7 +166,7 @@ class Receiver:
                 was_full = queue.is_full
                 frame = queue.pop()
                 if was_full:
-                    wake(self._reader.waiting)
+                    self._note_room()
                 if isinstance(frame, Text | Binary):
                     if frame.final and not fragments:
                         return frame.payload
@@ -176,6 +185,9 @@ class Receiver:
         if self._connection.has_ended:
             raise self._connection.error()
         return None
+
+
+def _nothing() -> None: ...
 
 
 def concurrent_receive() -> ConcurrentReceive:

@@ -336,3 +336,16 @@ async def test_nothing_is_read_and_no_peer_judged_while_the_queue_is_full(flavou
             assert len(await ws.receive_binary()) == MIB // 2
         await sending.result()
         assert ws.is_open
+
+
+@every_transport
+@promise
+async def test_reading_goes_on_once_the_queue_has_room(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer, compression=None) as ws:
+        large = wire.encode(wire.BINARY, bytes(MIB // 2))
+        sending = flavour.spawn(flavour.call, peer.send, large * 3 + ping(b"1"))
+        await until(flavour, lambda: inside(ws).queued_frames >= 2)
+        for _ in range(2):
+            assert len(await ws.receive_binary()) == MIB // 2
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+        await sending.result()
