@@ -9,15 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from polysocket import Async, CloseCause, ConnectionLost, WebSocket, WebSocketClosed, polymorphic
+from polysocket.effects import poller
 from tests.interop.flavours import FLAVOURS, Flavour
 from tests.leaks import nothing_left_behind
 
+LARGE = 1024 * 1024 - 1024  # bytes: nearly as many as are read for a program that does not receive
 PATIENCE = 20  # seconds for a server to start
 SHORT = 0.6  # seconds: the ping settings of the servers
 BUSY = 2.5  # seconds in which the program does not use its websocket: longer than the server's patience
@@ -37,15 +39,18 @@ def leave_nothing() -> Iterator[None]:
         yield
 
 
+def echo(connection: ServerConnection) -> None:
+    """Send each message back."""
+    for message in connection:
+        connection.send(message)
+
+
 @contextlib.contextmanager
-def websockets_server() -> Iterator[str]:
-    """Run an echo server of the websockets library that ends connections whose Pings are not answered."""
-
-    def echo(connection: ServerConnection) -> None:
-        for message in connection:
-            connection.send(message)
-
-    with serve(echo, "127.0.0.1", 0, ping_interval=SHORT, ping_timeout=SHORT) as server:
+def websockets_server(
+    handle: Callable[[ServerConnection], None] = echo, ping_interval: float | None = SHORT
+) -> Iterator[str]:
+    """Run a server of the websockets library that ends connections whose Pings are not answered."""
+    with serve(handle, "127.0.0.1", 0, ping_interval=ping_interval, ping_timeout=SHORT) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -174,6 +179,29 @@ def test_a_suspended_server_is_noticed(flavour: Flavour) -> None:
         cause, is_open = flavour.open(url, wait_for_the_end, silence, ping_interval=0.2, ping_timeout=0.5)
         suspending.join()
         assert (cause, is_open) == (CloseCause.KEEPALIVE, False)
+
+
+@polymorphic
+async def be_busy_until(ws: WebSocket[Async], done: threading.Event) -> int:
+    """Do not use the websocket meanwhile."""
+    while not done.is_set():
+        await ws.effect.sleep(0.05)
+    return len(await ws.receive_binary())
+
+
+def test_a_ping_behind_a_large_message_waits_for_few_looks(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read for each look would take 18 seconds."""
+    monkeypatch.setattr(poller, "TICK", 2.0)
+    done, answered = threading.Event(), list[bool]()
+
+    def ping_behind_a_message(connection: ServerConnection) -> None:
+        connection.send(bytes(LARGE))
+        answered.append(connection.ping().wait(10))
+        done.set()
+
+    with websockets_server(ping_behind_a_message, ping_interval=None) as url:
+        assert flavour.open(url, be_busy_until, done, compression=None) == LARGE
+    assert answered == [True]
 
 
 class Link:

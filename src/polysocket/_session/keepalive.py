@@ -37,6 +37,9 @@ LAST_LOOK: Final = 0.05
 SHORTEST_WAIT: Final = 0.001
 """Seconds from the first Ping to the first look for its Pong."""
 
+LARGE_READ: Final = 64 * 1024
+"""Bytes of a read after which more is likely there: a Ping behind a large message must not wait for many looks."""
+
 PREFIX_SIZE: Final = 4
 """Random bytes at the beginning of the payload of each Ping, which tell a connection's own Pongs from others."""
 
@@ -128,7 +131,8 @@ class Keepalive(ReadLoop):
             except BaseException as raised:
                 self._note_interruption(raised)
                 raise
-            has_more = held_bytes or connection.holds_bytes  # The stream was not read in the first case.
+            # In the first case, the stream was not read.
+            has_more = held_bytes or connection.holds_bytes or len(data) >= LARGE_READ
             reader.turn += 1
             wake(reader.waiting)
         self._deliver()
