@@ -6,6 +6,7 @@ the way of a message, and leave the reading to a caller that waits. They call no
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class Keepalive(ReadLoop):
     _next_ping = 0.0  # on the effect's clock, as all times here
     _deadline: float | None = None  # for a sign of life; None while none is due
     _is_last_look = False
+    _is_draining = False
     _due = 0.0
     _revoke: Callable[[], object] | None = None
     _revoke_look: Callable[[], object] | None = None
@@ -220,14 +222,26 @@ class Keepalive(ReadLoop):
 
         Those that call back may block, and this thread is that of all websockets.
         """
-        if self._notifications.due:
-            if self._effect.is_async:
+        if self._effect.is_async:
+            if self._notifications.due:
                 self._notifications.deliver()
-            else:
-                self._effect.spawn(self._deliver_notifications, _ignore)
+            return
+        if self._notifications.due:
+            self._effect.spawn(self._deliver_notifications, _ignore)
+        if self._stream.pending and not self._is_draining:
+            self._is_draining = True
+            self._effect.spawn(self._drain, self._note_drained)
 
     async def _deliver_notifications(self) -> None:
         self._notifications.deliver()
+
+    async def _drain(self) -> None:
+        """Wait until the network has taken a Ping or a Pong: perhaps no caller does."""
+        with contextlib.suppress(OSError):  # The next look meets the end of the connection.
+            await self._stream.drain()
+
+    def _note_drained(self, _: BaseException | None) -> None:
+        self._is_draining = False
 
 
 def _call(reference: WeakMethod[Callable[[], object]]) -> None:

@@ -21,6 +21,7 @@ from polysocket import (
     PipeHandler,
     Pong,
     ReceiveTimeout,
+    SendTimeout,
     Text,
     WebSocket,
     basic_request,
@@ -349,3 +350,17 @@ async def test_reading_goes_on_once_the_queue_has_room(flavour: Flavour, peer: P
             assert len(await ws.receive_binary()) == MIB // 2
         assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
         await sending.result()
+
+
+@own_socket
+@promise
+async def test_a_pong_that_waits_for_room_is_sent_while_no_caller_waits(flavour: Flavour, place: Place) -> None:
+    with Peer(place, receive_buffer=4096) as peer:
+        sock = peer.client_socket(4096)
+        async with connected(flavour, peer, sock=sock, unix_path=None, compression=None) as ws:
+            with contextlib.suppress(SendTimeout):  # The peer reads nothing yet.
+                await ws.send_binary(bytes(48 * 1024), timeout=0.1)
+            peer.send(ping(b"1"))
+            await until(flavour, lambda: inside(ws).queued_frames == 1)
+            assert (await flavour.call(peer.frame)).opcode == wire.BINARY
+            assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
