@@ -55,6 +55,7 @@ class Poller(ABC):
         self._posted_timers: deque[tuple[float, Timer]] = deque()
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
+        self._revoked = 0  # timers that were revoked since those in the heap were dropped, about
         self._numbers = itertools.count()
         self._is_running = False
         self._looking_thread = 0  # while it looks
@@ -86,6 +87,7 @@ class Poller(ABC):
 
     def _revoke(self, timer: Timer) -> None:
         timer.clear()
+        self._revoked += 1
         self._wake()  # for its end, if nothing else is left to do
 
     @abstractmethod
@@ -108,11 +110,13 @@ class Poller(ABC):
                 _make(due)
         self._looking_thread = 0
         self._take_posted()
-        if not self._selector.get_map():
+        is_watching = bool(self._selector.get_map())
+        if not is_watching or self._revoked > len(self._timers) // 2:
             self._timers = [timer for timer in self._timers if timer[2]]
             heapq.heapify(self._timers)
-            if not self._timers:
-                return None
+            self._revoked = 0
+        if not (is_watching or self._timers):
+            return None
         return min(max(self._timers[0][0] - self.now(), 0), TICK) if self._timers else TICK
 
     def _take_posted(self) -> None:
