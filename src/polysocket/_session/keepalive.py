@@ -80,6 +80,8 @@ class Keepalive(ReadLoop):
             self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
             self.receiver.on_room = partial(_call, WeakMethod(self._look_soon))
             self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
+            if self._connection.holds_bytes:
+                self._look_soon()
 
     def is_own_pong(self, pong: Pong) -> bool:
         """Return whether a Pong answers a Ping of keepalive: no caller has to do with it."""
@@ -139,6 +141,11 @@ class Keepalive(ReadLoop):
             wake(reader.waiting)
         self._deliver()
         if has_more:
+            self._look_soon()
+
+    def _note_leaving(self) -> None:
+        """Have the rest be read: nothing else may tell of it."""
+        if self._revoke is not None and not self._connection.queue.is_full:
             self._look_soon()
 
     def _look_soon(self) -> None:

@@ -52,6 +52,10 @@ class ReadLoop(ABC):
         """Answer, match and tell the frames that are new, and act on the end of the connection; mutex held."""
 
     @abstractmethod
+    def _note_leaving(self) -> None:
+        """Note that a caller leaves although more has arrived than it has read."""
+
+    @abstractmethod
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
         """Note that the connection is no more, and tell the callers that wait; mutex held."""
 
@@ -144,6 +148,8 @@ class ReadLoop(ABC):
                     receiver.is_receiving = is_receiver = False
                     if self._closing_since is not None:
                         self._let_closing_go_on()
+                if connection.holds_bytes:
+                    self._note_leaving()
                 if self._notifications.due:
                     self._notifications.deliver()
         except BaseException as raised:

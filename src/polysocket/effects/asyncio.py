@@ -219,6 +219,11 @@ class TransportStream(PushStream, asyncio.Protocol):
         elif self._watcher is not None:
             self._watcher()
 
+    def call_watcher_soon(self) -> None:
+        """Make the call in the next turn."""
+        if not self._loop.is_closed():
+            self._loop.call_soon(self.call_watcher)
+
     def pause_writing(self) -> None:
         """Have senders wait."""
         super().pause_writing()

@@ -162,7 +162,7 @@ class _ProcessPoller(Poller):
         self._lock = threading.RLock()  # A signal handler may connect while its own thread is inside.
         self._bell = threading.Lock()  # Rung by a release: unlike an Event, a signal handler may ring it at any time.
         self._bell.acquire()
-        self.looking: threading.Lock = threading.Lock()
+        self.looking = threading.RLock()
         """Held during a look, which takes locks of websockets."""
         self._has_stopped = self._has_warned = False
         self._thread: threading.Thread | None = None
@@ -216,7 +216,8 @@ class _ProcessPoller(Poller):
 
 
 _poller = _ProcessPoller()
-_has_waited = False  # before the latest fork, for the end of a look
+_held: list[bool] = []
+"""For each fork that is about to happen, whether it holds up the looks: a signal handler may fork within a fork."""
 
 
 def process_poller() -> Poller:
@@ -230,12 +231,11 @@ def _stop_at_exit() -> None:
 
 def _wait_for_look() -> None:
     """Let a look end before a fork: the locks that its thread holds would stay locked in the new process."""
-    global _has_waited  # noqa: PLW0603 - one for the process
-    _has_waited = _poller.looking.acquire(timeout=LONGEST_LOOK)
+    _held.append(_poller.looking.acquire(timeout=LONGEST_LOOK))
 
 
 def _go_on() -> None:
-    if _has_waited:
+    if _held and _held.pop():
         _poller.looking.release()
 
 
@@ -244,6 +244,7 @@ def _leave_to_parent() -> None:
     global _poller  # noqa: PLW0603 - one for the process
     _poller.close()
     _poller = _ProcessPoller()
+    _held.clear()
 
 
 atexit.register(_stop_at_exit)

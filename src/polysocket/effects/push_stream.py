@@ -93,6 +93,10 @@ class PushStream(ABC):
             self._news.set()
         self.call_watcher()
 
+    def call_watcher_soon(self) -> None:
+        """Make the call in a later turn; override this if the runtime can: this caller may be about to read again."""
+        self.call_watcher()
+
     def call_watcher(self) -> None:
         """Make the call of the one who watches, if any."""
         if self._watcher is not None:
@@ -103,7 +107,12 @@ class PushStream(ABC):
     async def read(self) -> bytes:
         """Return what has arrived since the last call; wait if nothing has."""
         while not self._chunks and not self._has_ended:
-            await self.wait_for_data()
+            try:
+                await self.wait_for_data()
+            except BaseException:
+                if (self._chunks or self._has_ended) and self._watcher is not None:
+                    self.call_watcher_soon()  # They came in the turn of the cancellation.
+                raise
         if not self._chunks:
             if self._error is not None:
                 self._raise_error()

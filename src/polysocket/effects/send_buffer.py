@@ -95,9 +95,9 @@ class SendBuffer(ABC):
 
     def _unwatch(self) -> None:
         """End the watch, before the socket is closed."""
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None and (fd := self._socket.fileno()) >= 0:
-            watcher.unwatch(fd)
+        if self._watcher is not None and (fd := self._socket.fileno()) >= 0:
+            self._watcher.unwatch(fd)
+        self._watcher = None  # only now: a signal handler may raise, and then all of this is done again
 
     def __del__(self) -> None:
         if hasattr(self, "_watcher"):  # __init__ may have raised.

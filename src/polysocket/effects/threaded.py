@@ -284,11 +284,14 @@ class _Call(Generic[T]):
         """Run the program to its next wait or its end; a worker calls this."""
         try:
             _running.task = self._task
-            wait = self._advance(None)
-            _running.task = None
-            if wait is None:
-                readiness.remove_user(self)
-            else:
+            wait: Wait | None = None
+            try:
+                wait = self._advance(None)
+            finally:
+                _running.task = None
+                if wait is None:
+                    readiness.remove_user(self)
+            if wait is not None:
                 self.suspend(wait)
         finally:
             del self

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -75,5 +76,8 @@ class Workers:
             if work is None:
                 self._due.put(None)  # for the next worker
                 return
-            work()
+            try:
+                work()
+            except BaseException:  # noqa: BLE001 - reported as that of a thread, such as SystemExit of a callback
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
             del work  # It may hold a websocket, while this thread waits.

@@ -364,3 +364,15 @@ async def test_a_pong_that_waits_for_room_is_sent_while_no_caller_waits(flavour:
             await until(flavour, lambda: inside(ws).queued_frames == 1)
             assert (await flavour.call(peer.frame)).opcode == wire.BINARY
             assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
+
+
+@every_transport
+@promise
+async def test_what_a_caller_has_left_behind_is_decoded(flavour: Flavour, peer: Peer) -> None:
+    """Of many frames that arrive at once, a caller decodes only a part."""
+    async with connected(flavour, peer) as ws:
+        receiving = flavour.spawn(ws.receive_text)
+        await receiving.waiting()
+        peer.send(wire.text("a") * 700 + ping(b"1"))
+        assert await receiving.result() == "a"
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, b"1")
