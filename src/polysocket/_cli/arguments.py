@@ -33,7 +33,7 @@ def client_parser() -> argparse.ArgumentParser:
     """Return the parser for ``polysocket URL``."""
     parser = argparse.ArgumentParser(
         prog="polysocket",
-        usage="polysocket [options] URL\n       polysocket {echo,demo} [options]",
+        usage="polysocket [options] URL\n       polysocket echo [options]\n       polysocket demo",
         description="Talk to a WebSocket server.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
