@@ -189,17 +189,17 @@ async def be_busy_until(ws: WebSocket[Async], done: threading.Event) -> int:
     return len(await ws.receive_binary())
 
 
-def test_a_ping_behind_a_large_message_waits_for_few_looks(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ping_after_a_large_message_waits_for_few_looks(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
     """One read for each look would take 18 seconds."""
     monkeypatch.setattr(poller, "TICK", 2.0)
     done, answered = threading.Event(), list[bool]()
 
-    def ping_behind_a_message(connection: ServerConnection) -> None:
+    def ping_after_a_message(connection: ServerConnection) -> None:
         connection.send(bytes(LARGE))
         answered.append(connection.ping().wait(10))
         done.set()
 
-    with websockets_server(ping_behind_a_message, ping_interval=None) as url:
+    with websockets_server(ping_after_a_message, ping_interval=None) as url:
         assert flavour.open(url, be_busy_until, done, compression=None) == LARGE
     assert answered == [True]
 

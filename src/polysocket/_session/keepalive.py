@@ -39,7 +39,7 @@ SHORTEST_WAIT: Final = 0.001
 """Seconds from the first Ping to the first look for its Pong."""
 
 LARGE_READ: Final = 64 * 1024
-"""Bytes of a read after which more is likely there: a Ping behind a large message must not wait for many looks."""
+"""Bytes of a read after which more is likely there: a Ping after a large message must not wait for many looks."""
 
 PREFIX_SIZE: Final = 4
 """Random bytes at the beginning of the payload of each Ping, which tell a connection's own Pongs from others."""
