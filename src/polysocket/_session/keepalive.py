@@ -41,6 +41,9 @@ SHORTEST_WAIT: Final = 0.001
 LARGE_READ: Final = 64 * 1024
 """Bytes of a read after which more is likely there: a Ping after a large message must not wait for many looks."""
 
+IDLE: Final = 0.25
+"""Seconds without a read after which no caller is about to read on."""
+
 PREFIX_SIZE: Final = 4
 """Random bytes at the beginning of the payload of each Ping, which tell a connection's own Pongs from others."""
 
@@ -63,6 +66,8 @@ class Keepalive(ReadLoop):
     _due = 0.0
     _revoke: Callable[[], object] | None = None
     _revoke_look: Callable[[], object] | None = None
+    _revoke_idle: Callable[[], object] | None = None
+    _reads_before = 0
     _signs = (0, 0)
     _look_delay = 0.0  # seconds from the arrival of bytes to the look at them, at most
     _pong_wait = 0.0  # seconds from the latest Ping to the latest look for its Pong
@@ -78,7 +83,7 @@ class Keepalive(ReadLoop):
             seconds = interval * random.uniform(EARLIEST, 1)
             self._due = self._next_ping = self._effect.now() + seconds
             self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
-            self.receiver.on_room = partial(_call, WeakMethod(self._look_soon))
+            self.receiver.on_room = partial(_call, WeakMethod(self._note_leaving))
             self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
             if self._connection.holds_bytes:
                 self._look_soon()
@@ -94,7 +99,9 @@ class Keepalive(ReadLoop):
             self._revoke()
             if self._revoke_look is not None:
                 self._revoke_look()
-        self._revoke = self._revoke_look = None
+            if self._revoke_idle is not None:
+                self._revoke_idle()
+        self._revoke = self._revoke_look = self._revoke_idle = None
 
     def __del__(self) -> None:
         if hasattr(self, "_mutex"):  # __init__ may have raised.
@@ -144,9 +151,17 @@ class Keepalive(ReadLoop):
             self._look_soon()
 
     def _note_leaving(self) -> None:
-        """Have the rest be read: nothing else may tell of it."""
-        if self._revoke is not None and not self._connection.queue.is_full:
-            self._look_soon()
+        """Have the rest be read once no caller has read for a while: nothing else may tell of it."""
+        if self._revoke is not None and self._revoke_idle is None:
+            self._reads_before = self._reader.reads
+            self._revoke_idle = self._effect.call_later(IDLE, partial(_call, WeakMethod(self._look_if_idle)))
+
+    def _look_if_idle(self) -> None:
+        self._revoke_idle = None
+        if self._reader.reads == self._reads_before:
+            self._look()
+        else:
+            self._note_leaving()
 
     def _look_soon(self) -> None:
         """Look when the caller has done its part: there is more to read, and nothing else may tell of it."""
