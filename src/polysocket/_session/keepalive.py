@@ -19,6 +19,7 @@ from polysocket._session.pings import PendingPing, Pings
 from polysocket._session.read_loop import ReadLoop
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause
+from polysocket.effects import Event
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.frames import Ping, Pong
 from polysocket.request import Request
@@ -251,8 +252,10 @@ class Keepalive(ReadLoop):
         if self._notifications.due:
             self._effect.spawn(self._deliver_notifications, _ignore)
         if self._stream.pending and not self._is_draining:
-            self._is_draining = True
-            self._effect.spawn(self._drain, self._note_drained)
+            self._is_draining, has_ended = True, self._effect.event()
+            with self._mutex:
+                self._sender.background.add(has_ended)  # Closing waits for it.
+            self._effect.spawn(self._drain, partial(self._note_drained, has_ended))
 
     async def _deliver_notifications(self) -> None:
         self._notifications.deliver()
@@ -262,8 +265,10 @@ class Keepalive(ReadLoop):
         with contextlib.suppress(OSError):  # The next look meets the end of the connection.
             await self._stream.drain()
 
-    def _note_drained(self, _: BaseException | None) -> None:
+    def _note_drained(self, has_ended: Event, _: BaseException | None) -> None:
         self._is_draining = False
+        self._sender.background.discard(has_ended)
+        has_ended.set()
 
 
 def _call(reference: WeakMethod[Callable[[], object]]) -> None:
