@@ -140,6 +140,9 @@ def test_a_call_that_can_not_wait_fails_and_the_next_one_works(
 
 
 def test_without_the_thread_of_keepalive_connect_works_and_warns(peer: Peer) -> None:
+    for thread in threading.enumerate():
+        if thread.name == KEEPALIVE:
+            thread.join(SOON)  # that of an earlier test
     with (
         refused_threads(keepalive=True) as refusal,
         pytest.warns(RuntimeWarning, match="keeps idle websockets alive: can't start new thread"),
