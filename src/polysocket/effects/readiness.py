@@ -230,8 +230,8 @@ def wait_loop_for(user: object) -> WaitLoop:
 
 def remove_user(user: object) -> None:
     """Let the threads end, if no other user is left. May be called more than once."""
-    loop = _loop
     _users.discard(user)
+    loop = _loop  # now: it may have started for another user who has left before this one
     if loop is not None and not _users:
         loop.ring()
 

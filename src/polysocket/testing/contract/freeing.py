@@ -23,6 +23,9 @@ __all__ = ["check_freed", "test_a_websocket_is_freed_with_its_last_reference"]
 OWNERS: Final = ("polysocket.", "wsproto.", "h11.")
 """The packages whose objects are checked. A runtime's own objects, such as transports, may have cycles."""
 
+OF_THE_PROCESS: Final = ("polysocket.effects.readiness", "polysocket.effects.workers")
+"""The modules whose objects serve all websockets of the process, so that another one may keep them alive."""
+
 PATIENCE = 5.0  # seconds until what the runtime still does after the end must be done
 
 
@@ -33,7 +36,7 @@ def _owned() -> dict[int, object]:
 
 def _is_owned(thing: object) -> bool:
     module = str(thing.__module__ if isinstance(thing, types.FunctionType) else type(thing).__module__)
-    return module.startswith(OWNERS) and not module.startswith("polysocket.testing.contract")
+    return module.startswith(OWNERS) and not module.startswith(("polysocket.testing.contract", *OF_THE_PROCESS))
 
 
 async def check_freed(flavour: Flavour, place: Place, scenario: Scenario) -> None:
