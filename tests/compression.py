@@ -16,6 +16,7 @@ from wsproto.frame_protocol import Opcode
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket.compression import Deflate
 from tests.connections import CLIENT, RSV1, SERVER, frame_to
+from tests.wsproto_extension import WsprotoExtension
 
 TAIL = b"\x00\x00\xff\xff"
 HELLO = bytes.fromhex("f2 48 cd c9 c9 07 00")  # RFC 7692 §7.2.3.1
@@ -30,8 +31,9 @@ def extension(
     *,
     config: Deflate | None = None,
     max_message_size: int | None = None,
-) -> PerMessageDeflate:
-    return PerMessageDeflate(role, parameters or DeflateParameters(), config or Deflate(), max_message_size)
+) -> WsprotoExtension:
+    parameters = parameters or DeflateParameters()
+    return WsprotoExtension(PerMessageDeflate(role, parameters, config or Deflate(), max_message_size))
 
 
 def frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
@@ -48,7 +50,7 @@ def compressed(*payloads: bytes, between: bytes = b"") -> bytes:
     )
 
 
-def receive(ext: PerMessageDeflate, data: bytes, chunk: int | None = None) -> list[Event]:
+def receive(ext: WsprotoExtension, data: bytes, chunk: int | None = None) -> list[Event]:
     """Return the events of the bytes, received at once or in chunks."""
     connection, events = Connection(CLIENT, [ext]), list[Event]()
     step = chunk or len(data)
@@ -77,7 +79,7 @@ def close_code(events: list[Event]) -> int:
     return events[-1].code
 
 
-def sent(ext: PerMessageDeflate, *fragments: bytes) -> list[bytes]:
+def sent(ext: WsprotoExtension, *fragments: bytes) -> list[bytes]:
     """Return the payloads of the frames of one message, as the extension sends it."""
     connection = Connection(SERVER, [ext])
     payloads = list[bytes]()
@@ -93,11 +95,13 @@ def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
+COMPRESSOBJ, DECOMPRESSOBJ = zlib.compressobj, zlib.decompressobj
+
 CHUNKS = pytest.mark.parametrize("chunk", [None, 1, 2, 3], ids=["at once", "by 1", "by 2", "by 3"])
 
 
 class WatchedZlib:
-    """Replaces zlib in the module under test: counts objects, and the bytes that decompressors read and return."""
+    """Stands in for the streams of zlib: counts them, and the bytes that decompressors read and return."""
 
     def __init__(self) -> None:
         self.compressors = weakref.WeakSet[_Watched]()
@@ -108,12 +112,12 @@ class WatchedZlib:
         self.taken = 0
         self.given = 0
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(zlib, name)
-
-    def compressobj(self, level: int, method: int, wbits: int, memory_level: int) -> _Watched:
+    def compressobj(self, *args: Any, **options: Any) -> Any:
+        """Make a compressor; those that tests make, with names for the options, are not watched."""
+        if options:
+            return COMPRESSOBJ(*args, **options)
         self.made += 1
-        watched = _Watched(self, zlib.compressobj(level, method, wbits, memory_level))
+        watched = _Watched(self, COMPRESSOBJ(*args))
         self.compressors.add(watched)
         return watched
 
@@ -121,7 +125,7 @@ class WatchedZlib:
         self.made += 1
         self.wbits.append(wbits)
         self.windows.append(window)
-        watched = _Watched(self, zlib.decompressobj(wbits, window))
+        watched = _Watched(self, DECOMPRESSOBJ(wbits, window))
         self.decompressors.add(watched)
         return watched
 

@@ -14,10 +14,12 @@ from wsproto.events import Event, Message, TextMessage
 from polysocket._core import connection
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.encoder import Encoder
+from polysocket._core.frame_queue import FrameQueue
 from polysocket._core.states import State
-from polysocket.close_info import CloseCause, Side
+from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.compression import Deflate
 from polysocket.frames import Close, Frame
+from tests.wsproto_extension import WsprotoExtension
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -28,25 +30,50 @@ SIZES = [0, 1, 125, 126, 65535, 65536, 70000]  # at which the form of the length
 both_roles = pytest.mark.parametrize("role", [CLIENT, SERVER], ids=["client", "server"])
 
 
-class Connection(connection.Connection):
-    """A connection that decodes all turns at once, and whose :meth:`data_to_send` returns sent frames, too."""
+class Connection:
+    """A connection that decodes all turns at once, and whose :meth:`data_to_send` returns sent frames, too.
 
-    _sent = b""
+    It has one, since a compiled class can't be derived from.
+    """
+
+    def __init__(
+        self, role: ConnectionType, deflate: PerMessageDeflate | None = None, max_message_size: int | None = None
+    ) -> None:
+        self.inner = connection.Connection(role, deflate, max_message_size)
+        self._sent = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    @property
+    def state(self) -> State:
+        return self.inner.state
+
+    @property
+    def close_info(self) -> CloseInfo | None:
+        return self.inner.close_info
+
+    @property
+    def queue(self) -> FrameQueue:
+        return self.inner.queue
+
+    def next_frame(self) -> Frame | Close | None:
+        return self.inner.next_frame()
 
     def send(self, frame: Frame | Close, is_continuation: bool = False, compress: bool = True) -> bytes:
-        own = super().data_to_send()
-        data = super().send(frame, is_continuation, compress)
+        own = self.inner.data_to_send()
+        data = self.inner.send(frame, is_continuation, compress)
         self._sent += own + data
         return data
 
     def receive(self, data: bytes) -> list[Frame | Close]:
-        frames = super().receive(data)
-        while self.holds_bytes and not self.queue.is_full:  # These bytes wait only for the next turn.
-            frames += super().receive(b"")
+        frames = self.inner.receive(data)
+        while self.inner.holds_bytes and not self.queue.is_full:  # These bytes wait only for the next turn.
+            frames += self.inner.receive(b"")
         return frames
 
     def data_to_send(self) -> bytes:
-        data, self._sent = self._sent + super().data_to_send(), b""
+        data, self._sent = self._sent + self.inner.data_to_send(), b""
         return data
 
 
@@ -101,7 +128,7 @@ def deflated(data: bytes, *, window: bytes = b"", final: bool = False) -> bytes:
 def encoded(opcode: int, payload: bytes, key: bytes) -> bytes:
     """Return a whole frame as the encoder writes it, masked with ``key`` unless that is empty."""
     with mock.patch("polysocket._core.encoder.os.urandom", return_value=key):
-        return Encoder(masks=bool(key), deflate=None).encode(opcode, payload)
+        return Encoder(bool(key), None).encode(opcode, payload)
 
 
 # The connection's frames
@@ -139,7 +166,7 @@ def failure(connection: Connection) -> tuple[int, str]:
 
 def heard(connection: Connection, role: ConnectionType, *, compressed: bool = False) -> list[Event]:
     """Return the events that wsproto, as the peer of ``role``, reads in the bytes to be sent."""
-    judge = WSProtoConnection(other(role), [deflate(other(role))] if compressed else [])
+    judge = WSProtoConnection(other(role), [WsprotoExtension(deflate(other(role)))] if compressed else [])
     judge.receive_data(connection.data_to_send())
     return list(judge.events())
 

@@ -17,14 +17,15 @@ Replace = Callable[[Any, str, Any], None]
 
 
 def ignore_wrong_length(replace: Replace) -> None:
-    """Accept a length that is not minimal (RFC 6455 §5.2) in a binary frame that arrives in parts."""
+    """Accept a length that is not minimal (RFC 6455 §5.2) in a binary frame."""
+    parse = fast_path.parse_header
 
-    def size(data: bytes, position: int, masked: bool, limit: int) -> int:
-        found = fast_path.frame_size(data[position : position + 14])
-        is_binary = found is not None and data[position] == fast_path.FINAL | fast_path.BINARY
-        return sum(found) if found is not None and is_binary and bool(data[position + 1] & 0x80) == masked else 0
+    def parse_header(data: bytes, masked: bool, in_message: bool, compression: bool) -> int:
+        size = 8 if masked else 4
+        is_wide = data[:1] == b"\x82" and data[1:2] == (b"\xfe" if masked else b"\x7e") and len(data) >= size
+        return size if is_wide and not in_message else parse(data, masked, in_message, compression)
 
-    replace(fast_path, "whole_binary_frame_size", size)
+    replace(fast_path, "parse_header", parse_header)
 
 
 def trust_the_offered_subprotocols(replace: Replace) -> None:

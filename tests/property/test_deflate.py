@@ -25,11 +25,14 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate as WsprotoDeflate
-from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, RsvBits
+from wsproto.frame_protocol import FrameProtocol
 
-from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, Refused, accept, agree, offer
+from polysocket._core.deflate import DeflateParameters, Parameters, PerMessageDeflate, accept, agree, offer
+from polysocket._core.failure import Refused
+from polysocket._core.zlib_streams import Inflater
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
+from tests.wsproto_extension import WsprotoExtension
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
 Content = Sequence[str | bytes]  # a message by its fragments
@@ -130,8 +133,8 @@ def spoken(conversation: Sequence[Sent]) -> list[str | bytes | None]:
 def test_two_polysocket_peers_understand_each_other(
     first: list[Sent], second: list[Sent], agreed: DeflateParameters, one: Deflate, two: Deflate, chunk: int
 ) -> None:
-    client = Connection(CLIENT, [PerMessageDeflate(CLIENT, agreed, one, 1 << 20)])
-    server = Connection(SERVER, [PerMessageDeflate(SERVER, agreed, two, 1 << 20)])
+    client = Connection(CLIENT, [WsprotoExtension(PerMessageDeflate(CLIENT, agreed, one, 1 << 20))])
+    server = Connection(SERVER, [WsprotoExtension(PerMessageDeflate(SERVER, agreed, two, 1 << 20))])
     for conversation in (first, second):
         assert frames(listen(server, speak(client, conversation), chunk)) == spoken(conversation)
         assert frames(listen(client, speak(server, conversation), chunk)) == spoken(conversation)
@@ -151,7 +154,7 @@ def wsprotos(agreed: DeflateParameters) -> WsprotoDeflate:
 def test_polysocket_reads_the_messages_of_wsproto(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
-    ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
+    ours = Connection(role, [WsprotoExtension(PerMessageDeflate(role, agreed, config, 1 << 20))])
     theirs = Connection(SERVER if role is CLIENT else CLIENT, [wsprotos(agreed)])
     events = listen(ours, speak(theirs, conversation), chunk)
     # wsproto does not flush between fragments: their borders may move, but the messages are the same.
@@ -164,7 +167,7 @@ def test_wsproto_reads_the_messages_of_polysocket(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
     without_pings = [(fragments, False) for fragments, _ in conversation]  # wsproto fails at Pings between fragments
-    ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
+    ours = Connection(role, [WsprotoExtension(PerMessageDeflate(role, agreed, config, 1 << 20))])
     theirs = Connection(SERVER if role is CLIENT else CLIENT, [wsprotos(agreed)])
     assert frames(listen(theirs, speak(ours, without_pings), chunk)) == spoken(without_pings)
 
@@ -202,7 +205,7 @@ def websockets_speak(protocol: Protocol, conversation: Sequence[Sent]) -> bytes:
 def test_polysocket_and_websockets_understand_each_other(
     conversation: list[Sent], agreed: DeflateParameters, config: Deflate, chunk: int, role: ConnectionType
 ) -> None:
-    ours = Connection(role, [PerMessageDeflate(role, agreed, config, 1 << 20)])
+    ours = Connection(role, [WsprotoExtension(PerMessageDeflate(role, agreed, config, 1 << 20))])
     theirs = websockets_side(agreed, SERVER if role is CLIENT else CLIENT)
     assert frames(listen(ours, websockets_speak(theirs, conversation), chunk)) == spoken(conversation)
 
@@ -276,7 +279,7 @@ def test_final_blocks_are_read_at_any_position(
 ) -> None:
     sender = FinalBlocks(wbits, takeover)
     agreed = DeflateParameters(server_no_context_takeover=not takeover, server_max_window_bits=wbits)
-    ours = Connection(CLIENT, [PerMessageDeflate(CLIENT, agreed, Deflate(), 1 << 20)])
+    ours = Connection(CLIENT, [WsprotoExtension(PerMessageDeflate(CLIENT, agreed, Deflate(), 1 << 20))])
     for parts in messages:
         events = listen(ours, compressed(sender.message(parts), cuts), chunk)
         assert b"".join(bytes(event.data) for event in events if isinstance(event, BytesMessage)) == b"".join(
@@ -295,7 +298,7 @@ def test_no_message_inflates_beyond_its_limit(
 ) -> None:
     sender = FinalBlocks(15, takeover)
     agreed = DeflateParameters(server_no_context_takeover=not takeover)
-    ext = PerMessageDeflate(CLIENT, agreed, Deflate(), limit)
+    ext = WsprotoExtension(PerMessageDeflate(CLIENT, agreed, Deflate(), limit))
     ours = Connection(CLIENT, [ext])
     for parts in messages:
         message = b"".join(data for data, _ in parts)
@@ -325,7 +328,7 @@ def test_garbage_closes_with_1007_or_1009_if_it_is_not_data(
     cuts: list[int],
     chunk: int,
 ) -> None:
-    ext = PerMessageDeflate(CLIENT, agreed, Deflate(), 1000)
+    ext = WsprotoExtension(PerMessageDeflate(CLIENT, agreed, Deflate(), 1000))
     ours = Connection(CLIENT, [ext])
     stream = zlib.compressobj(wbits=-15)
     for data in payloads:
@@ -345,28 +348,22 @@ def test_garbage_closes_with_1007_or_1009_if_it_is_not_data(
 # A whole message at once, as the fast path inflates it, is the same as its bytes in pieces
 
 
-def inflated_in_pieces(ext: PerMessageDeflate, payload: bytes, chunk: int) -> bytes:
-    """Inflate a message as wsproto has it inflated; raise :class:`Refused` as ``decompress`` does."""
-    protocol = FrameProtocol(client=True, extensions=[])
-    ext.frame_inbound_header(protocol, Opcode.BINARY, RsvBits(True, False, False), len(payload))
+def inflated_in_pieces(inflater: Inflater, payload: bytes, chunk: int) -> bytes:
+    """Inflate a message as its bytes arrive."""
+    inflater.begin()
+    inflater.begin_frame()
     output = b""
     for start in range(0, len(payload), chunk):
-        output += judged(ext, ext.frame_inbound_payload_data(protocol, payload[start : start + chunk]))
-    return output + judged(ext, ext.frame_inbound_complete(protocol, fin=True))
+        output += inflater.feed(payload[start : start + chunk])
+    return output + inflater.finish()
 
 
-def judged(ext: PerMessageDeflate, output: bytes | CloseReason | None) -> bytes:
-    if isinstance(output, CloseReason):
-        raise Refused(output, str(ext.failure))
-    return output or b""
-
-
-def inflated(inflate: Callable[[], bytes]) -> bytes | tuple[CloseReason, str]:
+def inflated(inflate: Callable[[], bytes]) -> bytes | tuple[int, str]:
     """Return the message, or why it was refused."""
     try:
         return inflate()
     except Refused as refused:
-        return refused.code, refused.failure
+        return refused.failure.code, refused.failure.detail
 
 
 damages = st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=2)
@@ -389,7 +386,7 @@ def test_a_message_is_the_same_at_once_and_in_pieces(
     chunk: int,
 ) -> None:
     sender = FinalBlocks(agreed.server_max_window_bits or 15, not agreed.server_no_context_takeover)
-    at_once, in_pieces, mixed = (PerMessageDeflate(CLIENT, agreed, Deflate(), limit) for _ in range(3))
+    at_once, in_pieces, mixed = (PerMessageDeflate(CLIENT, agreed, Deflate(), limit).inflater for _ in range(3))
     for parts, (lacks_last_octet, ending, damage, takes_pieces) in zip(messages, changes, strict=False):
         payload = bytearray(sender.message(parts))
         if lacks_last_octet:
@@ -401,11 +398,11 @@ def test_a_message_is_the_same_at_once_and_in_pieces(
                 payload[position % len(payload)] ^= value
         data = bytes(payload)
         expected = inflated(partial(inflated_in_pieces, in_pieces, data, chunk))
-        assert inflated(partial(at_once.decompress, data)) == expected
+        assert inflated(partial(at_once.inflate_message, data)) == expected
         if takes_pieces:
             assert inflated(partial(inflated_in_pieces, mixed, data, chunk)) == expected
         else:
-            assert inflated(partial(mixed.decompress, data)) == expected
+            assert inflated(partial(mixed.inflate_message, data)) == expected
         if isinstance(expected, tuple):
             return
 

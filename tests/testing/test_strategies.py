@@ -32,7 +32,7 @@ def arrived(sent: Sequence[Frame | Close], chunks: list[bytes] | None = None) ->
     server = Connection(ConnectionType.SERVER)
     for chunk in [wire(sent)] if chunks is None else chunks:
         server.receive(chunk)
-    return list(server.queue.frames)
+    return list(server.queue)
 
 
 def wire(sent: Sequence[Frame | Close]) -> bytes:

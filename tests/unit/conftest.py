@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from tests.compression import WatchedZlib
@@ -10,5 +12,6 @@ from tests.compression import WatchedZlib
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> WatchedZlib:
     watched = WatchedZlib()
-    monkeypatch.setattr("polysocket._core.deflate.zlib", watched)
+    monkeypatch.setattr(zlib, "compressobj", watched.compressobj)
+    monkeypatch.setattr(zlib, "decompressobj", watched.decompressobj)
     return watched

@@ -371,7 +371,7 @@ def test_frames_received_before_an_ending_can_be_taken_after_it(role: Connection
     steps, _, _, _ = ENDINGS[case]
     connection = Connection(role, max_message_size=100)
     connection.receive(frame_to(role, TEXT, b"a") + frame_to(role, PING, b"b"))
-    before = list(connection.queue.frames)
+    before = list(connection.queue)
     for step in steps:
         if step not in (bad_bytes, too_big):  # these two take the frames
             step(connection, role)

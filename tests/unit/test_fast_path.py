@@ -1,12 +1,15 @@
-"""The fast path alone: the frames that it takes, those before which it stops, and their sizes (RFC 6455 §5)."""
+"""The fast path alone: the frames that it takes, those before which it stops, and headers (RFC 6455 §5)."""
 
 from __future__ import annotations
 
 import pytest
+from wsproto.frame_protocol import FrameProtocol, ParseFailed
 
 from polysocket._core import fast_path
-from polysocket._core.fast_path import BINARY, TEXT
-from polysocket.frames import Binary, Text
+from polysocket._core.fast_path import BINARY, CLOSE, TEXT, parse_header, payload_size
+from polysocket._core.judge import judge
+from polysocket._core.masking import mask
+from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import KEY, SIZES, encoded
 
 LIMIT = 2**63 - 1
@@ -14,8 +17,8 @@ LIMIT = 2**63 - 1
 masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
 
 
-def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Text | Binary], int]:
-    frames = list[Text | Binary]()
+def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Frame | Close], int]:
+    frames = list[Frame | Close]()
     position = fast_path.decode(data, position, bool(key), limit, frames)
     return frames, position
 
@@ -50,7 +53,7 @@ def test_encoded_frames_are_decoded_at_every_size_at_which_the_header_changes(si
 @masked_or_not
 def test_decoding_starts_at_the_given_position_and_appends(key: bytes) -> None:
     frame = encoded(TEXT, "𝄞".encode(), key)
-    frames: list[Text | Binary] = [Text("before")]
+    frames: list[Frame | Close] = [Text("before")]
     assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
     assert frames == [Text("before"), Text("𝄞")]
 
@@ -98,7 +101,7 @@ STOPS: dict[str, tuple[int, bytes, bytes]] = {
 def test_the_fast_path_stops_before_a_frame_that_is_not_plain(case: str, key: bytes) -> None:
     first, length, payload = STOPS[case]
     plain = encoded(TEXT, b"plain", key)
-    odd = header(first, length, key) + (fast_path.mask(payload, key) if key else payload)
+    odd = header(first, length, key) + (mask(payload, key) if key else payload)
     assert take(plain + odd + plain, key) == ([Text("plain")], len(plain))
 
 
@@ -123,46 +126,55 @@ def test_masking_is_xor_with_the_repeated_key() -> None:
     """RFC 6455 §5.3, for lengths around the step of the loop."""
     for size in (*range(20), 4095, 4096, 4097, 4099, 8192, 70001):
         data = bytes(index * 7 % 256 for index in range(size))
-        assert fast_path.mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
+        assert mask(data, KEY) == bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
 
 
-# Sizes of frames
+# Headers
 
 
 @masked_or_not
-@pytest.mark.parametrize("size", [*SIZES, 2**32, 2**63 - 1, 2**63, 2**64 - 1])
-def test_the_size_of_a_frame_is_known_once_its_header_is_complete(size: int, key: bytes) -> None:
+@pytest.mark.parametrize("size", [*SIZES, 2**32, 2**63 - 1])
+def test_a_header_is_known_once_it_is_complete(size: int, key: bytes) -> None:
     length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b""
     head = header(0x82, length or b"\x7f" + size.to_bytes(8, "big"), key)
-    assert fast_path.frame_size(head) == (len(head), size)
-    assert fast_path.frame_size(head + b"payload") == (len(head), size)
+    assert parse_header(head, bool(key), False, False) == len(head)
+    assert parse_header(head + b"payload", bool(key), False, False) == len(head)
+    assert payload_size(head) == size
     for end in range(len(head)):
-        assert fast_path.frame_size(head[:end]) is None
-
-
-def test_the_size_of_an_invalid_frame_is_known_too() -> None:
-    assert fast_path.frame_size(b"\x7b\x7e\x00\x01") == (4, 1)
-    assert fast_path.frame_size(b"\x00\x7f" + bytes(8)) == (10, 0)
-
-
-@masked_or_not
-@pytest.mark.parametrize("size", SIZES)
-def test_a_plain_binary_frame_may_be_awaited_whole_once_its_header_has_arrived(size: int, key: bytes) -> None:
-    data = b"??" + encoded(BINARY, bytes(size), key)
-    head = len(data) - size - 2
-    for end in range(2, 2 + head):
-        assert fast_path.whole_binary_frame_size(data[:end], 2, bool(key), LIMIT) == 0
-    for end in {2 + head, 2 + head + size // 2, len(data)}:
-        assert fast_path.whole_binary_frame_size(data[:end], 2, bool(key), LIMIT) == head + size
-    assert fast_path.whole_binary_frame_size(data, 2, bool(key), size) == head + size
-    assert fast_path.whole_binary_frame_size(data, 2, bool(key), size - 1) == 0
-    assert fast_path.whole_binary_frame_size(data, 2, not key, LIMIT) == 0
+        assert parse_header(head[:end], bool(key), False, False) == 0
+    assert parse_header(head, not key, False, False) == -1
 
 
 @masked_or_not
 @pytest.mark.parametrize("case", STOPS)
-def test_a_frame_that_is_not_plain_binary_is_not_awaited_whole(case: str, key: bytes) -> None:
-    """Neither is a text frame: invalid UTF-8 must be detected at its first byte."""
+def test_an_invalid_header_is_refused(case: str, key: bytes) -> None:
     first, length, _ = STOPS[case]
-    assert fast_path.whole_binary_frame_size(header(first, length, key), 0, bool(key), LIMIT) == 0
-    assert fast_path.whole_binary_frame_size(header(0x81, b"\x05", key), 0, bool(key), LIMIT) == 0
+    is_valid = first in (0x01, 0x02, 0x81, 0x88, 0x89, 0x8A)
+    for compression in (False, True):
+        head = header(first, length, key)
+        found = parse_header(head, bool(key), False, compression)
+        assert found == (len(head) if is_valid or (first == 0xC1 and compression) else -1)
+
+
+@masked_or_not
+@pytest.mark.parametrize("first", range(256))
+@pytest.mark.parametrize("in_message", [False, True])
+def test_a_header_is_valid_as_wsproto_says(first: int, in_message: bool, key: bytes) -> None:
+    """A Close may be valid, too; then its payload decides."""
+    head = header(first, b"\x02", key)
+    is_valid = parse_header(head, bool(key), in_message, False) == len(head)
+    verdict = judge(head, b"\x03\xe8", from_client=bool(key), in_message=in_message, compression=False)
+    if first & 0x0F == CLOSE:
+        assert is_valid == isinstance(verdict, Close)
+    else:
+        protocol = FrameProtocol(client=not key, extensions=[])
+        if in_message:
+            protocol.receive_bytes(header(0x02, b"\x00", key))
+            list(protocol.received_frames())
+        protocol.receive_bytes(head + (mask(b"ab", key) if key else b"ab"))
+        try:
+            list(protocol.received_frames())
+        except ParseFailed:
+            assert not is_valid
+        else:
+            assert is_valid

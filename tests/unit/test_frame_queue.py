@@ -45,7 +45,7 @@ def test_bytes_are_held_while_the_queue_is_full_and_no_frame_is_lost(role: Conne
     connection.receive(message * 20 + close_to(role, 1000))
     assert connection.queue.is_full
     assert connection.holds_bytes
-    assert len(connection.queue.frames) == 3
+    assert connection.queue.count == 3
     frames = list[Frame | Close]()
     for _ in range(100):
         frames += take(connection)
@@ -53,7 +53,7 @@ def test_bytes_are_held_while_the_queue_is_full_and_no_frame_is_lost(role: Conne
         if not connection.holds_bytes:
             break
         connection.receive(b"")
-        assert len(connection.queue.frames) <= 3
+        assert connection.queue.count <= 3
     assert frames == [Binary(bytes(100_000))] * 20 + [Close(1000)]
     assert connection.state is State.CLOSE_EXCHANGED
 
@@ -122,8 +122,8 @@ def test_the_queue_may_be_bounded_in_frames(role: ConnectionType, opcode: int) -
     frames = list[Frame | Close]()
     connection.receive(frame_to(role, opcode, b"a") * 10)
     for left in (7, 4, 1, 0):
-        assert len(connection.queue.frames) == min(3, 10 - len(frames))
-        assert connection.queue.is_full == (len(connection.queue.frames) == 3)
+        assert connection.queue.count == min(3, 10 - len(frames))
+        assert connection.queue.is_full == (connection.queue.count == 3)
         assert connection.holds_bytes == (left > 0)
         frames += take(connection)
         connection.receive(b"")
@@ -138,7 +138,7 @@ def test_frames_that_arrive_at_once_exceed_no_bound_of_a_queue_that_has_frames(
     connection.queue.limit(*bounds)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 1000) * 2)
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 1000) * 10)
-    assert len(connection.queue.frames) == 3
+    assert connection.queue.count == 3
 
 
 def test_each_frame_that_is_taken_makes_room_for_another() -> None:
@@ -177,7 +177,7 @@ def test_the_queue_counts_the_bytes_of_a_text_in_utf_8() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(None, 4000, 0)
     connection.receive(frame_to(CLIENT, TEXT, "𝄞".encode() * 500) * 3)
-    assert len(connection.queue.frames) == 2
+    assert connection.queue.count == 2
     assert connection.queue.size == 4000
     take(connection)
     assert connection.queue.size == 0
@@ -235,7 +235,7 @@ def test_the_queue_is_not_full_once_no_more_frames_can_arrive(end: str) -> None:
     connection.receive(frame_to(CLIENT, TEXT, b"a" * 10_000) * 2)
     ENDS[end](connection)
     connection.queue.limit(2, 20_000)
-    assert len(connection.queue.frames) >= 2
+    assert connection.queue.count >= 2
     assert not connection.queue.is_full
     assert not connection.holds_bytes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import pickle
 
 import pytest
@@ -57,9 +56,13 @@ def test_a_frame_is_equal_only_to_the_same_kind_and_content(frame: Frame | Close
 
 @each
 def test_a_frame_is_immutable(frame: Frame | Close) -> None:
-    for field in dataclasses.fields(frame):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(frame, field.name, None)
+    for name in frame.__match_args__:
+        with pytest.raises(AttributeError):
+            setattr(frame, name, None)
+        with pytest.raises(AttributeError):
+            delattr(frame, name)
+    with pytest.raises(AttributeError):
+        frame.other = None  # type: ignore[union-attr]
     assert not hasattr(frame, "__dict__")
 
 

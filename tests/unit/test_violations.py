@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 from wsproto import ConnectionType
 from wsproto.events import CloseConnection
-from wsproto.frame_protocol import CloseReason
 
-from polysocket._core.deflate import Refused
+from polysocket._core.failure import invalid_payload
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.errors import ProtocolError
@@ -25,11 +24,9 @@ from tests.connections import (
     RSV2,
     RSV3,
     TEXT,
-    Connection,
     both_roles,
     close_to,
     connect,
-    deflate,
     deflated,
     failure,
     frame_to,
@@ -223,14 +220,9 @@ def test_any_other_close_code_is_a_protocol_error(role: ConnectionType, code: in
 
 def test_the_close_names_the_violation_in_at_most_123_bytes() -> None:
     """RFC 6455 §5.5: 125 bytes, of which two are the code."""
-
-    def refuse(_: bytes) -> bytes:
-        raise Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, "x" + "é" * 200)
-
-    extension = deflate(CLIENT)
-    extension.decompress = refuse
-    connection = Connection(CLIENT, extension)
-    receive(connection, frame_to(CLIENT, TEXT, b"\xff", rsv=RSV1))
+    connection = connect(CLIENT)
+    connection.inner.failure = invalid_payload("x" + "é" * 200)
+    connection.fail()
     assert failure(connection) == (1007, "x" + "é" * 200)
     assert connection.close_info is not None
     assert connection.close_info.sent == Close(1007, "x" + "é" * 61)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from wsproto import ConnectionType
 
 from polysocket._core import close_codes
-from polysocket._core.decoder import Decoder, Failure
+from polysocket._core.decoder import Decoder
 from polysocket._core.deflate import PerMessageDeflate
 from polysocket._core.encoder import Encoder
-from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
-from polysocket._core.frame_queue import UNLIMITED, FrameQueue
+from polysocket._core.failure import Failure
+from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, UNLIMITED
+from polysocket._core.frame_queue import FrameQueue
 from polysocket._core.states import Event, State, next_state
 from polysocket._core.validation import (
     MAX_CONTROL_PAYLOAD,
@@ -62,8 +63,8 @@ class Connection:
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
-        self._decoder = Decoder(role, deflate, max_message_size)
-        self._encoder = Encoder(masks=is_client, deflate=deflate)
+        self._decoder = Decoder(not is_client, None if deflate is None else deflate.inflater, max_message_size)
+        self._encoder = Encoder(is_client, None if deflate is None else deflate.deflater)
         self._outgoing = b""
         self._network_error: Exception | None = None
 
@@ -90,7 +91,7 @@ class Connection:
 
     def next_frame(self) -> Frame | Close | None:
         """Take the next frame; None if more bytes are needed, or if the connection has ended."""
-        if self.queue.frames:
+        if self.queue.count:
             return self.queue.pop()
         self.fail()
         return None
@@ -117,7 +118,7 @@ class Connection:
         """True between the first and the last fragment of a message that this side sends."""
         return self._encoder.open_opcode != 0
 
-    def send(self, frame: Frame | Close, is_continuation: bool = False, compress: bool = True) -> bytes:
+    def send(self, frame: object, is_continuation: bool = False, compress: bool = True) -> bytes:
         """Return the bytes of a frame.
 
         A data frame with ``is_continuation`` continues the message that an earlier one started with ``final=False``
@@ -133,12 +134,12 @@ class Connection:
         if isinstance(frame, Text):
             opcode = TEXT
             try:
-                payload = str.encode(frame.payload)
+                payload = str.encode(frame._payload)
             except (TypeError, UnicodeEncodeError) as error:
-                raise invalid_text(frame.payload) from error
+                raise invalid_text(frame._payload) from error
         elif isinstance(frame, Binary):
             opcode = BINARY
-            payload = frame.payload if type(frame.payload) is bytes else payload_bytes(frame)
+            payload = frame._payload if type(frame._payload) is bytes else payload_bytes(frame)
         elif isinstance(frame, Ping | Pong):
             return encoder.encode(PING if isinstance(frame, Ping) else PONG, control_payload(frame))
         elif isinstance(frame, Close):
@@ -148,7 +149,7 @@ class Connection:
             raise not_a_frame(frame)
         if is_continuation or encoder.open_opcode:
             encoder.check_order(opcode, is_continuation)
-        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, frame.final, compress)
+        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, frame._final, compress)
 
     def data_to_send(self) -> bytes:
         """Return the bytes that the connection sends on its own, each once."""
@@ -181,7 +182,7 @@ class Connection:
     def overflow(self, frames: int | None, size: int | None = None) -> None:
         """Fail the connection since its queue is full; keep at most that many frames, and bytes, of it."""
         self.queue.cut(frames, size)
-        detail = f"{len(self.queue.frames)} received frames wait, and there is no room for more"
+        detail = f"{self.queue.count} received frames wait, and there is no room for more"
         self.failure = Failure(close_codes.BUFFER_OVERFLOWED, CloseCause.BUFFER_FULL, detail)
         self.fail()
 

@@ -1,28 +1,17 @@
-"""permessage-deflate (RFC 7692): its negotiation as pure functions, and the extension of one connection.
-
-At most ``max_message_size + 1`` bytes of a message are inflated, however it is packed, fragmented or chunked. The
-opening handshake parses the headers; the decoder passes frames to the extension, directly or via wsproto.
-"""
+"""permessage-deflate (RFC 7692): its negotiation, as pure functions for the opening handshake."""
 
 from __future__ import annotations
 
-import sys
-import zlib
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wsproto import ConnectionType
-from wsproto.extensions import Extension
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
+from polysocket._core.zlib_streams import Deflater, Inflater
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
-
-if TYPE_CHECKING:
-    from zlib import _Compress, _Decompress
 
 __all__ = ["NAME", "DeflateParameters", "Parameters", "PerMessageDeflate", "accept", "agree", "offer"]
 
@@ -35,12 +24,6 @@ Parameters = Sequence[tuple[str, str | None]]
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _LIMITS = ("server_max_window_bits", "client_max_window_bits")
 _WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}  # RFC 7692 §7.1.2: a decimal number without leading zeros
-_TAIL = b"\x00\x00\xff\xff"  # §7.2.1: the sender cuts it off, the receiver appends it
-_EMPTY_STORED_BLOCK = b"\x00"  # §7.2.3.6: an empty message without its tail
-_MOST_PIECES = 64  # of remembered output: each costs CPython about 40 bytes, so one-byte messages must be joined
-_MOST_FINAL_BLOCKS = 8192  # in a frame: each needs a new zlib stream, 2 µs for 2 bytes; senders make none, or one
-_WORK_OF_STREAM = 2048  # bytes that are inflated in the same time
-_STEP = 1024  # bytes after a final block: zlib copies what follows one, so larger steps cost the square of their size
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +121,8 @@ def _least(*limits: int | None) -> int | None:
     return min([limit for limit in limits if limit is not None], default=None)
 
 
-class Refused(Exception):
-    """A compressed message that fails the connection, with the close code that wsproto is told."""
-
-    def __init__(self, code: CloseReason, failure: str) -> None:
-        super().__init__(failure)
-        self.code = code
-        self.failure = failure
-
-
-class PerMessageDeflate(Extension):
-    """The extension on one connection; ``failure`` says what was wrong with a refused frame."""
-
-    name = NAME
+class PerMessageDeflate:
+    """The extension of one connection: what is agreed, and the streams of both directions."""
 
     def __init__(
         self,
@@ -160,217 +132,8 @@ class PerMessageDeflate(Extension):
         max_message_size: int | None,
     ) -> None:
         self.parameters = parameters
-        self.failure: str | None = None
         client = parameters.client_no_context_takeover, parameters.client_max_window_bits or 15
         server = parameters.server_no_context_takeover, parameters.server_max_window_bits or 15
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
-        deflater = _Deflater(*outbound, config.level, config.memory_level)
-        self.inflater: _Inflater = _Inflater(*inbound, max_message_size)
-        self._message_compressed = False  # for the message being received
-        self._frame_compressed = False  # for the current frame, which may be a control frame within that message
-        self._deflater = deflater
-        self.compress: Callable[[bytes, bool], bytes] = deflater.deflate
-        """Compress the payload of one data frame; True for the last frame of its message (§7.2.1)."""
-        self.decompress: Callable[[bytes], bytes] = self.inflater.inflate_message
-        """Decompress the payload of a whole message (§7.2.2). Raises :class:`Refused`."""
-
-    def enabled(self) -> bool:
-        """Return True: the extension exists only after both sides agreed."""
-        return True
-
-    def offer(self) -> bool:
-        """Return False: wsproto's own handshake is not in use, so nothing more is offered."""
-        return False
-
-    def forget_sent(self) -> None:
-        """Free the window of the sent messages: no more will be sent."""
-        self._deflater.forget()
-
-    def forget_received(self) -> None:
-        """Free the window of the received messages: no more will be received."""
-        self.inflater.forget()
-
-    def frame_inbound_header(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        opcode: Opcode,
-        rsv: RsvBits,
-        payload_length: int,
-    ) -> CloseReason | RsvBits:
-        """Check RSV1 (§6); wsproto calls this again if the masking key of the same header arrives later."""
-        if opcode.iscontrol() or opcode is Opcode.CONTINUATION:
-            if rsv.rsv1:
-                return self._fail(Refused(CloseReason.PROTOCOL_ERROR, f"RSV1 is set on a {opcode.name} frame"))
-        else:
-            self._message_compressed = rsv.rsv1
-            self.inflater.begin()
-        self.inflater.begin_frame()
-        self._frame_compressed = self._message_compressed and not opcode.iscontrol()
-        return RsvBits(True, False, False)
-
-    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
-        """Inflate some bytes of the frame."""
-        if not self._frame_compressed:
-            return data
-        try:
-            return self.inflater.feed(data)
-        except Refused as refused:
-            return self._fail(refused)
-
-    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | CloseReason | None:
-        """Inflate the rest of the message after its last frame."""
-        if not (fin and self._frame_compressed):
-            return None
-        self._message_compressed = False
-        try:
-            return self.inflater.finish()
-        except Refused as refused:
-            return self._fail(refused)
-
-    def frame_outbound(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        opcode: Opcode,
-        rsv: RsvBits,
-        data: bytes,
-        fin: bool,
-    ) -> tuple[RsvBits, bytes]:
-        """Compress a data frame, and set RSV1 on the first of a message (§6); the encoder calls ``compress`` itself."""
-        if opcode.iscontrol():
-            return rsv, data
-        if opcode is not Opcode.CONTINUATION:
-            rsv = RsvBits(True, rsv.rsv2, rsv.rsv3)
-        return rsv, self.compress(data, fin)
-
-    def _fail(self, refused: Refused) -> CloseReason:
-        self.failure = refused.failure
-        return refused.code
-
-
-class _Deflater:
-    """The compressor of the messages that this side sends (§7.2.1)."""
-
-    def __init__(self, no_context_takeover: bool, window_bits: int, level: int, memory_level: int) -> None:
-        self._no_context_takeover = no_context_takeover
-        # zlib makes no raw stream with 8 bits. With 9 its distances reach 2**9 - 262 = 250, within a window of 2**8.
-        self._window_bits = max(window_bits, 9)
-        self._level = level
-        self._memory_level = memory_level
-        self._stream: _Compress | None = None
-
-    def forget(self) -> None:
-        self._stream = None
-
-    def deflate(self, data: bytes, fin: bool) -> bytes:
-        if self._stream is None:
-            self._stream = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits, self._memory_level)
-        output = self._stream.compress(data) + self._stream.flush(zlib.Z_SYNC_FLUSH)
-        if not fin:
-            return output
-        if self._no_context_takeover:
-            self._stream = None
-        return output.removesuffix(_TAIL) or _EMPTY_STORED_BLOCK
-
-
-class _Inflater:
-    """The decompressor of the peer's messages (§7.2.2): ``begin``, ``feed`` their bytes, ``finish``."""
-
-    def __init__(self, no_context_takeover: bool, window_bits: int, max_message_size: int | None) -> None:
-        self._no_context_takeover = no_context_takeover
-        self._window_bits = window_bits
-        self._window_size = 2**window_bits
-        self._max_message_size = sys.maxsize - 1 if max_message_size is None else max_message_size
-        self._stream: _Decompress | None = None
-        # The last output, which a new stream needs after a final block: Python's zlib doesn't return its window.
-        self._window: deque[bytes] = deque()
-        self._remembered = 0  # bytes in the window
-        self._room = self._max_message_size + 1
-        self._at_boundary = True
-        self.work: int = 0  # bytes that were inflated, and what new streams cost
-        self._final_blocks = 0  # in the frame
-
-    def begin_frame(self) -> None:
-        self._final_blocks = 0
-
-    def begin(self) -> None:
-        self._room = self._max_message_size + 1
-        self._at_boundary = True
-
-    def inflate_message(self, data: bytes) -> bytes:
-        """Inflate the payload of a message in one frame, as ``begin``, ``feed`` and ``finish`` do."""
-        if not data:  # An empty message has no block that the tail could complete: see finish().
-            return b""
-        stream = self._stream
-        if stream is None or stream.eof:
-            self._stream = stream = self._new_stream()
-        self._room = self._max_message_size + 1
-        self._final_blocks = 0
-        output = self._inflate(stream, data + _TAIL)
-        if stream.eof:
-            rest = stream.unused_data
-            output += self.feed(rest if len(rest) < len(_TAIL) else rest[: -len(_TAIL)])
-            if len(rest) > len(_TAIL) and not self._at_boundary:
-                output += self.feed(_TAIL)
-        if self._no_context_takeover:
-            self.forget()
-        return output
-
-    def feed(self, data: bytes) -> bytes:
-        """Inflate some bytes; after a final block the message goes on in a new stream (§7.2.3.4)."""
-        pieces: list[bytes] = []
-        start, step = 0, len(data)
-        while start < len(data):
-            if self._stream is None or self._stream.eof:
-                self._stream = self._new_stream()
-            piece = data[start : start + step]
-            pieces.append(self._inflate(self._stream, piece))
-            start += len(piece) - len(self._stream.unused_data)
-            step = _STEP
-            self._at_boundary = self._stream.eof
-        return b"".join(pieces)
-
-    def finish(self) -> bytes:
-        """Inflate the tail, which completes the block that the last byte opened (§7.2.2).
-
-        A sender may wrongly have left that byte out, in an empty message or after a final block. Then the tail would
-        be half of a block's header, and the next message the other half.
-        """
-        output = b"" if self._at_boundary else self.feed(_TAIL)
-        if self._no_context_takeover:
-            self.forget()
-        return output
-
-    def _new_stream(self) -> _Decompress:
-        self.work += _WORK_OF_STREAM
-        self._final_blocks += 1
-        if self._final_blocks > _MOST_FINAL_BLOCKS:
-            raise Refused(CloseReason.MESSAGE_TOO_BIG, f"a frame of more than {_MOST_FINAL_BLOCKS} final blocks")
-        return zlib.decompressobj(-self._window_bits, b"".join(self._window)[-self._window_size :])
-
-    def forget(self) -> None:
-        self._stream = None
-        self._window.clear()
-        self._remembered = 0
-
-    def _inflate(self, stream: _Decompress, data: bytes) -> bytes:
-        try:
-            output = stream.decompress(data, self._room)
-        except zlib.error as error:
-            raise Refused(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"corrupt deflate data: {error}") from error
-        self._room -= len(output)
-        self.work += len(output)
-        if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
-            failure = f"a message inflates to more than {self._max_message_size} bytes"
-            raise Refused(CloseReason.MESSAGE_TOO_BIG, failure)
-        if output:
-            last = output[-self._window_size :]
-            window = self._window
-            window.append(last)
-            self._remembered += len(last)
-            while self._remembered - len(window[0]) >= self._window_size:
-                self._remembered -= len(window.popleft())
-            if len(window) > _MOST_PIECES:
-                joined = b"".join(window)[-self._window_size :]
-                self._window = deque([joined])
-                self._remembered = len(joined)
-        return output
+        self.deflater: Deflater = Deflater(*outbound, config.level, config.memory_level)
+        self.inflater: Inflater = Inflater(*inbound, max_message_size)

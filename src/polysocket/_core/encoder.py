@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import ClassVar, Final
 
-from polysocket._core.deflate import PerMessageDeflate
-from polysocket._core.fast_path import BINARY, CLOSE, FINAL, MASKED, PIECE, RSV1, TEXT, mask
+from polysocket._core.fast_path import BINARY, CLOSE, FINAL, MASKED, RSV1, TEXT
+from polysocket._core.masking import IS_WIDE, PIECE, masked_frame
+from polysocket._core.zlib_streams import Deflater
 from polysocket.errors import InvalidFrame
 
 __all__ = ["Encoder"]
 
 NAMES: Final = {TEXT: "Text", BINARY: "Binary"}
+KEYS: Final = (
+    256  # random bytes for the masking keys of 64 frames: a system call for each frame takes longer than all else
+)
+
+
+class _Fork:
+    """The number of forks that led to this process: a child must not use the masking keys of its parent."""
+
+    number: ClassVar[int] = 0
+
+
+def _note_fork() -> None:
+    _Fork.number += 1
+
+
+if hasattr(os, "register_at_fork"):  # not in Windows
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 class Encoder:
     """The encoder of one side's frames; ``masks`` is True for a client (RFC 6455 §5.3)."""
 
-    __slots__ = ("_compresses", "_deflate", "_masks", "open_opcode")
+    __slots__ = ("_compresses", "_deflater", "_fork", "_keys", "_masks", "_used", "open_opcode")
 
-    def __init__(self, *, masks: bool, deflate: PerMessageDeflate | None) -> None:
+    def __init__(self, masks: bool, deflater: Deflater | None) -> None:
         self._masks = masks
-        self._deflate = deflate
+        self._deflater = deflater
         self._compresses = True  # the message being sent, whose first frame has decided
-        self.open_opcode = 0
+        self._keys = b""
+        self._used = 0  # bytes of the keys
+        self._fork = 0
+        self.open_opcode: int = 0
         """The opcode of the message whose last fragment is still to be sent; 0 for none."""
 
     def forget(self) -> None:
         """Free the window of the sent messages: only control frames will follow."""
-        if self._deflate is not None:
-            self._deflate.forget_sent()
+        if self._deflater is not None:
+            self._deflater.forget()
 
     def check_order(self, opcode: int, is_continuation: bool) -> None:
         """Raise :class:`InvalidFrame` if a data frame may not follow the one before (RFC 6455 §5.4)."""
@@ -51,11 +72,11 @@ class Encoder:
         first = opcode | FINAL if final else opcode
         if opcode < CLOSE:
             self.open_opcode = 0 if final else opcode or self.open_opcode
-            if self._deflate is not None:
+            if self._deflater is not None:
                 if opcode:
                     self._compresses = compress
                 if self._compresses:
-                    payload = self._deflate.compress(payload, final)
+                    payload = self._deflater.deflate(payload, final)
                     if opcode:  # RFC 7692 §6: RSV1 is set on the first frame of a compressed message.
                         first |= RSV1
         size = len(payload)
@@ -68,8 +89,14 @@ class Encoder:
             header = bytes((first, masked_bit | 127)) + size.to_bytes(8, "big")
         if not masked_bit:
             return header + payload
-        key = os.urandom(4)
-        if size > PIECE:
-            return header + key + mask(payload, key)
+        used = self._used
+        if used == len(self._keys) or self._fork != _Fork.number:
+            self._keys, self._fork = os.urandom(KEYS), _Fork.number
+            used = 0
+        self._used = used + 4
+        key = self._keys[used : used + 4]
+        if size > PIECE or IS_WIDE:
+            return masked_frame(header, key, payload)
+        # Written out, to spare each small frame a call.
         keys = int.from_bytes((key * (size // 4 + 1))[:size], "little")
         return header + key + (int.from_bytes(payload, "little") ^ keys).to_bytes(size, "little")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, overload
 
+from polysocket._core.fast_path import UNLIMITED
 from polysocket._core.pieces import Fragments, PackedText, packed
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
-__all__ = ["FRAME_COST", "MAX_OVERHEAD", "QUEUE_CAPACITY", "UNLIMITED", "FrameQueue"]
+__all__ = ["FRAME_COST", "MAX_OVERHEAD", "QUEUE_CAPACITY", "FrameQueue"]
 
-UNLIMITED: Final = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
 FRAME_COST: Final = 128  # bytes that CPython needs for a frame besides its payload, so that empty frames count too
 QUEUE_CAPACITY: Final = 1024 * 1024  # bytes: the default max_message_size, so that one largest message fits
 
@@ -20,6 +19,8 @@ QUEUE_CAPACITY: Final = 1024 * 1024  # bytes: the default max_message_size, so t
 MAX_OVERHEAD: Final = 128 * 1024
 SMALL: Final = 2 * FRAME_COST  # as counted in the queue: a frame with a payload of less than its cost
 UNPACKED: Final = 16 * 1024  # bytes in the queue from which a wide text is packed: small streams are spared the work
+
+Kinds = type[Text] | type[Binary] | tuple[type[Text | Binary], ...]
 
 ALL_KINDS: Final = frozenset((Text, Binary, Ping, Pong, Close))
 DATA_AND_CLOSE: Final = frozenset((Text, Binary, Close))
@@ -35,11 +36,13 @@ class FrameQueue:
 
     __slots__ = (
         "_frame_cost",
+        "_frames",
+        "_head",
         "_is_released",
         "_kept",
         "_sizes",
+        "count",
         "fragments",
-        "frames",
         "is_full",
         "max_frames",
         "max_overhead",
@@ -49,67 +52,135 @@ class FrameQueue:
     )
 
     def __init__(self) -> None:
-        self.frames: deque[Frame | Close] = deque()
-        self.fragments: Fragments = Fragments()
-        self.size: int = 0  # bytes of the payloads in ``frames``, with the cost of each frame
+        self.fragments: Fragments | None = None
+        """Those of the message that a caller is receiving, if any have arrived."""
+        self.count: int = 0
+        """The number of frames that wait."""
+        self.size: int = 0
+        """Bytes of the payloads that wait, with the cost of each frame."""
         self.max_frames: int = UNLIMITED
         self.max_size: int = QUEUE_CAPACITY
-        self.overhead: int = 0  # bytes that small frames in ``frames`` take beyond twice their payload
+        self.overhead: int = 0
+        """Bytes that small frames take beyond twice their payload."""
         self.max_overhead: int = MAX_OVERHEAD
         self.is_full: bool = False
         self._is_released = False
-        self._sizes: deque[int] = deque()  # beside ``frames``: measuring a text again would encode it again
+        # A list whose first frames were taken: its items are reached faster than those of a deque.
+        self._frames: list[Frame | Close | None] = []
+        self._sizes: list[int] = []  # beside the frames: measuring a text again would encode it again
+        self._head = 0  # the position of the next frame
         self._frame_cost = FRAME_COST
         self._kept: frozenset[type[Frame | Close]] = ALL_KINDS
 
-    def extend(self, frames: Iterable[Frame | Close]) -> None:
-        """Append received frames, except those of a kind that is not kept."""
-        for frame in frames:
-            if type(frame) in self._kept:
-                if isinstance(frame, Close):
-                    size = 0
-                elif isinstance(frame, Text) and not frame.payload.isascii():
-                    utf8 = frame.payload.encode()
-                    size = len(utf8) + self._frame_cost
-                    if self.size + size > UNPACKED:
-                        frame = packed(frame, utf8)  # noqa: PLW2901 - the queue's form of the frame
-                else:
-                    size = len(frame.payload) + self._frame_cost
-                self.frames.append(frame)
-                self._sizes.append(size)
-                self.size += size
-                if size < SMALL:
-                    self.overhead += SMALL - size
-        # Written out, to spare each receive that waits a call.
-        self.is_full = bool(self.frames) and (
-            len(self.frames) >= self.max_frames or self.size >= self.max_size or self.overhead >= self.max_overhead
-        )
-
-    def _has_no_room(self) -> bool:
-        return bool(self.frames) and (
-            len(self.frames) >= self.max_frames or self.size >= self.max_size or self.overhead >= self.max_overhead
-        )
+    @property
+    def first(self) -> Frame | Close:
+        """The next frame, as the queue holds it: perhaps a :class:`~polysocket._core.pieces.PackedText`."""
+        frame = self._frames[self._head]
+        assert frame is not None, "only frames that were taken are None"
+        return frame
 
     def __iter__(self) -> Iterator[Frame | Close]:
         """Return the frames that wait, as callers see them."""
-        return (frame.unpacked() if isinstance(frame, PackedText) else frame for frame in self.frames)
+        waiting: list[Frame | Close] = []
+        for frame in self._frames[self._head :]:
+            assert frame is not None, "only frames that were taken are None"
+            waiting.append(frame.unpacked() if isinstance(frame, PackedText) else frame)
+        return iter(waiting)
 
-    def pop(self) -> Frame | Close:
-        """Take the next frame of ``frames``, which must not be empty."""
-        frame = self.frames.popleft()
-        size = self._sizes.popleft()
+    def extend(self, frames: list[Frame | Close]) -> None:
+        """Append received frames, except those of a kind that is not kept."""
+        if self._head > len(self._frames) // 2:
+            del self._frames[: self._head]
+            del self._sizes[: self._head]
+            self._head = 0
+        keeps_all = self._kept is ALL_KINDS
+        cost = self._frame_cost
+        for frame in frames:
+            if not keeps_all and type(frame) not in self._kept:
+                continue
+            kept: Frame | Close = frame
+            if isinstance(frame, Text):
+                text: str = frame._payload
+                if text.isascii():
+                    size = len(text) + cost
+                else:
+                    utf8 = text.encode()
+                    size = len(utf8) + cost
+                    if self.size + size > UNPACKED:
+                        kept = packed(frame, utf8)
+            elif isinstance(frame, Close):
+                size = 0
+            else:
+                size = len(frame._payload) + cost
+            self._frames.append(kept)
+            self._sizes.append(size)
+            self.size += size
+            if size < SMALL:
+                self.overhead += SMALL - size
+        count = len(self._frames) - self._head
+        self.count = count
+        # Written out, to spare each receive that waits a call.
+        self.is_full = count > 0 and (
+            count >= self.max_frames or self.size >= self.max_size or self.overhead >= self.max_overhead
+        )
+
+    def _has_no_room(self) -> bool:
+        count = self.count
+        return count > 0 and (
+            count >= self.max_frames or self.size >= self.max_size or self.overhead >= self.max_overhead
+        )
+
+    @overload
+    def pop(self) -> Frame | Close: ...
+
+    @overload
+    def pop(self, whole: Kinds) -> Text | Binary | None: ...
+
+    def pop(self, whole: Kinds | None = None) -> Frame | Close | None:
+        """Take the next frame; there must be one.
+
+        Or take it only if it is a message in one frame, of one of the kinds ``whole``, and if no fragment came before.
+        """
+        head = self._head
+        if whole is not None:
+            if not self.count or self.fragments:
+                return None
+            first = self._frames[head]
+            if not isinstance(first, whole) or not first._final:
+                return None
+        frame = self._frames[head]
+        assert frame is not None, "only frames that were taken are None"
+        self._frames[head] = None
+        self._head = head + 1
+        size = self._sizes[head]
+        self.count -= 1
         self.size -= size
         if size < SMALL:
             self.overhead -= SMALL - size
-        if self.is_full:
+        if not self.count:
+            self._frames.clear()
+            self._sizes.clear()
+            self._head = 0
+            self.is_full = False
+        elif self.is_full:
             self.is_full = self._has_no_room()
-        return frame if type(frame) is not PackedText else frame.unpacked()
+        return frame.unpacked() if isinstance(frame, PackedText) else frame
+
+    def add_fragment(self, frame: Text | Binary) -> Fragments:
+        """Add a fragment to those of the message that a caller is receiving; return them."""
+        if self.fragments is None:
+            self.fragments = Fragments()
+        self.fragments.add(frame)
+        return self.fragments
 
     def clear(self) -> None:
         """Drop all frames, those of an unfinished message too."""
-        self.frames, self._sizes, self.size, self.overhead = deque(), deque(), 0, 0
-        self.fragments = Fragments()
+        self._empty()
+        self.fragments = None
         self.is_full = False
+
+    def _empty(self) -> None:
+        self._frames, self._sizes, self._head, self.count, self.size, self.overhead = [], [], 0, 0, 0, 0
 
     def limit(self, frames: int | None, size: int | None, frame_cost: int = FRAME_COST) -> None:
         """Bound the queue in frames and in bytes; each frame counts ``frame_cost`` bytes besides its payload.
@@ -127,7 +198,7 @@ class FrameQueue:
     def _requeue(self) -> None:
         """Measure and filter the queued frames anew."""
         queued = list(self)
-        self.frames, self._sizes, self.size, self.overhead = deque(), deque(), 0, 0
+        self._empty()
         self.extend(queued)
 
     def keep_no_control_frames(self) -> None:
@@ -147,32 +218,28 @@ class FrameQueue:
         self.is_full = False
 
     def discard(self, frame: Frame) -> None:
-        """Drop a frame that waits; nothing happens if it does not, which another of the same value may."""
-        for position in range(len(self.frames) - 1, -1, -1):
-            if self.frames[position] is frame:
+        """Drop this very frame, if it waits; another of the same value stays."""
+        for position in range(len(self._frames) - 1, self._head - 1, -1):
+            if self._frames[position] is frame:
                 self._drop(position)
                 return
 
     def keep_latest_control_frames(self, most: int) -> None:
         """Drop Pings and Pongs that wait, but the latest ones."""
-        waiting = [position for position, frame in enumerate(self.frames) if isinstance(frame, Ping | Pong)]
+        positions = range(self._head, len(self._frames))
+        waiting = [position for position in positions if isinstance(self._frames[position], Ping | Pong)]
         for position in reversed(waiting[: max(len(waiting) - most, 0)]):
             self._drop(position)
 
+    def cut(self, frames: int | None, size: int | None) -> None:
+        """Drop the newest frames until the rest is within the bounds."""
+        while self.count and ((frames is not None and self.count > frames) or (size is not None and self.size > size)):
+            self._drop(len(self._frames) - 1)
+
     def _drop(self, position: int) -> None:
-        del self.frames[position]
-        size = self._sizes[position]
-        del self._sizes[position]
+        del self._frames[position]
+        size = self._sizes.pop(position)
+        self.count -= 1
         self.size -= size
         self.overhead -= max(SMALL - size, 0)
         self.is_full = self._has_no_room()
-
-    def cut(self, frames: int | None, size: int | None) -> None:
-        """Drop the newest frames until the rest is within the bounds."""
-        while self.frames and (
-            (frames is not None and len(self.frames) > frames) or (size is not None and self.size > size)
-        ):
-            self.frames.pop()
-            dropped = self._sizes.pop()
-            self.size -= dropped
-            self.overhead -= max(SMALL - dropped, 0)

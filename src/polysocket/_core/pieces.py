@@ -20,49 +20,59 @@ MOST_FRAGMENTS: Final = 64  # likewise; a fragment costs its sender two bytes or
 FEWEST_PACKED: Final = 64  # bytes of UTF-8: for less, the packed text would be hardly smaller
 
 
-class Pieces(list[bytes]):
-    """Bytes in the order in which they arrived, in few objects; False if there are none.
+class Pieces:
+    """Bytes in the order in which they arrived, in few objects; False if there are none."""
 
-    A list without an ``__init__``, so that it takes no further Python call to open a websocket.
-    """
+    __slots__ = ("_blocks", "_pieces")
 
-    _blocks = 0  # the number of joined pieces, which come first
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._blocks = 0  # the number of joined pieces, which come first
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
 
     def add(self, piece: bytes) -> None:
         """Add a piece."""
-        self.append(piece)
-        if len(self) - self._blocks >= MOST_PIECES:
-            self[self._blocks :] = [b"".join(self[self._blocks :])]
+        pieces = self._pieces
+        pieces.append(piece)
+        if len(pieces) - self._blocks >= MOST_PIECES:
+            pieces[self._blocks :] = [b"".join(pieces[self._blocks :])]
             self._blocks += 1
 
     def take(self) -> bytes:
         """Return everything, and hold nothing any more."""
-        taken = self[0] if len(self) == 1 else b"".join(self)
-        self.clear()
+        taken = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
         self._blocks = 0
         return taken
 
 
-class TextPieces(list[str | bytes]):
+class TextPieces:
     """Text in the order in which it arrived, like :class:`Pieces`.
 
     ASCII pieces wait as they are, which is fastest; others wait in UTF-8, as in :class:`PackedText`.
     """
 
-    _blocks = 0
+    __slots__ = ("_blocks", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces: list[str | bytes] = []
+        self._blocks = 0
 
     def add(self, piece: str) -> None:
         """Add a piece."""
-        self.append(piece if piece.isascii() else piece.encode())
-        if len(self) - self._blocks >= MOST_PIECES:
-            recent = [piece.encode() if isinstance(piece, str) else piece for piece in self[self._blocks :]]
-            self[self._blocks :] = [b"".join(recent)]
+        pieces = self._pieces
+        pieces.append(piece if piece.isascii() else piece.encode())
+        if len(pieces) - self._blocks >= MOST_PIECES:
+            recent = [piece.encode() if isinstance(piece, str) else piece for piece in pieces[self._blocks :]]
+            pieces[self._blocks :] = [b"".join(recent)]
             self._blocks += 1
 
     def take(self) -> str:
         """Return everything, and hold nothing any more."""
-        taken = "".join([piece if isinstance(piece, str) else piece.decode() for piece in self])
-        self.clear()
+        taken = "".join([piece if isinstance(piece, str) else piece.decode() for piece in self._pieces])
+        self._pieces.clear()
         self._blocks = 0
         return taken
 
@@ -72,25 +82,18 @@ class PackedText(Text):
 
     __slots__ = ("_utf8",)
 
-    _utf8: bytes
-
     def __init__(self, utf8: bytes, final: bool) -> None:
-        object.__setattr__(self, "_utf8", utf8)
-        object.__setattr__(self, "final", final)
+        super().__init__("", final)
+        self._utf8 = utf8
 
     @property
-    def payload(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def payload(self) -> str:
         """The text."""
         return self._utf8.decode()
 
-    def __eq__(self, other: object) -> bool:
-        return self.unpacked() == (other.unpacked() if isinstance(other, PackedText) else other)
-
-    __hash__ = Text.__hash__
-
     def unpacked(self) -> Text:
         """Return the frame for a caller."""
-        return Text(self.payload, self.final)
+        return Text(self.payload, self._final)
 
 
 def packed(frame: Text, utf8: bytes) -> Text:
@@ -100,37 +103,49 @@ def packed(frame: Text, utf8: bytes) -> Text:
     return frame
 
 
-class Fragments(deque[DataFrame]):
+class Fragments:
     """The fragments of a message that a caller is receiving; False if there are none.
 
     Many small ones are joined: the boundaries of fragments have no meaning (RFC 6455 §5.4).
     """
 
-    _joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
+    __slots__ = ("_frames", "_joined")
+
+    def __init__(self) -> None:
+        self._frames: deque[DataFrame] = deque()
+        self._joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def first(self) -> DataFrame:
+        """One of the fragments, which are all of one kind."""
+        return self._frames[0]
 
     def add(self, frame: DataFrame) -> None:
         """Add the next fragment."""
-        if len(self) >= MOST_FRAGMENTS:
+        if len(self._frames) >= MOST_FRAGMENTS:
             self._joined = self._joined or Pieces()
             payload = join_fragments(self._unpacked())
             self._joined.add(payload.encode() if isinstance(payload, str) else payload)
-            self.clear()
+            self._frames.clear()
         if isinstance(frame, Text) and not frame.payload.isascii():
             frame = packed(frame, frame.payload.encode())
-        self.append(frame)
+        self._frames.append(frame)
 
     def next(self) -> DataFrame:
         """Take the first fragment; those that were joined are one."""
         if self._joined:
             payload = self._joined.take()
-            return Text(payload.decode(), final=False) if isinstance(self[0], Text) else Binary(payload, final=False)
-        frame = self.popleft()
+            return Text(payload.decode(), False) if isinstance(self.first, Text) else Binary(payload, False)
+        frame = self._frames.popleft()
         return frame.unpacked() if isinstance(frame, PackedText) else frame
 
     def join(self) -> str | bytes:
         """Take all fragments as one payload."""
         payload = join_fragments(self._unpacked())
-        self.clear()
+        self._frames.clear()
         if not self._joined:
             return payload
         self._joined.add(payload.encode() if isinstance(payload, str) else payload)
@@ -138,4 +153,4 @@ class Fragments(deque[DataFrame]):
         return joined.decode() if isinstance(payload, str) else joined
 
     def _unpacked(self) -> list[DataFrame]:
-        return [frame.unpacked() if isinstance(frame, PackedText) else frame for frame in self]
+        return [frame.unpacked() if isinstance(frame, PackedText) else frame for frame in self._frames]

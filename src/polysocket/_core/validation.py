@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from polysocket.errors import InvalidFrame
 from polysocket.frames import Binary, Close, CloseCode, Ping, Pong
@@ -43,7 +42,7 @@ def invalid_text(text: object) -> InvalidFrame:
 
 def _lone_surrogate(text: str) -> str:
     """Return the first half of a surrogate pair in a text, the only characters that UTF-8 doesn't have."""
-    return next(character for character in text if "\ud800" <= character <= "\udfff")
+    return next(character for character in text if 0xD800 <= ord(character) <= 0xDFFF)
 
 
 def payload_bytes(frame: Binary | Ping | Pong) -> bytes:
@@ -69,7 +68,9 @@ def snapshot(frame: F) -> F:
     """
     if isinstance(frame, Binary | Ping | Pong):
         with contextlib.suppress(InvalidFrame):
-            return replace(frame, payload=payload_bytes(frame))
+            payload = payload_bytes(frame)
+            copy = Binary(payload, frame.final) if isinstance(frame, Binary) else type(frame)(payload)
+            return cast("F", copy)
     return frame
 
 

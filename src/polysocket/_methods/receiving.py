@@ -157,8 +157,9 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := receiver.take_whole(Text)) is not None:
-            return frame.payload
+        message: str | None = receiver.take_whole(Text)
+        if message is not None:
+            return message
         return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
 
     @lifted
@@ -186,8 +187,9 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := receiver.take_whole(Binary)) is not None:
-            return frame.payload
+        message: bytes | None = receiver.take_whole(Binary)
+        if message is not None:
+            return message
         return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
 
     @lifted
@@ -214,8 +216,9 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := receiver.take_whole(DATA)) is not None:
-            return frame.payload
+        message: str | bytes | None = receiver.take_whole(DATA)
+        if message is not None:
+            return message
         return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
 
     @lifted
@@ -243,8 +246,8 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (frame := receiver.take_whole(DATA)) is not None:
-            return from_json(frame.payload)
+        if (message := receiver.take_whole(DATA)) is not None:
+            return from_json(message)
         take = partial(receiver.take_message, DATA, pong_on_ping)
         return from_json(await session.read_until(take, "message", timeout))
 

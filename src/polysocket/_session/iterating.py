@@ -43,8 +43,9 @@ class Messages(AsyncIterator[str | bytes]):
 
     async def __anext__(self) -> str | bytes:
         try:
-            if (frame := self._session.receiver.take_whole(DATA)) is not None:
-                return frame.payload
+            message: str | bytes | None = self._session.receiver.take_whole(DATA)
+            if message is not None:
+                return message
             return await self._session.read_until(self._take, "message", self._timeout)
         except WebSocketClosed as error:
             if error.close_info.is_normal:

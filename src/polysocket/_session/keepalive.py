@@ -75,7 +75,7 @@ class Keepalive(ReadLoop):
 
     def begin(self) -> None:
         """Act on what has arrived in one piece with the opening handshake, and keep the websocket alive from now on."""
-        if self._connection.queue.frames or self._connection.has_ended:
+        if self._connection.queue.count or self._connection.has_ended:
             with self._mutex:
                 self._attend(list(self._connection.queue))
             self._notifications.deliver()
@@ -134,7 +134,7 @@ class Keepalive(ReadLoop):
                     frames = connection.receive(data)
                     reader.reads += 1
                     self._attend(frames)
-                    if connection.failure is not None and not connection.queue.frames:
+                    if connection.failure is not None and not connection.queue.count:
                         self._fail()
                 else:
                     connection.receive_eof(error)

@@ -60,26 +60,26 @@ class Receiver:
         if not self._connection.queue.is_full:
             self.on_room()
 
-    def take_whole(self, kinds: Kinds[D]) -> D | None:
-        """Take a message that has arrived in one frame: the short way, for streams of small messages."""
+    def take_whole(self, kinds: Kinds[D]) -> Any:
+        """Take a message that has arrived in one frame: the short way, for streams of small messages.
+
+        A str if the kind is Text, bytes if it is Binary, either for both; None if there is no such message.
+        """
         queue, mutex = self._connection.queue, self._mutex
         if mutex.running_loop() != mutex.loop:
             raise wrong_event_loop(mutex)
         is_taken = False
         try:
             with mutex:
-                if not queue.frames or queue.fragments or self.is_receiving or self.is_busy:
-                    return None
-                first = queue.frames[0]
-                if not isinstance(first, kinds) or not first.final:
+                if not queue.count or self.is_receiving or self.is_busy:
                     return None
                 was_full = queue.is_full
                 self.is_busy = is_taken = True
-                frame = queue.pop()
+                frame = queue.pop(kinds)
                 if was_full:
                     self._note_room()
                 self.is_busy = False
-                return frame if isinstance(frame, kinds) else None
+                return None if frame is None else frame._payload
         except BaseException:
             self.is_busy = self.is_busy or is_taken  # The next caller that receives is told that a frame is lost.
             raise
@@ -92,7 +92,7 @@ class Receiver:
         is_taken = False
         try:
             with mutex:
-                if self.is_receiving or self.is_busy or not (queue.frames or queue.fragments):
+                if self.is_receiving or self.is_busy or not (queue.count or queue.fragments):
                     return None
                 self.is_busy = is_taken = True
                 frame = self.take_frame(pong_on_ping)
@@ -111,7 +111,7 @@ class Receiver:
         queue = self._connection.queue
         if queue.fragments:
             return queue.fragments.next()
-        if not queue.frames:
+        if not queue.count:
             if self._connection.has_ended:
                 raise self._connection.error()
             return None
@@ -128,10 +128,9 @@ class Receiver:
         queue = self._connection.queue
         pings = 0
         try:
-            while queue.fragments or queue.frames:
-                first = queue.fragments[0] if queue.fragments else queue.frames[0]
-                if isinstance(first, DATA) and not isinstance(first, kinds):
-                    raise _unexpected(first)
+            while queue.fragments or queue.count:
+                first = queue.fragments.first if queue.fragments else queue.first
+                _check_kind(first, kinds)
                 frame = self.take_frame(False)
                 if isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
                     pings += 1
@@ -155,22 +154,23 @@ class Receiver:
         """
         queue = self._connection.queue
         fragments = queue.fragments
-        if fragments and not isinstance(fragments[0], kinds):
-            raise _unexpected(fragments[0])
+        if fragments:
+            _check_kind(fragments.first, kinds)
         pings = 0
         try:
-            while queue.frames:
-                first = queue.frames[0]
-                if isinstance(first, DATA) and not isinstance(first, kinds):
-                    raise _unexpected(first)
+            while queue.count:
                 was_full = queue.is_full
-                frame = queue.pop()
+                frame: Frame | Close | None = queue.pop(kinds)
+                is_whole = frame is not None
+                if frame is None:
+                    _check_kind(queue.first, kinds)
+                    frame = queue.pop()
                 if was_full:
                     self._note_room()
                 if isinstance(frame, Text | Binary):
-                    if frame.final and not fragments:
-                        return frame.payload
-                    fragments.add(frame)
+                    if is_whole:
+                        return frame._payload
+                    fragments = queue.add_fragment(frame)
                     if frame.final:
                         return fragments.join()
                 elif isinstance(frame, Close):
@@ -198,8 +198,10 @@ def concurrent_receive() -> ConcurrentReceive:
     )
 
 
-def _unexpected(frame: DataFrame) -> UnexpectedFrame:
-    """Return the error for a frame of the one kind that the caller does not receive."""
+def _check_kind(frame: Frame | Close, kinds: Kinds[D]) -> None:
+    """Raise :class:`UnexpectedFrame` for a data frame of the one kind that the caller does not receive."""
+    if not isinstance(frame, DATA) or isinstance(frame, kinds):
+        return
     if isinstance(frame, PackedText):
         frame = frame.unpacked()
     expected = Binary if isinstance(frame, Text) else Text
@@ -207,4 +209,4 @@ def _unexpected(frame: DataFrame) -> UnexpectedFrame:
         f"a {type(frame).__name__} frame arrived, but a {expected.__name__} frame was to be received; "
         "it can still be received"
     )
-    return UnexpectedFrame(text, frame, expected)
+    raise UnexpectedFrame(text, frame, expected)

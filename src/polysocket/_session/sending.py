@@ -87,7 +87,7 @@ class Sender:
             raise wrong_event_loop(self._mutex)
         if self._mutex.is_held():
             raise reentrant_call("send")
-        if type(frame) is not Text and type(getattr(frame, "payload", b"")) is not bytes:
+        if type(frame) is not Text and type(getattr(frame, "_payload", b"")) is not bytes:
             frame = snapshot(frame)
         try:
             with self._mutex:
@@ -105,7 +105,7 @@ class Sender:
                 except WebSocketError:  # before anything was encoded
                     self._is_broken = False
                     raise
-                if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "final", True):
+                if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "_final", True):
                     self._note_sent(frame)
                 self._is_broken = False
         except BaseException:

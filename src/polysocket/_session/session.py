@@ -90,7 +90,7 @@ class Session(Keepalive):
         """The state inside at this moment."""
         with self._mutex:
             return SessionView(
-                queued_frames=len(self._connection.queue.frames),
+                queued_frames=self._connection.queue.count,
                 waiting_readers=len(self._reader.waiting),
                 waiting_senders=len(self._sender.waiting),
                 pending_bytes=self._stream.pending,
