@@ -3,6 +3,7 @@
 ``polysocket.blocking``, ``threaded``, ``asyncio``, ``trio`` and ``anyio`` have ``connect``; what they share is here.
 """
 
+from polysocket._build import is_compiled
 from polysocket._methods.waiting import BackgroundProgram, ProgramEffect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions
@@ -137,6 +138,7 @@ __all__ = [
     "basic_request",
     "from_message_pipe",
     "from_text_pipe",
+    "is_compiled",
     "is_final",
     "polymorphic",
     "system_proxy",
