@@ -35,6 +35,7 @@ CORE = [
     "_core/pieces.py",
     "_core/validation.py",
     "_core/zlib_streams.py",
+    "_session/receiving.py",
 ]
 MASKING = ["_core/wide_masking.py"]  # by itself, so that the core can be imported without librt
 FAILURES = (CCompilerError, CompileError, ExecError, LinkError, PlatformError, OSError)

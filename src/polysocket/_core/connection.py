@@ -92,7 +92,7 @@ class Connection:
     def next_frame(self) -> Frame | Close | None:
         """Take the next frame; None if more bytes are needed, or if the connection has ended."""
         if self.queue.count:
-            return self.queue.pop()
+            return self.queue.take()
         self.fail()
         return None
 

@@ -131,47 +131,47 @@ class FrameQueue:
         )
 
     @overload
-    def pop(self) -> Frame | Close: ...
+    def take(self) -> Frame | Close | None: ...
 
     @overload
-    def pop(self, whole: Kinds) -> Text | Binary | None: ...
+    def take(self, kinds: Kinds) -> str | bytes | None: ...
 
-    def pop(self, whole: Kinds | None = None) -> Frame | Close | None:
-        """Take the next frame; there must be one.
+    def take(self, kinds: Kinds | None = None) -> Frame | Close | str | bytes | None:
+        """Take the next frame; or the payload of the next message, if it is of one of the kinds, and all of it is here.
 
-        Or take it only if it is a message in one frame, of one of the kinds ``whole``, and if no fragment came before.
+        Fragments of such a message that come next are moved to ``fragments``. None if there is no such frame or
+        message, or if another frame comes before it.
         """
-        head = self._head
-        if whole is not None:
-            if not self.count or self.fragments:
+        while self.count:
+            head = self._head
+            frame = self._frames[head]
+            if kinds is not None and not isinstance(frame, kinds):
                 return None
-            first = self._frames[head]
-            if not isinstance(first, whole) or not first._final:
-                return None
-        frame = self._frames[head]
-        assert frame is not None, "only frames that were taken are None"
-        self._frames[head] = None
-        self._head = head + 1
-        size = self._sizes[head]
-        self.count -= 1
-        self.size -= size
-        if size < SMALL:
-            self.overhead -= SMALL - size
-        if not self.count:
-            self._frames.clear()
-            self._sizes.clear()
-            self._head = 0
-            self.is_full = False
-        elif self.is_full:
-            self.is_full = self._has_no_room()
-        return frame.unpacked() if isinstance(frame, PackedText) else frame
-
-    def add_fragment(self, frame: Text | Binary) -> Fragments:
-        """Add a fragment to those of the message that a caller is receiving; return them."""
-        if self.fragments is None:
-            self.fragments = Fragments()
-        self.fragments.add(frame)
-        return self.fragments
+            self._frames[head] = None
+            self._head = head + 1
+            size = self._sizes[head]
+            self.count -= 1
+            self.size -= size
+            if size < SMALL:
+                self.overhead -= SMALL - size
+            if not self.count:
+                self._frames.clear()
+                self._sizes.clear()
+                self._head = 0
+                self.is_full = False
+            elif self.is_full:
+                self.is_full = self._has_no_room()
+            if kinds is None or not isinstance(frame, Text | Binary):
+                return frame.unpacked() if isinstance(frame, PackedText) else frame
+            is_last = frame._final
+            if is_last and not self.fragments:
+                return frame._utf8.decode() if isinstance(frame, PackedText) else frame._payload
+            if self.fragments is None:
+                self.fragments = Fragments()
+            self.fragments.add(frame)
+            if is_last:
+                return self.fragments.join()
+        return None
 
     def clear(self) -> None:
         """Drop all frames, those of an unfinished message too."""

@@ -157,7 +157,7 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        message: str | None = receiver.take_whole(Text)
+        message: str | None = receiver.take_ready_message(Text)
         if message is not None:
             return message
         return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
@@ -187,7 +187,7 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        message: bytes | None = receiver.take_whole(Binary)
+        message: bytes | None = receiver.take_ready_message(Binary)
         if message is not None:
             return message
         return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
@@ -216,7 +216,7 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        message: str | bytes | None = receiver.take_whole(DATA)
+        message: str | bytes | None = receiver.take_ready_message(DATA)
         if message is not None:
             return message
         return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
@@ -246,7 +246,7 @@ class WebSocket(attributes.WebSocket[F_co]):
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (message := receiver.take_whole(DATA)) is not None:
+        if (message := receiver.take_ready_message(DATA)) is not None:
             return from_json(message)
         take = partial(receiver.take_message, DATA, pong_on_ping)
         return from_json(await session.read_until(take, "message", timeout))

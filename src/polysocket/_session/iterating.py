@@ -43,7 +43,7 @@ class Messages(AsyncIterator[str | bytes]):
 
     async def __anext__(self) -> str | bytes:
         try:
-            message: str | bytes | None = self._session.receiver.take_whole(DATA)
+            message: str | bytes | None = self._session.receiver.take_ready_message(DATA)
             if message is not None:
                 return message
             return await self._session.read_until(self._take, "message", self._timeout)

@@ -60,8 +60,8 @@ class Receiver:
         if not self._connection.queue.is_full:
             self.on_room()
 
-    def take_whole(self, kinds: Kinds[D]) -> Any:
-        """Take a message that has arrived in one frame: the short way, for streams of small messages.
+    def take_ready_message(self, kinds: Kinds[D]) -> Any:
+        """Take a message that has arrived, if it comes next: the short way, for streams of small messages.
 
         A str if the kind is Text, bytes if it is Binary, either for both; None if there is no such message.
         """
@@ -71,15 +71,15 @@ class Receiver:
         is_taken = False
         try:
             with mutex:
-                if not queue.count or self.is_receiving or self.is_busy:
+                if not queue.count or queue.fragments or self.is_receiving or self.is_busy:
                     return None
                 was_full = queue.is_full
                 self.is_busy = is_taken = True
-                frame = queue.pop(kinds)
+                payload = queue.take(kinds)
                 if was_full:
                     self._note_room()
                 self.is_busy = False
-                return None if frame is None else frame._payload
+                return payload
         except BaseException:
             self.is_busy = self.is_busy or is_taken  # The next caller that receives is told that a frame is lost.
             raise
@@ -116,7 +116,7 @@ class Receiver:
                 raise self._connection.error()
             return None
         was_full = queue.is_full
-        frame = queue.pop()
+        frame = queue.take()
         if was_full:
             self._note_room()
         if pong_on_ping and self.answers_pings and isinstance(frame, Ping):
@@ -153,29 +153,24 @@ class Receiver:
         ``queue.fragments``, so that a cancelled caller loses none.
         """
         queue = self._connection.queue
-        fragments = queue.fragments
-        if fragments:
-            _check_kind(fragments.first, kinds)
+        if queue.fragments:
+            _check_kind(queue.fragments.first, kinds)
         pings = 0
         try:
             while queue.count:
                 was_full = queue.is_full
-                frame: Frame | Close | None = queue.pop(kinds)
-                is_whole = frame is not None
-                if frame is None:
+                payload = queue.take(kinds)
+                frame = None
+                if payload is None and queue.count:
                     _check_kind(queue.first, kinds)
-                    frame = queue.pop()
+                    frame = queue.take()
                 if was_full:
                     self._note_room()
-                if isinstance(frame, Text | Binary):
-                    if is_whole:
-                        return frame._payload
-                    fragments = queue.add_fragment(frame)
-                    if frame.final:
-                        return fragments.join()
-                elif isinstance(frame, Close):
+                if payload is not None:
+                    return payload
+                if isinstance(frame, Close):
                     raise self._connection.error()
-                elif isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
+                if isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
                     pings += 1
                     self._sender.answer_ping(frame.payload, pings)
         finally:
