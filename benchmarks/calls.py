@@ -216,9 +216,9 @@ FLAVOURS = {
 # Operations: what is done to a websocket, once to warm up and once to be counted
 
 
-def _method(name: str, *arguments: Any) -> Callable[..., Callable[[], Any]]:
+def _method(name: str, *arguments: Any, **options: Any) -> Callable[..., Callable[[], Any]]:
     def prepare(ws: Any, timeout: dict[str, float]) -> Callable[[], Any]:
-        return lambda: getattr(ws, name)(*arguments, **timeout)
+        return lambda: getattr(ws, name)(*arguments, **options, **timeout)
 
     return prepare
 
@@ -247,9 +247,12 @@ OPERATIONS = {
     "receive_message": Operation(_method("receive_message"), SMALL, takes_timeout=True),
     "receive": Operation(_method("receive"), SMALL, takes_timeout=True),
     "iterate": Operation(_iteration, SMALL),
+    "receive_many": Operation(_method("receive_many", max=1), SMALL, takes_timeout=True),
     "send_text": Operation(_method("send_text", SMALL)),
     "send_binary": Operation(_method("send_binary", SMALL.encode())),
     "send": Operation(_method("send", Text(SMALL))),
+    "send_many": Operation(_method("send_many", [SMALL])),
+    "send_many of 10": Operation(_method("send_many", [SMALL] * 10)),
     "ping": Operation(_method("ping"), takes_timeout=True),
 }
 CONNECT = "connect"
@@ -316,7 +319,7 @@ async def _operate(
             profile.start()
         result = await settle(call())
         profile.stop()
-        if message is not None and getattr(result, "payload", result) != message:
+        if message is not None and result not in (message, Text(SMALL), [message]):
             raise AssertionError(f"received {result!r}, not the message that was sent")
     await settle(ws.close())
 

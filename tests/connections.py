@@ -12,6 +12,7 @@ from wsproto.connection import Connection as WSProtoConnection
 from wsproto.events import Event, Message, TextMessage
 
 from polysocket._core import connection
+from polysocket._core.batch import Batch
 from polysocket._core.deflate import DeflateParameters, PerMessageDeflate
 from polysocket._core.encoder import Encoder
 from polysocket._core.frame_queue import FrameQueue
@@ -60,7 +61,7 @@ class Connection:
     def next_frame(self) -> Frame | Close | None:
         return self.inner.next_frame()
 
-    def send(self, frame: Frame | Close, is_continuation: bool = False, compress: bool = True) -> bytes:
+    def send(self, frame: Frame | Close | Batch, is_continuation: bool = False, compress: bool = True) -> bytes:
         own = self.inner.data_to_send()
         data = self.inner.send(frame, is_continuation, compress)
         self._sent += own + data

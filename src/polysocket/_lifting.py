@@ -82,6 +82,7 @@ class lifted(Generic[P, T]):  # noqa: N801 - used like a decorator
         function: Callable[..., Any] = effect.lift(program)
         if function is not program:
             shown: Any = functools.update_wrapper(function, program)
+            shown.program = program  # a mark for code that must know whether a method was overridden
             del shown.__wrapped__  # With it, mock would take the function for a coroutine function (Python 3.13).
             signature = inspect.signature(program)
             result = _in_f(effect, str(signature.return_annotation))

@@ -275,23 +275,37 @@ class SendTimeout(WebSocketError, TimeoutError):
     ``is_pending`` says what happens to the frame. If it is False, nothing was sent: the frame may be sent again. If it
     is True, the frame counts as sent: it goes out, whole and before any later frame, as the network takes it. Don't
     send it again.
+
+    ``messages_sent`` is the number of messages of a ``send_many`` that count as sent: the first ones. The others may be
+    sent again. It is None for any other call.
     """
 
-    def __init__(self, message: str, timeout: float | None = None, is_pending: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        timeout: float | None = None,
+        is_pending: bool = False,
+        messages_sent: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.timeout: float | None = timeout
         self.is_pending: bool = is_pending
+        self.messages_sent: int | None = messages_sent
 
 
 class WebSocketClosed(WebSocketError):
     """The websocket has ended; every later ``receive`` and ``send`` raises this.
 
     ``close_info`` explains the end; ``close`` is the received Close, or None.
+
+    ``messages_sent`` is the number of messages of a ``send_many`` that were handed to the network before the end, the
+    first ones, whether or not the peer has received them. It is None for any other call.
     """
 
     def __init__(self, close_info: CloseInfo) -> None:
         super().__init__(close_info)
         self.close_info: CloseInfo = close_info
+        self.messages_sent: int | None = None
 
     @property
     def close(self) -> Close | None:
@@ -299,7 +313,10 @@ class WebSocketClosed(WebSocketError):
         return self.close_info.received
 
     def __str__(self) -> str:
-        return str(self.close_info)
+        sent = (
+            "" if self.messages_sent is None else f" ({self.messages_sent} messages were handed to the network before)"
+        )
+        return f"{self.close_info}{sent}"
 
 
 class ProtocolError(WebSocketClosed):
@@ -315,7 +332,7 @@ class MessageTooBig(WebSocketClosed):
         self.limit: int = limit
 
     def __str__(self) -> str:
-        return f"{self.close_info}; max_message_size=… raises the limit of {self.limit} bytes"
+        return f"{super().__str__()}; max_message_size=… raises the limit of {self.limit} bytes"
 
 
 class BufferFull(WebSocketClosed):

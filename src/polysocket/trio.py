@@ -107,7 +107,6 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
             trio.ClosedResourceError: After :meth:`aclose`.
             trio.BusyResourceError: Another task is receiving.
         """
-        await trio.lowlevel.checkpoint()
         self._check()
         try:
             return await self.websocket.receive_message()

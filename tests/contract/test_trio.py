@@ -2,17 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
 import pytest
 
-from polysocket import ReceiveTimeout
+from polysocket import Close, Ping, ReceiveTimeout, Text
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.multiplexing import Client
 from polysocket.testing.contract.places import Echo, Peer
 from polysocket.testing.contract.wire import Wire
 
 trio = pytest.importorskip("trio")
+pytest.importorskip("trio.testing")
 
 from polysocket import trio as polysocket_trio  # noqa: E402
+
+TEXT, BINARY = wire.text("1"), wire.encode(wire.BINARY, b"2")
+TIMEOUTS = [{}, {"timeout": 5}]
+
+RECEIVES = {
+    "receive": TEXT,
+    "receive_data_frame": TEXT,
+    "receive_text_frame": TEXT,
+    "receive_binary_frame": BINARY,
+    "receive_text": TEXT,
+    "receive_binary": BINARY,
+    "receive_message": TEXT,
+    "receive_json": TEXT,
+    "receive_many": TEXT,
+    "messages": TEXT,
+    "receive_fragments": TEXT,
+}
+
+
+async def no_parts() -> AsyncIterator[str]:
+    for part in list[str]():
+        yield part
+
+
+SENDS: dict[str, Callable[[Any], Awaitable[object]]] = {
+    "send": lambda ws: ws.send(Text("a")),
+    "a Ping": lambda ws: ws.send(Ping()),
+    "a Close": lambda ws: ws.send(Close()),
+    "send_text": lambda ws: ws.send_text("a"),
+    "send_text in time": lambda ws: ws.send_text("a", timeout=5),
+    "send_binary": lambda ws: ws.send_binary(b"a"),
+    "send_json": lambda ws: ws.send_json("a"),
+    "send_many": lambda ws: ws.send_many(["a", "b"]),
+    "send_many in time": lambda ws: ws.send_many(["a", "b"], timeout=5),
+    "send_many of none": lambda ws: ws.send_many([]),
+    "send_fragments": lambda ws: ws.send_fragments(["a", "b"]),
+    "send_fragments of none": lambda ws: ws.send_fragments([]),
+    "send_fragments of none, awaited": lambda ws: ws.send_fragments(no_parts()),
+    "pong": lambda ws: ws.pong(),
+}
+
+
+def receiving(ws: Any, name: str, options: dict[str, float]) -> Callable[[], Awaitable[object]]:
+    """Return the function with which a program receives once."""
+    if name not in ("messages", "receive_fragments"):
+        return lambda: getattr(ws, name)(**options)
+    return lambda: anext(getattr(ws, name)(**options))
+
+
+@pytest.mark.parametrize("options", TIMEOUTS, ids=str)
+@pytest.mark.parametrize("name", RECEIVES)
+def test_each_receive_is_a_checkpoint_whether_or_not_it_waits(peer: Peer, name: str, options: dict[str, float]) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(peer.url, close_timeout=5) as ws:
+            receive = receiving(ws, name, options)
+            peer.send(RECEIVES[name] * 2)
+            for _ in range(2):  # The first waits; the second message is here.
+                with trio.testing.assert_checkpoints():
+                    await (ws.receive_many(max=1) if name == "receive_many" else receive())
+            peer.hang_up()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("options", TIMEOUTS, ids=str)
+@pytest.mark.parametrize("name", RECEIVES)
+def test_a_receive_in_a_cancelled_scope_is_cancelled_and_loses_nothing(
+    peer: Peer, name: str, options: dict[str, float]
+) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(peer.url, close_timeout=5) as ws:
+            receive = receiving(ws, name, options)
+            peer.send(TEXT + RECEIVES[name] + TEXT)
+            await ws.receive_message()
+            for _ in range(3):
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await receive()
+                assert scope.cancelled_caught
+            await receive()
+            if name != "receive_many":  # It has taken the last one, too.
+                assert await ws.receive_text() == "1"
+            peer.hang_up()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+def test_each_send_is_a_checkpoint(peer: Peer, send: Callable[[Any], Awaitable[object]]) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(peer.url, close_timeout=0.1) as ws:
+            with trio.testing.assert_checkpoints():
+                await send(ws)
+            peer.hang_up()
+
+    trio.run(main)
+
+
+def test_each_answer_of_a_multiplexer_is_received_with_a_checkpoint(peer: Peer) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(peer.url, close_timeout=5) as ws, Client(ws).subscription(["x"]) as answers:
+            peer.send(b"".join(map(wire.text, ("1:a", "1:b", "1:end"))))
+            for answer in "ab":  # The first is waited for; the second is here.
+                with trio.testing.assert_checkpoints():
+                    assert await answers.receive(timeout=5) == answer
+            with trio.testing.assert_checkpoints():
+                assert [answer async for answer in answers] == []
+            peer.hang_up()
+
+    trio.run(main)
+
+
+def test_a_loop_over_messages_is_a_checkpoint_at_its_end_too(peer: Peer) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(peer.url, close_timeout=5) as ws:
+            peer.send(TEXT + wire.close())
+            assert await ws.receive_text() == "1"
+            for _ in range(2):  # The Close is here; then the websocket has ended.
+                with trio.testing.assert_checkpoints():
+                    assert [message async for message in ws] == []
+            peer.hang_up()
+
+    trio.run(main)
 
 
 @every_transport

@@ -17,13 +17,17 @@ SEND = {"blocking": 10, "asyncio": 8, "trio": 8}
 WAITING = 20
 WAITING_COROUTINES = 3
 CONNECT = 120
+# Batches, besides the calls for each of their messages.
+MANY_HERE = {"blocking": 5, "asyncio": 4, "trio": 5}
+SEND_MANY = {"blocking": 16, "asyncio": 15, "trio": 18}
+SEND_ONE_OF_MANY = 4
 
 installed = [name for name in ALREADY_HERE if name != "trio" or importlib.util.find_spec("trio") is not None]
 flavours = pytest.mark.parametrize("flavour", installed)
 asynchronous = pytest.mark.parametrize("flavour", [name for name in installed if name != "blocking"])
 transports = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
 compressions = pytest.mark.parametrize("compression", [False, True], ids=["plain", "deflate"])
-messages = pytest.mark.parametrize("operation", [name for name in MESSAGES if name != "receive"])  # whole messages
+messages = pytest.mark.parametrize("operation", [name for name in MESSAGES if name not in ("receive", "receive_many")])
 sends = pytest.mark.parametrize("operation", ["send_text", "send_binary", "send"])
 
 
@@ -58,10 +62,30 @@ def test_sending_a_message_is_short(flavour: str, operation: str, compression: b
 
 
 @flavours
-@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send"])
+@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send", "send_many"])
 @pytest.mark.parametrize("waits", [False, True], ids=["here", "waits"])
 def test_keepalive_slows_no_message(flavour: str, operation: str, waits: bool) -> None:
     assert count(flavour, operation, waits=waits) == count(flavour, operation, waits=waits, keepalive=False)
+
+
+@flavours
+@compressions
+def test_receiving_messages_that_are_already_here_together_is_short(flavour: str, compression: bool) -> None:
+    counts = count(flavour, "receive_many", compression=compression)
+    assert counts.calls <= MANY_HERE[flavour], counts
+    counts = count(flavour, "receive_many", waits=True, compression=compression)
+    assert counts.calls <= WAITING, counts
+    assert counts.coroutines <= WAITING_COROUTINES, counts
+
+
+@flavours
+@compressions
+def test_sending_messages_together_is_short(flavour: str, compression: bool) -> None:
+    one, ten = (count(flavour, name, compression=compression) for name in ("send_many", "send_many of 10"))
+    of_each = (ten.calls - one.calls) / 9
+    assert of_each <= SEND_ONE_OF_MANY + compression, (one, ten)
+    assert one.calls - of_each <= SEND_MANY[flavour], (one, ten)
+    assert ten.locks == one.locks, (one, ten)
 
 
 @flavours
@@ -72,7 +96,7 @@ def test_connecting_is_short(flavour: str, compression: bool) -> None:
 
 
 @asynchronous
-@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send", "ping", "connect"])
+@pytest.mark.parametrize("operation", [*MESSAGES, "send_text", "send_binary", "send", "send_many", "ping", "connect"])
 @transports
 @compressions
 def test_no_lock_is_taken_on_an_event_loop(flavour: str, operation: str, tls: bool, compression: bool) -> None:

@@ -88,7 +88,7 @@ EACH: list[WebSocketError] = [
     UpgradeRejected(REJECTION),
     RedirectRefused(REJECTION, "why"),
     ReceiveTimeout("why", 0.5, "text message"),
-    SendTimeout("why", 0.5, True),
+    SendTimeout("why", 0.5, True, 3),
     WebSocketClosed(INFO),
     ProtocolError(INFO),
     MessageTooBig(INFO, 1024),

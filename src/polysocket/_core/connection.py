@@ -11,6 +11,7 @@ from dataclasses import replace
 from wsproto import ConnectionType
 
 from polysocket._core import close_codes
+from polysocket._core.batch import Batch
 from polysocket._core.decoder import Decoder
 from polysocket._core.deflate import PerMessageDeflate
 from polysocket._core.encoder import Encoder
@@ -119,7 +120,7 @@ class Connection:
         return self._encoder.open_opcode != 0
 
     def send(self, frame: object, is_continuation: bool = False, compress: bool = True) -> bytes:
-        """Return the bytes of a frame.
+        """Return the bytes of a frame, or of each message of a batch.
 
         A data frame with ``is_continuation`` continues the message that an earlier one started with ``final=False``
         (RFC 6455 §5.4). The first frame of a message decides with ``compress`` for all of it (RFC 7692 §6).
@@ -145,6 +146,8 @@ class Connection:
         elif isinstance(frame, Close):
             check_close(frame)
             return self._send_close(frame)
+        elif isinstance(frame, Batch):
+            return b"".join([self.send(message, False, compress) for message in frame.messages])
         else:
             raise not_a_frame(frame)
         if is_continuation or encoder.open_opcode:

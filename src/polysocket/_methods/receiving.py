@@ -10,9 +10,10 @@ from polysocket._lifting import lifted
 from polysocket._methods import attributes
 from polysocket._methods.json_text import from_json
 from polysocket._session.fragments import AsyncFragments, Fragments
-from polysocket._session.iterating import AsyncUntilClosed, Messages, UntilClosed
+from polysocket._session.iterating import AsyncMessages, AsyncUntilClosed, Messages, UntilClosed
 from polysocket._session.receiving import DATA
 from polysocket.effects import Async, Blocking
+from polysocket.errors import InvalidRequest
 from polysocket.frames import Binary, Close, DataFrame, Frame, Text
 from polysocket.request import check_timeout
 
@@ -43,11 +44,13 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
         if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
             return frame
         return await session.read_until(partial(receiver.take_frame, pong_on_ping), "frame", timeout)
@@ -71,11 +74,13 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
         return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
 
     @lifted
@@ -98,11 +103,13 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
         return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
 
     @lifted
@@ -125,11 +132,13 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
         return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
@@ -152,12 +161,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
-        if timeout is not None:
-            check_timeout(timeout)
-        message: str | None = receiver.take_ready_message(Text)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
+        message: str | None = receiver.take_ready_message(Text, timeout)
         if message is not None:
             return message
         return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
@@ -182,12 +191,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
-        if timeout is not None:
-            check_timeout(timeout)
-        message: bytes | None = receiver.take_ready_message(Binary)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
+        message: bytes | None = receiver.take_ready_message(Binary, timeout)
         if message is not None:
             return message
         return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
@@ -211,15 +220,54 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        if not pong_on_ping:
+            session.check_answering()
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
+        message: str | bytes | None = receiver.take_ready_message(DATA, timeout)
+        if message is not None:
+            return message
+        return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
+
+    @lifted
+    async def receive_many(
+        self,
+        *,
+        max: int | None = None,  # noqa: A002 - the word for it
+        pong_on_ping: bool = True,
+        timeout: float | None = None,
+    ) -> list[str | bytes]:
+        """Receive the whole messages that are here, in their order; wait for the first if there is none.
+
+        Each is what :meth:`receive_message` returns. The list has at least one message. The queue of received frames
+        bounds it, besides ``max``. An end of the websocket is raised by the next call, after the messages. One caller
+        at a time may receive.
+
+        Args:
+            max: The most messages to return, at least 1; None for no limit.
+            pong_on_ping: Answer the Pings that are received before them. False needs ``auto_pong=False``.
+            timeout: Seconds to wait for the first; None for no limit.
+
+        Raises:
+            WebSocketClosed: At the Close; and if the websocket ended without one, as a subclass that says why.
+            ReceiveTimeout: No message was received in time.
+            ConcurrentReceive: Another task or thread is receiving.
+            InvalidRequest: An argument is wrong.
+
+        Cancellation:
+            Neither a cancellation nor a timeout loses a frame.
+        """
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        if max is not None and (type(max) is not int or max < 1):
+            raise InvalidRequest(f"max is a whole number of messages, at least 1, or None for no limit; not {max!r}")
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        message: str | bytes | None = receiver.take_ready_message(DATA)
-        if message is not None:
-            return message
-        return await session.read_until(partial(receiver.take_message, DATA, pong_on_ping), "message", timeout)
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
+        return await session.read_until(partial(receiver.take_messages, max, pong_on_ping), "message", timeout)
 
     @lifted
     async def receive_json(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> Any:
@@ -241,12 +289,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver = self._session, self._session.receiver
+        session, receiver, queue = self._session, self._session.receiver, self._session.queue
         if not pong_on_ping:
             session.check_answering()
-        if timeout is not None:
-            check_timeout(timeout)
-        if (message := receiver.take_ready_message(DATA)) is not None:
+        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
+        if (message := receiver.take_ready_message(DATA, timeout)) is not None:
             return from_json(message)
         take = partial(receiver.take_message, DATA, pong_on_ping)
         return from_json(await session.read_until(take, "message", timeout))
@@ -304,9 +352,10 @@ class WebSocket(attributes.WebSocket[F_co]):
         self._refuse_futures("receive_message")
         check_timeout(timeout)
         receive: Any = self.receive_message
-        is_own = getattr(receive, "__func__", None) is _RECEIVE_MESSAGE  # not a subclass's method, or a mock
-        if self._effect.is_async and is_own:
-            return Messages(self._session, timeout)
+        if _is_own(self, receive):
+            if self._effect.is_async:
+                return AsyncMessages(self._session, timeout)
+            return Messages(self._session, timeout, self._effect)
         if timeout is not None:
             receive = partial(receive, timeout=timeout)
         return AsyncUntilClosed(receive) if self._effect.is_async else UntilClosed(receive)
@@ -330,6 +379,15 @@ class WebSocket(attributes.WebSocket[F_co]):
 
 
 async def _nothing() -> None: ...
+
+
+def _is_own(ws: WebSocket[Any], receive: Any) -> bool:
+    """Return whether a ``receive_message`` is the program here, in ``F``: no subclass's method, patch or mock."""
+    function = getattr(receive, "__func__", None)
+    if function is _RECEIVE_MESSAGE:
+        return True
+    of_flavour: Any = getattr(type(ws), "_functions", {}).get("receive_message")
+    return function is not None and function is of_flavour and of_flavour.program is _RECEIVE_MESSAGE
 
 
 _RECEIVE_MESSAGE: Final = WebSocket.__dict__["receive_message"].__wrapped__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from polysocket._lifting import lifted, lifted_overloads
 from polysocket._methods import attributes
 from polysocket._methods.json_text import to_json
+from polysocket._session.batching import send_many
 from polysocket._session.fragments import send_fragments
 from polysocket.effects import Async, Blocking, Threaded
 from polysocket.frames import Binary, Close, Frame, Pong, Text
@@ -123,6 +124,33 @@ class WebSocket(attributes.WebSocket[F_co]):
             await self._session.send_within(timeout, frame, compress=compress)
         elif (rest := self._session.send_frame(frame, compress=compress)) is not None:
             await rest
+
+    @lifted
+    async def send_many(
+        self, messages: Iterable[str | bytes], *, compress: bool = True, timeout: float | None = None
+    ) -> None:
+        """Send whole messages in their order, each in one frame, all with one write.
+
+        The iterable is read to its end first. If one of its messages may not be sent, none is. More than 256 KiB, with
+        128 bytes for each message besides its payload, take more than one write, and messages of other tasks and
+        threads may come in between. Without messages, nothing is sent.
+
+        Args:
+            messages: An iterable of ``str`` and ``bytes``.
+            compress: Compress the messages, if compression was agreed on.
+            timeout: Seconds to wait; None for no limit.
+
+        Raises:
+            WebSocketClosed: The websocket has ended. ``messages_sent`` says how many were handed to the network before.
+            InvalidFrame: One of the messages may not be sent, which the text names by its index, or a fragmented
+                message of this caller is not finished. Nothing was sent.
+            SendTimeout: The network did not take all in time. ``messages_sent`` says how many are sent.
+            TypeError: The messages are not an iterable of messages.
+
+        Cancellation:
+            A cancelled call has sent whole messages from the front, or nothing. A note of the exception says how many.
+        """
+        await send_many(self._session, messages, compress, timeout)
 
     @overload
     def send_fragments(

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from polysocket._logger import get_logger
 from polysocket._opening.finality import is_own_close, retry_after, status_of
-from polysocket._session.iterating import Messages
+from polysocket._session.iterating import AsyncMessages
 from polysocket._session.session import Session, close_after
 from polysocket.backoff import Backoff, Gap
 from polysocket.buffer import Buffer
@@ -68,7 +68,7 @@ class Reconnector(Generic[W]):
         self.websocket: W | None = None
         """The websocket that was opened last, until its end is noticed."""
         self._session: Session | None = None  # that of the websocket
-        self._messages: Messages | None = None
+        self._messages: AsyncMessages | None = None
         self._opened_at = 0.0
         self._attempts = 0  # since a session was stable
         self._retries = 0  # delays since a session was stable
@@ -215,7 +215,7 @@ class Reconnector(Generic[W]):
                     self.websocket = self._wrap(self._session)
                     if self._prepare is not None:
                         await self._prepare(self.websocket)
-                    self._messages = Messages(self._session, None)
+                    self._messages = AsyncMessages(self._session, None)
             finally:
                 self._wake = _nothing
 

@@ -178,6 +178,9 @@ class Exchanges:
         """Return the next answer; wait for it at most ``timeout`` seconds."""
         check_timeout(timeout)
         self._refuse_reader()
+        is_ready = answers.values or answers.make_error is not None
+        if is_ready and (checkpoint := self._effect.checkpoint) is not None:
+            await checkpoint()
         is_taken, value = False, None
         try:
             async with self._effect.time_limit(timeout):

@@ -68,6 +68,8 @@ class _Outgoing:
     async def finish(self) -> None:
         if self.is_begun:
             await self._send(Text("") if self._kind is Text else Binary(b""))
+        elif (checkpoint := self._session._effect.checkpoint) is not None:
+            await checkpoint()
 
     async def _send(self, frame: DataFrame) -> None:
         if self._timeout is not None:

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
+from polysocket.effects import Lifter
 from polysocket.errors import WebSocketClosed
 
-__all__ = ["AsyncUntilClosed", "Messages", "UntilClosed"]
+__all__ = ["AsyncMessages", "AsyncUntilClosed", "Messages", "UntilClosed"]
 
 T = TypeVar("T")
 
@@ -33,8 +34,27 @@ class UntilClosed(Iterator[T]):
             raise
 
 
-class Messages(AsyncIterator[str | bytes]):
-    """The iterator over a websocket's messages; it asks the session itself, to be short for each message."""
+class Messages(UntilClosed[str | bytes]):
+    """The iterator over a blocking websocket's messages; one that is here is taken without running a program.
+
+    It holds none itself: a loop that is left early has lost none.
+    """
+
+    def __init__(self, session: Session, timeout: float | None, effect: Lifter) -> None:
+        read_until: Callable[..., str | bytes] = effect.lift(session.read_until)
+        super().__init__(partial(read_until, partial(session.receiver.take_message, DATA, True), "message", timeout))
+        self._take_ready = session.receiver.take_ready_message
+
+    def __next__(self) -> str | bytes:
+        message: str | bytes | None = self._take_ready(DATA)
+        return super().__next__() if message is None else message
+
+
+class AsyncMessages(AsyncIterator[str | bytes]):
+    """The iterator over a websocket's messages; it asks the session itself, to be short for each message.
+
+    It holds none itself: a loop that is left early, or cancelled, has lost none.
+    """
 
     def __init__(self, session: Session, timeout: float | None) -> None:
         self._session = session
@@ -42,11 +62,15 @@ class Messages(AsyncIterator[str | bytes]):
         self._take = partial(session.receiver.take_message, DATA, True)
 
     async def __anext__(self) -> str | bytes:
+        session = self._session
+        is_ready = session.queue.count or session._connection.has_ended  # A loop over nothing is a checkpoint, too.
+        if is_ready and (checkpoint := session._effect.checkpoint) is not None:
+            await checkpoint()
         try:
-            message: str | bytes | None = self._session.receiver.take_ready_message(DATA)
+            message: str | bytes | None = session.receiver.take_ready_message(DATA)
             if message is not None:
                 return message
-            return await self._session.read_until(self._take, "message", self._timeout)
+            return await session.read_until(self._take, "message", self._timeout)
         except WebSocketClosed as error:
             if error.close_info.is_normal:
                 raise StopAsyncIteration from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, TypeVar
 
+from polysocket._core.frame_queue import FrameQueue
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, may_be_torn, wake
 from polysocket._session.receiving import Receiver, concurrent_receive
@@ -44,6 +45,7 @@ class ReadLoop(ABC):
         self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
         self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
+        self.queue: FrameQueue = connection.queue
         self._is_watching = False  # whether new frames need attention before a caller takes them
         self._closing_since: float | None = None  # on the effect's clock
 

@@ -6,7 +6,7 @@ The ``take_…`` methods never wait: they return None if what is asked for has n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from polysocket._core.pieces import PackedText
 from polysocket._session.notifications import Notifications
@@ -15,6 +15,7 @@ from polysocket._session.sending import Sender, wrong_event_loop
 from polysocket.effects import Mutex
 from polysocket.errors import ConcurrentReceive, UnexpectedFrame
 from polysocket.frames import Binary, Close, DataFrame, Frame, Ping, Text
+from polysocket.request import check_timeout
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
@@ -25,6 +26,8 @@ D = TypeVar("D", Text, Binary, DataFrame)
 
 Kinds = type[D] | tuple[type[D], ...]
 DATA: tuple[type[DataFrame], ...] = (Text, Binary)
+NUMBERS: Final = (float, int)  # the types, of which bool is not one
+ORDINARY: Final = 24 * 60 * 60  # seconds: any longer time limit is checked in a call of its own
 
 
 class Receiver:
@@ -60,12 +63,15 @@ class Receiver:
         if not self._connection.queue.is_full:
             self.on_room()
 
-    def take_ready_message(self, kinds: Kinds[D]) -> Any:
+    def take_ready_message(self, kinds: Kinds[D], timeout: float | None = None) -> Any:
         """Take a message that has arrived, if it comes next: the short way, for streams of small messages.
 
         A str if the kind is Text, bytes if it is Binary, either for both; None if there is no such message.
+        ``timeout``, for which nothing is waited here, is only checked: without a call if it is an ordinary number.
         """
         queue, mutex = self._connection.queue, self._mutex
+        if timeout is not None and not (type(timeout) in NUMBERS and 0 <= timeout <= ORDINARY):
+            check_timeout(timeout)
         if mutex.running_loop() != mutex.loop:
             raise wrong_event_loop(mutex)
         is_taken = False
@@ -180,6 +186,36 @@ class Receiver:
         if self._connection.has_ended:
             raise self._connection.error()
         return None
+
+    def take_messages(self, most: int | None, pong_on_ping: bool) -> list[str | bytes] | None:
+        """Take the whole messages that have arrived, at most ``most``; None if there is no whole one yet.
+
+        The Close, or another end, stays for the next receive if there are messages before it.
+        """
+        queue = self._connection.queue
+        messages: list[str | bytes] = []
+        was_full, pings = queue.is_full, 0
+        try:
+            while queue.count and len(messages) != most:
+                if (message := queue.take(DATA)) is not None:
+                    messages.append(message)
+                    continue
+                if messages and isinstance(queue.first, Close):
+                    break
+                frame = queue.take()
+                if isinstance(frame, Close):
+                    raise self._connection.error()
+                if isinstance(frame, Ping) and pong_on_ping and self.answers_pings:
+                    pings += 1
+                    self._sender.answer_ping(frame.payload, pings)
+        finally:
+            if was_full:
+                self._note_room()
+            if self._sender.due_pong is not None:
+                self._sender.send_due_pong()
+        if not messages and self._connection.has_ended:
+            raise self._connection.error()
+        return messages or None
 
 
 def _nothing() -> None: ...

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from polysocket._core.batch import Batch
 from polysocket._core.states import State
 from polysocket._core.validation import snapshot
 from polysocket._session.notifications import Notifications
@@ -69,13 +70,13 @@ class Sender:
 
     def send(
         self,
-        frame: Frame | Close,
+        frame: Frame | Close | Batch,
         is_continuation: bool = False,
         on_taken: Callable[[], object] | None = None,
         *,
         compress: bool = True,
     ) -> Awaitable[object] | None:
-        """Send a frame; return what to await until the call is complete, or None if it is.
+        """Send a frame, or a batch of them; return what to await until the call is complete, or None if it is.
 
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
         finished, is written while that is awaited. ``on_taken`` is called, with the mutex held, as soon as the stream
@@ -118,8 +119,12 @@ class Sender:
         checkpoint = self._effect.checkpoint
         return None if checkpoint is None else checkpoint()
 
-    def _note_sent(self, frame: Frame | Close) -> None:
+    def _note_sent(self, frame: Frame | Close | Batch) -> None:
         """Follow a fragmented message and a Close, and tell the observers; mutex held."""
+        if isinstance(frame, Batch):
+            for message in frame.messages:
+                self._tell(message)
+            return
         if isinstance(frame, Text | Binary):
             self._message_owner = None if frame.final else self._effect.current_task()
         if self._message_owner is None or isinstance(frame, Close):
@@ -150,7 +155,7 @@ class Sender:
             raise _send_timeout(seconds, is_taken) from None
 
     async def _send_later(
-        self, frame: Frame | Close, is_continuation: bool, on_taken: Callable[[], object] | None, compress: bool
+        self, frame: Frame | Close | Batch, is_continuation: bool, on_taken: Callable[[], object] | None, compress: bool
     ) -> None:
         while True:  # A loop, since each nested try would make each resumption of this caller longer.
             turn = None
@@ -172,16 +177,16 @@ class Sender:
         if (rest := self.send(frame, is_continuation, on_taken, compress=compress)) is not None:
             await rest
 
-    def _must_wait(self, frame: Frame | Close, is_continuation: bool) -> bool:
+    def _must_wait(self, frame: Frame | Close | Batch, is_continuation: bool) -> bool:
         if self._connection.state is not State.OPEN:
             return False  # The connection raises.
         if self._is_broken:
             raise self._lost(self._error)
         return self._stream.pending >= SEND_CAPACITY or self._must_wait_for_turn(frame, is_continuation)
 
-    def _must_wait_for_turn(self, frame: Frame | Close, is_continuation: bool) -> bool:
+    def _must_wait_for_turn(self, frame: Frame | Close | Batch, is_continuation: bool) -> bool:
         """Return True if another caller's fragmented message has to be finished first."""
-        if is_continuation or self._message_owner is None or not isinstance(frame, Text | Binary):
+        if is_continuation or self._message_owner is None or not isinstance(frame, Text | Binary | Batch):
             return False
         is_open = self._connection.state is State.OPEN and not self._is_broken
         return is_open and self._message_owner != self._effect.current_task()

@@ -2,6 +2,7 @@
 
 from polysocket.testing.contract import (
     attributes,
+    batches,
     blocks,
     bodies,
     closing,
@@ -48,6 +49,7 @@ _tests = {
         send_timeouts,
         payloads,
         messages,
+        batches,
         logs,
         pings,
         keepalive,
