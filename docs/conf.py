@@ -85,6 +85,7 @@ FIGURES = {
     "max_steps": str(constant("MAX_STEPS")),
     "max_bytes": in_bytes(constant("decoder.MAX_BYTES")),
     "most_final_blocks": f"{constant('_MOST_FINAL_BLOCKS'):,}",
+    "max_batch": in_bytes(constant("MAX_BATCH")),
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),
 }
 rst_prolog = "\n".join(f".. |{name}| replace:: {figure}" for name, figure in FIGURES.items())

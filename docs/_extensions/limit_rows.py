@@ -41,6 +41,7 @@ LIMITS = [
     Limit("bytes decoded in one turn, after inflating", "|max_bytes|", ("decoder.MAX_BYTES",)),
     Limit("final deflate blocks in a frame", "|most_final_blocks|", ("_MOST_FINAL_BLOCKS",)),
     Limit("sent frames that wait for the network", "|send_capacity|, and one frame", ("SEND_CAPACITY",)),
+    Limit("one write of ``send_many``", "|max_batch|, or one message", ("MAX_BATCH",)),
     Limit("payload of a Ping or Pong", "|max_control_payload|", ("MAX_CONTROL_PAYLOAD",)),
     Limit("reason in a Close", "|max_reason|", ("MAX_CONTROL_PAYLOAD",)),
     Limit("closing handshake", "|close_timeout|", ("DEFAULT_TIMEOUT",), "``close_timeout``"),

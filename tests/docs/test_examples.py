@@ -269,6 +269,7 @@ CASES = {
     "send_fragments": Case(echo, "one message, sent in three frames\n"),
     "json_messages": Case(echo, r"\['news', 'weather'\]\nno JSON: Hello!\n"),
     "parts_asyncio": Case(echo, "one message in parts\n", every_flavour=False),
+    "batches": Case(echo, "one\ntwo\nthree\nfour\nfive\n"),
     "idle": Case(echo, "the only news\nno news for half a second\n"),
     "attributes": Case(
         echo,

@@ -174,7 +174,10 @@ class Effect(Lifter, Protocol):
 
     @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:
-        """A coroutine function that a send awaits if it need not wait for the network; None if none is needed."""
+        """A coroutine function that a call awaits if it need not wait for the network; None if none is needed.
+
+        A send awaits it after its frame, a receive before it takes what is here: a cancellation then loses nothing.
+        """
         ...
 
     @property
