@@ -10,7 +10,18 @@ from unittest import mock
 import pytest
 
 import polysocket
-from polysocket import Async, Backend, LoggingBackend, PolymorphicClient, WebSocket, WebSocketHandler, polymorphic
+from polysocket import (
+    Async,
+    Backend,
+    Blocking,
+    LoggingBackend,
+    PolymorphicClient,
+    WebSocket,
+    WebSocketHandler,
+    blocking,
+    polymorphic,
+)
+from polysocket._lifting import lifted
 from polysocket.effects import Threaded
 from polysocket.effects.threaded import ThreadedEffect
 from polysocket.testing import BackendStub, EchoServer, WebSocketStub
@@ -107,6 +118,31 @@ def test_iteration_calls_an_override(flavour: Flavour, how: str) -> None:
                 mock.patch.object(base if "common" not in how else WebSocket, "receive_message", received)
             )
         assert flavour.result(first) == ("own a" if how == "subclass" else "mocked")
+
+
+@pytest.mark.parametrize("how", ["subclass", "patch of the class", "patch of the common class", "mock of the object"])
+@pytest.mark.parametrize("is_program", [False, True], ids=["mock", "program"])
+def test_blocking_iteration_calls_an_override(how: str, is_program: bool) -> None:
+    class Own(blocking.WebSocket):
+        def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
+            return f"own {super().receive_message()!s}"
+
+    async def receive_message(self: object) -> str | bytes:
+        return "mocked"
+
+    ws: Any = WebSocketStub.with_initial_incoming(["a"]).build(Blocking)
+    received: Any = mock.Mock(return_value="mocked")
+    with contextlib.ExitStack() as stack:
+        if how == "subclass":
+            ws.__class__ = Own
+        elif how == "mock of the object":
+            ws.receive_message = received
+        elif how == "patch of the class":
+            stack.enter_context(mock.patch.object(blocking.WebSocket, "receive_message", received))
+        else:
+            new = lifted(receive_message) if is_program else received
+            stack.enter_context(mock.patch.object(WebSocket, "receive_message", new))
+        assert next(iter(ws)) == ("own a" if how == "subclass" else "mocked")
 
 
 @every_flavour

@@ -50,7 +50,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if timeout is not None:
             check_timeout(timeout)
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
             return frame
         return await session.read_until(partial(receiver.take_frame, pong_on_ping), "frame", timeout)
@@ -80,7 +81,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if timeout is not None:
             check_timeout(timeout)
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
 
     @lifted
@@ -109,7 +111,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if timeout is not None:
             check_timeout(timeout)
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
 
     @lifted
@@ -138,7 +141,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if timeout is not None:
             check_timeout(timeout)
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
@@ -165,7 +169,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if not pong_on_ping:
             session.check_answering()
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         message: str | None = receiver.take_ready_message(Text, timeout)
         if message is not None:
             return message
@@ -195,7 +200,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if not pong_on_ping:
             session.check_answering()
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         message: bytes | None = receiver.take_ready_message(Binary, timeout)
         if message is not None:
             return message
@@ -224,7 +230,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if not pong_on_ping:
             session.check_answering()
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         message: str | bytes | None = receiver.take_ready_message(DATA, timeout)
         if message is not None:
             return message
@@ -266,7 +273,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if timeout is not None:
             check_timeout(timeout)
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         return await session.read_until(partial(receiver.take_messages, max, pong_on_ping), "message", timeout)
 
     @lifted
@@ -293,7 +301,8 @@ class WebSocket(attributes.WebSocket[F_co]):
         if not pong_on_ping:
             session.check_answering()
         if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            receiver.pause = checkpoint()
+            await receiver.pause
         if (message := receiver.take_ready_message(DATA, timeout)) is not None:
             return from_json(message)
         take = partial(receiver.take_message, DATA, pong_on_ping)

@@ -65,7 +65,8 @@ class AsyncMessages(AsyncIterator[str | bytes]):
         session = self._session
         is_ready = session.queue.count or session._connection.has_ended  # A loop over nothing is a checkpoint, too.
         if is_ready and (checkpoint := session._effect.checkpoint) is not None:
-            await checkpoint()
+            session.receiver.pause = checkpoint()
+            await session.receiver.pause
         try:
             message: str | bytes | None = session.receiver.take_ready_message(DATA)
             if message is not None:

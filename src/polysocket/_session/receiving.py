@@ -47,6 +47,8 @@ class Receiver:
         self.is_receiving: bool = False
         self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
+        self.pause: Any = None
+        """The latest checkpoint of a caller that is about to take what is here: a coroutine, which may have ended."""
         self.on_room: Callable[[], object] = _nothing
         """A function that is called when the queue is no longer full; the mutex is held."""
         self.answers_pings: bool = False
@@ -56,6 +58,12 @@ class Receiver:
         self._sender = sender
         self._notifications = notifications
         self._mutex = mutex
+
+    @property
+    def has_caller(self) -> bool:
+        """Whether a caller receives: it waits, or lets other tasks run before it takes what is here."""
+        # No flag, which a cancellation had to reset: that takes longer than a look at the coroutine.
+        return self.is_receiving or getattr(self.pause, "cr_frame", None) is not None
 
     def _note_room(self) -> None:
         """Have reading go on, now that the queue may have room; mutex held."""

@@ -198,7 +198,7 @@ class Session(Keepalive):
             elif isinstance(frame, Ping) and self.request.auto_pong:
                 pings += 1
                 self._sender.answer_ping(frame.payload, pings)
-        if self._connection.has_met_control and not self.receiver.is_receiving:
+        if self._connection.has_met_control and not self.receiver.has_caller:
             self._connection.queue.keep_latest_control_frames(KEPT_CONTROL_FRAMES)
         if self._buffer is not None and self._buffer.overflow == "fail" and self._connection.queue.is_full:
             if self._closing_since is None:
