@@ -28,9 +28,10 @@ from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
 from polysocket.testing.contract.places import DEFLATE, Echo, Peer, Place, upgrading
 from polysocket.testing.contract.receiving import pieces, script
+from polysocket.testing.contract.send_timeouts import SHORT, block
+from polysocket.testing.contract.sending import HUGE
 from polysocket.testing.contract.wire import Wire
 
-SHORT = 0.05  # seconds: a timeout that passes
 LARGE = [bytes([number]) * 100_000 for number in range(100)]  # together more than the system buffers on loopback
 
 
@@ -348,13 +349,24 @@ async def test_a_batch_that_times_out_says_how_many_messages_are_sent(flavour: F
         assert count is not None
         assert 0 < count < len(LARGE)
         assert caught.value.timeout == SHORT
-        with pytest.raises(SendTimeout, match=r"^0 of 1 messages were sent") as none_sent:
-            await ws.send_many(["never"], timeout=0)
-        assert none_sent.value.messages_sent == 0
-        assert not none_sent.value.is_pending
         sending = flavour.spawn(ws.send_text, "later")
         frames = await flavour.call(slow_peer.frames, count + 1)
         assert [frame.payload for frame in frames] == [*LARGE[:count], b"later"]
+        await sending.result()
+
+
+@tcp_and_tls
+@promise
+async def test_a_batch_that_was_not_begun_in_time_is_not_sent(flavour: Flavour, slow_peer: Peer) -> None:
+    async with connected(flavour, slow_peer) as ws:
+        await block(ws)
+        for timeout in (SHORT, 0):
+            with pytest.raises(SendTimeout, match=rf"^0 of 2 messages were sent within {timeout} seconds$") as caught:
+                await ws.send_many(["never", b"never"], timeout=timeout)
+            assert caught.value.messages_sent == 0
+            assert not caught.value.is_pending
+        sending = flavour.spawn(ws.send_text, "last")
+        assert await flavour.call(slow_peer.frames, 2) == [Wire(wire.BINARY, bytes(HUGE)), Wire(wire.TEXT, b"last")]
         await sending.result()
 
 
