@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polysocket import Binary, ReceiveTimeout, Text
-from polysocket.testing import WebSocketStub
+from polysocket.testing import NothingPrepared, WebSocketStub
 from tests.runtime.flavours import Flavour, async_flavours, every_flavour, flavours
 
 flavours_by_name = {each.id: each for each in flavours + async_flavours}
@@ -90,3 +90,22 @@ def test_json_and_parts_reach_a_stub(flavour: Flavour) -> None:
         ("", True),
         ("c", True),
     ]
+
+
+@every_flavour
+def test_batches_reach_a_stub(flavour: Flavour) -> None:
+    def answer(frame: Any) -> Iterable[Any]:
+        if frame.payload == "wrong":
+            raise LookupError("on purpose")
+        return [frame, Text("part ", final=False), Text("two")]
+
+    ws = WebSocketStub.with_initial_incoming(["first"]).then_respond(answer).build(flavour.tag)
+    assert flavour.result(lambda: ws.receive_many(timeout=5)) == ["first"]
+    flavour.result(lambda: ws.send_many(["a", b"b"]))
+    assert flavour.result(lambda: ws.receive_many(max=3)) == ["a", "part two", b"b"]
+    assert flavour.result(ws.receive_many) == ["part two"]
+    with pytest.raises(NothingPrepared, match="no message is left to be received"):
+        flavour.result(ws.receive_many)
+    with pytest.raises(LookupError) as caught:
+        flavour.result(lambda: ws.send_many(["wrong"]))
+    assert caught.value.__notes__ == ["send_many() has sent 1 of 1 messages"]

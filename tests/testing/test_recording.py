@@ -85,6 +85,8 @@ async def converse(ws: WebSocket[Async]) -> list[object]:
     await ws.send(Text("a", final=False))
     await ws.send(Text("b\u2028"), is_continuation=True)
     received += [await ws.receive_binary(), await ws.receive_message()]
+    await ws.send_many(["c", b"d"])
+    received += [await ws.receive_text(), *await ws.receive_many()]
     await ws.close()
     return received
 
