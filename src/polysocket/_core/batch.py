@@ -68,7 +68,7 @@ def batches(messages: list[DataFrame]) -> Iterator[Batch]:
     rest = iter(messages)
     count = size = 0
     for message in messages:
-        cost = len(message.payload) + FRAME_COST
+        cost = len(message._payload) + FRAME_COST
         if count and size + cost > MAX_BATCH:
             yield Batch(list(islice(rest, count)))
             count = size = 0
