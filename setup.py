@@ -26,6 +26,7 @@ REQUIREMENTS_OF_COMPILED = ["librt>=0.15"]  # reads and writes 8 bytes at once, 
 
 CORE = [
     "frames.py",
+    "_core/batch.py",
     "_core/connection.py",
     "_core/decoder.py",
     "_core/encoder.py",

@@ -42,6 +42,7 @@ from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Peer, client_context
 from polysocket.testing.contract.wire import Wire
+from tests.builds import replaces_core
 
 WAIT = polling.wait_until_ready  # the original, which tests replace
 
@@ -249,6 +250,7 @@ def test_abort_waits_for_the_thread_that_sends_pending_bytes() -> None:
         assert "polysocket send" not in [thread.name for thread in threading.enumerate()]
 
 
+@replaces_core
 def test_a_refused_second_receive_does_not_block_later_ones(peer: Peer) -> None:
     class Raced(Receiver):
         """A receiver whose second caller reads the flag just before the first one clears it."""

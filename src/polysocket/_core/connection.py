@@ -61,6 +61,8 @@ class Connection:
         """True if received bytes wait, for room in the queue or for the next turn."""
         self.has_met_control: bool = False
         """Whether a Ping or a Pong was among the frames that were received last."""
+        self.bytes_received: int = 0
+        """Bytes that were taken from the peer, those that wait undecoded too."""
         is_client = role is ConnectionType.CLIENT
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
@@ -77,6 +79,7 @@ class Connection:
         Bytes for which the queue has no room, or that hold too many frames for one turn, are held undecoded; then
         ``receive(b"")`` goes on with them.
         """
+        self.bytes_received += len(data)
         if self.has_ended or self.failure is not None:
             return []
         frames = self._decoder.decode(data, self.queue)

@@ -208,7 +208,7 @@ class Receiver:
                 if (message := queue.take(DATA)) is not None:
                     messages.append(message)
                     continue
-                if messages and isinstance(queue.first, Close):
+                if messages and queue.count and isinstance(queue.first, Close):
                     break
                 frame = queue.take()
                 if isinstance(frame, Close):

@@ -46,9 +46,9 @@ class StubSession(Session):
         self._wire = Wire(effect)
         self._peer = StubPeer(self._wire, initial, responder)
         self._is_patient = is_patient
-        self._counted = _CountedConnection(ConnectionType.CLIENT, max_message_size=request.max_message_size)
+        connection = Connection(ConnectionType.CLIENT, max_message_size=request.max_message_size)
         self._peer_stream = _PeerStream(self._wire, self._peer)
-        super().__init__(effect, self._peer_stream, self._counted, response, request)
+        super().__init__(effect, self._peer_stream, connection, response, request)
         self.send_frame: Callable[..., Awaitable[object] | None] = partial(
             _send_or_raise, self._sender, self._peer_stream
         )
@@ -92,9 +92,9 @@ class StubSession(Session):
         # A listener always waits: it is there before the program has sent anything.
         if (self._is_patient or self.listening is not None) and not self._peer.has_error:
             return False
-        connection, wire = self._counted, self._wire
+        connection, wire = self._connection, self._wire
         # Another thread may have taken bytes from the wire, and not yet passed them to the connection.
-        is_on_the_way = wire.written > connection.received or (wire.is_closed and not connection.has_ended)
+        is_on_the_way = wire.written > connection.bytes_received or (wire.is_closed and not connection.has_ended)
         return not (is_on_the_way or connection.holds_bytes or connection.failure is not None)
 
 
@@ -113,17 +113,6 @@ def _send_or_raise(
         rest.close()  # the checkpoint of a flavour that has one
     peer.raise_answer()
     return rest
-
-
-class _CountedConnection(Connection):
-    """A connection that counts the bytes that it has received."""
-
-    received = 0
-
-    def receive(self, data: bytes) -> list[Frame | Close]:
-        """Take bytes from the peer; return the frames that are new."""
-        self.received += len(data)
-        return super().receive(data)
 
 
 class _PeerStream:
