@@ -1,10 +1,14 @@
-"""Comparisons of the client with other libraries in each flavour: ``python -m benchmarks``.
+"""Comparisons of the client with other libraries and with a raw socket, in each flavour: ``python -m benchmarks``.
 
-:mod:`benchmarks.measurements` lists what is measured: round trips, receiving and sending of small and large messages,
-without compression, against one server in a process of its own. :mod:`benchmarks.rounds` deals with noise: the
-libraries take turns in short slices, and only slices of the same round are compared. To add a library, write one
-function and one line in :mod:`benchmarks.peers`. Only ``--check`` judges, and only one promise.
+:mod:`benchmarks.cells` lists what is measured, :mod:`benchmarks.peers` the libraries, :mod:`benchmarks.goals` what
+polysocket shall reach, and ``reached.json`` what it has reached. :mod:`benchmarks.server` is a raw socket that sends
+frames that were made before. :mod:`benchmarks.rounds` deals with noise: the contestants take turns in short slices, and
+only slices of the same round are compared. Each contestant works in a process of its own, :mod:`benchmarks.worker`. To
+add a library, write one function and one line in :mod:`benchmarks.peers`.
 
-:mod:`benchmarks.calls` counts Python calls, and :mod:`benchmarks.imports` compares the time of imports.
-:mod:`benchmarks.soak` looks for what is lost or left with many connections.
+Other commands measure one thing each: ``benchmarks.profile`` shows where the time of one cell goes,
+``benchmarks.growth`` what more connections, larger messages and more buffered frames cost, ``benchmarks.memory`` and
+``benchmarks.idle`` what a connection costs that does nothing, ``benchmarks.imports`` the time of imports,
+``benchmarks.calls`` the Python calls of one message, ``benchmarks.fairness`` the turns of other tasks under a flood,
+and ``benchmarks.soak`` what is lost or left with many connections.
 """

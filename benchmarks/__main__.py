@@ -1,111 +1,107 @@
-"""Compare the client with other libraries, and print how much faster or slower each one is."""
+"""Compare the client with other libraries and with a raw socket, and with the goals."""
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import os
 import pathlib
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from benchmarks import imports, report, server
+from benchmarks import chart, imports, reached, report
+from benchmarks.cells import possible
+from benchmarks.contestants import COMPILED, builds, contestants, working
 from benchmarks.flavours import FLAVOURS, Flavour
-from benchmarks.measurements import KINDS, MEASUREMENTS, Measurement
-from benchmarks.peers import Target
-from benchmarks.rounds import Clock
+from benchmarks.goals import outcome
+from benchmarks.rounds import FULL, QUICK, Result, measure
+from benchmarks.server import Server, running
+from benchmarks.worker import Order
 
-QUICK = 36.0  # seconds for all
-SECONDS = 6.0  # for one measurement, unless --quick is given
 LEGEND = """\
-A ratio is a library's time divided by polysocket's in the same round: above 1, polysocket is faster. Each cell has the
-median ratio, with the quartiles in parentheses. The first column is polysocket's median time for one message, which
-depends on the machine. Receiving and sending are measured on streams. A round trip is one message and its echo."""
+A column has the median time of one message in µs; "limit" is a raw blocking socket that parses nothing. A ratio is
+the median, over the rounds, of polysocket's time divided by that of the library that is named: below 1, polysocket is
+faster. "ratio" and "goal" are those of the compiled build, "pure ratio" and "pure goal" those of pure Python. Client
+and server of round trips and openings share one processor. An opening, which includes the closing, is CPU time."""
+NOT_COMPILED = "polysocket is not compiled here, so pure Python is compared with the goals of the compiled build, too."
 
 
 def arguments() -> argparse.Namespace:
+    cells = {cell.name: cell for cell in possible()}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [flavour.name for flavour in FLAVOURS]
-    parser.add_argument("--flavour", action="append", choices=names, help="only this one (may be repeated)")
-    parser.add_argument(
-        "--kind",
-        action="append",
-        choices=KINDS,
-        help="only this kind (may be repeated); compression "
-        "(round trips of 4 KiB with each library's own settings) is measured only on request",
-    )
-    parser.add_argument("--quick", action="store_true", help="measure for less than a minute, instead of five")
+    parser.add_argument("--flavour", action="append", choices=FLAVOURS, help="only this one (may be repeated)")
+    parser.add_argument("--cell", action="append", choices=cells, help="only this one (may be repeated)")
+    parser.add_argument("--all", action="store_true", help="also measure picows.websockets and httpx-ws")
+    parser.add_argument("--quick", action="store_true", help="measure for less than a minute, with more noise")
     parser.add_argument(
         "--cpu",
         action="store_true",
-        help="compare the processor time of this process (the client with all its threads) instead of the elapsed time",
+        help="compare the processor time of the client (with all its threads) instead of the elapsed time",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="also draw the ratios into this file")
     parser.add_argument(
-        "--check",
-        action="store_true",
-        help="exit with 1 if the small round trip takes more than 1.5 times that of websockets in the same flavour",
+        "--check", action="store_true", help=f"exit with 1 if a ratio in {reached.FILE.name} was reached, and is lost"
     )
+    parser.add_argument("--record", action="store_true", help=f"write the ratios to {reached.FILE.name}")
     chosen = parser.parse_args()
-    chosen.flavour = [each for each in FLAVOURS if each.is_installed and each.name in (chosen.flavour or names)]
-    chosen.kind = chosen.kind or [kind for kind in KINDS if kind != "compression"]
-    chosen.measurements = [each for each in MEASUREMENTS if each.kind in chosen.kind]
-    if not chosen.flavour:
+    chosen.flavours = [FLAVOURS[name] for name in chosen.flavour or FLAVOURS if FLAVOURS[name].is_installed]
+    chosen.cells = [cells[name] for name in chosen.cell or cells]
+    if not chosen.flavours:
         parser.error("the library of this flavour is not installed")
-    if chosen.check and not any(each.is_promised for each in chosen.measurements):
-        parser.error("--check needs the kind roundtrip")
     return chosen
 
 
-def measure(
-    flavour: Flavour, measurements: list[Measurement], urls: dict[bool, str], seconds: float, clock: Clock
-) -> Iterator[report.Result]:
-    for measurement in measurements:
-        peers = {peer.name: peer.open for peer in flavour.installed() if peer.compresses or not measurement.compression}
-        target = Target(urls[measurement.compression] + measurement.path, measurement.text, measurement.compression)
-        # Objects made before now must not slow down the garbage collections of the measured libraries.
-        gc.collect()
-        gc.freeze()
-        yield report.Result(flavour.name, measurement, flavour.measure(peers, target, measurement, seconds, clock))
+def run(chosen: argparse.Namespace, flavour: Flavour, servers: dict[bool, Server], cpu: int | None) -> Iterator[Result]:
+    """Measure the cells of a flavour."""
+    taking_part = contestants(flavour, extra=chosen.all)
+    with ExitStack() as stack:
+        workers = {each.name: stack.enter_context(working(each)) for each in taking_part}
+        for cell in chosen.cells:
+            server = servers[cell.is_pinned]
+            clock = "process_time" if chosen.cpu else cell.clock
+            order = Order(cell, server.url(cell), server.authority, clock, cpu if cell.is_pinned else None)
+            able = {each.name: workers[each.name] for each in taking_part if each.can_do(cell)}
+            yield measure(able, flavour.name, order, QUICK if chosen.quick else FULL)
+
+
+def drawn(results: list[Result]) -> str:
+    """Draw the ratios of the best build."""
+    judged = [(result, outcome(result, builds()[0], goal_of=COMPILED)) for result in results]
+    title = "polysocket's time divided by that of the reference (a dash is the goal)"
+    return chart.dots(title, [chart.Dot(each.cell.name, each.flavour, it.ratio, it.goal) for each, it in judged if it])
 
 
 def main() -> int:
     chosen = arguments()
-    clock = time.process_time if chosen.cpu else time.perf_counter
-    seconds = QUICK / (len(chosen.flavour) * len(chosen.measurements)) if chosen.quick else SECONDS
-    results: list[report.Result] = []
-    ratio = imports.compare()
-    with ExitStack() as stack:
-        servers = {
-            compression: stack.enter_context(server.running(compression=compression))
-            for compression in {each.compression for each in chosen.measurements}
-        }
-        urls = {compression: url for compression, (url, _) in servers.items()}
-        environment = report.environment(
-            (peer.distribution for flavour in chosen.flavour for peer in flavour.installed()),
-            ", ".join(description for _, description in servers.values()),
-        )
-        print(report.described(environment), ratio, LEGEND, sep="\n\n")
-        for flavour in chosen.flavour:
-            peers = [peer.name for peer in flavour.installed()]
-            print(report.header(flavour.name, peers))
-            for result in measure(flavour, chosen.measurements, urls, seconds, clock):
-                print(report.row(result, peers), flush=True)
+    cpu = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    ratio = imports.compare(5 if chosen.quick else imports.PAIRS)
+    distributions = [peer.distribution for each in chosen.flavours for peer in each.peers if peer.distribution]
+    environment = report.environment(distributions, "a raw socket")
+    print(report.described(environment), ratio, LEGEND, sep="\n\n")
+    if COMPILED not in builds():
+        print(NOT_COMPILED)
+    results: list[Result] = []
+    with running() as free, running(cpu) as pinned:
+        for flavour in chosen.flavours:
+            names = [each.name for each in contestants(flavour, extra=chosen.all)]
+            print(report.header(flavour.name, names), flush=True)
+            for result in run(chosen, flavour, {False: free, True: pinned}, cpu):
+                print(report.row(result, names), flush=True)
                 results.append(result)
     if chosen.json is not None:
-        figures = {
-            "environment": environment,
-            "clock": clock.__name__,
-            "imports": ratio._asdict(),
-            "results": [each.as_json() for each in results],
-        }
+        rows = [report.as_json(each) for each in results]
+        figures = {"environment": environment, "imports": ratio._asdict(), "results": rows}
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
-    broken = report.broken_promises(results) if chosen.check else []
-    for promise in broken:
-        print(f"\nnot kept: {promise}", file=sys.stderr)
-    return 1 if broken else 0
+    if chosen.svg is not None:
+        chosen.svg.write_text(drawn(results))
+    lost = reached.lost(results) if chosen.check else []
+    for each in lost:
+        print(f"\nlost: {each}", file=sys.stderr)
+    if chosen.record:
+        reached.record(results)
+    return 1 if lost else 0
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ import socket
 import statistics
 import sys
 import time
-import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 from benchmarks.flavours import is_importable
+from benchmarks.wire import accept, deflated, frame
 
 __all__ = ["FLOODS", "longest_wait", "main"]
 
@@ -31,40 +31,27 @@ RUNS = 3
 BATCH = 64 * 1024  # bytes that the peer sends at once
 
 
-def _frame(first: int, payload: bytes = b"") -> bytes:
-    size = len(payload)
-    length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
-    if size >= 65536:
-        length = b"\x7f" + size.to_bytes(8, "big")
-    return bytes([first]) + length + payload
-
-
-def _deflated(payload: bytes) -> bytes:
-    stream = zlib.compressobj(wbits=-15)
-    return stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)[:-4]
-
-
 # Kind: what is sent first, what is sent again and again, and the options of the websocket.
 FLOODS: dict[str, tuple[bytes, bytes, dict[str, Any]]] = {
-    "Pings": (b"", _frame(0x89, b"x"), {}),
-    "Pongs": (b"", _frame(0x8A, b"x"), {}),
-    "empty messages": (b"", _frame(0x82), {}),
-    "tiny texts": (b"", _frame(0x81, b"ab"), {}),
-    "messages of 1,024 fragments": (b"", _frame(0x01) + _frame(0x00) * 1022 + _frame(0x80), {}),
-    "endless fragments": (_frame(0x01, b"a"), _frame(0x00, b"a"), {"max_message_size": None}),
-    "tiny deflated messages": (b"", _frame(0xC1, _deflated(b"ab")), {}),
-    "deflated MiBs": (b"", _frame(0xC2, _deflated(bytes(1024 * 1024))), {}),
+    "Pings": (b"", frame(0x89, b"x"), {}),
+    "Pongs": (b"", frame(0x8A, b"x"), {}),
+    "empty messages": (b"", frame(0x82), {}),
+    "tiny texts": (b"", frame(0x81, b"ab"), {}),
+    "messages of 1,024 fragments": (b"", frame(0x01) + frame(0x00) * 1022 + frame(0x80), {}),
+    "endless fragments": (frame(0x01, b"a"), frame(0x00, b"a"), {"max_message_size": None}),
+    "tiny deflated messages": (b"", frame(0xC1, deflated(b"ab")), {}),
+    "deflated MiBs": (b"", frame(0xC2, deflated(bytes(1024 * 1024))), {}),
     "deflated MiBs in fragments": (
         b"",
         b"".join(
-            _frame((0x42 if not index else 0x00) | (0x80 if index == 9 else 0), piece)
+            frame((0x42 if not index else 0x00) | (0x80 if index == 9 else 0), piece)
             for index, piece in enumerate(
-                [_deflated(bytes(1024 * 1024))[start : start + 120] for start in range(0, 1200, 120)]
+                [deflated(bytes(1024 * 1024))[start : start + 120] for start in range(0, 1200, 120)]
             )
         ),
         {},
     ),
-    "final blocks of deflate": (b"", _frame(0xC2, b"\x03\x00" * 8000), {}),
+    "final blocks of deflate": (b"", frame(0xC2, b"\x03\x00" * 8000), {}),
 }
 
 
@@ -77,7 +64,7 @@ def _serve(listener: socket.socket, kind: str) -> None:
             head = b""
             while b"\r\n\r\n" not in head:
                 head += connection.recv(65536)
-            connection.sendall(_answer(head) + first)
+            connection.sendall(accept(head)[0] + first)
             connection.setblocking(False)
             unsent = memoryview(batch)
             while True:  # What the client sends is read, so that its Pongs never wait for room.
@@ -86,21 +73,6 @@ def _serve(listener: socket.socket, kind: str) -> None:
                 with contextlib.suppress(BlockingIOError):
                     if not connection.recv(65536):
                         break
-
-
-def _answer(head: bytes) -> bytes:
-    import base64
-    import hashlib
-    import re
-
-    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
-    assert key is not None
-    accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    deflate = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if b"permessage-deflate" in head.lower() else b""
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n" + deflate + b"\r\n"
-    )
 
 
 @contextlib.contextmanager

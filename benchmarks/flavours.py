@@ -1,18 +1,44 @@
-"""The flavours: the libraries in each, and the function that runs them."""
+"""The flavours: the libraries to compare in each, and the function that runs their event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.measurements import Measurement
-from benchmarks.peers import ASYNCIO_PEERS, BLOCKING_PEERS, TRIO_PEERS, Peer, Target
-from benchmarks.rounds import Clock, Rounds, measure_async, measure_blocking
+from benchmarks.peers import ASYNCIO, BLOCKING, TRIO, Peer
 
-__all__ = ["FLAVOURS", "Flavour"]
+__all__ = ["FLAVOURS", "Flavour", "is_importable"]
+
+T = TypeVar("T")
+
+
+def is_importable(module: str) -> bool:
+    """Return whether a module can be imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def _by_asyncio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return asyncio.run(program())
+
+
+def _by_uvloop(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(program())
+
+
+def _by_trio(program: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    import trio
+
+    return trio.run(program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,47 +47,25 @@ class Flavour:
 
     name: str
     module: str  # must be importable
-    measure: Callable[[Mapping[str, Any], Target, Measurement, float, Clock], Rounds]
-    peers: list[Peer[Any]]
+    run: Callable[..., Any] | None  # a program in the event loop; None if there is none
+    peers: list[Peer]
 
     @property
     def is_installed(self) -> bool:
         """Whether the flavour's module can be imported."""
         return is_importable(self.module)
 
-    def installed(self) -> list[Peer[Any]]:
-        """Return the libraries that can be imported."""
-        return [peer for peer in self.peers if is_importable(peer.module)]
+    def peer(self, name: str) -> Peer:
+        """Return the library of this name."""
+        return next(peer for peer in self.peers if peer.name == name)
 
 
-def is_importable(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
-
-
-def _by_asyncio(*arguments: Any) -> Rounds:
-    return asyncio.run(measure_async(*arguments))
-
-
-def _by_uvloop(*arguments: Any) -> Rounds:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(measure_async(*arguments))
-
-
-def _by_trio(*arguments: Any) -> Rounds:
-    import trio
-
-    return trio.run(measure_async, *arguments)
-
-
-FLAVOURS = [
-    Flavour("blocking", "polysocket.blocking", measure_blocking, list(BLOCKING_PEERS)),
-    Flavour("asyncio", "polysocket.asyncio", _by_asyncio, list(ASYNCIO_PEERS)),
-    Flavour("uvloop", "uvloop", _by_uvloop, list(ASYNCIO_PEERS)),
-    Flavour("trio", "trio", _by_trio, list(TRIO_PEERS)),
-]
+FLAVOURS = {
+    flavour.name: flavour
+    for flavour in (
+        Flavour("asyncio", "polysocket.asyncio", _by_asyncio, ASYNCIO),
+        Flavour("uvloop", "uvloop", _by_uvloop, ASYNCIO),
+        Flavour("blocking", "polysocket.blocking", None, BLOCKING),
+        Flavour("trio", "trio", _by_trio, TRIO),
+    )
+}

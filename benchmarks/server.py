@@ -1,139 +1,169 @@
-"""The server of all measurements, in a process of its own: ``python -m benchmarks.server``.
+"""The server of all cells, in a process of its own: ``python -m benchmarks.server``.
 
-The URL says what the server does: ``/echo`` sends each message back; ``/stream?n=…&size=…`` answers each message with n
-messages of that size; ``/sink?n=…`` answers every n-th message with the number n. Answers have the type of the received
-message. The server must not be the bottleneck, so it uses the fastest library that is installed (picows, else
-websockets, on uvloop if possible), and prepares a stream as one buffer. It prints its port and its description, and
-ends at the end of its standard input.
+It must not be the bottleneck, so it is a raw socket in a thread for each connection: it sends frames that were made
+before, and parses no more than the sizes of frames. The path of the URL is a cell. The server answers each
+message of a round trip, floods the client with as many messages as it asks for, or swallows as many as the client
+announces and answers the last one.
+
+It prints two ports, the second one for TLS, and ends at the end of its standard input. ``--cpu`` is its processor.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import contextlib
-import importlib.util
-import logging
+import io
+import os
 import pathlib
+import socket
+import ssl
 import subprocess
 import sys
+import tempfile
+import threading
+import zlib
 from collections.abc import Iterator
-from functools import cache
-from importlib.metadata import version
-from urllib.parse import parse_qs, urlsplit
+from typing import NamedTuple
 
-from benchmarks.measurements import payload
+from benchmarks import wire
+from benchmarks.cells import Cell
 
-__all__ = ["ROOT", "running"]
+__all__ = ["HOST", "ROOT", "Server", "running"]
 
 ROOT = pathlib.Path(__file__).parent.parent  # from which "python -m benchmarks…" works
 HOST = "127.0.0.1"
-TEXT, BINARY = 0x1, 0x2  # opcodes, RFC 6455 §5.2
+READ_SIZE = 256 * 1024  # bytes at once; more is not faster
+FLOOD = 256 * 1024  # bytes at once, at least one message
+
+
+class Server(NamedTuple):
+    """A running server. Its TLS certificate is signed by the authority in a file."""
+
+    port: int
+    tls_port: int
+    authority: str
+
+    def url(self, cell: Cell) -> str:
+        """Return the URL to connect to."""
+        scheme, port = ("wss", self.tls_port) if cell.is_tls else ("ws", self.port)
+        return f"{scheme}://{HOST}:{port}{cell.path}"
 
 
 @contextlib.contextmanager
-def running(*, compression: bool = False) -> Iterator[tuple[str, str]]:
-    """Run a server; yield its URL without a path, and its description."""
-    command = [sys.executable, "-m", "benchmarks.server", *["--compression"] * compression]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        port, _, description = process.stdout.readline().strip().partition(" ")
-        if not port:
-            raise RuntimeError("the server did not start")
-        yield f"ws://{HOST}:{port}", description
+def running(cpu: int | None = None) -> Iterator[Server]:
+    """Run a server."""
+    with tempfile.TemporaryDirectory() as directory:
+        authority = str(pathlib.Path(directory, "authority.pem"))
+        command = [sys.executable, "-m", "benchmarks.server", authority]
+        if cpu is not None:
+            command += ["--cpu", str(cpu)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            ports = process.stdout.readline().split()
+            if not ports:
+                raise RuntimeError("the server did not start")
+            yield Server(int(ports[0]), int(ports[1]), authority)
 
 
-class Job:
-    """The work of one connection."""
+class Connection:
+    """The server's half of one connection."""
 
-    def __init__(self, path: str) -> None:
-        parts = urlsplit(path)
-        numbers = {name: int(values[-1]) for name, values in parse_qs(parts.query).items()}
-        self.name = parts.path.removeprefix("/")
-        self.n = numbers.get("n", 1)
-        self.size = numbers.get("size", 0)
-        self._counted = 0
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._file = io.BufferedReader(sock.makefile("rb", 0), READ_SIZE)
+        self._inflater = zlib.decompressobj(-15)
 
-    def count(self) -> bool:
-        """Count a message, and return whether it was the n-th."""
-        self._counted = (self._counted + 1) % self.n
-        return not self._counted
+    def serve(self) -> None:
+        """Answer the opening handshake, and do what the cell says until the client closes."""
+        head = b"".join(iter(self._file.readline, b"\r\n"))
+        cell = Cell.of_path(head.split()[1].decode())
+        accepted, window_bits = wire.accept(head)
+        self._socket.sendall(accepted)
+        message = wire.server_frames(cell, cell.message, window_bits)
+        flood = memoryview(message * max(1, FLOOD // len(message)))
+        answer = wire.server_frames(cell, cell.answer, window_bits)
+        sent_size = len(wire.client_frame(cell, cell.message))
+        while request := self._read(is_parsed=cell.work != "round_trip"):
+            match cell.work:
+                case "round_trip":
+                    self._socket.sendall(answer)
+                case "receive" | "receive_many":
+                    left = int(request) * len(message)
+                    while left > 0:
+                        self._socket.sendall(flood[:left])
+                        left -= len(flood)
+                case "send" | "send_many":
+                    self._swallow(int(request) * sent_size)
+                    self._socket.sendall(answer)
+                case "open":
+                    raise ValueError("a message on a connection that is only opened")
 
-    def stream(self, opcode: int) -> bytes:
-        """Return the frames of a whole stream."""
-        return _frames(opcode, self.n, self.size)
+    def _read(self, *, is_parsed: bool) -> bytes:
+        """Read a message; return its payload as it is unless it is parsed, or nothing after a Close or the EOF."""
+        header = self._file.read(2)
+        if not header:
+            return b""
+        size = header[1] & 0x7F
+        if size >= 126:
+            size = int.from_bytes(self._file.read(2 if size == 126 else 8), "big")
+        masked = self._file.read(4 + size)
+        if header[0] & 0x0F == wire.CLOSE:
+            self._socket.sendall(wire.frame(wire.FIN | wire.CLOSE))
+            return b""
+        if not is_parsed:
+            return masked
+        payload = bytes(byte ^ masked[index % 4] for index, byte in enumerate(masked[4:]))
+        return self._inflater.decompress(payload + wire.FLUSHED) if header[0] & wire.RSV1 else payload
 
-
-@cache
-def _frames(opcode: int, n: int, size: int) -> bytes:
-    if size < 126:
-        length = bytes([size])
-    else:
-        length = b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b"\x7f" + size.to_bytes(8, "big")
-    return (bytes([0x80 | opcode]) + length + payload(size)) * n
-
-
-async def serve_by_picows() -> int:
-    """Serve without compression, which picows does not implement."""
-    from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
-
-    class Listener(WSListener):
-        def __init__(self, job: Job) -> None:
-            self._job = job
-
-        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-            kind = frame.msg_type
-            if kind is WSMsgType.CLOSE:
-                transport.send_close(frame.get_close_code())
-                transport.disconnect()
-            elif self._job.name == "echo":
-                transport.send(kind, frame.get_payload_as_memoryview())
-            elif self._job.name == "stream":
-                transport.underlying_transport.write(self._job.stream(kind.value))
-            elif self._job.count():
-                transport.send(kind, str(self._job.n).encode())
-
-    def accept(request: WSUpgradeRequest) -> WSListener:
-        return Listener(Job(request.path.decode()))
-
-    server = await ws_create_server(accept, HOST, 0)
-    return int(server.sockets[0].getsockname()[1])
-
-
-async def serve_by_websockets(compression: str | None) -> int:
-    """Serve with or without compression."""
-    from websockets.asyncio.server import ServerConnection, serve
-
-    async def answer(ws: ServerConnection) -> None:
-        assert ws.request is not None
-        job = Job(ws.request.path)
-        async for message in ws:
-            if job.name == "echo":
-                await ws.send(message)
-            elif job.name == "stream":
-                ws.transport.write(job.stream(TEXT if isinstance(message, str) else BINARY))
-            elif job.count():
-                await ws.send(str(job.n) if isinstance(message, str) else str(job.n).encode())
-
-    # The client reports a connection that fails; the server's tracebacks would bury the report.
-    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
-    server = await serve(answer, HOST, 0, compression=compression, ping_interval=None)
-    return int(next(iter(server.sockets)).getsockname()[1])
+    def _swallow(self, size: int) -> None:
+        buffer = memoryview(bytearray(READ_SIZE))
+        while size:
+            if not (count := self._file.readinto1(buffer[:size])):
+                raise EOFError
+            size -= count
 
 
-async def main(*, compression: bool, loop: str) -> None:
-    if importlib.util.find_spec("picows") and not compression:
-        name, port = "picows", await serve_by_picows()
-    else:
-        name, port = "websockets", await serve_by_websockets("deflate" if compression else None)
-    print(port, name, version(name), "on", loop, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+def _serve(sock: socket.socket, context: ssl.SSLContext | None) -> None:
+    with contextlib.suppress(OSError, EOFError), sock:  # The client reports a connection that fails.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is None:
+            Connection(sock).serve()
+        else:
+            with context.wrap_socket(sock, server_side=True) as tls:
+                Connection(tls).serve()
+
+
+def _listen(context: ssl.SSLContext | None) -> int:
+    """Accept connections in the background; return the port."""
+    listener = socket.create_server((HOST, 0), backlog=1024)
+
+    def accept() -> None:
+        while True:
+            sock, _ = listener.accept()
+            threading.Thread(target=_serve, args=(sock, context), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def main() -> None:
+    """Serve until the standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server")
+    parser.add_argument("authority", help="the file to write the certificate of the authority to")
+    parser.add_argument("--cpu", type=int)
+    chosen = parser.parse_args()
+    if chosen.cpu is not None:
+        os.sched_setaffinity(0, {chosen.cpu})
+    import trustme
+
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    authority.cert_pem.write_to_path(chosen.authority)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST, key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    print(_listen(None), _listen(context), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":
-    loop, loop_factory = "asyncio", asyncio.new_event_loop
-    if importlib.util.find_spec("uvloop"):
-        import uvloop
-
-        loop, loop_factory = f"uvloop {version('uvloop')}", uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(main(compression="--compression" in sys.argv, loop=loop))
+    main()

@@ -9,7 +9,9 @@ import pathlib
 import subprocess
 import sys
 
-from benchmarks import report, server
+from benchmarks import report
+from benchmarks.server import ROOT
+from benchmarks.soak import echo
 from benchmarks.soak.libraries import FLAVOURS, LIBRARIES, OURS, installed
 from benchmarks.soak.result import Plan, Result
 from benchmarks.soak.usage import raise_descriptor_limit
@@ -93,7 +95,7 @@ def soak(plan: Plan) -> Result | str:
     place = f"{plan.flavour}, {plan.library}"
     try:
         done = subprocess.run(
-            command, cwd=server.ROOT, stdout=subprocess.PIPE, check=False, text=True, timeout=plan.seconds + OVERTIME
+            command, cwd=ROOT, stdout=subprocess.PIPE, check=False, text=True, timeout=plan.seconds + OVERTIME
         )
     except subprocess.TimeoutExpired as error:
         return f"{place}: hangs; stopped after {error.timeout:.0f} s"
@@ -121,13 +123,13 @@ def main() -> int:
     results: list[Result] = []
     status, is_first = 0, True
     for flavour, library in chosen.runs:
-        with server.running(compression=True) as (url, description):
+        with echo.running() as (url, description):
             if is_first:
                 is_first = False
                 names = (name for _, name in chosen.runs)
                 environment = report.described(report.environment(names, description))
                 print(environment, LEGEND, header(), sep="\n\n", flush=True)
-            plan = Plan(flavour, library, f"{url}/echo", connections(chosen, flavour), chosen.seconds, chosen.rate)
+            plan = Plan(flavour, library, url, connections(chosen, flavour), chosen.seconds, chosen.rate)
             result = soak(plan)
         if isinstance(result, Result):
             print(row(result), flush=True)

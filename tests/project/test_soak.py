@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import server
-from benchmarks.soak import libraries
+from benchmarks.server import ROOT
+from benchmarks.soak import echo, libraries
 from benchmarks.soak.conversation import Conversation, Damaged
 from benchmarks.soak.holding import hold
 from benchmarks.soak.result import Plan, Result
@@ -26,7 +26,7 @@ PLAN = Plan("blocking", "polysocket", "", connections=5, seconds=0.3, rate=500, 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.soak", *arguments]
-    return subprocess.run(command, cwd=server.ROOT, capture_output=True, text=True, timeout=55, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=55, check=False)
 
 
 def test_nothing_is_lost_or_left(tmp_path: Path) -> None:
@@ -87,16 +87,16 @@ def test_a_wrong_echo_is_found(fault: str) -> None:
         "of the other type": [first.encode() if isinstance(first, str) else first.decode("latin-1")],
     }
     *right, wrong = echoes[fault]
-    for echo in right:
-        conversation.check(echo)
+    for message in right:
+        conversation.check(message)
     with pytest.raises(Damaged):
         conversation.check(wrong)
 
 
 @pytest.fixture(scope="module")
 def echo_server() -> Any:
-    with server.running(compression=True) as (url, _):
-        yield f"{url}/echo"
+    with echo.running() as (url, _):
+        yield url
 
 
 def held(url: str, flavour: str = "blocking", **changes: Any) -> list[str]:
