@@ -18,9 +18,11 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from benchmarks.flavours import is_importable
+from benchmarks.soak.usage import raise_descriptor_limit
+from benchmarks.wire import accept
 from polysocket import basic_request
 
-__all__ = ["main", "percent"]
+__all__ = ["Peer", "main", "peer", "percent"]
 
 HOST = "127.0.0.1"
 COUNT = 10_000  # websockets
@@ -39,36 +41,29 @@ class Peer(asyncio.Protocol):
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._is_open:
-            payload = bytes(byte ^ data[2 + index % 4] for index, byte in enumerate(data[6:]))
-            self._transport.write(bytes([data[0] ^ PONG_BIT, len(payload)]) + payload)
-        else:
-            self._is_open = True
-            self._transport.write(answer(data))
+        self._transport.write(self.answer(data) if self._is_open else accept(data)[0])
+        self._is_open = True
+
+    def answer(self, data: bytes) -> bytes:
+        """Return the Pong to a Ping."""
+        payload = bytes(byte ^ data[2 + index % 4] for index, byte in enumerate(data[6:]))
+        return bytes([data[0] ^ PONG_BIT, len(payload)]) + payload
 
 
-def answer(request: bytes) -> bytes:
-    """Return the 101 to a request, which arrives whole."""
-    from polysocket._core.handshake import accept_value
-
-    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
-    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    return f"{head}Sec-WebSocket-Accept: {accept_value(key)}\r\n\r\n".encode()
-
-
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, protocol: type[Peer]) -> None:
     async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(Peer, sock=listener, backlog=1024)
+        server = await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=1024)
         await server.serve_forever()
 
+    raise_descriptor_limit()
     asyncio.run(serve())
 
 
 @contextlib.contextmanager
-def peer() -> Generator[str]:
+def peer(protocol: type[Peer] = Peer) -> Generator[str]:
     """Run the peer; yield its URL."""
     with socket.create_server((HOST, 0)) as listener:
-        process = multiprocessing.get_context("spawn").Process(target=_serve, args=(listener,), daemon=True)
+        process = multiprocessing.get_context("spawn").Process(target=_serve, args=(listener, protocol), daemon=True)
         process.start()
         try:
             yield f"ws://{HOST}:{listener.getsockname()[1]}/"
@@ -119,6 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="websockets (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="seconds to measure (default: %(default)s)")
     options = parser.parse_args(arguments)
+    raise_descriptor_limit()
     interval = basic_request.ping_interval or math.inf
     print(f"{options.count} idle websockets, in % of a core | between Pings | with a Ping every {interval} s")
     with peer() as url:

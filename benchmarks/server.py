@@ -82,7 +82,7 @@ class Connection:
         message = wire.server_frames(cell, cell.message, window_bits)
         flood = memoryview(message * max(1, FLOOD // len(message)))
         answer = wire.server_frames(cell, cell.answer, window_bits)
-        sent_size = len(wire.client_frame(cell, cell.message))
+        sent_size = len(wire.frame(0, cell.message, wire.MASK))
         while request := self._read(is_parsed=cell.work != "round_trip"):
             match cell.work:
                 case "round_trip":

@@ -9,7 +9,19 @@ import zlib
 
 from benchmarks.cells import Cell
 
-__all__ = ["CLOSE", "FIN", "FLUSHED", "RSV1", "accept", "client_frame", "deflated", "frame", "request", "server_frames"]
+__all__ = [
+    "CLOSE",
+    "FIN",
+    "FLUSHED",
+    "MASK",
+    "RSV1",
+    "accept",
+    "client_frame",
+    "deflated",
+    "frame",
+    "request",
+    "server_frames",
+]
 
 FIN, RSV1, MASKED = 0x80, 0x40, 0x80  # bits, RFC 6455 §5.2 and RFC 7692 §6
 CONTINUATION, TEXT, BINARY, CLOSE = 0x0, 0x1, 0x2, 0x8  # RFC 6455 §5.2
