@@ -15,8 +15,8 @@ text { font: 12px sans-serif; fill: #222 } .title { font-weight: bold } .end { t
 .middle { text-anchor: middle } .grid { stroke: #8884; stroke-width: 1 } .one { stroke: #888; stroke-width: 2 }
 @media (prefers-color-scheme: dark) { text { fill: #ddd } }
 </style>"""
-MARGIN, LEFT, TOP = 20, 190, 56
-WIDTH = 760
+MARGIN, LEFT, TOP = 40, 220, 56
+WIDTH = 800
 
 
 class Dot(NamedTuple):
@@ -64,12 +64,12 @@ def dots(title: str, dots: Sequence[Dot]) -> str:
     series = list(dict.fromkeys(dot.series for dot in dots))
     spacing = 7
     height = spacing * len(series) + 8  # of a row
-    lowest = math.floor(min([-2.0, *(math.log2(dot.ratio) for dot in dots)]))
-    highest = math.ceil(max([1.0, *(math.log2(dot.ratio) for dot in dots)]))
+    powers = [math.log2(each) for dot in dots for each in (dot.ratio, dot.goal) if each is not None]
+    lowest, highest = math.floor(min([-2.0, *powers])), math.ceil(max([1.0, *powers]))
     bottom = TOP + height * len(rows)
 
     def x(ratio: float) -> float:
-        return LEFT + (WIDTH - LEFT - MARGIN) * (max(math.log2(ratio), lowest) - lowest) / (highest - lowest)
+        return LEFT + (WIDTH - LEFT - MARGIN) * (math.log2(ratio) - lowest) / (highest - lowest)
 
     parts = [_text(MARGIN, 18, title, "title"), *_legend(series, LEFT, 40)]
     for power in range(lowest, highest + 1):
@@ -90,7 +90,7 @@ def dots(title: str, dots: Sequence[Dot]) -> str:
 
 def lines(panels: Sequence[Panel]) -> str:
     """Draw the panels one below the other."""
-    height, left, parts = 240, 90, []
+    height, left, parts = 240, 100, []
     for index, panel in enumerate(panels):
         top = height * index + 48
         points = [point for series in panel.series.values() for point in series]

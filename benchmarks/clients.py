@@ -1,4 +1,4 @@
-"""What the worker does with a connection of any library: loops over its calls, asynchronous or blocking."""
+"""The work on a connection of any library: loops over its calls, asynchronous or blocking."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.flavours import is_importable
 from benchmarks.wire import accept, deflated, frame
 
-__all__ = ["FLOODS", "longest_wait", "main"]
+__all__ = ["FLOODS", "LOOPS", "PROMISE", "flooding", "longest_wait", "main"]
 
 HOST = "127.0.0.1"
 PROMISE = 0.05  # seconds
@@ -76,7 +76,7 @@ def _serve(listener: socket.socket, kind: str) -> None:
 
 
 @contextlib.contextmanager
-def _flooding(kind: str) -> Generator[str]:
+def flooding(kind: str) -> Generator[str]:
     with socket.create_server((HOST, 0)) as listener:
         process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener, kind), daemon=True)
         process.start()
@@ -172,7 +172,7 @@ def main() -> int:
         for receives in (True, False):
             waits: list[float] = []
             for _ in range(RUNS):
-                with _flooding(kind) as url:
+                with flooding(kind) as url:
                     waits.append(LOOPS[flavour](url, FLOODS[kind][2], receives))
             median = statistics.median(waits)
             worst = max(worst, median)

@@ -10,7 +10,7 @@ from benchmarks.contestants import COMPILED, PURE
 from benchmarks.goals import outcome
 from benchmarks.rounds import Result
 
-__all__ = ["FILE", "lost", "record"]
+__all__ = ["FILE", "TOLERANCE", "lost", "record"]
 
 FILE = pathlib.Path(__file__).with_name("reached.json")
 TOLERANCE = 1.25  # times the ratio that was reached: more than the noise of two runs on a busy machine

@@ -1,4 +1,4 @@
-"""What is told of the measurements: the environment, and a Markdown table for each flavour."""
+"""The report of the measurements: the environment, and a Markdown table for each flavour."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ __all__ = ["ScriptedPeer"]
 HOST = "127.0.0.1"  # an address, since looking up a name may take a thread
 READ_SIZE = 64 * 1024  # bytes; any request or frame of a benchmark is smaller
 PATIENCE = (
-    10  # seconds; what the client has sent arrives much sooner, and a client that sent nothing would wait for ever
+    10  # seconds; what the client has sent arrives much sooner, and a client that sent nothing would wait forever
 )
 
 

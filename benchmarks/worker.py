@@ -45,7 +45,7 @@ class Order(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """What to connect to."""
+        """The server to connect to."""
         return Target(self.cell, self.url, self.authority)
 
 
