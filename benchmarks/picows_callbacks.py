@@ -15,7 +15,7 @@ __all__ = ["connect"]
 
 
 class Listener(WSListener):
-    """The messages of one type, of which the last one is kept."""
+    """The receiver of messages of one type; it keeps the last one."""
 
     def __init__(self, *, text: bool) -> None:
         self._kind = WSMsgType.TEXT if text else WSMsgType.BINARY
@@ -24,6 +24,20 @@ class Listener(WSListener):
         self._done: asyncio.Future[None] | None = None
         self._fragments: list[bytes] = []
         self._last: Message = b""
+        self.is_full = False
+        self._room = asyncio.Event()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._room.set()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the transport has written enough of its buffer."""
+        await self._room.wait()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is self._kind and frame.fin:
@@ -51,7 +65,7 @@ class Listener(WSListener):
 
 
 class Client(AsyncClient):
-    """A connection, whose transport buffers what the network does not take."""
+    """A connection that sends no further while the buffer of its transport is full."""
 
     def __init__(self, transport: WSTransport, listener: Listener, *, text: bool) -> None:
         self._transport = transport
@@ -66,9 +80,11 @@ class Client(AsyncClient):
         return answer
 
     async def send(self, message: Message, n: int) -> None:
-        send, kind = self._transport.send, self._kind
+        send, kind, listener = self._transport.send, self._kind, self._listener
         for _ in range(n):
             send(kind, message)
+            if listener.is_full:
+                await listener.wait_for_room()
 
     async def receive(self, n: int) -> Message:
         return await self._listener.wait(n)
