@@ -17,9 +17,11 @@ TOLERANCE = 1.25  # times the ratio that was reached: more than the noise of two
 
 
 def _ratios(results: Iterable[Result]) -> Iterator[tuple[str, str, str, float]]:
+    """Return flavours, builds, cells and ratios, of cells that have a goal."""
     for result in results:
         for build in (COMPILED, PURE):
-            if build in result.contestants and (judged := outcome(result, build, goal_of=build)):
+            judged = outcome(result, build, goal_of=build) if build in result.contestants else None
+            if judged is not None and judged.goal is not None:
                 yield result.flavour, build, result.cell.name, judged.ratio
 
 
