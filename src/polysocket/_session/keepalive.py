@@ -7,6 +7,7 @@ the way of a message, and leave the reading to a caller that waits. They call no
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 from collections.abc import Callable
@@ -52,7 +53,8 @@ PREFIX_SIZE: Final = 4
 class Keepalive(ReadLoop):
     """The base of a session: what it does while no caller waits, once :meth:`begin` was called.
 
-    Any byte from the peer is a sign of life; so is progress of what this side sends.
+    Any byte from the peer is a sign of life. So is progress of what this side sends, while a Ping waits after it. Progress
+    does not count once the peer's system has the Ping: the system takes more bytes even if the peer is suspended.
     """
 
     pings: Pings
@@ -69,7 +71,9 @@ class Keepalive(ReadLoop):
     _revoke_look: Callable[[], object] | None = None
     _revoke_idle: Callable[[], object] | None = None
     _reads_before = 0
-    _signs = (0, 0)
+    _reads = 0  # before the latest tick
+    _taken = 0  # the bytes that the peer had taken when the deadline was set
+    _ping_end: float = 0  # the bytes that it has taken once it has the Ping; infinite if none could be sent
     _look_delay = 0.0  # seconds from the arrival of bytes to the look at them, at most
     _pong_wait = 0.0  # seconds from the latest Ping to the latest look for its Pong
 
@@ -177,8 +181,11 @@ class Keepalive(ReadLoop):
             if self._connection.state is not State.OPEN or interval is None:
                 return  # The closing handshake has a time limit of its own.
             now = self._effect.now()
-            if self._shows_life() or self._connection.queue.is_full:
+            if self._reader.reads != self._reads or self._connection.queue.is_full:
+                self._reads = self._reader.reads
                 self._deadline = None
+            if self._deadline is not None:
+                self._extend_deadline(now)
             if self._deadline is not None and now >= self._deadline:
                 if now - self._due > LATE:
                     self._notifications.note("keepalive: the peer gets another Ping, since this side was held up")
@@ -198,16 +205,21 @@ class Keepalive(ReadLoop):
                 self._schedule(max(due - now, 0))
         self._deliver()
 
-    def _shows_life(self) -> bool:
-        signs = self._signs
-        self._signs = (self._reader.reads, self._stream.progress())
-        return self._signs != signs
+    def _extend_deadline(self, now: float) -> None:
+        """Extend the deadline if the peer has taken some of what was sent before the Ping, and not yet the Ping."""
+        _, taken = self._stream.progress()
+        if self._taken < taken < self._ping_end:
+            self._taken = taken
+            has_ping = self._ping_end < math.inf
+            timeout = self.request.ping_timeout
+            self._deadline = now + timeout if has_ping and timeout is not None else None
 
     def _ping(self, now: float) -> None:
         """Send a Ping, unless the network takes nothing; the peer has to show life in time. The mutex is held."""
+        has_room = self._sender.has_room
         if self._own_ping is not None:
             self.pings.forget(self._own_ping)
-        if self._sender.has_room:
+        if has_room:
             self._prefix = self._prefix or os.urandom(PREFIX_SIZE)
             self._own_pings += 1
             self._own_ping = PendingPing(self._prefix + self._own_pings.to_bytes(4, "big"))
@@ -221,6 +233,8 @@ class Keepalive(ReadLoop):
             self._notifications.note("keepalive: the network takes nothing, so no Ping is sent")
         if self.request.ping_timeout is not None and self._deadline is None:
             self._deadline = now + self.request.ping_timeout
+            written, self._taken = self._stream.progress()
+            self._ping_end = written if has_room else math.inf
 
     def _look_for_pong_in(self, seconds: float) -> None:
         """Look soon after the Pong has come, so that the latency is right: at most half as long again as it took."""
@@ -236,7 +250,10 @@ class Keepalive(ReadLoop):
 
     def _give_up(self) -> None:
         """Drop the connection to a dead peer; the mutex is held."""
-        detail = f"the peer was silent for {self.request.ping_timeout} seconds after a Ping"
+        if self._ping_end < math.inf:
+            detail = f"the peer was silent for {self.request.ping_timeout} seconds after a Ping"
+        else:
+            detail = f"the network took nothing for {self.request.ping_timeout} seconds, not even a Ping"
         self._note_dropped(CloseCause.KEEPALIVE, detail)
         self._stream.abort()
 

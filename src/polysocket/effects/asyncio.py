@@ -16,6 +16,7 @@ from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import is_address
 from polysocket.effects.push_stream import READ_AHEAD, PushStream
 from polysocket.effects.shutdown import shut_down
+from polysocket.effects.unacknowledged import unacknowledged_bytes
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["AsyncioEffect"]
@@ -230,8 +231,10 @@ class TransportStream(PushStream, asyncio.Protocol):
         self.pending: int = self.transport.get_write_buffer_size()
 
     def unsent(self) -> int:
-        """Return how many bytes the transport has not sent."""
-        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
+        """Return how many bytes the transport has not sent, or the peer's system not acknowledged."""
+        if self.transport is None:
+            return 0
+        return int(self.transport.get_write_buffer_size()) + unacknowledged_bytes(self._socket)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""

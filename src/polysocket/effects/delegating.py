@@ -158,8 +158,8 @@ class DelegatingStream:
         """Watch the inner stream."""
         return self.inner.watch(call)
 
-    def progress(self) -> int:
-        """Return the inner stream's mark."""
+    def progress(self) -> tuple[int, int]:
+        """Return the bytes that the inner stream has written, and those that the peer has taken."""
         return self.inner.progress()
 
     def write(self, data: bytes) -> None:

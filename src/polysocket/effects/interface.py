@@ -119,8 +119,12 @@ class ByteStream(Protocol):
         """
         ...
 
-    def progress(self) -> int:
-        """Return a number that has changed since the last call if the network has taken bytes that were pending."""
+    def progress(self) -> tuple[int, int]:
+        """Return how many bytes were written so far, and how many of them the peer has taken, as far as is known.
+
+        What the peer's system has acknowledged counts as taken; if that is not known, what this system has taken does.
+        Both numbers may be those of a stream below, such as of TLS records.
+        """
         ...
 
     async def drain(self) -> None:

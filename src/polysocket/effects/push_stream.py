@@ -51,8 +51,7 @@ class PushStream(ABC):
         self._error: BaseException | None = None
         self._news: Event | None = None
         self._watcher: Callable[[], object] | None = None
-        self._progress = 0
-        self._unsent = 0  # when it was asked last
+        self._written = 0
         self._writable: Event | None = None  # None while the transport takes more
         self._closed = new_event()
 
@@ -79,7 +78,10 @@ class PushStream(ABC):
         """Return what is awaited to let the loop run other tasks once."""
 
     def unsent(self) -> int:
-        """Return how many bytes the transport has not sent. If it can't tell, peers that read slowly may seem dead."""
+        """Return how many bytes the peer has not got, as far as the transport and the system tell.
+
+        If they can't tell, peers that read slowly may seem dead.
+        """
         return 0
 
     def wait_for_data(self) -> Awaitable[object]:
@@ -134,17 +136,16 @@ class PushStream(ABC):
         self._watcher = call
         return 0
 
-    def progress(self) -> int:
-        """Return a mark that changes while the transport gets rid of what is pending."""
-        before, self._unsent = self._unsent, self.unsent()
-        self._progress += self._unsent < before
-        return self._progress
+    def progress(self) -> tuple[int, int]:
+        """Return how many bytes were written so far, and how many of them the transport has got rid of."""
+        return self._written, self._written - self.unsent()
 
     def write(self, data: bytes) -> None:
         """Hand the bytes to the transport, which sends them on its own."""
         if self._is_lost:
             self._raise_error()
         self._writes += 1
+        self._written += len(data)
         if self._writable is not None:
             self.pending += len(data)
         elif self._writes >= WRITES_BEFORE_TURN:
@@ -228,4 +229,3 @@ class PushStream(ABC):
             self._writable.set()
             self._writable = None
             self.pending = 0
-            self._progress += 1

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, Protocol
 from polysocket.effects.addresses import addresses
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import Mutex
+from polysocket.effects.unacknowledged import unacknowledged_bytes
 
 __all__ = ["SendBuffer"]
 
@@ -51,7 +52,7 @@ class SendBuffer(ABC):
         self._unsent = bytearray()
         self._error: OSError | None = None
         self._watcher: Watcher | None = None  # while the socket is watched
-        self._flushes = 0
+        self._written = 0
         self._is_sending = False  # stays True if a signal handler has raised between a send and the note of its outcome
         self.has_taken: bool = False
         """True from just before bytes are received until the next wait for more."""
@@ -61,11 +62,13 @@ class SendBuffer(ABC):
         if self._mutex.is_held():  # A signal handler writes while its own thread flushes, which then goes on with this.
             self._unsent += data
             self.pending = len(self._unsent)
+            self._written += len(data)
             return
         with self._mutex:
             if self._error is not None or self._is_sending:
                 self._raise_error()
             self._is_sending = True
+            self._written += len(data)
             unsent: bytes | memoryview = data
             if not self._unsent:
                 try:
@@ -103,9 +106,10 @@ class SendBuffer(ABC):
         if hasattr(self, "_watcher"):  # __init__ may have raised.
             self._unwatch()
 
-    def progress(self) -> int:
-        """Return how often the system has taken bytes that were pending."""
-        return self._flushes
+    def progress(self) -> tuple[int, int]:
+        """Return how many bytes were written so far, and how many of them the peer's system has acknowledged."""
+        with self._mutex:
+            return self._written, self._written - len(self._unsent) - unacknowledged_bytes(self._socket)
 
     @property
     def is_torn(self) -> bool:
@@ -130,7 +134,6 @@ class SendBuffer(ABC):
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
-                self._flushes += 1
         except BlockingIOError:
             pass
         except OSError as error:

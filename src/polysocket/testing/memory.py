@@ -73,7 +73,6 @@ class Wire:
         self._reader: Event | None = None
         self._watcher: Callable[[], object] | None = None
         self._is_watcher_called = False  # or about to be
-        self._progress = 0
         self._writers: list[Event] = []
 
     @property
@@ -175,9 +174,9 @@ class Wire:
             self._call_watcher(0 if len(self._arrivals) < unread else TICK)
 
     @property
-    def progress(self) -> int:
-        """How often the reader has made room."""
-        return self._progress
+    def taken(self) -> int:
+        """The number of bytes that the reader has taken."""
+        return self._written - self._unread
 
     async def drain(self) -> None:
         """Wait until there is room. Raise OSError if the connection is broken."""
@@ -235,7 +234,6 @@ class Wire:
             if self._faults.pieces:
                 break
         if pieces:
-            self._progress += bool(self.excess)
             self._unread -= sum(map(len, pieces))
             self._wake()
             return b"".join(pieces)
@@ -270,9 +268,9 @@ class MemoryStream:
         self._incoming.watch(call)
         return 0
 
-    def progress(self) -> int:
-        """Return how often the peer has made room."""
-        return self._outgoing.progress
+    def progress(self) -> tuple[int, int]:
+        """Return how many bytes were written so far, and how many of them the peer has read."""
+        return self._outgoing.written, self._outgoing.taken
 
     def write(self, data: bytes) -> None:
         """Send the bytes. If this cuts the connection, nothing more arrives either."""

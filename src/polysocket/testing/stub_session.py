@@ -138,9 +138,9 @@ class _PeerStream:
         self._wire.watch(call)
         return 0
 
-    def progress(self) -> int:
-        """Return 0: no bytes are ever pending."""
-        return 0
+    def progress(self) -> tuple[int, int]:
+        """Return two zeros: no bytes are ever pending."""
+        return 0, 0
 
     def write(self, data: bytes) -> None:
         """Let the peer receive the bytes and answer; keep its error, which must not look like an interrupted write."""

@@ -30,7 +30,7 @@ from polysocket import (
 from polysocket.effects import Event
 from polysocket.testing import inside
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import Flavour, connected, promise
 from polysocket.testing.contract.pings import own_socket, ping, pong
 from polysocket.testing.contract.places import Peer, Place, upgrading
@@ -207,6 +207,13 @@ async def send_much(ws: WebSocket[Async]) -> object:
         await ws.send_binary(bytes(MIB))
 
 
+async def send_little(ws: WebSocket[Async]) -> None:
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        await ws.send_text("a")
+        await ws.effect.sleep(0.002)
+
+
 async def receive_in_short_waits(ws: WebSocket[Async]) -> object:
     while True:
         with contextlib.suppress(ReceiveTimeout):
@@ -322,6 +329,44 @@ async def test_progress_of_a_send_is_a_sign_of_life(flavour: Flavour, place: Pla
                     await flavour.call(time.sleep, 0.05)  # The peer is slow.
             await sending.result()
             assert ws.is_open
+
+
+@tcp_and_tls
+@promise
+async def test_reading_what_the_system_has_taken_is_a_sign_of_life(flavour: Flavour, place: Place) -> None:
+    """The system takes a message at once. The peer sends nothing, and reads slowly but steadily."""
+    seconds = 1.2
+    with Peer(place, receive_buffer=4096) as peer:
+        async with connected(flavour, peer, ping_interval=OFTEN, ping_timeout=0.3, compression=None) as ws:
+            sending = flavour.spawn(ws.send_binary, bytes(MIB))
+            began, received = time.monotonic(), 0
+            while received < MIB:
+                received += len(await flavour.call(peer.stream.receive))
+                due = began + seconds * received / MIB
+                await flavour.call(time.sleep, max(due - time.monotonic(), 0))
+            assert ws.is_open
+            await sending.result()
+
+
+@own_socket
+@promise
+async def test_a_dead_peer_is_noticed_although_its_system_takes_what_is_sent(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer, ping_interval=OFTEN, ping_timeout=0.3) as ws:
+        with pytest.raises(ConnectionLost) as caught:
+            await send_little(ws)
+        assert caught.value.close_info.cause is CloseCause.KEEPALIVE
+
+
+@own_socket
+@promise
+async def test_a_peer_that_takes_no_ping_is_said_to_take_nothing(flavour: Flavour, place: Place) -> None:
+    with Peer(place, receive_buffer=4096) as peer:
+        sock = peer.client_socket(4096)
+        async with connected(
+            flavour, peer, sock=sock, unix_path=None, ping_interval=1, ping_timeout=0.2, compression=None
+        ) as ws:
+            with pytest.raises(ConnectionLost, match=r"took nothing for 0\.2 seconds, not even a Ping"):
+                await send_much(ws)
 
 
 @promise
