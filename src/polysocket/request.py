@@ -23,6 +23,7 @@ from polysocket.headers import Headers, is_field_value, is_token
 from polysocket.url import WebSocketURL
 
 __all__ = [
+    "SHORTEST_PING_INTERVAL",
     "HeaderFields",
     "Request",
     "authenticated",
@@ -45,6 +46,9 @@ DEFAULT_TIMEOUT = 10
 # drop connections that are idle for longer, at 30 to 60 seconds.
 DEFAULT_PING_INTERVAL = 20
 DEFAULT_PING_TIMEOUT = 20
+
+# Seconds. Pings more often than that measure nothing, and keep a core busy: the interval was meant in another unit.
+SHORTEST_PING_INTERVAL = 0.001
 
 # The largest int that can be added to the time of a clock, which is a float.
 LARGEST = sys.float_info.max
@@ -110,7 +114,8 @@ class Request:
             raise InvalidRequest(f"subprotocols is a tuple, not {self.subprotocols!r}: add each with .subprotocol()")
         for name in ("open_timeout", "close_timeout", "ping_interval", "ping_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < LARGEST):
+            is_usual = type(seconds) in (int, float) and SHORTEST_PING_INTERVAL <= seconds < LARGEST
+            if not is_usual and seconds is not None:
                 _check_limit(name, seconds)
         for name, least, unit in (("max_message_size", 1, " byte"), ("max_redirects", 0, "")):
             number = getattr(self, name)
@@ -276,17 +281,24 @@ def check_timeout(seconds: object, name: str = "timeout") -> None:
     is_float = isinstance(seconds, float) and not math.isnan(seconds)
     is_int = isinstance(seconds, int) and not isinstance(seconds, bool)
     if isinstance(seconds, int) and is_int and abs(seconds) > LARGEST:
-        raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not an int that large")
+        raise InvalidRequest(f"{name} is a number of seconds, or None for no {_off(name)}; not an int that large")
     if not (seconds is None or is_float or is_int):
-        raise InvalidRequest(f"{name} is a number of seconds, or None for no limit; not {seconds!r}")
+        raise InvalidRequest(f"{name} is a number of seconds, or None for no {_off(name)}; not {seconds!r}")
 
 
 def _check_limit(name: str, seconds: Any) -> None:
     """Raise :class:`InvalidRequest` unless ``seconds`` is a number above 0."""
     check_timeout(seconds, name)
     if not seconds > 0:
-        off = "Pings" if name == "ping_interval" else "limit"
-        raise InvalidRequest(f"{name} must be above 0 seconds, or None for no {off}; not {seconds!r}")
+        raise InvalidRequest(f"{name} must be above 0 seconds, or None for no {_off(name)}; not {seconds!r}")
+    if name == "ping_interval" and seconds < SHORTEST_PING_INTERVAL:
+        least = f"{name} must be at least {SHORTEST_PING_INTERVAL} seconds"
+        raise InvalidRequest(f"{least}, or None for no {_off(name)}; not {seconds!r}")
+
+
+def _off(name: str) -> str:
+    """Return what None turns off."""
+    return "Pings" if name == "ping_interval" else "limit"
 
 
 def check_fields(request: Request) -> None:

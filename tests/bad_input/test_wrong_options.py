@@ -34,6 +34,14 @@ WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "close_timeout=-0.5": ({"close_timeout": -0.5}, f"close_timeout {TIME} -0.5"),
     "ping_interval=0": ({"ping_interval": 0}, "ping_interval must be above 0 seconds, or None for no Pings; not 0"),
+    "ping_interval=nan": (
+        {"ping_interval": math.nan},
+        "ping_interval is a number of seconds, or None for no Pings; not nan",
+    ),
+    "ping_interval=1e-9": (
+        {"ping_interval": 1e-9},
+        "ping_interval must be at least 0.001 seconds, or None for no Pings; not 1e-09",
+    ),
     "ping_timeout=-1": ({"ping_timeout": -1}, f"ping_timeout {TIME} -1"),
     "compression=True": ({"compression": True}, f"{COMPRESSION} True"),
     "compression=False": ({"compression": False}, f"{COMPRESSION} False"),
@@ -100,6 +108,7 @@ def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str)
         ("verify", "ssl, which takes an ssl.SSLContext"),  # of httpx
         ("max_size", "max_message_size"),
         ("heartbeat", "ping_interval"),
+        ("ping", "ping_interval"),
     ],
 )
 def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 import math
 
 from polysocket import __version__, basic_request
+from polysocket.request import SHORTEST_PING_INTERVAL
 
 __all__ = ["client_parser", "echo_parser"]
 
@@ -136,13 +137,15 @@ def _duration(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
     return seconds
 
 
 def _interval(text: str) -> float | None:
     """Return an interval; None for one that never ends, or for 0."""
     seconds = _duration(text)
+    if 0 < seconds < SHORTEST_PING_INTERVAL:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: at least {SHORTEST_PING_INTERVAL} seconds, or 0")
     return seconds if 0 < seconds < math.inf else None
 
 

@@ -267,6 +267,8 @@ _HINTS: Final = {
     "trust_env": "proxy=None, which ignores the environment",
     "params": _QUERY,
     "autoping": "auto_pong",
+    "ping": "ping_interval and ping_timeout",
+    "keepalive": "ping_interval and ping_timeout",
     "heartbeat": "ping_interval and ping_timeout",
     "heartbeat_interval": "ping_interval",
     "keepalive_ping_interval_seconds": "ping_interval",
