@@ -59,8 +59,8 @@ class Keepalive(ReadLoop):
 
     pings: Pings
     request: Request
-    _own_ping: PendingPing | None = None  # the latest one
-    _own_pings = 0
+    _latest_ping: PendingPing | None = None
+    _ping_count = 0  # Pings sent by keepalive
     _prefix = b""  # of the payloads of its Pings
     _next_ping = 0.0  # on the effect's clock, as all times here
     _deadline: float | None = None  # for a sign of life; None while none is due
@@ -95,10 +95,10 @@ class Keepalive(ReadLoop):
 
     def is_own_pong(self, pong: Pong) -> bool:
         """Return whether a Pong answers a Ping of keepalive: no caller has to do with it."""
-        return self._own_pings > 0 and pong.payload[:PREFIX_SIZE] == self._prefix and len(pong.payload) > PREFIX_SIZE
+        return self._ping_count > 0 and pong.payload[:PREFIX_SIZE] == self._prefix and len(pong.payload) > PREFIX_SIZE
 
     def _end_keepalive(self) -> None:
-        """Make no further call: the connection is no more."""
+        """Stop the timers and the watch: the connection has ended."""
         if self._revoke is not None and not self._mutex.has_loop_ended():
             self._stream.watch(None)
             self._revoke()
@@ -217,14 +217,14 @@ class Keepalive(ReadLoop):
     def _ping(self, now: float) -> None:
         """Send a Ping, unless the network takes nothing; the peer has to show life in time. The mutex is held."""
         has_room = self._sender.has_room
-        if self._own_ping is not None:
-            self.pings.forget(self._own_ping)
+        if self._latest_ping is not None:
+            self.pings.forget(self._latest_ping)
         if has_room:
             self._prefix = self._prefix or os.urandom(PREFIX_SIZE)
-            self._own_pings += 1
-            self._own_ping = PendingPing(self._prefix + self._own_pings.to_bytes(4, "big"))
-            self._sender.send_control(Ping(self._own_ping.payload))
-            self.pings.start(self._own_ping, is_delayed=False)
+            self._ping_count += 1
+            self._latest_ping = PendingPing(self._prefix + self._ping_count.to_bytes(4, "big"))
+            self._sender.send_control(Ping(self._latest_ping.payload))
+            self.pings.start(self._latest_ping, is_delayed=False)
             self._pong_wait = 0
             if self._revoke_look is not None:
                 self._revoke_look()
@@ -245,7 +245,7 @@ class Keepalive(ReadLoop):
     def _look_for_pong(self) -> None:
         self._look()
         with self._mutex:
-            if self._own_ping is not None and self._own_ping.seconds is None:
+            if self._latest_ping is not None and self._latest_ping.seconds is None:
                 self._look_for_pong_in(self._pong_wait / 2)
 
     def _give_up(self) -> None:

@@ -59,7 +59,7 @@ class ReadLoop(ABC):
 
     @abstractmethod
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
-        """Note that the connection is no more, and tell the callers that wait; mutex held."""
+        """Note that the connection has ended, and tell the callers that wait; mutex held."""
 
     async def read_until(  # noqa: C901, PLR0912, PLR0915 - one loop, so that a receive nests no further coroutine
         self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None

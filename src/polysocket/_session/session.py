@@ -454,7 +454,7 @@ class Session(Keepalive):
         self._note_dropped(CloseCause.CANCELLATION, detail)
 
     def _note_dropped(self, cause: CloseCause, detail: str) -> None:
-        """Note that the connection is no more, and tell the callers that wait; mutex held."""
+        """Note that the connection has ended, and tell the callers that wait; mutex held."""
         self._end_keepalive()
         self._connection.abort(cause, detail)
         wake(self._reader.waiting)

@@ -31,7 +31,8 @@ TICK: Final = 0.25
 """Seconds between two looks: short for a peer that waits for a Pong, and only four wake-ups a second."""
 
 LONGEST_LOOK: Final = 1.0
-"""Seconds to wait for the end of a look. It waits itself if a signal handler forks while its thread has a lock."""
+"""Seconds that a fork waits for the end of a look. The look can wait for a lock that the forking thread holds: a signal
+handler may fork. Then the fork goes on without it."""
 
 MOST_SOCKETS: Final = 500
 """Sockets for one select() of Windows, which takes 512 (FD_SETSIZE)."""
