@@ -39,14 +39,14 @@ class NotingMutex(ThreadMutex):
     on_leave: Callable[[], object] = staticmethod(lambda: None)
 
     def __enter__(self) -> Any:
-        if not self.acquire(blocking=False):  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        if not self.acquire(blocking=False):
             self.on_wait()
-            self.acquire()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+            self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.on_leave()
-        self.release()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        self.release()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ import pytest
 
 from polysocket import Close, Frame, Observation, ObservedBackend, Request, basic_request, blocking, threaded
 from polysocket.testing import EchoServer
+from polysocket.testing.contract import wire
+from polysocket.testing.contract.places import Peer, Place
 from tests.leaks import leave_nothing
 
 __all__ = ["leave_nothing"]
@@ -92,6 +95,27 @@ def test_an_observer_that_blocks_holds_up_no_websocket() -> None:
             assert ws.receive_text() == "a"
         assert held_up.is_open
         blocked.go_on.set()
+
+
+def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:
+    """A signal handler may run long while its thread holds the mutex."""
+    with EchoServer(limits=quiet) as server, Peer(Place("tcp", tmp_path)) as peer:
+        held_up = blocking.connect(server.url, ping_interval=0.05)
+        ws = blocking.connect(peer.url, ping_interval=0.05, ping_timeout=None, close_timeout=0.1)
+        with held_up._session._mutex:
+            time.sleep(0.2)
+            assert {frame.opcode for frame in peer.frames(10)} == {wire.PING}
+        held_up.close()
+        ws.close()
+
+
+def test_a_websocket_whose_mutex_was_held_for_long_is_judged_after_another_ping() -> None:
+    with EchoServer(limits=quiet) as server, blocking.connect(server.url, ping_interval=0.1, ping_timeout=0.3) as ws:
+        time.sleep(0.5)
+        with ws._session._mutex:
+            time.sleep(1.5)
+        time.sleep(1)
+        assert ws.is_open
 
 
 def run(program: str, url: str) -> subprocess.CompletedProcess[str]:

@@ -43,6 +43,10 @@ SHORTEST_WAIT: Final = 0.001
 LARGE_READ: Final = 64 * 1024
 """Bytes of a read after which more is likely there: a Ping after a large message must not wait for many looks."""
 
+PATIENCE: Final = 0.02
+"""Seconds to wait for a websocket's mutex, since all websockets share this thread. The mutex is free within
+microseconds, unless a signal handler runs while its thread holds it."""
+
 IDLE: Final = 0.25
 """Seconds without a read after which no caller is about to read on."""
 
@@ -53,8 +57,8 @@ PREFIX_SIZE: Final = 4
 class Keepalive(ReadLoop):
     """The base of a session: what it does while no caller waits, once :meth:`begin` was called.
 
-    Any byte from the peer is a sign of life. So is progress of what this side sends, while a Ping waits after it. Progress
-    does not count once the peer's system has the Ping: the system takes more bytes even if the peer is suspended.
+    Any byte from the peer is a sign of life. So is progress of what this side sends, while a Ping waits after it.
+    Progress does not count once the peer's system has the Ping: that takes more bytes even if the peer is suspended.
     """
 
     pings: Pings
@@ -116,44 +120,54 @@ class Keepalive(ReadLoop):
         self._due = self._effect.now() + seconds
         self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
 
-    def _look(self) -> None:
-        """Read what has arrived, unless a caller does so or there is no room."""
-        connection, reader, receiver = self._connection, self._reader, self.receiver
-        with self._mutex:
-            is_over = connection.has_ended or connection.failure is not None
-            if is_over or reader.thread or receiver.is_busy or connection.queue.is_full:
-                return
-            data, error = b"", None
-            held_bytes = connection.holds_bytes
-            if not held_bytes:
-                try:
-                    if (arrived := self._stream.read_now()) is None:
-                        return
-                    data = arrived
-                except OSError as caught:
-                    error = without_tracebacks(caught)
-            try:
-                receiver.is_busy = True
-                if data or held_bytes:
-                    frames = connection.receive(data)
-                    reader.reads += 1
-                    self._attend(frames)
-                    if connection.failure is not None and not connection.queue.count:
-                        self._fail()
-                else:
-                    connection.receive_eof(error)
-                    self._attend(())
-                receiver.is_busy = False
-            except BaseException as raised:
-                self._note_interruption(raised)
-                raise
-            # In the first case, the stream was not read.
-            has_more = held_bytes or connection.holds_bytes or len(data) >= LARGE_READ
-            reader.turn += 1
-            wake(reader.waiting)
-        self._deliver()
+    def _look(self) -> bool:
+        """Read what has arrived, unless a caller does so or there is no room; return False if the mutex is not free."""
+        if not self._mutex.acquire(timeout=PATIENCE):
+            return False
+        try:
+            has_more = self._read_now()
+        finally:
+            self._mutex.release()
+        if has_more is not None:
+            self._deliver()
         if has_more:
             self._look_soon()
+        return True
+
+    def _read_now(self) -> bool | None:
+        """Read what has arrived; return whether more is likely there, or None if nothing was read; mutex held."""
+        connection, reader, receiver = self._connection, self._reader, self.receiver
+        is_over = connection.has_ended or connection.failure is not None
+        if is_over or reader.thread or receiver.is_busy or connection.queue.is_full:
+            return None
+        data, error = b"", None
+        held_bytes = connection.holds_bytes
+        if not held_bytes:
+            try:
+                if (arrived := self._stream.read_now()) is None:
+                    return None
+                data = arrived
+            except OSError as caught:
+                error = without_tracebacks(caught)
+        try:
+            receiver.is_busy = True
+            if data or held_bytes:
+                frames = connection.receive(data)
+                reader.reads += 1
+                self._attend(frames)
+                if connection.failure is not None and not connection.queue.count:
+                    self._fail()
+            else:
+                connection.receive_eof(error)
+                self._attend(())
+            receiver.is_busy = False
+        except BaseException as raised:
+            self._note_interruption(raised)
+            raise
+        reader.turn += 1
+        wake(reader.waiting)
+        # If the connection held bytes, the stream was not read.
+        return held_bytes or connection.holds_bytes or len(data) >= LARGE_READ
 
     def _note_leaving(self) -> None:
         """Have the rest be read once no caller has read for a while: nothing else may tell of it."""
@@ -163,47 +177,59 @@ class Keepalive(ReadLoop):
 
     def _look_if_idle(self) -> None:
         self._revoke_idle = None
-        if self._reader.reads == self._reads_before:
-            self._look()
-        else:
+        if self._reader.reads != self._reads_before or not self._look():
             self._note_leaving()
 
-    def _look_soon(self) -> None:
+    def _look_soon(self, seconds: float = 0) -> None:
         """Look when the caller has done its part: there is more to read, and nothing else may tell of it."""
-        self._effect.call_later(0, partial(_call, WeakMethod(self._look)))
+        self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_on)))
+
+    def _look_on(self) -> None:
+        if not self._look():
+            self._look_soon(IDLE)
 
     def _tick(self) -> None:
         """Judge the peer if its time is over, and ping it if that is due."""
         if self._deadline is not None and self._effect.now() >= self._deadline:
             self._look()  # before the peer is judged
-        with self._mutex:
-            interval = self.request.ping_interval
-            if self._connection.state is not State.OPEN or interval is None:
-                return  # The closing handshake has a time limit of its own.
-            now = self._effect.now()
-            if self._reader.reads != self._reads or self._connection.queue.is_full:
-                self._reads = self._reader.reads
-                self._deadline = None
-            if self._deadline is not None:
-                self._extend_deadline(now)
-            if self._deadline is not None and now >= self._deadline:
-                if now - self._due > LATE:
-                    self._notifications.note("keepalive: the peer gets another Ping, since this side was held up")
-                    self._deadline, self._next_ping = None, now
-                elif not self._is_last_look:
-                    self._is_last_look = True
-                    self._schedule(LAST_LOOK)
-                    return
-                else:
-                    self._give_up()
-            if self._connection.state is State.OPEN:
-                self._is_last_look = False
-                if now >= self._next_ping:
-                    self._ping(now)
-                    self._next_ping = now + interval * random.uniform(EARLIEST, 1)
-                due = self._next_ping if self._deadline is None else min(self._next_ping, self._deadline)
-                self._schedule(max(due - now, 0))
+        if not self._mutex.acquire(timeout=PATIENCE):
+            # It stays due: then the peer, whose answer may be unread, gets another Ping.
+            self._revoke = self._effect.call_later(IDLE, partial(_call, WeakMethod(self._tick)))
+            return
+        try:
+            self._judge_and_ping()
+        finally:
+            self._mutex.release()
         self._deliver()
+
+    def _judge_and_ping(self) -> None:
+        """Do what :meth:`_tick` does; the mutex is held."""
+        interval = self.request.ping_interval
+        if self._connection.state is not State.OPEN or interval is None:
+            return  # The closing handshake has a time limit of its own.
+        now = self._effect.now()
+        if self._reader.reads != self._reads or self._connection.queue.is_full:
+            self._reads = self._reader.reads
+            self._deadline = None
+        if self._deadline is not None:
+            self._extend_deadline(now)
+        if self._deadline is not None and now >= self._deadline:
+            if now - self._due > LATE:
+                self._notifications.note("keepalive: the peer gets another Ping, since this side was held up")
+                self._deadline, self._next_ping = None, now
+            elif not self._is_last_look:
+                self._is_last_look = True
+                self._schedule(LAST_LOOK)
+                return
+            else:
+                self._give_up()
+        if self._connection.state is State.OPEN:
+            self._is_last_look = False
+            if now >= self._next_ping:
+                self._ping(now)
+                self._next_ping = now + interval * random.uniform(EARLIEST, 1)
+            due = self._next_ping if self._deadline is None else min(self._next_ping, self._deadline)
+            self._schedule(max(due - now, 0))
 
     def _extend_deadline(self, now: float) -> None:
         """Extend the deadline if the peer has taken some of what was sent before the Ping, and not yet the Ping."""
@@ -243,9 +269,10 @@ class Keepalive(ReadLoop):
             self._revoke_look = self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_for_pong)))
 
     def _look_for_pong(self) -> None:
-        self._look()
-        with self._mutex:
-            if self._latest_ping is not None and self._latest_ping.seconds is None:
+        ping = self._latest_ping
+        if ping is not None and ping.seconds is None:
+            self._look()
+            if ping.seconds is None:
                 self._look_for_pong_in(self._pong_wait / 2)
 
     def _give_up(self) -> None:
@@ -270,8 +297,7 @@ class Keepalive(ReadLoop):
             self._effect.spawn(self._deliver_notifications, _ignore)
         if self._stream.pending and not self._is_draining:
             self._is_draining, has_ended = True, self._effect.event()
-            with self._mutex:
-                self._sender.background.add(has_ended)  # Closing waits for it.
+            self._sender.background.add(has_ended)  # Closing waits for it.
             self._effect.spawn(self._drain, partial(self._note_drained, has_ended))
 
     async def _deliver_notifications(self) -> None:

@@ -26,6 +26,14 @@ class Mutex(AbstractContextManager[object], Protocol):
         """A function that returns something true if the loop has ended, so that nothing can wait in it again."""
         ...
 
+    def acquire(self, *, timeout: float) -> object:
+        """Enter as ``with`` does, within this number of seconds; return something true if that was possible."""
+        ...
+
+    def release(self) -> object:
+        """Leave after :meth:`acquire`."""
+        ...
+
     def is_held(self) -> object:
         """Return something true if the calling thread is inside: a signal handler can interrupt the guard's owner."""
         ...
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 
     class _RLock(AbstractContextManager[object]):
         def __exit__(self, *error: object) -> None: ...
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+        def release(self) -> None: ...
         def is_held(self) -> bool: ...
 
 else:
@@ -66,6 +76,9 @@ class NoMutex:
     # contextlib.nullcontext costs, and no Python call: "with" is on the way of each message.
     __enter__: Callable[..., object] = "".format
     __exit__: Callable[..., Any] = "".format
+    acquire: Callable[..., object] = "entered".format
+    """Return something true."""
+    release: Callable[..., object] = "".format
     is_held: Callable[..., object] = "".format
     """Return something false: the tasks of one thread can't interrupt each other."""
     loop: object = ""
