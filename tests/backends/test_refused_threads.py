@@ -30,6 +30,7 @@ from polysocket import (
     threaded,
 )
 from polysocket.effects import Async, Threaded, readiness
+from polysocket.effects.poller import process_poller
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import places, wire
 from polysocket.testing.contract.places import Peer, Place
@@ -157,6 +158,25 @@ def test_without_the_thread_of_keepalive_connect_works_and_warns(peer: Peer) -> 
         assert peer.frame() == Wire(wire.PONG, b"2")
     peer.hang_up()
     ws.close()
+
+
+def open_and_close(url: str, times: int) -> None:
+    for _ in range(times):
+        blocking.connect(url).close()
+
+
+def test_what_waits_for_the_thread_of_keepalive_does_not_grow() -> None:
+    for thread in threading.enumerate():
+        if thread.name == KEEPALIVE:
+            thread.join(SOON)
+    poller = process_poller()
+    with (
+        EchoServer(limits=basic_request.keepalive(interval=None)) as server,
+        refused_threads(keepalive=True),
+        pytest.warns(RuntimeWarning),
+    ):
+        open_and_close(server.url, 10)
+    assert len(poller._posted_sockets) + len(poller._posted_timers) + len(poller._timers) <= 4
 
 
 def test_a_websocket_that_can_not_be_opened_fails(peer: Peer) -> None:

@@ -113,12 +113,15 @@ class Poller(ABC):
         self._take_posted()
         is_watching = bool(self._selector.get_map())
         if not is_watching or self._revoked > len(self._timers) // 2:
-            self._timers = [timer for timer in self._timers if timer[2]]
-            heapq.heapify(self._timers)
-            self._revoked = 0
+            self._drop_revoked()
         if not (is_watching or self._timers):
             return None
         return min(max(self._timers[0][0] - self.now(), 0), TICK) if self._timers else TICK
+
+    def _drop_revoked(self) -> None:
+        self._timers = [timer for timer in self._timers if timer[2]]
+        heapq.heapify(self._timers)
+        self._revoked = 0
 
     def _take_posted(self) -> None:
         while self._posted_timers:
@@ -180,6 +183,8 @@ class _ProcessPoller(Poller):
                 self._has_warned = False
             except RuntimeError as error:  # The system has no more threads.
                 self._is_running = False
+                self._take_posted()  # No other thread looks, and what is posted must not grow.
+                self._drop_revoked()
                 # CPython from 3.12 on starts none at the interpreter's end. Then there is nothing to keep alive.
                 if not self._has_warned and "interpreter shutdown" not in str(error):
                     self._has_warned = True
