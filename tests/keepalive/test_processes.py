@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from polysocket import Close, Frame, Observation, ObservedBackend, Request, basic_request, blocking, threaded
+from polysocket import Close, Frame, Observation, ObservedBackend, Ping, Request, basic_request, blocking, threaded
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, Place
+from polysocket.testing.contract.wire import Wire
 from tests.leaks import leave_nothing
 
 __all__ = ["leave_nothing"]
@@ -95,6 +96,49 @@ def test_an_observer_that_blocks_holds_up_no_websocket() -> None:
             assert ws.receive_text() == "a"
         assert held_up.is_open
         blocked.go_on.set()
+
+
+class Keeping(Blocked):
+    """An observer that blocks at the first frame, and keeps the payloads of all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.payloads: list[bytes] = []
+
+    def received(self, frame: Frame | Close) -> None:
+        super().received(frame)
+        if isinstance(frame, Ping):
+            self.payloads.append(frame.payload)
+
+
+def test_an_observer_is_called_in_order_by_one_thread_at_a_time(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
+    started, start = list[str](), threading.Thread.start
+
+    def note(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", note)
+    keeping, payloads = Keeping(), [str(number).encode() for number in range(20)]
+    with (
+        Peer(Place("tcp", tmp_path)) as peer,
+        ObservedBackend(blocking.BlockingBackend(request=basic_request.timeouts(close=0.1)), keeping) as backend,
+    ):
+        ws = backend.connect(peer.url)
+        for payload in payloads[:5]:
+            peer.send(wire.encode(wire.PING, payload))
+            assert peer.frame() == Wire(wire.PONG, payload)
+        keeping.go_on.set()
+        for payload in payloads[5:]:
+            peer.send(wire.encode(wire.PING, payload))
+            assert peer.frame() == Wire(wire.PONG, payload)
+        deadline = time.monotonic() + 5
+        while len(keeping.payloads) < len(payloads):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert keeping.payloads == payloads
+        assert started.count("polysocket _deliver_notifications") <= 1 + len(payloads[5:])
+        ws.close()
 
 
 def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:

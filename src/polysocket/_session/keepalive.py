@@ -74,6 +74,7 @@ class Keepalive(ReadLoop):
     _deadline: float | None = None  # for a sign of life; None while none is due
     _is_last_look = False
     _is_draining = False
+    _is_delivering = False  # a thread
     _due = 0.0
     _revoke: Callable[[], object] | None = None
     _revoke_look: Callable[[], object] | None = None
@@ -297,15 +298,25 @@ class Keepalive(ReadLoop):
             if self._notifications.due:
                 self._notifications.deliver()
             return
-        if self._notifications.due:
-            self._effect.spawn(self._deliver_notifications, _ignore)
+        self._deliver_in_thread()
         if self._stream.pending and not self._is_draining:
             self._is_draining, has_ended = True, self._effect.event()
             self._sender.background.add(has_ended)  # Closing waits for it.
             self._effect.spawn(self._drain, partial(self._note_drained, has_ended))
 
+    def _deliver_in_thread(self) -> None:
+        """Start the thread, unless it runs: it goes on until nothing is due."""
+        if self._notifications.has_work and not self._is_delivering:
+            self._is_delivering = True
+            self._effect.spawn(self._deliver_notifications, self._note_delivered)
+
     async def _deliver_notifications(self) -> None:
         self._notifications.deliver()
+
+    def _note_delivered(self, error: BaseException | None) -> None:
+        self._is_delivering = False
+        if error is None:
+            self._deliver_in_thread()  # Something may have come after the last look, and before this call.
 
     async def _drain(self) -> None:
         """Wait until the network has taken a Ping or a Pong: perhaps no caller does."""
@@ -330,6 +341,3 @@ def _call(reference: WeakMethod[Callable[[], object]]) -> None:
     """Call a method if its object is alive: neither a timer nor a stream keeps a websocket that its user has left."""
     if (method := reference()) is not None:
         method()
-
-
-def _ignore(_: BaseException | None) -> None: ...

@@ -25,6 +25,11 @@ class Notifications:
         self._mutex = mutex
         self._is_delivering = False
 
+    @property
+    def has_work(self) -> bool:
+        """Whether calls are due that no caller of :meth:`deliver` is about to make."""
+        return bool(self.due) and not self._is_delivering
+
     def note(self, event: str) -> None:
         """Queue a line for the log about an event that no observer is told, if the log is on; the mutex is held."""
         if self.log is not None:
