@@ -82,7 +82,7 @@ class Keepalive(ReadLoop):
     _reads_before = 0
     _reads = 0  # before the latest tick
     _taken = 0  # the bytes that the peer had taken when the deadline was set
-    _ping_end: float = 0  # the bytes that it has taken once it has the Ping; infinite if none could be sent
+    _taken_with_ping: float = 0  # what it has taken, at least, once it has the Ping; infinite if none could be sent
     _look_delay = 0.0  # seconds from the arrival of bytes to the look at them, at most
     _pong_wait = 0.0  # seconds from the latest Ping to the latest look for its Pong
 
@@ -239,15 +239,19 @@ class Keepalive(ReadLoop):
     def _extend_deadline(self, now: float) -> None:
         """Extend the deadline if the peer has taken some of what was sent before the Ping, and not yet the Ping."""
         _, taken = self._stream.progress()
-        if self._taken < taken < self._ping_end:
+        if self._taken < taken < self._taken_with_ping:
             self._taken = taken
-            has_ping = self._ping_end < math.inf
+            has_ping = self._taken_with_ping < math.inf
             timeout = self.request.ping_timeout
             self._deadline = now + timeout if has_ping and timeout is not None else None
 
     def _ping(self, now: float) -> None:
         """Send a Ping, unless the network takes nothing; the peer has to show life in time. The mutex is held."""
         has_room = self._sender.has_room
+        if self.request.ping_timeout is not None and self._deadline is None:
+            self._deadline = now + self.request.ping_timeout
+            before, self._taken = self._stream.progress()
+            self._taken_with_ping = before + 1 if has_room else math.inf
         if self._latest_ping is not None:
             self.pings.forget(self._latest_ping)
         if has_room:
@@ -262,10 +266,6 @@ class Keepalive(ReadLoop):
             self._look_for_pong_in(max((self.pings.latency or 0) / 2, SHORTEST_WAIT))
         else:
             self._notifications.note("keepalive: the network takes nothing, so no Ping is sent")
-        if self.request.ping_timeout is not None and self._deadline is None:
-            self._deadline = now + self.request.ping_timeout
-            written, self._taken = self._stream.progress()
-            self._ping_end = written if has_room else math.inf
 
     def _look_for_pong_in(self, seconds: float) -> None:
         """Look soon after the Pong has come, so that the latency is right: at most half as long again as it took."""
@@ -282,7 +282,7 @@ class Keepalive(ReadLoop):
 
     def _give_up(self) -> None:
         """Drop the connection to a dead peer; the mutex is held."""
-        if self._ping_end < math.inf:
+        if self._taken_with_ping < math.inf:
             detail = f"the peer was silent for {self.request.ping_timeout} seconds after a Ping"
         else:
             detail = f"the network took nothing for {self.request.ping_timeout} seconds, not even a Ping"

@@ -336,8 +336,8 @@ async def test_progress_of_a_send_is_a_sign_of_life(flavour: Flavour, place: Pla
 async def test_reading_what_the_system_has_taken_is_a_sign_of_life(flavour: Flavour, place: Place) -> None:
     """The system takes a message at once. The peer sends nothing, and reads slowly but steadily."""
     seconds = 1.2
-    with Peer(place, receive_buffer=4096) as peer:
-        async with connected(flavour, peer, ping_interval=OFTEN, ping_timeout=0.3, compression=None) as ws:
+    with Peer(place, receive_buffer=32 * 1024) as peer:
+        async with connected(flavour, peer, ping_interval=OFTEN, ping_timeout=0.4, compression=None) as ws:
             sending = flavour.spawn(ws.send_binary, bytes(MIB))
             began, received = time.monotonic(), 0
             while received < MIB:
