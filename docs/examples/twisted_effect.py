@@ -25,7 +25,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]
 
 from polysocket import Async, ConnectOptions, Request, WebSocket
 from polysocket.backend import SocketBackend
-from polysocket.effects import EagerEffect, PushStream, WaiterEvent
+from polysocket.effects import EagerEffect, PushStream, WaiterEvent, unacknowledged_bytes
 from polysocket.websocket import open_websocket
 
 reactor: Any = twisted_reactor  # described to zope.interface, not to type checkers
@@ -126,7 +126,10 @@ class TwistedStream(PushStream, Protocol):
 
     def unsent(self) -> int:
         transport = self.transport
-        return 0 if transport is None else len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        if transport is None:
+            return 0
+        buffered = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return int(buffered) + unacknowledged_bytes(transport.socket)
 
     def connectionMade(self) -> None:
         sock = self.transport.getHandle()

@@ -28,6 +28,7 @@ from polysocket.effects.interface import (
 from polysocket.effects.mutex import Mutex, NoMutex, ThreadMutex
 from polysocket.effects.push_stream import PushStream
 from polysocket.effects.send_buffer import SendBuffer, Watcher
+from polysocket.effects.unacknowledged import unacknowledged_bytes
 
 __all__ = [
     "Address",
@@ -57,5 +58,6 @@ __all__ = [
     "first_connected",
     "foreign_await",
     "run",
+    "unacknowledged_bytes",
     "unlimited",
 ]
