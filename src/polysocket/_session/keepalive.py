@@ -334,7 +334,8 @@ def _next_slot(now: float, interval: float) -> float:
     if interval == math.inf:
         return math.inf
     slot = interval / SLOTS
-    return (now + interval * random.uniform(EARLIEST + 1 / SLOTS, 1)) // slot * slot
+    latest = now + interval  # and rounding down may make any time one slot earlier
+    return (latest - (interval * (1 - EARLIEST) - slot) * random.random()) // slot * slot
 
 
 def _call(reference: WeakMethod[Callable[[], object]]) -> None:
