@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket.effects.addresses import addresses
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, bind, family_of, first_connected
@@ -73,9 +73,12 @@ class AsyncioEffect(CoroutineEffect):
             return task is None or task.cancelling() > 0
         return super().is_cancellation(error)
 
-    def now(self) -> float:
-        """Return the system's time: uvloop's own clock has milliseconds only."""
-        return time.monotonic()
+    if TYPE_CHECKING:
+
+        def now(self) -> float:
+            """Return the system's time: uvloop's own clock has milliseconds only."""
+    else:
+        now = staticmethod(time.monotonic)  # One call less for each websocket that is opened, and for each Ping.
 
     def call_later(self, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
         """Have the running loop make the call."""

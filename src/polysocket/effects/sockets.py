@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket.effects import polling
 from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
@@ -83,9 +83,12 @@ class SocketEffect(ABC):
         """Return a lock."""
         return ThreadMutex()
 
-    def now(self) -> float:
-        """Return the system's time."""
-        return time.monotonic()
+    if TYPE_CHECKING:
+
+        def now(self) -> float:
+            """Return the system's time."""
+    else:
+        now = staticmethod(time.monotonic)  # One call less for each websocket that is opened, and for each Ping.
 
     def is_cancellation(self, error: BaseException, /) -> bool:
         """Return whether the error is no ``Exception``, such as KeyboardInterrupt."""
