@@ -16,14 +16,25 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False  # tests run on the versions that are found
-nox.options.sessions = ["lint", "types", "docs", "tests", "tests_without_trio", "contract", "coverage"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "docs",
+    "tests",
+    "tests_uncompiled",
+    "tests_without_trio",
+    "contract",
+    "coverage",
+]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the classifiers
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
-WITHOUT_SEARCHES = [f"--ignore=tests/{each}" for each in ("faults", "fuzzing", "interruptions", "property")]
+OF_CORE = [f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "property", "unit")]
+OF_FLAVOURS = [f"tests/{each}" for each in ("backends", "contract", "effects", "runtime", "testing")]
+UNCOMPILED = {"POLYSOCKET_PURE": "1"}
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
@@ -51,27 +62,28 @@ def install_wheel(session: nox.Session, *requirements: str) -> None:
 
 @nox.session(python=VERSIONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on each Python version that is found."""
+    """Run the tests on each Python version that is found, uncompiled, since compiled code has no coverage."""
     install_wheel(session, "polysocket[test]")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+    environment = {**TEMPORARY, **UNCOMPILED}
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL), env=environment)
 
 
 @nox.session(python=NEWEST)
-def tests_on_newest(session: nox.Session) -> None:
-    """Run the tests on the newest Python version that is found."""
+def tests_uncompiled(session: nox.Session) -> None:
+    """Run the tests that touch the core with its plain files, on the newest Python version that is found."""
     install_wheel(session, "polysocket[test]")
-    session.run("pytest", *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *OF_CORE, *(session.posargs or PARALLEL), env={**TEMPORARY, **UNCOMPILED})
 
 
 @nox.session
 def tests_without_trio(session: nox.Session) -> None:
-    """Run the tests without trio, anyio and sniffio, which the other flavours must not need."""
+    """Run the tests of the flavours without trio, anyio and sniffio, which the others must not need."""
     needs_them = ("polysocket[", "starlette", "tiny-proxy")
     others = [each for each in EXTRAS["test"] if not each.startswith(needs_them)]
     install_wheel(session, "polysocket[cli,contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
-    session.run("pytest", *WITHOUT_SEARCHES, *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *OF_FLAVOURS, *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
@@ -122,7 +134,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
-    session.install(".[docs,anyio,trio]")
+    session.install(".[docs,anyio,trio]", env=UNCOMPILED)
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 
