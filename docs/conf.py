@@ -84,7 +84,7 @@ FIGURES = {
     "read_ahead": in_bytes(constant("push_stream.READ_AHEAD")),
     "max_steps": str(constant("MAX_STEPS")),
     "max_bytes": in_bytes(constant("decoder.MAX_BYTES")),
-    "most_final_blocks": f"{constant('_MOST_FINAL_BLOCKS'):,}",
+    "most_final_blocks": f"{constant('MOST_FINAL_BLOCKS'):,}",
     "max_batch": in_bytes(constant("MAX_BATCH")),
     "send_capacity": in_bytes(constant("SEND_CAPACITY")),
 }

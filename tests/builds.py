@@ -1,4 +1,4 @@
-"""The two builds of the core (see ``polysocket.is_compiled``), where a test can tell them apart."""
+"""Tests that need one of the two builds of the core (see ``polysocket.is_compiled``)."""
 
 from __future__ import annotations
 

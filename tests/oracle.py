@@ -16,7 +16,7 @@ from wsproto.events import Pong as PongEvent
 
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
-from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
+from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
 from tests.connections import Connection, connect, deflate, take
 from tests.wsproto_extension import WsprotoExtension
 
@@ -122,5 +122,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
         if watched.has_verdict:
             oracle.receive(bytes(LONGEST_HEADER))
         assert watched.has_verdict == (oracle.verdict is not None)
-    assert watched.verdict == oracle.verdict
+    # Before it looks at the order, wsproto has compressed bytes inflated, which may be corrupt or too many.
+    is_found_in_payload = compressed and oracle.verdict in (CloseCode.INVALID_PAYLOAD, CloseCode.MESSAGE_TOO_BIG)
+    assert watched.verdict == oracle.verdict or (is_found_in_payload and watched.verdict == CloseCode.PROTOCOL_ERROR)
     return watched

@@ -39,7 +39,7 @@ LIMITS = [
     Limit("bytes read and not decoded yet, in asyncio", "|read_ahead|", ("push_stream.READ_AHEAD",)),
     Limit("steps of decoding in one turn of an event loop", "|max_steps|", ("MAX_STEPS",)),
     Limit("bytes decoded in one turn, after inflating", "|max_bytes|", ("decoder.MAX_BYTES",)),
-    Limit("final deflate blocks in a frame", "|most_final_blocks|", ("_MOST_FINAL_BLOCKS",)),
+    Limit("final deflate blocks in a frame", "|most_final_blocks|", ("MOST_FINAL_BLOCKS",)),
     Limit("sent frames that wait for the network", "|send_capacity|, and one frame", ("SEND_CAPACITY",)),
     Limit("one write of ``send_many``", "|max_batch|, or one message", ("MAX_BATCH",)),
     Limit("payload of a Ping or Pong", "|max_control_payload|", ("MAX_CONTROL_PAYLOAD",)),

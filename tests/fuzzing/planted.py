@@ -20,10 +20,11 @@ def ignore_wrong_length(replace: Replace) -> None:
     """Accept a length that is not minimal (RFC 6455 §5.2) in a binary frame."""
     parse = fast_path.parse_header
 
-    def parse_header(data: bytes, masked: bool, in_message: bool, compression: bool) -> int:
+    def parse_header(data: bytes, position: int, masked: bool, in_message: bool, compression: bool) -> int:
         size = 8 if masked else 4
-        is_wide = data[:1] == b"\x82" and data[1:2] == (b"\xfe" if masked else b"\x7e") and len(data) >= size
-        return size if is_wide and not in_message else parse(data, masked, in_message, compression)
+        header = data[position : position + size]
+        is_wide = header[:2] == (b"\x82\xfe" if masked else b"\x82\x7e") and len(header) == size
+        return size if is_wide and not in_message else parse(data, position, masked, in_message, compression)
 
     replace(fast_path, "parse_header", parse_header)
 

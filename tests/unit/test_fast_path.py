@@ -137,12 +137,12 @@ def test_masking_is_xor_with_the_repeated_key() -> None:
 def test_a_header_is_known_once_it_is_complete(size: int, key: bytes) -> None:
     length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big") if size < 65536 else b""
     head = header(0x82, length or b"\x7f" + size.to_bytes(8, "big"), key)
-    assert parse_header(head, bool(key), False, False) == len(head)
-    assert parse_header(head + b"payload", bool(key), False, False) == len(head)
-    assert payload_size(head) == size
+    assert parse_header(head, 0, bool(key), False, False) == len(head)
+    assert parse_header(head + b"payload", 0, bool(key), False, False) == len(head)
+    assert payload_size(head, 0) == size
     for end in range(len(head)):
-        assert parse_header(head[:end], bool(key), False, False) == 0
-    assert parse_header(head, not key, False, False) == -1
+        assert parse_header(head[:end], 0, bool(key), False, False) == 0
+    assert parse_header(head, 0, not key, False, False) == -1
 
 
 @masked_or_not
@@ -152,7 +152,7 @@ def test_an_invalid_header_is_refused(case: str, key: bytes) -> None:
     is_valid = first in (0x01, 0x02, 0x81, 0x88, 0x89, 0x8A)
     for compression in (False, True):
         head = header(first, length, key)
-        found = parse_header(head, bool(key), False, compression)
+        found = parse_header(head, 0, bool(key), False, compression)
         assert found == (len(head) if is_valid or (first == 0xC1 and compression) else -1)
 
 
@@ -162,7 +162,7 @@ def test_an_invalid_header_is_refused(case: str, key: bytes) -> None:
 def test_a_header_is_valid_as_wsproto_says(first: int, in_message: bool, key: bytes) -> None:
     """A Close may be valid, too; then its payload decides."""
     head = header(first, b"\x02", key)
-    is_valid = parse_header(head, bool(key), in_message, False) == len(head)
+    is_valid = parse_header(head, 0, bool(key), in_message, False) == len(head)
     verdict = judge(head, b"\x03\xe8", from_client=bool(key), in_message=in_message, compression=False)
     if first & 0x0F == CLOSE:
         assert is_valid == isinstance(verdict, Close)

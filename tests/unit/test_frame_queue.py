@@ -259,9 +259,9 @@ DEFLATED = deflated(bytes(MIB))
 @pytest.mark.parametrize(
     ("flood", "most"),
     [
-        (frame_to(CLIENT, PING) * 10_000, 150),
-        (frame_to(CLIENT, BINARY, fin=False) + frame_to(CLIENT, CONT, fin=False) * 10_000, 600),
-        (frame_to(CLIENT, BINARY) * 10_000, 520),
+        (frame_to(CLIENT, PING) * 10_000, 520),
+        (frame_to(CLIENT, BINARY, fin=False) + frame_to(CLIENT, CONT, fin=False) * 10_000, 2100),
+        (frame_to(CLIENT, BINARY) * 10_000, 2100),
         (frame_to(CLIENT, BINARY, DEFLATED, rsv=RSV1) * 100, 2),
         (frame_to(CLIENT, BINARY, b"\x03\x00" * 8000, rsv=RSV1) * 100, 1),
         (frame_to(CLIENT, BINARY, b"\x03\x00" * 50, rsv=RSV1) * 100, 20),

@@ -26,7 +26,7 @@ class Batch:
     messages: list[DataFrame]
 
 
-def whole_messages(messages: object) -> list[DataFrame]:
+def whole_messages(messages: Iterable[object]) -> list[DataFrame]:
     """Return a frame for each message, which the caller can't change later.
 
     Raises :class:`InvalidFrame`, with the index of the message, for the first that may not be sent, and TypeError if

@@ -119,17 +119,18 @@ def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no
     return position
 
 
-def parse_header(data: bytes, masked: bool, in_message: bool, compression: bool) -> int:
-    """Return the size in bytes of the valid header that ``data`` begins with (RFC 6455 §5.2).
+def parse_header(data: bytes, position: int, masked: bool, in_message: bool, compression: bool) -> int:
+    """Return the size in bytes of the valid header at ``position`` (RFC 6455 §5.2).
 
     0 if more of it is needed, and -1 if it is not valid. ``masked`` is True if the peer is a client, ``in_message``
     between two fragments of a message, ``compression`` if permessage-deflate was negotiated.
     """
-    if len(data) < 2:
+    here = len(data) - position
+    if here < 2:
         return 0
-    first = data[0]
+    first = data[position]
     opcode = first & 0x0F
-    size = data[1] ^ (MASKED if masked else 0)
+    size = data[position + 1] ^ (MASKED if masked else 0)
     reserved = first & 0x70
     if opcode >= CLOSE:
         if opcode > PONG or reserved or not first & FINAL or size > MAX_CONTROL_PAYLOAD:
@@ -143,16 +144,18 @@ def parse_header(data: bytes, masked: bool, in_message: bool, compression: bool)
         return -1
     width = 0 if size < 126 else 2 if size == 126 else 8
     if width:
-        if len(data) < 2 + width:
+        if here < 2 + width:
             return 0
-        size = int.from_bytes(data[2 : 2 + width], "big")
+        size = int.from_bytes(data[position + 2 : position + 2 + width], "big")
         if size < 126 or (width == 8 and (size < 65536 or size >= 1 << 63)):
             return -1
     header_size = 2 + width + (4 if masked else 0)
-    return header_size if len(data) >= header_size else 0
+    return header_size if here >= header_size else 0
 
 
-def payload_size(header: bytes) -> int:
-    """Return the size in bytes of the payload that a valid header announces."""
-    size = header[1] & 0x7F
-    return size if size < 126 else int.from_bytes(header[2 : 4 if size == 126 else 10], "big")
+def payload_size(data: bytes, position: int) -> int:
+    """Return the size in bytes of the payload that the valid header at ``position`` announces."""
+    size = data[position + 1] & 0x7F
+    if size < 126:
+        return size
+    return int.from_bytes(data[position + 2 : position + (4 if size == 126 else 10)], "big")

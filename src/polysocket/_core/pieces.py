@@ -6,10 +6,9 @@ Nothing here copies a byte more than a few times, however many pieces there are.
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import Final
 
-from polysocket.frames import Binary, DataFrame, Text, join_fragments
+from polysocket.frames import Binary, DataFrame, Text
 
 __all__ = ["Fragments", "PackedText", "Pieces", "TextPieces", "packed"]
 
@@ -112,7 +111,7 @@ class Fragments:
     __slots__ = ("_frames", "_joined")
 
     def __init__(self) -> None:
-        self._frames: deque[DataFrame] = deque()
+        self._frames: list[DataFrame] = []
         self._joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
 
     def __bool__(self) -> bool:
@@ -126,12 +125,14 @@ class Fragments:
     def add(self, frame: DataFrame) -> None:
         """Add the next fragment."""
         if len(self._frames) >= MOST_FRAGMENTS:
-            self._joined = self._joined or Pieces()
-            payload = join_fragments(self._unpacked())
+            if self._joined is None:
+                self._joined = Pieces()
+            payload = self._join_frames()
             self._joined.add(payload.encode() if isinstance(payload, str) else payload)
-            self._frames.clear()
-        if isinstance(frame, Text) and not frame.payload.isascii():
-            frame = packed(frame, frame.payload.encode())
+        if isinstance(frame, Text) and type(frame) is Text:
+            text: str = frame._payload
+            if not text.isascii():
+                frame = packed(frame, text.encode())
         self._frames.append(frame)
 
     def next(self) -> DataFrame:
@@ -139,18 +140,20 @@ class Fragments:
         if self._joined:
             payload = self._joined.take()
             return Text(payload.decode(), False) if isinstance(self.first, Text) else Binary(payload, False)
-        frame = self._frames.popleft()
+        frame = self._frames.pop(0)
         return frame.unpacked() if isinstance(frame, PackedText) else frame
 
     def join(self) -> str | bytes:
         """Take all fragments as one payload."""
-        payload = join_fragments(self._unpacked())
-        self._frames.clear()
+        payload = self._join_frames()
         if not self._joined:
             return payload
         self._joined.add(payload.encode() if isinstance(payload, str) else payload)
         joined = self._joined.take()
         return joined.decode() if isinstance(payload, str) else joined
 
-    def _unpacked(self) -> list[DataFrame]:
-        return [frame.unpacked() if isinstance(frame, PackedText) else frame for frame in self._frames]
+    def _join_frames(self) -> str | bytes:
+        frames, self._frames = self._frames, []
+        if isinstance(frames[0], Text):
+            return "".join([frame.payload for frame in frames if isinstance(frame, Text)])
+        return b"".join([frame._payload for frame in frames if isinstance(frame, Binary)])

@@ -77,6 +77,8 @@ class AsyncioEffect(CoroutineEffect):
 
         def now(self) -> float:
             """Return the system's time: uvloop's own clock has milliseconds only."""
+            ...
+
     else:
         now = staticmethod(time.monotonic)  # One call less for each websocket that is opened, and for each Ping.
 

@@ -79,6 +79,7 @@ class NoMutex:
     acquire: Callable[..., object] = "entered".format
     """Return something true."""
     release: Callable[..., object] = "".format
+    """Do nothing."""
     is_held: Callable[..., object] = "".format
     """Return something false: the tasks of one thread can't interrupt each other."""
     loop: object = ""

@@ -87,6 +87,8 @@ class SocketEffect(ABC):
 
         def now(self) -> float:
             """Return the system's time."""
+            ...
+
     else:
         now = staticmethod(time.monotonic)  # One call less for each websocket that is opened, and for each Ping.
 

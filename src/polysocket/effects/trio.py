@@ -93,6 +93,8 @@ class TrioEffect(CoroutineEffect):
 
         def now(self) -> float:
             """Return the time of trio's clock."""
+            ...
+
     else:
         now = staticmethod(trio.current_time)  # One call less for each websocket that is opened, and for each Ping.
 
