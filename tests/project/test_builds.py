@@ -10,7 +10,8 @@ import polysocket
 
 MODULES = """
 import sys, polysocket.asyncio
-print(polysocket.is_compiled, *{m.__file__.rpartition(".")[2] for n, m in sys.modules.items() if n.startswith("polysocket")})
+files = [module.__file__ for name, module in sys.modules.items() if name.startswith("polysocket")]
+print(polysocket.is_compiled, *{file.rpartition(".")[2] for file in files})
 """
 
 
