@@ -10,7 +10,7 @@ from typing import Final
 
 from polysocket.frames import Binary, DataFrame, Text
 
-__all__ = ["Fragments", "PackedText", "Pieces", "TextPieces", "packed"]
+__all__ = ["Fragments", "PackedText", "Pieces", "packed"]
 
 MOST_PIECES: Final = (
     256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
@@ -42,35 +42,6 @@ class Pieces:
     def take(self) -> bytes:
         """Return everything, and hold nothing any more."""
         taken = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self._blocks = 0
-        return taken
-
-
-class TextPieces:
-    """Text in the order in which it arrived, like :class:`Pieces`.
-
-    ASCII pieces wait as they are, which is fastest; others wait in UTF-8, as in :class:`PackedText`.
-    """
-
-    __slots__ = ("_blocks", "_pieces")
-
-    def __init__(self) -> None:
-        self._pieces: list[str | bytes] = []
-        self._blocks = 0
-
-    def add(self, piece: str) -> None:
-        """Add a piece."""
-        pieces = self._pieces
-        pieces.append(piece if piece.isascii() else piece.encode())
-        if len(pieces) - self._blocks >= MOST_PIECES:
-            recent = [piece.encode() if isinstance(piece, str) else piece for piece in pieces[self._blocks :]]
-            pieces[self._blocks :] = [b"".join(recent)]
-            self._blocks += 1
-
-    def take(self) -> str:
-        """Return everything, and hold nothing any more."""
-        taken = "".join([piece if isinstance(piece, str) else piece.decode() for piece in self._pieces])
         self._pieces.clear()
         self._blocks = 0
         return taken

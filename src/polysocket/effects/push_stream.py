@@ -12,7 +12,7 @@ from polysocket.effects.kept_errors import without_tracebacks
 __all__ = ["PushStream"]
 
 
-READ_AHEAD = 64 * 1024
+READ_AHEAD = 128 * 1024
 """Bytes received and not read after which TCP holds the peer back: the read size of most loops, a few messages."""
 
 MOST_CHUNKS = 64
@@ -188,13 +188,18 @@ class PushStream(ABC):
     def data_received(self, data: bytes) -> None:
         """Keep bytes until they are read; hold the peer back if they are many."""
         self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
+            self._hold_back()
+        self.wake_reader()
+
+    def _hold_back(self) -> None:
+        """Join many chunks, and hold the peer back if they are large."""
         if len(self._chunks) >= MOST_CHUNKS:
             self._chunks[:] = [b"".join(self._chunks)]
-        self._unread += len(data)
         if self._unread > READ_AHEAD and self._is_reading:
             self._is_reading = False
             self.pause_reading()
-        self.wake_reader()
 
     def eof_received(self) -> bool:
         """Note that the peer sends nothing more; return True, since this side still may."""

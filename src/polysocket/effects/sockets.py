@@ -20,13 +20,12 @@ from polysocket.effects.names import Lookup, is_address
 from polysocket.effects.poller import process_poller
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
+from polysocket.effects.sizes import READ_SIZE
 
 __all__ = ["BlockingAttempts", "SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
 
 
 T = TypeVar("T")
-
-READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
 
 call_deadline: ContextVar[float | None] = ContextVar("call_deadline", default=None)

@@ -20,13 +20,12 @@ from polysocket.effects.mutex import NoMutex
 from polysocket.effects.poller import Poller
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
+from polysocket.effects.sizes import READ_SIZE
 from polysocket.effects.unix_sockets import connected_unix_socket
 
 __all__ = ["TrioEffect"]
 
 T = TypeVar("T")
-
-READ_SIZE = 120 * 1024  # bytes: room for a frame of 64 KiB, and less than malloc's threshold for mmap (128 KiB)
 
 
 class TimeLimit:
