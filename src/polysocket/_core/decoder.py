@@ -7,7 +7,6 @@ is read after a failure or a Close.
 from __future__ import annotations
 
 from codecs import utf_8_decode
-from io import BytesIO
 from typing import Final
 
 from polysocket._core import fast_path
@@ -16,7 +15,7 @@ from polysocket._core.fast_path import CLOSE, CONTINUATION, FINAL, PING, RSV1, T
 from polysocket._core.frame_queue import FRAME_COST, FrameQueue
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
-from polysocket._core.pieces import Pieces
+from polysocket._core.pieces import Payload, Pieces
 from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
@@ -84,7 +83,7 @@ class Decoder:
         self._missing = -1  # bytes of its payload; -1 between two frames
         self._final = False
         self._key = b""  # for the next byte of the payload; empty if it is not masked
-        self._payload: BytesIO | None = None  # A growing buffer takes fewer page faults than pieces that are joined.
+        self._payload: Payload | Pieces | None = None
 
     def forget(self) -> None:
         """Free what waits for more bytes, and the window of the received messages: no more will be decoded."""
@@ -270,12 +269,12 @@ class Decoder:
             piece = piece[:decoded]
         payload = self._payload
         if payload is None and not is_whole:
-            self._payload = payload = BytesIO()
+            self._payload = payload = Payload(len(piece) + self._missing) if inflater is None else Pieces()
         if payload is not None:
-            payload.write(piece)
+            payload.add(piece)
         if is_whole:
             if payload is not None:
-                piece, self._payload = payload.getvalue(), None
+                piece, self._payload = payload.take(), None
                 if self._opcode == TEXT:
                     text = piece.decode()
             frames.append(Text(text, self._final) if self._opcode == TEXT else Binary(piece, self._final))
