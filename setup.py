@@ -6,6 +6,7 @@ installation is plain, too, so that each change takes effect at once.
 
 from __future__ import annotations
 
+import ast
 import os
 import pathlib
 import re
@@ -73,9 +74,12 @@ def extensions() -> list[Extension]:
     # A compiled function checks the types of its arguments, and a frame may hold anything until it is sent: the error
     # says then what was wrong. So mypyc sees no types of what a frame holds.
     frames = COPY / "polysocket" / "frames.py"
-    source = frames.read_text(encoding="utf-8").replace("import ClassVar", "import Any, ClassVar")
+    source = frames.read_text(encoding="utf-8")
     source = re.sub(rf"\b(_?(?:{HELD}): )(?:{TYPES})\b", r"\1Any", source)
     source = re.sub(rf"(def (?:{HELD})\(self\) -> )(?:{TYPES})\b", r"\1Any", source)
+    # Compiled classes lose their docstrings, which help() shows.
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    source += "".join([f"setattr({node.name}, '__doc__', {ast.get_docstring(node)!r})\n" for node in classes])
     frames.write_text(source, encoding="utf-8")
     os.environ["MYPYPATH"] = str(COPY)
     options = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]

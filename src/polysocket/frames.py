@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import ClassVar
+from inspect import Parameter, Signature
+from typing import Any, ClassVar, Self
 
 __all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text", "join_fragments"]
 
@@ -46,6 +47,7 @@ class Value:
 
     __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]] = ()
+    __signature__: ClassVar[Signature]
 
     def _values(self) -> tuple[object, ...]:
         return tuple([getattr(self, name) for name in self.__match_args__])
@@ -64,6 +66,12 @@ class Value:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return type(self), self._values()
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        """Return a frame with other values, for ``copy.replace`` (Python 3.13)."""
+        make: Any = type(self)
+        frame: Self = make(**{**dict(zip(self.__match_args__, self._values(), strict=True)), **changes})
+        return frame
 
 
 class Text(Value):
@@ -172,6 +180,21 @@ class Close(Value):
             text += f" ({_NAMES[self.code]})"
         return f"{text} {self.reason!r}" if self.reason else text
 
+
+def _signature(*parameters: tuple[str, type[object], object]) -> Signature:
+    return Signature(
+        [
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
+            for name, kind, default in parameters
+        ]
+    )
+
+
+# What help() and inspect.signature() show: a compiled class has no annotations.
+Text.__signature__ = _signature(("payload", str, Parameter.empty), ("final", bool, True))
+Binary.__signature__ = _signature(("payload", bytes, Parameter.empty), ("final", bool, True))
+Ping.__signature__ = Pong.__signature__ = _signature(("payload", bytes, b""))
+Close.__signature__ = _signature(("code", int, CloseCode.NORMAL_CLOSURE), ("reason", str, ""))
 
 DataFrame = Text | Binary
 Frame = Text | Binary | Ping | Pong

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+import pydoc
+import re
+import sys
 
 import pytest
 
@@ -70,6 +74,37 @@ def test_a_frame_is_immutable(frame: Frame | Close) -> None:
 def test_a_frame_survives_pickling_and_copying(frame: Frame | Close) -> None:
     assert pickle.loads(pickle.dumps(frame)) == frame
     assert copy.copy(frame) == copy.deepcopy(frame) == frame
+
+
+@each
+def test_a_frame_can_be_made_again_with_other_values(frame: Frame | Close) -> None:
+    assert frame.__replace__() == frame
+    for name in frame.__match_args__:
+        other = frame.__replace__(**{name: None})
+        assert type(other) is type(frame)
+        assert [each for each in frame.__match_args__ if getattr(other, each) != getattr(frame, each)] == [name]
+    with pytest.raises(TypeError):
+        frame.__replace__(other=None)
+    if sys.version_info >= (3, 13):
+        assert copy.replace(Text("a"), final=False) == Text("a", final=False)
+
+
+SIGNATURES = {
+    Text: "(payload: str, final: bool = True)",
+    Binary: "(payload: bytes, final: bool = True)",
+    Ping: "(payload: bytes = b'')",
+    Pong: "(payload: bytes = b'')",
+    Close: "(code: int = <CloseCode.NORMAL_CLOSURE: 1000>, reason: str = '')",
+}
+
+
+@pytest.mark.parametrize("kind", SIGNATURES)
+def test_the_signature_of_a_frame_has_types_in_both_builds(kind: type[Frame | Close]) -> None:
+    assert str(inspect.signature(kind)) == SIGNATURES[kind]
+    assert list(inspect.signature(kind).parameters) == list(kind.__match_args__)
+    described = pydoc.plain(pydoc.render_doc(kind))
+    assert f"{kind.__name__}{SIGNATURES[kind]}" in described
+    assert re.search(r"An? \w+.* \(RFC 6455 §5\.\d", described)
 
 
 def test_frames_have_defaults_for_plain_use() -> None:
