@@ -36,6 +36,7 @@ OF_CORE = [f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "pro
 OF_FLAVOURS = [f"tests/{each}" for each in ("backends", "contract", "effects", "runtime", "testing")]
 UNCOMPILED = {"POLYSOCKET_PURE": "1"}
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
+INSTALLED = "tests/installed.py"  # checks which build is in use, and that it works
 IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
 # pyenv shows only the version in use, so each of its versions is added to the path.
@@ -107,7 +108,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting, the direction of imports between layers, and the contents of the sdist."""
+    """Check style, the direction of imports between layers, the contents of the sdist, and both builds of the wheel."""
     session.install(*EXTRAS["lint"])
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -119,6 +120,11 @@ def lint(session: nox.Session) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     if missing := [name for name in IN_SDIST if name not in names]:
         session.error(f"the sdist lacks {', '.join(missing)}")
+    session.run("python", INSTALLED, "compiled")
+    session.run("python", INSTALLED, "plain", env=UNCOMPILED)
+    # Without a C compiler, the same sdist is installed as plain Python.
+    session.install("--force-reinstall", "--no-deps", "--no-cache-dir", str(sdist), env={"CC": "/nonexistent/cc"})
+    session.run("python", INSTALLED, "plain")
 
 
 @nox.session

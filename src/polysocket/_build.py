@@ -13,7 +13,7 @@ __all__ = ["is_compiled"]
 
 if os.environ.get("POLYSOCKET_PURE") == "1":
     package = os.path.dirname(__file__)  # noqa: PTH120 - pathlib would be imported for this alone
-    for folder in (package, os.path.join(package, "_core"), os.path.join(package, "_session")):  # noqa: PTH118
+    for folder in (package, *(entry.path for entry in os.scandir(package) if entry.is_dir())):
         sys.path_importer_cache[folder] = FileFinder(folder, (SourceFileLoader, SOURCE_SUFFIXES))
 
 from polysocket import frames

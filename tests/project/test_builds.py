@@ -1,4 +1,4 @@
-"""The plain build is plain Python, also if compiled files are there."""
+"""The build in use is the one that was asked for, as a whole: no compiled module is mixed with plain ones."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import polysocket
-
-MODULES = """
-import sys, polysocket.asyncio
-files = [module.__file__ for name, module in sys.modules.items() if name.startswith("polysocket")]
-print(polysocket.is_compiled, *{file.rpartition(".")[2] for file in files})
-"""
+from benchmarks.server import ROOT
 
 
-def modules(**environment: str) -> list[str]:
-    """Return whether a new process runs compiled files, and the suffixes of all modules of polysocket there."""
-    command = [sys.executable, "-c", MODULES]
-    return subprocess.check_output(command, env={**os.environ, **environment}, text=True, timeout=30).split()
-
-
-def test_the_environment_forces_the_plain_files() -> None:
-    assert modules(POLYSOCKET_PURE="1") == ["False", "py"]
-
-
-def test_other_values_force_nothing() -> None:
-    is_compiled, *suffixes = modules(POLYSOCKET_PURE="0")
-    assert is_compiled == str(any(suffix != "py" for suffix in suffixes))
-    if "POLYSOCKET_PURE" not in os.environ:
-        assert is_compiled == str(polysocket.is_compiled)
+@pytest.mark.parametrize("pure", [{}, {"POLYSOCKET_PURE": "1"}], ids=["as it is", "POLYSOCKET_PURE=1"])
+def test_the_build_in_use_is_complete_and_works(pure: dict[str, str]) -> None:
+    """``nox -s lint`` checks a wheel that was built without a C compiler in the same way."""
+    build = "compiled" if polysocket.is_compiled and not pure else "plain"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "tests/installed.py", build],
+        cwd=ROOT,
+        env={**os.environ, **pure},
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"works: {build}" in done.stdout
