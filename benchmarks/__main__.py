@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from benchmarks import chart, imports, reached, report
+from benchmarks import chart, imports, page, reached, report
 from benchmarks.cells import possible
 from benchmarks.contestants import COMPILED, builds, contestants, working
 from benchmarks.flavours import FLAVOURS, Flavour
@@ -42,6 +43,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="also draw the ratios into this file")
+    parser.add_argument(
+        "--table", type=pathlib.Path, metavar="FILE", help="also write the ratios to this file, as reStructuredText"
+    )
     parser.add_argument(
         "--check", action="store_true", help=f"exit with 1 if a ratio in {reached.FILE.name} was reached, and is lost"
     )
@@ -103,6 +107,9 @@ def main() -> int:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
     if chosen.svg is not None:
         chosen.svg.write_text(drawn(results))
+    if chosen.table is not None:
+        command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+        chosen.table.write_text(page.tables(results, environment, command), encoding="utf-8")
     lost = reached.lost(results) if chosen.check else []
     for each in lost:
         print(f"\nlost: {each}", file=sys.stderr)

@@ -67,10 +67,10 @@ def test_each_library_receives_the_same_messages(server: Server, flavour: Flavou
 
 
 def test_the_command_measures_compares_and_checks(tmp_path: Path) -> None:
-    figures, drawing = tmp_path / "figures.json", tmp_path / "ratios.svg"
+    figures, drawing, table = tmp_path / "figures.json", tmp_path / "ratios.svg", tmp_path / "ratios.rst"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--flavour", "blocking", "--cell", "round-trip-128b"]
     done = subprocess.run(
-        [*command, "--cell", "open", "--json", str(figures), "--svg", str(drawing)],
+        [*command, "--cell", "open", "--json", str(figures), "--svg", str(drawing), "--table", str(table)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -85,6 +85,11 @@ def test_the_command_measures_compares_and_checks(tmp_path: Path) -> None:
     assert first["pure"]["reference"] == "websockets"
     assert 0 < first["seconds"]["limit"] < first["seconds"][PURE]
     assert ET.parse(drawing).getroot().tag.endswith("svg")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    for build in builds():
+        assert any(line.startswith(f".. list-table:: {build}: ") for line in lines)
+    assert lines.count("   * - ``open``") == lines.count("     - blocking") == len(builds())
+    assert any("measured with ``python -m benchmarks --quick" in line.lower() for line in lines)
 
 
 def test_each_cell_has_a_goal_in_each_flavour() -> None:
