@@ -46,11 +46,15 @@ class Value:
     """The base of frames: the same values in the same kind of frame are equal."""
 
     __slots__ = ()
-    __match_args__: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
 
+    def _names(self) -> tuple[str, ...]:
+        kind: Any = type(self)
+        names: tuple[str, ...] = kind.__match_args__
+        return names
+
     def _values(self) -> tuple[object, ...]:
-        return tuple([getattr(self, name) for name in self.__match_args__])
+        return tuple([getattr(self, name) for name in self._names()])
 
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self) and isinstance(other, Value):
@@ -61,7 +65,7 @@ class Value:
         return hash(self._values())
 
     def __repr__(self) -> str:
-        values = [f"{name}={getattr(self, name)!r}" for name in self.__match_args__]
+        values = [f"{name}={getattr(self, name)!r}" for name in self._names()]
         return f"{type(self).__name__}({', '.join(values)})"
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -70,7 +74,7 @@ class Value:
     def __replace__(self, /, **changes: Any) -> Self:
         """Return a frame with other values, for ``copy.replace`` (Python 3.13)."""
         make: Any = type(self)
-        frame: Self = make(**{**dict(zip(self.__match_args__, self._values(), strict=True)), **changes})
+        frame: Self = make(**{**dict(zip(self._names(), self._values(), strict=True)), **changes})
         return frame
 
 

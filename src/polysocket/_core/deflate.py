@@ -131,7 +131,7 @@ class PerMessageDeflate:
         config: Deflate,
         max_message_size: int | None,
     ) -> None:
-        self.parameters = parameters
+        self.parameters: DeflateParameters = parameters
         client = parameters.client_no_context_takeover, parameters.client_max_window_bits or 15
         server = parameters.server_no_context_takeover, parameters.server_max_window_bits or 15
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)

@@ -15,9 +15,9 @@ class Failure:
     __slots__ = ("cause", "code", "detail")
 
     def __init__(self, code: CloseCode, cause: CloseCause, detail: str) -> None:
-        self.code = code
-        self.cause = cause
-        self.detail = detail
+        self.code: CloseCode = code
+        self.cause: CloseCause = cause
+        self.detail: str = detail
 
 
 class Refused(Exception):
@@ -25,7 +25,7 @@ class Refused(Exception):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
-        self.failure = failure
+        self.failure: Failure = failure
 
 
 def protocol_error(detail: str) -> Failure:

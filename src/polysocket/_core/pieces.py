@@ -57,7 +57,7 @@ class Payload:
     __slots__ = ("_buffer", "_held", "_room", "_size")
 
     def __init__(self, size: int) -> None:
-        """Expect so many bytes: a few more or less don't matter."""
+        """Expect this number of bytes; a few more or less don't matter."""
         self._buffer = BytesIO()
         self._size = size
         self._held = 0
