@@ -141,6 +141,23 @@ def test_an_observer_is_called_in_order_by_one_thread_at_a_time(tmp_path: pathli
         ws.close()
 
 
+def test_closing_waits_for_the_thread_that_tells_observers(tmp_path: pathlib.Path) -> None:
+    """Else the process may end before the log has the last frames."""
+    keeping = Keeping()
+    with (
+        Peer(Place("tcp", tmp_path)) as peer,
+        ObservedBackend(blocking.BlockingBackend(request=basic_request.timeouts(close=0.1)), keeping) as backend,
+    ):
+        ws = backend.connect(peer.url)
+        peer.send(wire.encode(wire.PING, b"p"))
+        assert peer.frame() == Wire(wire.PONG, b"p")
+        later = threading.Timer(0.5, keeping.go_on.set)
+        later.start()
+        ws.close()
+        assert keeping.payloads == [b"p"]
+        later.join()
+
+
 def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:
     """A signal handler may run long while its thread holds the mutex."""
     with EchoServer(limits=quiet) as server, Peer(Place("tcp", tmp_path)) as peer:

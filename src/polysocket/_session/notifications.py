@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import Any, TypeVar
 
 from polysocket.effects import Mutex
@@ -24,6 +25,12 @@ class Notifications:
         """The log of the websocket; None if it is off."""
         self._mutex = mutex
         self._is_delivering = False
+        self._thread = 0  # that makes the latest call
+
+    @property
+    def is_delivered_here(self) -> bool:
+        """Whether this thread makes the calls: it is in the middle of one."""
+        return self._is_delivering and self._thread == get_ident()
 
     @property
     def has_work(self) -> bool:
@@ -52,6 +59,7 @@ class Notifications:
                     if self._is_delivering or not self.due:
                         return
                     is_own_call = self._is_delivering = True  # in this order: a signal handler may raise between
+                    self._thread = get_ident()
                     context, call, argument = self.due.popleft()
                 context.run(call, argument)
             finally:

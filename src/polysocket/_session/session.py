@@ -343,6 +343,8 @@ class Session(Keepalive):
             background = [*programs, *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
+        while (delivery := self._delivery) is not None and not self._notifications.is_delivered_here:
+            await delivery.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
