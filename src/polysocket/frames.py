@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 __all__ = ["Binary", "Close", "CloseCode", "DataFrame", "Frame", "Ping", "Pong", "Text", "join_fragments"]
 
@@ -86,7 +86,7 @@ class Text(Value):
     """
 
     __slots__ = ("_final", "_payload")
-    __match_args__ = ("payload", "final")
+    __match_args__: ClassVar[tuple[Literal["payload"], Literal["final"]]] = ("payload", "final")
 
     def __init__(self, payload: str, final: bool = True) -> None:
         self._payload: str = payload
@@ -107,7 +107,7 @@ class Binary(Value):
     """A binary frame (RFC 6455 §5.6), or one fragment of a binary message; ``final`` as in :class:`Text`."""
 
     __slots__ = ("_final", "_payload")
-    __match_args__ = ("payload", "final")
+    __match_args__: ClassVar[tuple[Literal["payload"], Literal["final"]]] = ("payload", "final")
 
     def __init__(self, payload: bytes, final: bool = True) -> None:
         self._payload: bytes = payload
@@ -128,7 +128,7 @@ class Ping(Value):
     """A Ping (RFC 6455 §5.5.2) with at most 125 bytes of payload."""
 
     __slots__ = ("_payload",)
-    __match_args__ = ("payload",)
+    __match_args__: ClassVar[tuple[Literal["payload"]]] = ("payload",)
 
     def __init__(self, payload: bytes = b"") -> None:
         self._payload: bytes = payload
@@ -143,7 +143,7 @@ class Pong(Value):
     """A Pong (RFC 6455 §5.5.3) with at most 125 bytes of payload."""
 
     __slots__ = ("_payload",)
-    __match_args__ = ("payload",)
+    __match_args__: ClassVar[tuple[Literal["payload"]]] = ("payload",)
 
     def __init__(self, payload: bytes = b"") -> None:
         self._payload: bytes = payload
@@ -161,7 +161,7 @@ class Close(Value):
     """
 
     __slots__ = ("_code", "_reason")
-    __match_args__ = ("code", "reason")
+    __match_args__: ClassVar[tuple[Literal["code"], Literal["reason"]]] = ("code", "reason")
 
     def __init__(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         self._code: int = code
