@@ -52,7 +52,7 @@ def test_the_numbers_of_required_packages_are_right() -> None:
     # Of those with a marker, only backports for Python before 3.13 are required.
     for library, cell in row("Required packages").items():
         required = [each for each in requires(library) or () if "extra ==" not in each and "python_version" not in each]
-        assert len(required) == int(cell), required
+        assert str(len(required)) in cell.split(" or "), required
 
 
 def test_the_flavours_are_modules() -> None:
