@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
@@ -40,6 +41,7 @@ T = TypeVar("T")
 TOKEN = st.text("!#$%&'*+-.^_`|~019abYZ", min_size=1, max_size=8)
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=20)
 FIELDS = st.lists(st.tuples(TOKEN.map("X-{}".format), VALUE.map(lambda value: value.strip(" \t"))), max_size=4)
+HOSTS = st.lists(st.tuples(st.sampled_from(["Host", "hOST"]), VALUE), max_size=1)
 SUBPROTOCOLS = st.lists(TOKEN, max_size=4, unique=True)
 BITS = st.none() | st.integers(9, 15)  # websockets does not support windows of 8 bits
 DEFLATE = st.builds(
@@ -113,6 +115,28 @@ def test_the_server_survives_arbitrary_bytes(data: bytes, cuts: list[int]) -> No
 @given(mutated(ANSWERS), CUTS)
 def test_the_client_survives_a_damaged_answer(reply: bytes, cuts: list[int]) -> None:
     assert client_outcome(reply, cuts) == client_outcome(reply) == client_outcome(reply, bytewise(reply))
+
+
+@given(mutated([UPGRADE, UPGRADE.replace(b"Protocols", b"Protocols\r\nX-Other:\t\xe9 \r\nSet-Cookie:")]))
+@example(UPGRADE.replace(b"\r\n\r\n", b"\r\nContent-length: 0\r\n\r\n"))
+@example(UPGRADE.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n\r\n"))
+def test_an_answer_is_read_as_h11_reads_it(reply: bytes) -> None:
+    with mock.patch("polysocket._core.client_handshake.read_switch", return_value=None):
+        by_h11 = client_outcome(reply)
+    assert client_outcome(reply) == by_h11
+
+
+@given(HOSTS, st.none() | VALUE, FIELDS, SUBPROTOCOLS, st.none() | DEFLATE)
+def test_a_request_is_written_as_h11_writes_it(
+    host: list[tuple[str, str]],
+    user_agent: str | None,
+    fields: list[tuple[str, str]],
+    subprotocols: list[str],
+    deflate: Deflate | None,
+) -> None:
+    request = basic_request.get("wss://h:8443/a?b=c").identify(user_agent).with_headers([*fields, *host])
+    handshake = ClientHandshake(request.subprotocol(*subprotocols).compress(deflate))
+    assert handshake.data_to_send() == handshake._exchange.data_to_send()
 
 
 @given(mutated([OPENING]), CUTS)

@@ -370,7 +370,7 @@ CONTROL_CHARACTERS = [chr(code) for code in [*range(0x20), 0x7F] if chr(code) no
 LINES_OVER_LIMIT = [f"X-{number}: y" for number in range(MAX_HEADER_LINES + 1)]
 
 
-@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("chunk", [None, *CHUNKS])
 @pytest.mark.parametrize("status", ["101 Switching Protocols", "404 Not Found", "103 Early Hints"])
 def test_a_control_character_in_a_header_of_the_answer_is_refused(status: str, chunk: int | None) -> None:
     """RFC 9110 §5.5."""
@@ -397,7 +397,7 @@ def test_the_bytes_from_80_to_9f_are_legal_and_shown_escaped() -> None:
     assert repr(response).isprintable()
 
 
-@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("chunk", [None, *CHUNKS])
 @pytest.mark.parametrize("status", ["101 Switching Protocols", "404 Not Found", "103 Early Hints"])
 def test_more_than_128_header_lines_of_an_answer_are_refused(status: str, chunk: int | None) -> None:
     with pytest.raises(InvalidUpgrade, match="more than 128 header lines"):

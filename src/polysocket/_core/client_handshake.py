@@ -1,8 +1,8 @@
 """The client's half of the opening handshake (RFC 6455 §4.1), sans-IO; the other half is in ``server_handshake``.
 
-h11 reads and writes the HTTP; every check that RFC 6455 demands is made here. Whatever the server sends, split in
-whatever way, the only error is ``InvalidUpgrade``, and the bytes kept are bounded. A program sends ``data_to_send()``
-and then passes received bytes to ``receive`` until that returns an answer.
+An ordinary 101 is read without h11, which reads all other answers. Every check that RFC 6455 demands is made here.
+Whatever the server sends, split in whatever way, the only error is ``InvalidUpgrade``, and the bytes kept are bounded.
+A program sends ``data_to_send()`` and then passes received bytes to ``receive`` until that returns an answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from dataclasses import replace
+from functools import cached_property
 
 import h11
 
@@ -29,13 +29,15 @@ from polysocket._core.header_fields import (
     shown,
     single,
 )
-from polysocket._core.http1 import Exchange, Switch, headers_of, is_http_1_1
+from polysocket._core.http1 import Exchange, Switch, is_http_1_1, read_switch
 from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
-from polysocket.headers import Headers
+from polysocket.headers import Headers, is_field_value
 from polysocket.request import Request, check_fields
 from polysocket.response import Response
 
 __all__ = ["ClientHandshake", "rejected"]
+
+_is_target = re.compile(r"[\x21-\x7e]+").fullmatch  # RFC 9112 §3.2, and as h11 demands
 
 _IF_TLS = "is it a wss:// server?"
 
@@ -52,15 +54,29 @@ class ClientHandshake:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._key = base64.b64encode(os.urandom(16)).decode("ascii")
-        self._opening = _opening_request(request, self._key)
-        if_tls = "" if request.url is None or request.url.scheme == "wss" else _IF_TLS
-        self._exchange = Exchange(self._opening, "the server", if_tls, InvalidUpgrade)
-        self._is_over = False
+        self._fields = _opening_fields(request, self._key)
+        self._target = "" if request.url is None else request.url.target
+        if not _is_target(self._target) or not is_field_value(self._fields[0][1]):
+            self._exchange  # noqa: B018 - h11 names what can't be sent
+        lines = [f"{name}: {value}\r\n" for name, value in self._fields]
+        self._outgoing = f"GET {self._target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+        self._has_received = self._is_over = False
 
     @property
     def headers(self) -> Headers:
         """The headers of the request as they are sent."""
-        return headers_of(self._opening)
+        return Headers(self._fields)
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        """The exchange in h11, which most handshakes don't need."""
+        try:
+            request = h11.Request(method="GET", target=self._target, headers=encode_fields(self._fields))
+        except (h11.LocalProtocolError, ValueError) as error:
+            raise InvalidRequest(f"the request can't be sent: {error}") from error
+        url = self._request.url
+        if_tls = "" if url is None or url.secure else _IF_TLS
+        return Exchange(request, "the server", if_tls, InvalidUpgrade)
 
     @property
     def rejection(self) -> Response | None:
@@ -79,7 +95,8 @@ class ClientHandshake:
 
     def data_to_send(self) -> bytes:
         """Return the bytes of the request the first time, and then none."""
-        return self._exchange.data_to_send()
+        data, self._outgoing = self._outgoing, b""
+        return data
 
     def receive(self, data: bytes) -> Upgraded | Response | None:
         """Take bytes of the answer, or ``b""`` at EOF; return None if more are needed.
@@ -89,7 +106,8 @@ class ClientHandshake:
         if self._is_over:
             raise RuntimeError("the opening handshake is over: further bytes belong to the connection")
         self._is_over = True  # after an error, too
-        answer = self._exchange.receive(data)
+        answer = (None if self._has_received else read_switch(data)) or self._exchange.receive(data)
+        self._has_received = True
         if isinstance(answer, Switch):
             return self._check(answer)
         self._is_over = answer is not None
@@ -114,7 +132,7 @@ class ClientHandshake:
             extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error.with_traceback(None)
-        response = replace(response, subprotocol=subprotocol, extensions=extensions)
+        response = Response(response.status, response.headers, response.reason, subprotocol, extensions)
         return Upgraded(response, agreed, switch.trailing)
 
     def _check_accept(self, value: str | None) -> None:
@@ -159,27 +177,27 @@ def rejected(request: Request, response: Response) -> UpgradeRejected:
     return error
 
 
-def _opening_request(request: Request, key: str) -> h11.Request:
-    """Return the client's opening handshake (RFC 6455 §4.1)."""
+def _opening_fields(request: Request, key: str) -> list[tuple[str, str]]:
+    """Return the fields of the client's opening handshake (RFC 6455 §4.1); the value of Host is not checked."""
     if request.url is None:
         raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
     check_fields(request)
-    pairs = [
+    given = request.headers.pairs
+    hosts = [field for field in given if field[0].lower() == "host"]
+    if len(hosts) > 1:
+        raise InvalidRequest("the request can't be sent: it has multiple Host headers")
+    fields = [
+        *(hosts or [("Host", request.url.authority)]),  # RFC 9110 §7.2: first, if possible
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Key", key),
         ("Sec-WebSocket-Version", "13"),
     ]
-    if not request.headers.pairs or not request.headers.get_all("Host"):
-        pairs.insert(0, ("Host", request.url.authority))  # RFC 9110 §7.2: first, if possible
-    if request.user_agent is not None and not (request.headers.pairs and request.headers.get_all("User-Agent")):
-        pairs.append(("User-Agent", request.user_agent))
+    if request.user_agent is not None and not (given and request.headers.get_all("User-Agent")):
+        fields.append(("User-Agent", request.user_agent))
     if request.subprotocols:
-        pairs.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
+        fields.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
     if request.compression is not None:
-        pairs.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
-    try:
-        fields = encode_fields([*pairs, *request.headers.pairs])
-        return h11.Request(method="GET", target=request.url.target, headers=fields)
-    except (h11.LocalProtocolError, ValueError) as error:
-        raise InvalidRequest(f"the request can't be sent: {error}") from error
+        fields.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
+    fields += [field for field in given if field not in hosts]
+    return [(name, value.strip(" \t")) for name, value in fields]
