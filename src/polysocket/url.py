@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -61,15 +62,9 @@ class WebSocketURL:
 
         A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional.
         """
-        parsed = parse_url(url, "WebSocket URL", _PORTS)
-        try:
-            target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
-            if parsed.parts.query:
-                target += "?" + quote(parsed.parts.query, safe="/%!$&'()*+,;=:@~?")
-        except UnicodeEncodeError:  # It quotes the query, so it is not chained.
-            raise InvalidURL(f"{redact_url(url)!r} has a character that UTF-8 can't encode") from None
-        scheme = _SCHEMES.get(parsed.scheme, parsed.scheme)
-        return cls(scheme, parsed.host, parsed.port, target, parsed.credentials)
+        if not isinstance(url, str):
+            raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
+        return _parsed(url)
 
     @property
     def secure(self) -> bool:
@@ -106,6 +101,19 @@ class WebSocketURL:
     def _authority(self, host: str) -> str:
         shown = _bracketed(host) if ":" in host else host
         return shown if self.port == DEFAULT_PORTS[self.scheme] else f"{shown}:{self.port}"
+
+
+@lru_cache(maxsize=64)  # A program opens few URLs, and often. urlsplit() keeps them, too.
+def _parsed(url: str) -> WebSocketURL:
+    parsed = parse_url(url, "WebSocket URL", _PORTS)
+    try:
+        target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
+        if parsed.parts.query:
+            target += "?" + quote(parsed.parts.query, safe="/%!$&'()*+,;=:@~?")
+    except UnicodeEncodeError:  # It quotes the query, so it is not chained.
+        raise InvalidURL(f"{redact_url(url)!r} has a character that UTF-8 can't encode") from None
+    scheme = _SCHEMES.get(parsed.scheme, parsed.scheme)
+    return WebSocketURL(scheme, parsed.host, parsed.port, target, parsed.credentials)
 
 
 class ParsedURL(NamedTuple):
