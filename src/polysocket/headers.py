@@ -33,7 +33,9 @@ class Headers(Mapping[str, str]):
     """Names and values as they were sent, in their order."""
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        if isinstance(fields, Headers):
+        if type(fields) is list:  # first, since a check for an abstract class takes as long as all else here
+            pairs = tuple(fields)
+        elif isinstance(fields, Headers):
             pairs = fields.pairs
         elif isinstance(fields, Mapping):
             pairs = tuple(cast("Mapping[str, str]", fields).items())

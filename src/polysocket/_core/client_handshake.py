@@ -37,6 +37,8 @@ from polysocket.response import Response
 
 __all__ = ["ClientHandshake", "rejected"]
 
+_OWS = " \t"  # around a value (RFC 9110 §5.6.3)
+
 _is_target = re.compile(r"[\x21-\x7e]+").fullmatch  # RFC 9112 §3.2, and as h11 demands
 
 _IF_TLS = "is it a wss:// server?"
@@ -152,6 +154,8 @@ class ClientHandshake:
         )
 
     def _check_extensions(self, fields: Fields) -> tuple[tuple[str, ...], PerMessageDeflate | None]:
+        if "sec-websocket-extensions" not in fields:
+            return (), None
         single(fields, "Sec-WebSocket-Extensions")  # RFC 6455 §11.3.2: not more than once in an answer
         config = self._request.compression
         chosen = parse_extensions(fields)
@@ -182,8 +186,8 @@ def _opening_fields(request: Request, key: str) -> list[tuple[str, str]]:
     if request.url is None:
         raise InvalidRequest("the request has no URL: add it with .get('wss://…')")
     check_fields(request)
-    given = request.headers.pairs
-    hosts = [field for field in given if field[0].lower() == "host"]
+    given = [(name, value.strip(_OWS)) for name, value in request.headers.pairs] if request.headers.pairs else []
+    hosts = [field for field in given if field[0].lower() == "host"] if given else []
     if len(hosts) > 1:
         raise InvalidRequest("the request can't be sent: it has multiple Host headers")
     fields = [
@@ -194,10 +198,11 @@ def _opening_fields(request: Request, key: str) -> list[tuple[str, str]]:
         ("Sec-WebSocket-Version", "13"),
     ]
     if request.user_agent is not None and not (given and request.headers.get_all("User-Agent")):
-        fields.append(("User-Agent", request.user_agent))
+        fields.append(("User-Agent", request.user_agent.strip(_OWS)))
     if request.subprotocols:
         fields.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
     if request.compression is not None:
         fields.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
-    fields += [field for field in given if field not in hosts]
-    return [(name, value.strip(" \t")) for name, value in fields]
+    if given:
+        fields += [field for field in given if field not in hosts]
+    return fields
