@@ -1,7 +1,7 @@
 """Received bytes to frames, in any chunks: whole messages by the fast path, other frames as their bytes arrive.
 
-wsproto judges each Close that is not common, and each header that is not valid. Limits are checked before a byte is buffered, and nothing
-is read after a failure or a Close.
+wsproto judges each header that is not valid, and each Close but the common ones. Limits are checked before a byte is
+buffered, and nothing is read after a failure or a Close.
 """
 
 from __future__ import annotations
