@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["get_logger"]
 
 
+@cache
 def get_logger() -> logging.Logger:
     """Return the logger; ``logging`` is imported with the first line of log, since it takes long."""
     import logging  # noqa: PLC0415 - as above

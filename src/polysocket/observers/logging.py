@@ -125,8 +125,8 @@ def connection_log(logger: Logger | None, request: Request, observers: Iterable[
 
     It is off if an observer logs the websocket already. The default logger is ``polysocket``.
     """
-    if logger is None and (logging := sys.modules.get("logging")) is not None:
-        logger = logging.getLogger("polysocket")
+    if logger is None and "logging" in sys.modules:
+        logger = get_logger()
     if logger is None or not logger.isEnabledFor(DEBUG):  # A program without logging has enabled no logger.
         return None
     if any(isinstance(observer, LoggingObserver) for observer in observers):
