@@ -15,7 +15,7 @@ from polysocket.effects.addresses import addresses
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, bind, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
-from polysocket.effects.names import is_address
+from polysocket.effects.names import known_addresses
 from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, PushStream
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
@@ -119,11 +119,10 @@ class AsyncioEffect(CoroutineEffect):
     ) -> TransportStream:
         """Connect via happy eyeballs (RFC 8305)."""
         family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
-        kind = socket.SOCK_STREAM
-        if is_address(host):  # It needs no thread.
-            addresses = socket.getaddrinfo(host, port, family, kind, flags=socket.AI_NUMERICHOST)
-        else:
-            addresses = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=kind)
+        addresses = known_addresses(host, port, family)
+        if addresses is None:
+            loop = asyncio.get_running_loop()  # It needs a thread.
+            addresses = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         if len(addresses) == 1:  # no race, and no task
             return await self.adopt(await _connected(addresses[0], local_address))
         return await self.adopt(await first_connected(host, addresses, ConnectingTasks(local_address)))
@@ -347,7 +346,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         """Let the transport send what it has, shut the connection down, and close the transport."""
         self._is_ending = True
         self._end_rest()
-        if not self._is_lost:
+        if not self._is_lost and self.transport.get_write_buffer_size():
             self.transport.set_write_buffer_limits(0)  # Then it calls back once it has sent all.
             while self._writable is not None and not self._is_lost:
                 await self._writable.wait()

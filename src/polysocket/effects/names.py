@@ -13,7 +13,7 @@ import threading
 from polysocket.effects.happy_eyeballs import Address
 from polysocket.effects.interface import Event
 
-__all__ = ["Lookup", "is_address"]
+__all__ = ["Lookup", "is_address", "known_addresses"]
 
 
 def is_address(host: str) -> bool:
@@ -24,6 +24,15 @@ def is_address(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def known_addresses(host: str, port: int, family: int) -> list[Address] | None:
+    """Return the addresses of a host that is an IP address; None for a name, which has to be looked up."""
+    if not is_address(host):
+        return None
+    if ":" not in host and family in (socket.AF_UNSPEC, socket.AF_INET):  # What getaddrinfo() returns, but faster.
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+    return list(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
 
 
 class Lookup:

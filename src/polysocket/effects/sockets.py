@@ -16,7 +16,7 @@ from polysocket.effects.deadlines import DeadlinePassed, TimeLimit
 from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.interface import Event, run
 from polysocket.effects.mutex import Mutex, ThreadMutex
-from polysocket.effects.names import Lookup, is_address
+from polysocket.effects.names import Lookup, known_addresses
 from polysocket.effects.poller import process_poller
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
@@ -139,9 +139,8 @@ class SocketEffect(ABC):
     async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305). A name is looked up in a thread, which may outlast the time limit."""
         family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
-        if is_address(host):
-            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        else:
+        addresses = known_addresses(host, port, family)
+        if addresses is None:
             lookup = Lookup(host, port, family, self.event())
             await lookup.done.wait()
             addresses = lookup.addresses()

@@ -17,6 +17,7 @@ from polysocket._logger import get_logger
 from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
+from polysocket.effects.names import known_addresses
 from polysocket.effects.poller import Poller
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
@@ -130,9 +131,8 @@ class TrioEffect(CoroutineEffect):
     async def connect_tcp(self, host: str, port: int, local_address: tuple[str, int] | None = None, /) -> SocketStream:
         """Connect via happy eyeballs (RFC 8305)."""
         family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
-        try:  # An IP address needs no thread.
-            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except socket.gaierror:
+        addresses = known_addresses(host, port, family)
+        if addresses is None:  # It needs a thread.
             addresses = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         connected = await first_connected(host, addresses, ConnectingSockets(local_address))
         return SocketStream(trio.socket.from_stdlib_socket(connected))
