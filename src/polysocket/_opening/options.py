@@ -138,15 +138,15 @@ def prepare(
     ``base`` is the request that a URL begins with, and ``transport`` has the settings that the options override.
     Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
+    if not options:
+        return target if isinstance(target, Request) else base.get(target), transport
     of_request: dict[str, Any] = {}
     if isinstance(target, Request):
-        request = target
-    elif options and (url := WebSocketURL.parse(target)).credentials is None:
-        request, of_request["url"] = base, url  # One copy of a request with all that is new takes half the time of two.
+        base = target
+    elif (url := WebSocketURL.parse(target)).credentials is None:
+        of_request["url"] = url  # Then one copy of the request is enough, which takes 4 µs.
     else:
-        request = base.get(target)
-    if not options:
-        return request, transport
+        base = base.get(target)
     of_transport: dict[str, Any] = {}
     for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
@@ -158,8 +158,7 @@ def prepare(
         (of_transport if name in Transport.__slots__ else of_request)[name] = value
     if of_transport:
         transport = _overridden(transport, of_transport)
-    if of_request:
-        request = _with_options(request, **of_request)
+    request = _with_options(base, **of_request) if of_request else base
     if request.url is not None and not request.url.secure:
         for name in ("ssl", "server_hostname"):
             if of_transport.get(name) is not None:
@@ -169,9 +168,9 @@ def prepare(
 
 def _overridden(transport: Transport, given: dict[str, Any]) -> Transport:
     path = given.get("unix_path")
-    if not isinstance(path, str | os.PathLike | None):
-        raise InvalidRequest(f"unix_path is a path, not {path!r}")
     if path is not None:
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidRequest(f"unix_path is a path, not {path!r}")
         given["unix_path"] = os.fsdecode(cast("str | os.PathLike[str]", path))
     if given.get("sock") is not None or path is not None:
         given.setdefault("proxy", None)  # A backend may have one.
