@@ -149,7 +149,8 @@ async def trio_websocket(target: Target) -> AsyncIterator[AsyncClient]:
 def _polysocket_options(target: Target) -> dict[str, Any]:
     from polysocket import Deflate
 
-    return {"compression": Deflate() if target.cell.deflated else None, "ping_interval": None, "ssl": target.ssl}
+    compression = Deflate() if target.cell.deflated else None
+    return {"compression": compression, "ping_interval": None, "proxy": None, "ssl": target.ssl}
 
 
 def _polysocket_calls(ws: Any, target: Target) -> tuple[Any, ...]:
