@@ -142,7 +142,7 @@ def test_an_observer_is_called_in_order_by_one_thread_at_a_time(tmp_path: pathli
 
 
 def test_closing_waits_for_the_thread_that_tells_observers(tmp_path: pathlib.Path) -> None:
-    """Else the process may end before the log has the last frames."""
+    """Otherwise the process may end before the log has the last frames."""
     keeping = Keeping()
     with (
         Peer(Place("tcp", tmp_path)) as peer,
