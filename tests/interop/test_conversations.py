@@ -203,7 +203,8 @@ def test_compression_is_agreed_on_if_it_is_offered(
 OFFERS = {
     "no context takeover": Deflate(server_no_context_takeover=True, client_no_context_takeover=True),
     "small windows": Deflate(server_max_window_bits=9, client_max_window_bits=9),
-    "little memory": Deflate(level=9, memory_level=1),
+    "little memory": Deflate(window_bits=9, level=9, memory_level=1),
+    "much memory": Deflate(window_bits=15, memory_level=9),
     "all": Deflate(True, True, 10, 11, level=1, memory_level=9),
 }
 

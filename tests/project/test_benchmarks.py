@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import chart, fairness, reached
+from benchmarks import chart, compression, fairness, reached
 from benchmarks.cells import CELLS, Cell
 from benchmarks.clients import Target
 from benchmarks.contestants import COMPILED, PURE, builds
@@ -20,6 +20,7 @@ from benchmarks.goals import BEST, goal, outcome
 from benchmarks.peers import Peer
 from benchmarks.rounds import Result
 from benchmarks.server import ROOT, Server, running
+from polysocket import Deflate
 
 CELL = Cell("round_trip")
 PEERS = [
@@ -148,3 +149,14 @@ def test_a_flood_leaves_other_tasks_their_turns(monkeypatch: pytest.MonkeyPatch,
     with fairness.flooding(flood) as url:
         wait = fairness.LOOPS["asyncio"](url, fairness.FLOODS[flood][2], True)
     assert wait < 10 * fairness.PROMISE  # "python -m benchmarks.fairness --check" looks closely
+
+
+def test_the_default_compressor_takes_a_quarter_of_the_memory_of_zlibs_defaults_at_most() -> None:
+    default = compression.allocated(Deflate().window_bits, Deflate().memory_level)
+    assert default < compression.allocated(15, 8) / 4
+
+
+def test_a_larger_window_compresses_more() -> None:
+    messages = compression.traffic()["English sentences"]
+    small, large = (compression.measured(messages, bits, 5, 6)[0] for bits in (9, 15))
+    assert large < small < 1

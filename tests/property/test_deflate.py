@@ -49,7 +49,14 @@ conversations = st.lists(st.tuples(st.one_of(binaries, texts), st.booleans()), m
 bits = st.one_of(st.none(), st.integers(8, 15))
 bits_of_others = st.one_of(st.none(), st.integers(9, 15))  # neither wsproto nor websockets supports 8 in both roles
 configs = st.builds(
-    Deflate, st.booleans(), st.booleans(), bits, bits, level=st.integers(-1, 9), memory_level=st.integers(1, 9)
+    Deflate,
+    st.booleans(),
+    st.booleans(),
+    bits,
+    bits,
+    window_bits=st.integers(9, 15),
+    level=st.integers(-1, 9),
+    memory_level=st.integers(1, 9),
 )
 parameters = st.builds(DeflateParameters, st.booleans(), st.booleans(), bits, bits)
 parameters_of_others = st.builds(DeflateParameters, st.booleans(), st.booleans(), bits_of_others, bits_of_others)

@@ -13,6 +13,8 @@ DEFLATES: list[tuple[dict[str, Any], str]] = [
     ({"server_max_window_bits": 7}, "server_max_window_bits must be from 8 to 15, not 7"),
     ({"server_max_window_bits": 16}, "server_max_window_bits must be from 8 to 15, not 16"),
     ({"client_max_window_bits": 0}, "client_max_window_bits must be from 8 to 15, not 0"),
+    ({"window_bits": 8}, "window_bits must be from 9 to 15, not 8"),
+    ({"window_bits": 16}, "window_bits must be from 9 to 15, not 16"),
     ({"level": -2}, "level must be from -1 to 9, not -2"),
     ({"level": 10}, "level must be from -1 to 9, not 10"),
     ({"memory_level": 0}, "memory_level must be from 1 to 9, not 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import pytest
+from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Ping
 from wsproto.frame_protocol import Opcode
@@ -80,10 +81,23 @@ def test_an_empty_stored_block_is_appended_if_a_flush_returns_nothing(monkeypatc
 def test_level_memory_level_and_window_bits_are_passed_to_zlib(level: int, memory_level: int) -> None:
     text = b"".join(noise(50) * 3 + bytes(200) for _ in range(50))
     for bits in range(9, 16):
-        parameters = DeflateParameters(server_max_window_bits=bits)
-        ext = extension(parameters, SERVER, config=Deflate(level=level, memory_level=memory_level))
+        config = Deflate(window_bits=bits, level=level, memory_level=memory_level)
+        ext = extension(role=SERVER, config=config)
         stream = zlib.compressobj(level, zlib.DEFLATED, -bits, memory_level)
         assert sent(ext, text) == [stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH)[:-4]]
+
+
+@pytest.mark.parametrize(("agreed", "own", "bits"), [(None, 9, 9), (11, 12, 11), (12, 11, 11), (None, 15, 15)])
+@pytest.mark.parametrize("role", [CLIENT, SERVER])
+def test_the_window_has_the_least_of_the_agreed_bits_and_our_own(
+    role: ConnectionType, agreed: int | None, own: int, bits: int
+) -> None:
+    parameters = DeflateParameters(server_max_window_bits=agreed, client_max_window_bits=agreed)
+    ext = extension(parameters, role, config=Deflate(window_bits=own))
+    text = noise(2**bits - 300)
+    whole, repeated, too_old = (len(payload) for payload in sent(ext, text, text, noise(2**bits) + text))
+    assert repeated < whole / 10
+    assert too_old > 2**bits + whole - 100
 
 
 def inflated_byte_by_byte(payload: bytes, bits: int) -> bytes:
@@ -105,7 +119,7 @@ def test_compressed_data_never_refers_back_beyond_the_agreed_window(bits: int, l
     text = b"".join(noise(window - gap) * 2 for gap in (0, 1, 6, 7, 100, 200, window // 2)) + bytes(window)
     for role in (CLIENT, SERVER):
         parameters = DeflateParameters(server_max_window_bits=bits, client_max_window_bits=bits)
-        (payload,) = sent(extension(parameters, role, config=Deflate(level=level)), text)
+        (payload,) = sent(extension(parameters, role, config=Deflate(window_bits=15, level=level)), text)
         assert len(payload) < len(text)
         assert inflated_byte_by_byte(payload + TAIL, bits) == text
 

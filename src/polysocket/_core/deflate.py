@@ -135,5 +135,8 @@ class PerMessageDeflate:
         client = parameters.client_no_context_takeover, parameters.client_max_window_bits or 15
         server = parameters.server_no_context_takeover, parameters.server_max_window_bits or 15
         outbound, inbound = (client, server) if role is ConnectionType.CLIENT else (server, client)
-        self.deflater: Deflater = Deflater(*outbound, config.level, config.memory_level)
+        no_context_takeover, limit = outbound
+        # A smaller window than agreed needs no agreement: the peer's inflater can decode its matches.
+        window_bits = min(limit, config.window_bits)
+        self.deflater: Deflater = Deflater(no_context_takeover, window_bits, config.level, config.memory_level)
         self.inflater: Inflater = Inflater(*inbound, max_message_size)
