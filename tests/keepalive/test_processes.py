@@ -141,7 +141,7 @@ def test_an_observer_is_called_in_order_by_one_thread_at_a_time(tmp_path: pathli
         ws.close()
 
 
-def test_closing_waits_for_the_thread_that_tells_observers(tmp_path: pathlib.Path) -> None:
+def test_closing_waits_for_the_thread_that_calls_observers(tmp_path: pathlib.Path) -> None:
     """Otherwise the process may end before the log has the last frames."""
     keeping = Keeping()
     with (
