@@ -14,6 +14,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
+from polysocket._core.judge import verdicts
 from polysocket._core.states import State
 from polysocket.close_info import CloseCause, Side
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
@@ -122,6 +123,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
         if watched.has_verdict:
             oracle.receive(bytes(LONGEST_HEADER))
         assert watched.has_verdict == (oracle.verdict is not None)
+    assert not verdicts["valid data frame"]
     # Before it looks at the order, wsproto has compressed bytes inflated, which may be corrupt or too many.
     is_found_in_payload = compressed and oracle.verdict in (CloseCode.INVALID_PAYLOAD, CloseCode.MESSAGE_TOO_BIG)
     assert watched.verdict == oracle.verdict or (is_found_in_payload and watched.verdict == CloseCode.PROTOCOL_ERROR)

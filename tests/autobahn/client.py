@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from polysocket import Async, Deflate, WebSocket, WebSocketClosed, polymorphic
+from polysocket._core.judge import verdicts
 
 # The client offers every parameter, so that each case on compression runs. Cases send up to 16 MiB.
 OPTIONS: dict[str, Any] = {
-    "compression": Deflate(client_max_window_bits=15),
+    "compression": Deflate(client_max_window_bits=15, window_bits=15),
     "max_message_size": None,
     "open_timeout": 60,
 }
@@ -65,6 +66,12 @@ def main(flavour: str, url: str) -> None:
             import trio
 
             trio.run(run_async, connect, url, flavour)
+    if verdicts["valid data frame"]:
+        sys.exit("a valid data frame was passed to wsproto")
+    print(
+        f"{flavour:<9} judged by wsproto: {verdicts.total()} Closes and invalid headers, no valid data frame",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

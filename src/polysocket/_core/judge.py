@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Generator
 
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
@@ -14,10 +15,13 @@ from polysocket._core.masking import mask
 from polysocket._core.violations import close_violation, header_violation
 from polysocket.frames import Close, CloseCode
 
-__all__ = ["judge"]
+__all__ = ["judge", "verdicts"]
 
 BAD_GATEWAY = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 TRY_AGAIN_LATER = CloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")
+
+verdicts: Counter[str] = Counter()
+"""How often each verdict was given. "valid data frame" counts what the decoder should have taken: it must stay 0."""
 
 
 class _WSProto(FrameProtocol):
@@ -52,9 +56,13 @@ def judge(header: bytes, payload: bytes, *, from_client: bool, in_message: bool,
         for piece in protocol.received_frames():
             if piece.opcode is Opcode.CLOSE and isinstance(piece.payload, tuple):
                 code, reason = piece.payload
+                verdicts["valid Close"] += 1
                 return Close(CloseCode.BAD_GATEWAY if is_bad_gateway else int(code), reason)
     except ParseFailed as error:
         if error.code is CloseReason.INVALID_FRAME_PAYLOAD_DATA:
+            verdicts["invalid Close"] += 1
             return not_utf8("a Close with a reason", error.__context__)
     violation = header_violation(header, from_client=from_client, in_message=in_message, compression=compression)
+    is_close = header[0] & 0x0F == fast_path.CLOSE
+    verdicts["invalid header" if violation else "invalid Close" if is_close else "valid data frame"] += 1
     return protocol_error(violation or close_violation(payload))
