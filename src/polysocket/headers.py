@@ -34,7 +34,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if type(fields) is list:  # first, since a check for an abstract class takes as long as all else here
-            pairs = tuple(fields)
+            pairs = tuple(cast("list[tuple[str, str]]", fields))
         elif isinstance(fields, Headers):
             pairs = fields.pairs
         elif isinstance(fields, Mapping):

@@ -44,12 +44,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         if (frame := receiver.take_ready_frame(pong_on_ping)) is not None:
@@ -75,12 +75,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         return await session.read_until(partial(receiver.take_data, DATA, pong_on_ping), "data frame", timeout)
@@ -105,12 +105,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         return await session.read_until(partial(receiver.take_data, Text, pong_on_ping), "text frame", timeout)
@@ -135,12 +135,12 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
@@ -165,10 +165,10 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         message: str | None = receiver.take_ready_message(Text, timeout)
@@ -196,10 +196,10 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         message: bytes | None = receiver.take_ready_message(Binary, timeout)
@@ -226,10 +226,10 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         message: str | bytes | None = receiver.take_ready_message(DATA, timeout)
@@ -265,14 +265,14 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if max is not None and (type(max) is not int or max < 1):
             raise InvalidRequest(f"max is a whole number of messages, at least 1, or None for no limit; not {max!r}")
         if not pong_on_ping:
             session.check_answering()
         if timeout is not None:
             check_timeout(timeout)
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         return await session.read_until(partial(receiver.take_messages, max, pong_on_ping), "message", timeout)
@@ -297,10 +297,10 @@ class WebSocket(attributes.WebSocket[F_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses a frame.
         """
-        session, receiver, queue = self._session, self._session.receiver, self._session.queue
+        session, receiver = self._session, self._session.receiver
         if not pong_on_ping:
             session.check_answering()
-        if (queue.count or queue.fragments) and (checkpoint := session._effect.checkpoint) is not None:
+        if (checkpoint := receiver.checkpoint) is not None and (receiver.queue.count or receiver.queue.fragments):
             receiver.pause = checkpoint()
             await receiver.pause
         if (message := receiver.take_ready_message(DATA, timeout)) is not None:

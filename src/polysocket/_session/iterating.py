@@ -63,8 +63,10 @@ class AsyncMessages(AsyncIterator[str | bytes]):
 
     async def __anext__(self) -> str | bytes:
         session = self._session
-        is_ready = session.queue.count or session._connection.has_ended  # A loop over nothing is a checkpoint, too.
-        if is_ready and (checkpoint := session._effect.checkpoint) is not None:
+        # A loop over nothing is a checkpoint, too.
+        if (checkpoint := session.receiver.checkpoint) is not None and (
+            session.receiver.queue.count or session._connection.has_ended
+        ):
             session.receiver.pause = checkpoint()
             await session.receiver.pause
         try:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from polysocket._core.frame_queue import FrameQueue
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, may_be_torn, wake
-from polysocket._session.receiving import Receiver, concurrent_receive
+from polysocket._session.receiving import LockedReceiver, Receiver, concurrent_receive
 from polysocket._session.sending import Sender, reentrant_call, wrong_event_loop
 from polysocket.close_info import CloseCause
-from polysocket.effects import ByteStream, Effect
+from polysocket.effects import ByteStream, Effect, NoMutex
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ReceiveTimeout, WebSocketError
 from polysocket.frames import Close, Frame
@@ -44,7 +44,15 @@ class ReadLoop(ABC):
         self._notifications = Notifications(self._mutex)
         self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
-        self.receiver: Receiver = Receiver(connection, self._reader, self._sender, self._notifications, self._mutex)
+        receiver = Receiver if isinstance(self._mutex, NoMutex) else LockedReceiver
+        self.receiver: Receiver = receiver(
+            connection,
+            self._reader,
+            self._sender,
+            self._notifications,
+            self._mutex,
+            checkpoint=effect.checkpoint,
+        )
         self.queue: FrameQueue = connection.queue
         self._is_watching = False  # whether new frames need attention before a caller takes them
         self._closing_since: float | None = None  # on the effect's clock

@@ -5,7 +5,7 @@ The ``take_…`` methods never wait: they return None if what is asked for has n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from polysocket._core.pieces import PackedText
@@ -19,8 +19,9 @@ from polysocket.request import check_timeout
 
 if TYPE_CHECKING:
     from polysocket._core.connection import Connection
+    from polysocket._core.frame_queue import FrameQueue
 
-__all__ = ["DATA", "Receiver", "concurrent_receive"]
+__all__ = ["DATA", "LockedReceiver", "Receiver", "concurrent_receive"]
 
 D = TypeVar("D", Text, Binary, DataFrame)
 
@@ -33,7 +34,7 @@ ORDINARY: Final = 24 * 60 * 60  # seconds: any longer time limit is checked in a
 class Receiver:
     """The frames and messages for the one caller that receives; ``is_receiving`` is True while there is one.
 
-    The session's mutex guards all of this.
+    The session's mutex guards all of this: a :class:`LockedReceiver` takes it if it is more than a formality.
     """
 
     def __init__(
@@ -43,10 +44,14 @@ class Receiver:
         sender: Sender,
         notifications: Notifications,
         mutex: Mutex,
+        *,
+        checkpoint: Callable[[], Awaitable[object]] | None,
     ) -> None:
         self.is_receiving: bool = False
         self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
+        self.checkpoint: Callable[[], Awaitable[object]] | None = checkpoint
+        """What a call that finds its frame awaits before it takes it; None if the flavour needs nothing."""
         self.pause: Any = None
         """The latest checkpoint of a caller that is about to take what is here: a coroutine, which may have ended."""
         self.on_room: Callable[[], object] = _nothing
@@ -57,7 +62,10 @@ class Receiver:
         self._reader = reader
         self._sender = sender
         self._notifications = notifications
+        self.queue: FrameQueue = connection.queue
+        """The received frames that wait."""
         self._mutex = mutex
+        self._running_loop, self._loop = mutex.running_loop, mutex.loop
 
     @property
     def has_caller(self) -> bool:
@@ -68,7 +76,7 @@ class Receiver:
     def _note_room(self) -> None:
         """Have reading go on, now that the queue may have room; mutex held."""
         wake(self._reader.waiting)
-        if not self._connection.queue.is_full:
+        if not self.queue.is_full:
             self.on_room()
 
     def take_ready_message(self, kinds: Kinds[D], timeout: float | None = None) -> Any:
@@ -77,30 +85,29 @@ class Receiver:
         A str if the kind is Text, bytes if it is Binary, either for both; None if there is no such message.
         ``timeout``, for which nothing is waited here, is only checked: without a call if it is an ordinary number.
         """
-        queue, mutex = self._connection.queue, self._mutex
         if timeout is not None and not (type(timeout) in NUMBERS and 0 <= timeout <= ORDINARY):
             check_timeout(timeout)
-        if mutex.running_loop() != mutex.loop:
-            raise wrong_event_loop(mutex)
+        if self._running_loop() != self._loop:
+            raise wrong_event_loop(self._mutex)
+        queue = self.queue
+        if not queue.count or queue.fragments or self.is_receiving or self.is_busy:
+            return None
         is_taken = False
         try:
-            with mutex:
-                if not queue.count or queue.fragments or self.is_receiving or self.is_busy:
-                    return None
-                was_full = queue.is_full
-                self.is_busy = is_taken = True
-                payload = queue.take(kinds)
-                if was_full:
-                    self._note_room()
-                self.is_busy = False
-                return payload
+            was_full = queue.is_full
+            self.is_busy = is_taken = True
+            message = queue.take(kinds)
+            if was_full:
+                self._note_room()
+            self.is_busy = False
+            return message
         except BaseException:
             self.is_busy = self.is_busy or is_taken  # The next caller that receives is told that a frame is lost.
             raise
 
     def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
-        queue, mutex = self._connection.queue, self._mutex
+        queue, mutex = self.queue, self._mutex
         if mutex.running_loop() != mutex.loop:
             raise wrong_event_loop(mutex)
         is_taken = False
@@ -122,7 +129,7 @@ class Receiver:
 
     def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
         """Take the next frame; None if it has not arrived yet."""
-        queue = self._connection.queue
+        queue = self.queue
         if queue.fragments:
             return queue.fragments.next()
         if not queue.count:
@@ -139,7 +146,7 @@ class Receiver:
 
     def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
         """Take the next data frame, which must be one of the kinds; pass over control frames."""
-        queue = self._connection.queue
+        queue = self.queue
         pings = 0
         try:
             while queue.fragments or queue.count:
@@ -166,7 +173,7 @@ class Receiver:
         Return None if its last fragment has not arrived yet. The fragments that have arrived stay in
         ``queue.fragments``, so that a cancelled caller loses none.
         """
-        queue = self._connection.queue
+        queue = self.queue
         if queue.fragments:
             _check_kind(queue.fragments.first, kinds)
         pings = 0
@@ -200,7 +207,7 @@ class Receiver:
 
         The Close, or another end, stays for the next receive if there are messages before it.
         """
-        queue = self._connection.queue
+        queue = self.queue
         messages: list[str | bytes] = []
         was_full, pings = queue.is_full, 0
         try:
@@ -224,6 +231,23 @@ class Receiver:
         if not messages and self._connection.has_ended:
             raise self._connection.error()
         return messages or None
+
+
+class LockedReceiver(Receiver):
+    """The receiver of a flavour whose mutex is a lock."""
+
+    def take_ready_message(self, kinds: Kinds[D], timeout: float | None = None) -> Any:
+        """Do the same with the mutex held."""
+        if timeout is None and not self.queue.count:
+            return None
+        message: Any = None
+        try:
+            with self._mutex:
+                message = super().take_ready_message(kinds, timeout)
+                return message  # noqa: RET504 - kept for the "except"
+        except BaseException:
+            self.is_busy = self.is_busy or message is not None
+            raise
 
 
 def _nothing() -> None: ...
