@@ -64,7 +64,7 @@ class WebSocketURL:
         """
         if not isinstance(url, str):
             raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
-        return _parsed(url)
+        return cls(*_fields(url))
 
     @property
     def secure(self) -> bool:
@@ -104,7 +104,7 @@ class WebSocketURL:
 
 
 @lru_cache(maxsize=64)  # A program opens few URLs, and often. urlsplit() keeps them, too.
-def _parsed(url: str) -> WebSocketURL:
+def _fields(url: str) -> tuple[str, str, int, str, tuple[str, str] | None]:
     parsed = parse_url(url, "WebSocket URL", _PORTS)
     try:
         target = quote(parsed.parts.path or "/", safe="/%!$&'()*+,;=:@~")
@@ -113,7 +113,7 @@ def _parsed(url: str) -> WebSocketURL:
     except UnicodeEncodeError:  # It quotes the query, so it is not chained.
         raise InvalidURL(f"{redact_url(url)!r} has a character that UTF-8 can't encode") from None
     scheme = _SCHEMES.get(parsed.scheme, parsed.scheme)
-    return WebSocketURL(scheme, parsed.host, parsed.port, target, parsed.credentials)
+    return scheme, parsed.host, parsed.port, target, parsed.credentials
 
 
 class ParsedURL(NamedTuple):
