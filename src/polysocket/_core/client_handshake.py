@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from dataclasses import replace
 from functools import cached_property
 
 import h11
@@ -134,7 +135,8 @@ class ClientHandshake:
             extensions, agreed = self._check_extensions(fields)
         except MalformedHeader as error:
             raise InvalidUpgrade(f"the server's {error}") from error.with_traceback(None)
-        response = Response(response.status, response.headers, response.reason, subprotocol, extensions)
+        if subprotocol is not None or extensions:
+            response = replace(response, subprotocol=subprotocol, extensions=extensions)
         return Upgraded(response, agreed, switch.trailing)
 
     def _check_accept(self, value: str | None) -> None:
