@@ -103,7 +103,7 @@ def receiver_of(connection: Connection) -> Receiver:
     notifications = Notifications(mutex)
     stream, _ = memory_streams(effect)
     sender = Sender(effect, stream, connection, mutex, notifications)
-    return Receiver(connection, Reader(), sender, notifications, mutex)
+    return Receiver(connection, Reader(), sender, notifications, mutex, checkpoint=None)
 
 
 @pytest.mark.parametrize(("role", "compressed"), [(CLIENT, False), (SERVER, True)], ids=["client", "server, deflate"])
