@@ -51,7 +51,7 @@ class Receiver:
         self.is_busy: bool = False
         """True while received frames are queued or taken; it stays True if a signal handler raises meanwhile."""
         self.checkpoint: Callable[[], Awaitable[object]] | None = checkpoint
-        """What a call that finds its frame awaits before it takes it; None if the flavour needs nothing."""
+        """The checkpoint of a call that finds its frame, before it takes it; None if the flavour needs none."""
         self.pause: Any = None
         """The latest checkpoint of a caller that is about to take what is here: a coroutine, which may have ended."""
         self.on_room: Callable[[], object] = _nothing
