@@ -20,8 +20,6 @@ class State(Enum):
     FAILED = auto()  # §7.1.7: this side failed the connection; nothing more is read
     CLOSED = auto()  # §7.1.4: the TCP connection has ended
 
-    __hash__ = object.__hash__  # Enum's own is in Python, and each look at the table needs two.
-
 
 class Event(Enum):
     """An event that changes the state of a connection."""
@@ -30,8 +28,6 @@ class Event(Enum):
     RECEIVE_CLOSE = auto()
     FAIL = auto()
     END = auto()
-
-    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
