@@ -108,7 +108,14 @@ class BuildExtensions(build_ext):
 
     def run(self) -> None:
         """Compile, with a command of its own, since a command takes its extensions once."""
-        self.distribution.ext_modules = extensions()
+        built = pathlib.Path(self.build_lib)
+        for stale in [*built.rglob("*.so"), *built.rglob("*.pyd")]:  # perhaps of a module that is compiled no more
+            stale.unlink()
+        try:
+            self.distribution.ext_modules = extensions()
+        except SystemExit:  # mypyc has printed why.
+            sys.stderr.write("polysocket will be plain Python, since mypyc can't translate it\n")
+            return
         command = build_ext(self.distribution)
         command.ensure_finalized()
         command.run()

@@ -75,12 +75,14 @@ class Blocked(Observation):
     """An observer of one websocket that blocks at the first frame."""
 
     def __init__(self) -> None:
+        self.is_blocked = threading.Event()
         self.go_on = threading.Event()
 
     def opening(self, _: Request) -> Observation:
         return self
 
     def received(self, frame: Frame | Close) -> None:
+        self.is_blocked.set()
         assert self.go_on.wait(20)
 
 
@@ -141,21 +143,33 @@ def test_an_observer_is_called_in_order_by_one_thread_at_a_time(tmp_path: pathli
         ws.close()
 
 
-def test_closing_waits_for_the_thread_that_calls_observers(tmp_path: pathlib.Path) -> None:
+def test_closing_waits_for_the_thread_that_calls_observers() -> None:
     """Otherwise the process may end before the log has the last frames."""
-    keeping = Keeping()
+    keeping, impatient = Keeping(), basic_request.keepalive(interval=0.1, timeout=20)
     with (
-        Peer(Place("tcp", tmp_path)) as peer,
-        ObservedBackend(blocking.BlockingBackend(request=basic_request.timeouts(close=0.1)), keeping) as backend,
+        EchoServer(limits=impatient) as server,
+        ObservedBackend(blocking.BlockingBackend(request=basic_request.timeouts(close=20)), keeping) as backend,
     ):
-        ws = backend.connect(peer.url)
-        peer.send(wire.encode(wire.PING, b"p"))
-        assert peer.frame() == Wire(wire.PONG, b"p")
+        ws = backend.connect(server.url)
+        assert keeping.is_blocked.wait(20)
         later = threading.Timer(0.5, keeping.go_on.set)
         later.start()
         ws.close()
-        assert keeping.payloads == [b"p"]
+        assert keeping.payloads
         later.join()
+
+
+def test_closing_waits_for_an_observer_that_blocks_at_most_its_time_limit() -> None:
+    keeping, impatient = Keeping(), basic_request.keepalive(interval=0.1, timeout=20)
+    with (
+        EchoServer(limits=impatient) as server,
+        ObservedBackend(blocking.BlockingBackend(request=basic_request.timeouts(close=0.3)), keeping) as backend,
+    ):
+        ws = backend.connect(server.url)
+        assert keeping.is_blocked.wait(20)
+        ws.close()
+        assert not keeping.payloads
+        keeping.go_on.set()
 
 
 def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:

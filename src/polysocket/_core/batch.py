@@ -45,7 +45,7 @@ def whole_messages(messages: Iterable[object]) -> list[DataFrame]:
 
 def _whole(message: object) -> DataFrame:
     if isinstance(message, str):
-        if not message.isascii():
+        if not str.isascii(message):
             try:
                 str.encode(message)
             except UnicodeEncodeError:

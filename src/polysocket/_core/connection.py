@@ -122,11 +122,12 @@ class Connection:
         """True between the first and the last fragment of a message that this side sends."""
         return self._encoder.open_opcode != 0
 
-    def send(self, frame: object, is_continuation: bool = False, compress: bool = True) -> bytes:
+    def send(self, frame: object, is_continuation: object = False, compress: object = True) -> bytes:
         """Return the bytes of a frame, or of each message of a batch.
 
         A data frame with ``is_continuation`` continues the message that an earlier one started with ``final=False``
-        (RFC 6455 §5.4). The first frame of a message decides with ``compress`` for all of it (RFC 7692 §6).
+        (RFC 6455 §5.4). The first frame of a message decides with ``compress`` for all of it (RFC 7692 §6). The
+        arguments may be of any type, since compiled code raises TypeError for one that is not of its annotation.
 
         Raises:
             InvalidFrame: The frame may not be sent; nothing has changed.
@@ -154,8 +155,8 @@ class Connection:
         else:
             raise not_a_frame(frame)
         if is_continuation or encoder.open_opcode:
-            encoder.check_order(opcode, is_continuation)
-        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, frame._final, compress)
+            encoder.check_order(opcode, bool(is_continuation))
+        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, bool(frame._final), bool(compress))
 
     def data_to_send(self) -> bytes:
         """Return the bytes that the connection sends on its own, each once."""

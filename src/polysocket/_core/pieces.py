@@ -34,6 +34,8 @@ class Pieces:
 
     def add(self, piece: bytes) -> None:
         """Add a piece."""
+        if not piece:
+            return
         pieces = self._pieces
         pieces.append(piece)
         if len(pieces) - self._blocks >= MOST_PIECES:

@@ -79,7 +79,7 @@ class Receiver:
         if not self.queue.is_full:
             self.on_room()
 
-    def take_ready_message(self, kinds: Kinds[D], timeout: float | None = None) -> Any:
+    def take_ready_message(self, kinds: Kinds[D], timeout: Any = None) -> Any:
         """Take a message that has arrived, if it comes next: the short way, for streams of small messages.
 
         A str if the kind is Text, bytes if it is Binary, either for both; None if there is no such message.
@@ -105,7 +105,7 @@ class Receiver:
             self.is_busy = self.is_busy or is_taken  # The next caller that receives is told that a frame is lost.
             raise
 
-    def take_ready_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+    def take_ready_frame(self, pong_on_ping: object) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
         queue, mutex = self.queue, self._mutex
         if mutex.running_loop() != mutex.loop:
@@ -127,7 +127,7 @@ class Receiver:
 
     # The mutex is held.
 
-    def take_frame(self, pong_on_ping: bool) -> Frame | Close | None:
+    def take_frame(self, pong_on_ping: object) -> Frame | Close | None:
         """Take the next frame; None if it has not arrived yet."""
         queue = self.queue
         if queue.fragments:
@@ -144,7 +144,7 @@ class Receiver:
             self._sender.answer_ping(frame.payload)
         return frame
 
-    def take_data(self, kinds: Kinds[D], pong_on_ping: bool) -> D | None:
+    def take_data(self, kinds: Kinds[D], pong_on_ping: object) -> D | None:
         """Take the next data frame, which must be one of the kinds; pass over control frames."""
         queue = self.queue
         pings = 0
@@ -167,7 +167,7 @@ class Receiver:
             raise self._connection.error()
         return None
 
-    def take_message(self, kinds: Kinds[D], pong_on_ping: bool) -> Any:
+    def take_message(self, kinds: Kinds[D], pong_on_ping: object) -> Any:
         """Take a whole message: a str if the kind is Text, bytes if it is Binary, either for both.
 
         Return None if its last fragment has not arrived yet. The fragments that have arrived stay in
@@ -202,7 +202,7 @@ class Receiver:
             raise self._connection.error()
         return None
 
-    def take_messages(self, most: int | None, pong_on_ping: bool) -> list[str | bytes] | None:
+    def take_messages(self, most: int | None, pong_on_ping: object) -> list[str | bytes] | None:
         """Take the whole messages that have arrived, at most ``most``; None if there is no whole one yet.
 
         The Close, or another end, stays for the next receive if there are messages before it.
@@ -236,7 +236,7 @@ class Receiver:
 class LockedReceiver(Receiver):
     """The receiver of a flavour whose mutex is a lock."""
 
-    def take_ready_message(self, kinds: Kinds[D], timeout: float | None = None) -> Any:
+    def take_ready_message(self, kinds: Kinds[D], timeout: Any = None) -> Any:
         """Do the same with the mutex held."""
         if timeout is None and not self.queue.count:
             return None

@@ -7,6 +7,7 @@ and :class:`~polysocket._session.keepalive.Keepalive` while none waits.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import copy_context
@@ -343,8 +344,15 @@ class Session(Keepalive):
             background = [*programs, *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
-        while (delivery := self._delivery) is not None and not self._notifications.is_delivered_here:
-            await delivery.wait()
+        if self._delivery is not None and not self._notifications.is_delivered_here:
+            await self._wait_for_delivery()
+
+    async def _wait_for_delivery(self) -> None:
+        """Wait for the thread that tells observers and the log, which may block, for what is left of the time limit."""
+        with contextlib.suppress(TimeoutError):
+            async with self._effect.time_limit(self.seconds_left(self._closing_since)):
+                while (delivery := self._delivery) is not None:
+                    await delivery.wait()
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
