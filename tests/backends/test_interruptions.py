@@ -28,6 +28,7 @@ from tests.backends.flavours import ASYNC, ASYNCIO, AsyncioFlavour, Flavour, Tri
 from tests.backends.listening import Recorder, calls_to_the_end
 from tests.backends.peers import text
 from tests.backends.recording import EndObserver
+from tests.builds import replaces_core
 
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 in_asyncio = pytest.mark.parametrize("flavour", ASYNCIO, indirect=True)
@@ -210,6 +211,7 @@ def ignore_errors_of_tasks(flavour: Flavour) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
 
+@replaces_core
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_an_unexpected_error_ends_a_websocket_that_reads_ahead(flavour: Flavour, peer: Peer) -> None:
     ignore_errors_of_tasks(flavour)
@@ -226,6 +228,7 @@ async def test_an_unexpected_error_ends_a_websocket_that_reads_ahead(flavour: Fl
             await seen(flavour, response.result).receive()
 
 
+@replaces_core
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_an_unexpected_error_ends_a_websocket_with_a_listener(flavour: Flavour, peer: Peer) -> None:
     ignore_errors_of_tasks(flavour)
