@@ -74,7 +74,7 @@ class Keepalive(ReadLoop):
     _deadline: float | None = None  # for a sign of life; None while none is due
     _is_last_look = False
     _is_draining = False
-    _delivery: Event | None = None  # until the thread that tells observers and the log has ended
+    _is_delivering = False  # in a thread of its own
     _due = 0.0
     _revoke: Callable[[], object] | None = None
     _revoke_look: Callable[[], object] | None = None
@@ -306,17 +306,15 @@ class Keepalive(ReadLoop):
 
     def _deliver_in_thread(self) -> None:
         """Start the thread, unless it runs: it goes on until nothing is due."""
-        if self._notifications.has_work and self._delivery is None:
-            self._delivery = self._effect.event()
+        if self._notifications.has_work and not self._is_delivering:
+            self._is_delivering = True
             self._effect.spawn(self._deliver_notifications, self._note_delivered)
 
     async def _deliver_notifications(self) -> None:
         self._notifications.deliver()
 
     def _note_delivered(self, error: BaseException | None) -> None:
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None:
-            delivery.set()
+        self._is_delivering = False
         if error is None:
             self._deliver_in_thread()  # Something may have come after the last look, and before this call.
 

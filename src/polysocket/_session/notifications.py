@@ -8,7 +8,8 @@ from contextvars import Context, copy_context
 from threading import get_ident
 from typing import Any, TypeVar
 
-from polysocket.effects import Mutex
+from polysocket._session.reading import wake
+from polysocket.effects import Event, Mutex
 
 __all__ = ["Notifications"]
 
@@ -26,11 +27,20 @@ class Notifications:
         self._mutex = mutex
         self._is_delivering = False
         self._thread = 0  # that makes the latest call
+        self._waiting: list[Event] = []
 
     @property
-    def is_delivered_here(self) -> bool:
-        """Whether this thread makes the calls: it is in the middle of one."""
-        return self._is_delivering and self._thread == get_ident()
+    def is_delivered_elsewhere(self) -> bool:
+        """Whether another thread makes the calls, and is in the middle of one."""
+        return self._is_delivering and self._thread != get_ident()
+
+    async def wait(self, waiter: Event) -> None:
+        """Wait until another thread that makes the calls has made all that are due."""
+        with self._mutex:
+            if not self.is_delivered_elsewhere:
+                return
+            self._waiting.append(waiter)
+        await waiter.wait()
 
     @property
     def has_work(self) -> bool:
@@ -57,6 +67,8 @@ class Notifications:
             try:
                 with self._mutex:
                     if self._is_delivering or not self.due:
+                        if not self._is_delivering and self._waiting:
+                            wake(self._waiting)
                         return
                     is_own_call = self._is_delivering = True  # in this order: a signal handler may raise between
                     self._thread = get_ident()

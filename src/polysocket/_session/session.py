@@ -344,15 +344,14 @@ class Session(Keepalive):
             background = [*programs, *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
-        if self._delivery is not None and not self._notifications.is_delivered_here:
+        if self._notifications.is_delivered_elsewhere:
             await self._wait_for_delivery()
 
     async def _wait_for_delivery(self) -> None:
-        """Wait for the thread that tells observers and the log, which may block, for what is left of the time limit."""
+        """Wait for another thread that calls observers and the log, which may block, for the rest of the time limit."""
         with contextlib.suppress(TimeoutError):
             async with self._effect.time_limit(self.seconds_left(self._closing_since)):
-                while (delivery := self._delivery) is not None:
-                    await delivery.wait()
+                await self._notifications.wait(self._effect.event())
 
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""

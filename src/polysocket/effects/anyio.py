@@ -59,7 +59,14 @@ class AnyioEffect(CoroutineEffect, DelegatingEffect):
     @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """The checkpoint of the library that runs."""
-        return self.inner.checkpoint
+        try:
+            return self.inner.checkpoint
+        except NoAsyncLibrary:  # for a stub that is made before the library runs
+            return self._checkpoint_later
+
+    async def _checkpoint_later(self) -> None:
+        if (checkpoint := self.inner.checkpoint) is not None:
+            await checkpoint()
 
     def is_cancellation(self, error: BaseException, /) -> bool:
         """Return whether the error ends the task from outside; GeneratorExit may come while no library runs."""
