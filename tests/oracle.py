@@ -115,6 +115,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
 
     wsproto judges the order of frames only with a byte of their payload, the connection with their header.
     """
+    judged_before = verdicts["valid data frame"]
     oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed=compressed), takes=takes)
     for chunk in chunks(wire, cuts):
         oracle.receive(chunk)
@@ -123,7 +124,7 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
         if watched.has_verdict:
             oracle.receive(bytes(LONGEST_HEADER))
         assert watched.has_verdict == (oracle.verdict is not None)
-    assert not verdicts["valid data frame"]
+    assert verdicts["valid data frame"] == judged_before, "a valid data frame was passed to wsproto"
     # Before it looks at the order, wsproto has compressed bytes inflated, which may be corrupt or too many.
     is_found_in_payload = compressed and oracle.verdict in (CloseCode.INVALID_PAYLOAD, CloseCode.MESSAGE_TOO_BIG)
     assert watched.verdict == oracle.verdict or (is_found_in_payload and watched.verdict == CloseCode.PROTOCOL_ERROR)
