@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -236,3 +239,21 @@ def test_a_block_that_is_cancelled_just_before_a_send_ends(peer: Peer, size: int
         await trio.testing.wait_all_tasks_blocked()
 
     trio.run(main)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not list the files of a process")
+def test_runs_leave_no_file_open_until_garbage_is_collected(echo: Echo) -> None:
+    async def main() -> None:
+        async with polysocket_trio.connect(echo.url, open_timeout=10) as ws:
+            await ws.send_text("a")
+            await ws.receive()
+
+    gc.disable()
+    try:
+        trio.run(main)
+        before = len(list(pathlib.Path("/dev/fd").iterdir()))
+        for _ in range(5):
+            trio.run(main)
+        assert len(list(pathlib.Path("/dev/fd").iterdir())) <= before
+    finally:
+        gc.enable()

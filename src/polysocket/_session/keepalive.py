@@ -95,10 +95,12 @@ class Keepalive(ReadLoop):
         interval = self.request.ping_interval
         if interval is not None and not self._connection.has_ended:
             now = self._effect.now()
-            self._due = self._next_ping = _next_slot(now, interval)
+            self._next_ping = _next_slot(now, interval)
             self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
             self.receiver.on_room = partial(_call, WeakMethod(self._note_leaving))
-            self._revoke = self._effect.call_later(self._due - now, partial(_call, WeakMethod(self._tick)))
+            # Early, since a signal handler that raises here leaves a timer that nobody can revoke. Until it is due, the
+            # thread of keepalive does not end.
+            self._schedule(min(self._next_ping - now, IDLE))
             if self._connection.holds_bytes:
                 self._look_soon()
 

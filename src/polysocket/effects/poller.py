@@ -54,7 +54,7 @@ class Poller(ABC):
     def __init__(self) -> None:
         self._posted_sockets: deque[tuple[int, Callable[[], object] | None]] = deque()
         self._posted_timers: deque[tuple[float, Timer]] = deque()
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.BaseSelector | None = None  # while it looks at sockets
         self._timers: list[tuple[float, int, Timer]] = []
         self._revoked = 0  # timers that were revoked since those in the heap were dropped, about
         self._numbers = itertools.count()
@@ -111,7 +111,7 @@ class Poller(ABC):
                 _make(due)
         self._looking_thread = 0
         self._take_posted()
-        is_watching = bool(self._selector.get_map())
+        is_watching = self._selector is not None and bool(self._selector.get_map())
         if not is_watching or self._revoked > len(self._timers) // 2:
             self._drop_revoked()
         if not (is_watching or self._timers):
@@ -129,6 +129,8 @@ class Poller(ABC):
             heapq.heappush(self._timers, (time, next(self._numbers), timer))
         while self._posted_sockets:
             fd, call = self._posted_sockets.popleft()
+            if self._selector is None:
+                self._selector = selectors.DefaultSelector()
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
             if call is not None:
@@ -136,6 +138,8 @@ class Poller(ABC):
                     self._selector.register(fd, selectors.EVENT_READ, call)
 
     def _calls_of_readable(self) -> list[Callable[[], object]]:
+        if self._selector is None:
+            return []
         try:
             if sys.platform == "win32":
                 keys = self._selector.get_map()
@@ -148,7 +152,9 @@ class Poller(ABC):
 
     def close(self) -> None:
         """Free what the system holds for the poller."""
-        self._selector.close()
+        if self._selector is not None:
+            self._selector.close()
+            self._selector = None
 
 
 def _make(call: Callable[[], object]) -> None:

@@ -228,6 +228,7 @@ class _TrioPoller(Poller):
                     await self._news.wait()
         finally:
             self._is_running = False
+            self.close()
 
 
 _poller: trio.lowlevel.RunVar[_TrioPoller] = trio.lowlevel.RunVar("polysocket poller")

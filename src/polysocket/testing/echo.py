@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -19,6 +19,7 @@ from polysocket._opening.accept import accept_session
 from polysocket._opening.tls import TLSStream
 from polysocket.effects import Async, ByteStream, CoroutineEffect, run
 from polysocket.effects.blocking import BlockingEffect
+from polysocket.effects.polling import wait_until_ready
 from polysocket.errors import OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
 from polysocket.request import Request, basic_request
@@ -107,12 +108,12 @@ class EchoServer:
             pathlib.Path(self._unix_path).unlink(missing_ok=True)
 
     def _listen(self, listener: socket.socket) -> None:
-        while self._stopping not in select.select([listener, self._stopping], [], [])[0]:
+        while self._has_client(listener):
             try:
                 sock, _ = listener.accept()
             except OSError as error:  # such as too many open files, or a client that has disconnected
                 get_logger().warning("the echo server could not accept a connection: %s", error)
-                select.select([self._stopping], [], [], RETRY_DELAY)
+                wait_until_ready(self._stopping.fileno(), readable=True, writable=False, seconds=RETRY_DELAY)
                 continue
             stream: ByteStream = run(self._effect.adopt(sock))
             with self._lock:
@@ -127,6 +128,13 @@ class EchoServer:
                 self._threads.remove(thread)
                 with self._lock:
                     self._streams.discard(stream)
+
+    def _has_client(self, listener: socket.socket) -> bool:
+        """Wait for a client; return False once the server stops."""
+        with selectors.DefaultSelector() as selector:  # select() takes no file descriptor above 1023.
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(self._stopping, selectors.EVENT_READ)
+            return all(key.fileobj is listener for key, _ in selector.select())
 
     def _serve(self, stream: ByteStream) -> None:
         try:
