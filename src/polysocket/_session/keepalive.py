@@ -98,7 +98,7 @@ class Keepalive(ReadLoop):
             self._next_ping = _next_slot(now, interval)
             self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
             self.receiver.on_room = partial(_call, WeakMethod(self._note_leaving))
-            # Early, since a signal handler that raises here leaves a timer that nobody can revoke. Until it is due, the
+            # Early, since a signal handler that raises here leaves a timer that can't be revoked. Until it is due, the
             # thread of keepalive does not end.
             self._schedule(min(self._next_ping - now, IDLE))
             if self._connection.holds_bytes:
