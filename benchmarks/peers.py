@@ -77,10 +77,14 @@ async def aiohttp_client(target: Target) -> AsyncIterator[AsyncClient]:
         aiohttp.ClientSession() as session,
         session.ws_connect(target.url, compress=compress, ssl=target.ssl or True) as ws,
     ):
+        connection = ws._response.connection
+        has_closed = None if connection is None or connection.protocol is None else connection.protocol.closed
         if target.cell.text:
             yield AsyncClient(ws.send_str, ws.receive_str)
         else:
             yield AsyncClient(ws.send_bytes, ws.receive_bytes)
+    if has_closed is not None:
+        await has_closed  # uvloop complains about a TLS transport that is still closing when its loop ends.
 
 
 @asynccontextmanager

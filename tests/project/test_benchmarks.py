@@ -148,7 +148,7 @@ def test_a_flood_leaves_other_tasks_their_turns(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(fairness, "SECONDS", 0.1)
     with fairness.flooding(flood) as url:
         wait = fairness.LOOPS["asyncio"](url, fairness.FLOODS[flood][2], True)
-    assert wait < 10 * fairness.PROMISE  # "python -m benchmarks.fairness --check" looks closely
+    assert wait < 40 * fairness.PROMISE  # "python -m benchmarks.fairness --check" looks closely
 
 
 def test_the_default_compressor_takes_a_quarter_of_the_memory_of_zlibs_defaults_at_most() -> None:
