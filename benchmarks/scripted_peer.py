@@ -68,7 +68,10 @@ class ScriptedPeer:
             return
         if self._socket is None:
             self._socket = self._accept()
-        elif self._messages:
+            if not select.select([self._socket], [], [], 0)[0]:
+                return
+            # The client has not waited for the connection, but waits for an answer.
+        if self._messages:
             self._socket.sendall(b"".join(self._protocol.send(_message(each)) for each in self._messages))
             self._messages.clear()
         else:

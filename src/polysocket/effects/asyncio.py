@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -12,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from polysocket.effects.addresses import addresses
+from polysocket.effects.direct_future import DirectFuture
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, bind, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
@@ -25,6 +27,10 @@ from polysocket.effects.unix_sockets import connected_unix_socket
 __all__ = ["AsyncioEffect"]
 
 T = TypeVar("T")
+
+_CAN_CONNECT_AGAIN: Final = sys.platform == "linux"
+"""Whether ``connect()`` may be called again to ask for the result. A connection to the same machine is open by then, so
+that no turn of the loop is needed. In other systems it may raise an error."""
 
 _background: set[asyncio.Task[None]] = set()
 """The tasks of background programs: a loop itself keeps only weak references."""
@@ -187,6 +193,10 @@ async def _connected(address: Address, local_address: tuple[str, int] | None) ->
         if local_address is not None:
             bind(sock, local_address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2 if _CAN_CONNECT_AGAIN else 0):
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(where)
+                return sock
         await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException as error:
         sock.close()
@@ -220,8 +230,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         self.remote_address, self.local_address = addresses(sock)
         self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._loop = asyncio.get_running_loop()
-        self._new_future = self._loop.create_future
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: DirectFuture | None = None
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
         self._is_ending = False  # by this side
 
@@ -240,11 +249,14 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         self._unread += nbytes
         if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
             self._hold_back()
-        self.wake_reader()
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_directly()
+        elif self._watcher is not None:
+            self._watcher()
 
     def wait_for_data(self) -> Awaitable[None]:
         """Return a future: an Event of asyncio would be another coroutine on the way of each message."""
-        self._reader = self._new_future()
+        self._reader = DirectFuture(loop=self._loop)
         return self._reader
 
     def wake_reader(self) -> None:
