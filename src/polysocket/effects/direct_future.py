@@ -21,7 +21,7 @@ class DirectFuture(asyncio.Future[None]):
     _context: Context
 
     def add_done_callback(self, go_on: Callable[[Any], object], /, *, context: Context | None = None) -> None:
-        """Keep the function by which the task goes on."""
+        """Keep the function with which the task goes on."""
         self._go_on, self._context = go_on, copy_context() if context is None else context
 
     def set_directly(self) -> None:
