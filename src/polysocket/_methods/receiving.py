@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, cast, overload
 
 from polysocket._lifting import lifted
 from polysocket._methods import attributes
 from polysocket._methods.json_text import from_json
 from polysocket._session.fragments import AsyncFragments, Fragments
 from polysocket._session.iterating import AsyncMessages, AsyncUntilClosed, Messages, UntilClosed
-from polysocket._session.receiving import DATA
+from polysocket._session.receiving import DATA, take_ready
 from polysocket.effects import Async, Blocking
 from polysocket.errors import InvalidRequest
 from polysocket.frames import Binary, Close, DataFrame, Frame, Text
@@ -20,6 +20,17 @@ from polysocket.request import check_timeout
 __all__ = ["WebSocket"]
 
 F_co = TypeVar("F_co", covariant=True)
+Program = TypeVar("Program", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+
+def has_ready(ready: Callable[..., Any]) -> Callable[[Program], Program]:
+    """Give a program a ``ready``: a blocking call whose result is here need not run the program."""
+
+    def give(program: Program) -> Program:
+        cast("Any", program).ready = ready
+        return program
+
+    return give
 
 
 class WebSocket(attributes.WebSocket[F_co]):
@@ -146,6 +157,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         return await session.read_until(partial(receiver.take_data, Binary, pong_on_ping), "binary frame", timeout)
 
     @lifted
+    @has_ready(partial(take_ready, Text))
     async def receive_text(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str:
         """Receive a whole text message, its fragments joined (sttp's ``receiveText``).
 
@@ -177,6 +189,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         return await session.read_until(partial(receiver.take_message, Text, pong_on_ping), "text message", timeout)
 
     @lifted
+    @has_ready(partial(take_ready, Binary))
     async def receive_binary(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> bytes:
         """Receive a whole binary message, its fragments joined (sttp's ``receiveBinary``).
 
@@ -208,6 +221,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         return await session.read_until(partial(receiver.take_message, Binary, pong_on_ping), "binary message", timeout)
 
     @lifted
+    @has_ready(partial(take_ready, DATA))
     async def receive_message(self, *, pong_on_ping: bool = True, timeout: float | None = None) -> str | bytes:
         """Receive a whole message: ``str`` for text, ``bytes`` for binary.
 

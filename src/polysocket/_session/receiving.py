@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polysocket._core.connection import Connection
     from polysocket._core.frame_queue import FrameQueue
 
-__all__ = ["DATA", "LockedReceiver", "Receiver", "concurrent_receive"]
+__all__ = ["DATA", "LockedReceiver", "Receiver", "concurrent_receive", "take_ready"]
 
 D = TypeVar("D", Text, Binary, DataFrame)
 
@@ -248,6 +248,12 @@ class LockedReceiver(Receiver):
         except BaseException:
             self.is_busy = self.is_busy or message is not None
             raise
+
+
+def take_ready(kinds: Kinds[D], ws: Any, *, pong_on_ping: object = True, timeout: Any = None) -> Any:
+    """Take a message of a websocket that is here; None if there is none, or if an argument is to be checked first."""
+    receiver: Receiver = ws._session.receiver
+    return receiver.take_ready_message(kinds, timeout) if receiver.queue.count and pong_on_ping else None
 
 
 def _nothing() -> None: ...

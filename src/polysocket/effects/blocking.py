@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects.happy_eyeballs import SocketAttempts
@@ -25,10 +25,19 @@ class BlockingEffect(SocketEffect):
     attempts: type[SocketAttempts] = BlockingAttempts
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
-        """Make a function that drives the program to its end."""
+        """Make a function that drives the program to its end.
+
+        If the program has a plain function as its ``ready``, that is called first. What it returns is the result,
+        unless it is None.
+        """
+        ready: Callable[..., T | None] | None = getattr(program, "ready", None)
+        if ready is not None and (owner := getattr(program, "__self__", None)) is not None:
+            ready = partial(ready, owner)
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if ready is not None and (here := ready(*args, **kwargs)) is not None:
+                return here
             coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
             try:
                 copy_context().run(coroutine.send, None)
