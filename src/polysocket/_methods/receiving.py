@@ -24,7 +24,7 @@ Program = TypeVar("Program", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 
 def has_ready(ready: Callable[..., Any]) -> Callable[[Program], Program]:
-    """Give a program a ``ready``: a blocking call whose result is here need not run the program."""
+    """Return a decorator that sets a program's ``ready``: a blocking call whose result is here runs no program."""
 
     def give(program: Program) -> Program:
         cast("Any", program).ready = ready
