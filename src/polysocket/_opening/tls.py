@@ -185,6 +185,8 @@ class TLSStream(DelegatingStream):
             try:
                 while piece := self._tls.read(RECORD_SIZE):
                     pieces.append(piece)
+                    if not (self._incoming.pending or self._tls.pending()):
+                        break  # Another read would raise an error, which takes as long as the decryption.
             except ssl.SSLWantReadError:
                 self._needs_bytes = True
             except ssl.SSLEOFError:
@@ -195,7 +197,7 @@ class TLSStream(DelegatingStream):
                 self._error = without_tracebacks(error)
                 self._needs_bytes = False
             else:
-                self._needs_bytes = False
+                self._needs_bytes = bool(piece)
             if self._outgoing.pending:
                 with contextlib.suppress(OSError):  # The next read meets the end of the stream.
                     self._flush()
