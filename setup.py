@@ -34,6 +34,7 @@ CORE = [
     "_core/failure.py",
     "_core/fast_path.py",
     "_core/frame_queue.py",
+    "_core/partial_message.py",
     "_core/pieces.py",
     "_core/validation.py",
     "_core/zlib_streams.py",

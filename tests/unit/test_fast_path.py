@@ -6,9 +6,12 @@ import pytest
 from wsproto.frame_protocol import FrameProtocol, ParseFailed
 
 from polysocket._core import fast_path
-from polysocket._core.fast_path import BINARY, CLOSE, TEXT, parse_header, payload_size
+from polysocket._core.failure import Refused
+from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, parse_header, payload_size
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
+from polysocket._core.partial_message import FEWEST_FRAGMENTS, PartialMessage
+from polysocket._core.pieces import Received, frame_of
 from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import KEY, SIZES, encoded
 
@@ -18,9 +21,10 @@ masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "mas
 
 
 def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Frame | Close], int]:
-    frames = list[Frame | Close]()
-    position = fast_path.decode(data, position, bool(key), limit, frames)
-    return frames, position
+    received, sizes = list[Received](), list[int]()
+    position = fast_path.decode(data, position, bool(key), PartialMessage(limit), received, sizes)
+    assert len(sizes) == len(received)
+    return [frame_of(frame) for frame in received], position
 
 
 # The examples of RFC 6455 §5.7
@@ -53,9 +57,10 @@ def test_encoded_frames_are_decoded_at_every_size_at_which_the_header_changes(si
 @masked_or_not
 def test_decoding_starts_at_the_given_position_and_appends(key: bytes) -> None:
     frame = encoded(TEXT, "𝄞".encode(), key)
-    frames: list[Frame | Close] = [Text("before")]
-    assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), LIMIT, frames) == len(frame) + 2
-    assert frames == [Text("before"), Text("𝄞")]
+    received: list[Received] = ["before"]
+    sizes = [6]
+    assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), PartialMessage(LIMIT), received, sizes) == len(frame) + 2
+    assert (received, sizes) == (["before", "𝄞"], [6, 4])
 
 
 @masked_or_not
@@ -67,13 +72,68 @@ def test_an_incomplete_frame_stops_the_fast_path(size: int, key: bytes) -> None:
             assert take(first + second[:end], key) == ([Text("a")], len(first))
 
 
+# Fragments
+
+
+def fragments(key: bytes, opcode: int, *payloads: bytes) -> bytes:
+    """Return a message in fragments, each payload in one."""
+    opcodes = [opcode, *[CONTINUATION] * (len(payloads) - 1)]
+    frames = [bytearray(encoded(each, payload, key)) for each, payload in zip(opcodes, payloads, strict=True)]
+    for frame in frames[:-1]:
+        frame[0] &= ~FINAL
+    return b"".join(frames)
+
+
+@masked_or_not
+def test_fragments_are_decoded(key: bytes) -> None:
+    data = fragments(key, TEXT, b"a", "é".encode(), b"") + fragments(key, BINARY, b"b", b"\x80" * 126)
+    assert take(data, key) == (
+        [
+            Text("a", final=False),
+            Text("é", final=False),
+            Text(""),
+            Binary(b"b", final=False),
+            Binary(b"\x80" * 126),
+        ],
+        len(data),
+    )
+
+
+@masked_or_not
+def test_a_split_character_stops_the_fast_path(key: bytes) -> None:
+    a, (b, c) = fragments(key, TEXT, b"a", b"b")[: 3 + len(key)], ("é".encode()[:1], "é".encode()[1:])
+    data = fragments(key, TEXT, b"a", b, c)
+    assert take(data, key) == ([Text("a", final=False)], len(a))
+
+
+@masked_or_not
+def test_a_new_message_within_a_fragmented_one_stops_the_fast_path(key: bytes) -> None:
+    first = fragments(key, TEXT, b"a", b"b")[: 3 + len(key)]
+    assert take(first + encoded(TEXT, b"c", key), key) == ([Text("a", final=False)], len(first))
+    assert take(first * 2, key) == ([Text("a", final=False)], len(first))
+
+
+@masked_or_not
+def test_the_limit_is_for_all_fragments_together(key: bytes) -> None:
+    data = fragments(key, TEXT, b"abc", "éé".encode(), b"d")
+    assert take(data, key, limit=8)[1] == len(data)
+    with pytest.raises(Refused, match="a message of at least 8 bytes, over the limit of 7"):
+        take(data, key, limit=7)
+
+
+def test_the_number_of_fragments_is_limited() -> None:
+    most = FEWEST_FRAGMENTS
+    assert take(fragments(b"", BINARY, *[b""] * most), limit=most)[1] == 2 * most
+    with pytest.raises(Refused, match=f"a message of more than {most} fragments"):
+        take(fragments(b"", BINARY, *[b""] * (most + 1)), limit=most)
+
+
 def header(first: int, length: bytes, key: bytes) -> bytes:
     return bytes([first, length[0] | (0x80 if key else 0)]) + length[1:] + key
 
 
 STOPS: dict[str, tuple[int, bytes, bytes]] = {
-    "a fragment": (0x01, b"\x01", b"a"),
-    "a binary fragment": (0x02, b"\x01", b"a"),
+    "a fragment that ends in the middle of a character": (0x01, b"\x01", b"\xc3"),
     "a continuation": (0x80, b"\x01", b"a"),
     "RSV1": (0xC1, b"\x01", b"a"),
     "RSV2": (0xA1, b"\x01", b"a"),

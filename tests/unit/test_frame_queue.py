@@ -173,6 +173,51 @@ def test_receive_returns_the_new_frames() -> None:
     assert connection.receive(frame_to(CLIENT, PING)) == []
 
 
+def test_receive_returns_no_data_frames_if_no_caller_asks_for_them() -> None:
+    connection = PlainConnection(CLIENT)
+    whole, ping = frame_to(CLIENT, TEXT, b"a"), frame_to(CLIENT, PING)
+    fragments = frame_to(CLIENT, TEXT, b"b", fin=False) + frame_to(CLIENT, CONT, b"c")
+    assert connection.receive(whole + ping + fragments + whole[:2], with_data=False) == [Ping()]
+    assert connection.receive(whole[2:] + close_to(CLIENT, 1000), with_data=False) == [Close(1000)]
+    whole_and_fragments = [Text("a"), Ping(), Text("b", final=False), Text("c"), Text("a"), Close(1000)]
+    assert list(connection.queue) == whole_and_fragments
+
+
+@both_roles
+def test_messages_in_one_frame_are_taken_together(role: ConnectionType) -> None:
+    connection = connect(role)
+    connection.queue.limit(4, None)
+    a, b, ping = frame_to(role, TEXT, b"a" * 300), frame_to(role, BINARY, b"b"), frame_to(role, PING)
+    fragments = frame_to(role, TEXT, b"c", fin=False) + frame_to(role, CONT, b"d")
+    connection.receive(a + b + a + b)
+    queue = connection.queue
+    size = queue.size
+    assert queue.is_full
+    assert queue.take_messages(3) == ["a" * 300, b"b", "a" * 300]
+    assert (queue.count, queue.is_full, queue.size) == (1, False, size - 3 * 128 - 601)
+    connection.receive(ping + b)
+    assert queue.take_messages(10) == [b"b"]
+    assert queue.take_messages(10) == []
+    assert queue.take() == Ping()
+    assert queue.take_messages(10) == [b"b"]
+    connection.receive(fragments + b)
+    assert queue.take_messages(10) == []
+    assert queue.take(Text) == "cd"
+    assert queue.take_messages(10) == [b"b"]
+    assert (queue.count, queue.size, queue.overhead) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("opcode", "kind"), [(TEXT, Binary), (BINARY, Text)])
+@pytest.mark.parametrize("fin", [True, False])
+def test_a_message_of_another_kind_is_not_taken(opcode: int, kind: type[Text | Binary], fin: bool) -> None:
+    connection = connect(CLIENT)
+    connection.receive(frame_to(CLIENT, opcode, b"a", fin=fin))
+    assert connection.queue.take(kind) is None
+    connection.receive(b"" if fin else frame_to(CLIENT, CONT, b"b"))
+    whole = b"a" if fin else b"ab"
+    assert connection.queue.take((Text, Binary)) == (whole if opcode == BINARY else whole.decode())
+
+
 def test_the_queue_counts_the_bytes_of_a_text_in_utf_8() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(None, 4000, 0)

@@ -1,4 +1,4 @@
-"""Received bytes to frames, in any chunks: whole messages by the fast path, other frames as their bytes arrive.
+"""Received bytes to frames, in any chunks: whole frames by the fast path, other frames as their bytes arrive.
 
 wsproto judges each header that is not valid, and each Close but the common ones. Limits are checked before a byte is
 buffered, and nothing is read after a failure or a Close.
@@ -10,16 +10,17 @@ from codecs import utf_8_decode
 from typing import Final
 
 from polysocket._core import fast_path
-from polysocket._core.failure import Failure, Refused, not_utf8, too_big
+from polysocket._core.failure import Failure, Refused, not_utf8
 from polysocket._core.fast_path import CLOSE, CONTINUATION, FINAL, PING, RSV1, TEXT, UNLIMITED
 from polysocket._core.frame_queue import FRAME_COST, FrameQueue
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
-from polysocket._core.pieces import Payload, Pieces
+from polysocket._core.partial_message import PartialMessage
+from polysocket._core.pieces import Payload, Pieces, Received, frame_of
 from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
-__all__ = ["BYTES_A_FRAGMENT", "FEWEST_FRAGMENTS", "Decoder"]
+__all__ = ["Decoder"]
 
 # How much is decoded in one turn, so that an event loop is not held up for long. At most 50 ms is the aim.
 MAX_STEPS: Final = 2048  # a step is a data frame (about 2 µs uncompiled), or a new zlib stream
@@ -27,9 +28,6 @@ STEPS_OF_CONTROL: Final = 4  # a control frame, which is answered or matched
 MAX_BYTES: Final = 1024 * 1024  # they take about 3 ms to inflate
 SLICE: Final = 64 * 1024  # bytes that are inflated at once
 
-# A fragment costs its sender two bytes, and this side much more. A large message may have one for 256 bytes.
-FEWEST_FRAGMENTS: Final = 1024
-BYTES_A_FRAGMENT: Final = 256
 # The payloads of nearly all Closes, and their codes: wsproto takes 35 µs to judge one.
 COMMON_CLOSES: Final = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
@@ -41,21 +39,15 @@ class Decoder:
 
     __slots__ = (
         "_begun",
-        "_compressed",
         "_decoded",
         "_final",
-        "_fragments",
         "_held",
         "_inflater",
         "_is_server",
         "_key",
-        "_limit",
-        "_max_fragments",
+        "_message",
         "_missing",
-        "_opcode",
         "_payload",
-        "_rest",
-        "_size",
         "failure",
         "has_met_control",
         "holds_bytes",
@@ -69,18 +61,11 @@ class Decoder:
         """Whether the latest call has decoded a Ping or a Pong."""
         self._is_server = is_server
         self._inflater = inflater
-        self._limit = UNLIMITED if max_message_size is None else max_message_size
-        self._max_fragments = max(FEWEST_FRAGMENTS, self._limit // BYTES_A_FRAGMENT)
+        self._message = PartialMessage(UNLIMITED if max_message_size is None else max_message_size)
         # Bytes that wait for room in the queue, or for the next turn; then ``holds_bytes`` is True.
         self._held: Pieces | None = None
         self._decoded = 0  # bytes of those that are held
         self._begun = b""  # of a header, or of a control frame
-        # The message of which a frame has begun, and the fragments before it.
-        self._opcode = 0  # TEXT or BINARY; 0 between two messages
-        self._size = 0  # bytes of its payload; not counted if it is compressed
-        self._fragments = 0
-        self._compressed = False
-        self._rest = b""  # bytes of a character that is split between two fragments, or two reads
         # The data frame that has arrived in part.
         self._missing = -1  # bytes of its payload; -1 between two frames
         self._final = False
@@ -93,10 +78,13 @@ class Decoder:
         if self._inflater is not None:
             self._inflater.forget()
 
-    def decode(self, data: bytes, queue: FrameQueue) -> list[Frame | Close]:  # noqa: C901, PLR0912
+    def decode(  # noqa: C901, PLR0912, PLR0915
+        self, data: bytes, queue: FrameQueue, with_data: bool = True
+    ) -> list[Frame | Close]:
         """Append the frames that ``data`` completes to the queue, as far as there is room, and return them.
 
         At most ``MAX_STEPS`` and ``MAX_BYTES`` are decoded, or a little more; ``holds_bytes`` is True if there is more.
+        Data frames are returned only if ``with_data`` is True.
         """
         new: list[Frame | Close] = []
         self.has_met_control = False
@@ -117,14 +105,15 @@ class Decoder:
             if queue.is_full or steps >= MAX_STEPS:
                 self._hold(data, position)
                 break
-            frames: list[Frame | Close] = []
+            frames: list[Received] = []
+            sizes: list[int] = []
             try:
                 if self._missing >= 0:
-                    position = self._collect(data, position, frames)
+                    position = self._collect(data, position, frames, sizes)
                     steps += 1
                 else:
                     start = position
-                    if not self._opcode and not self._begun:
+                    if not self._begun:
                         most = min(
                             queue.max_frames - queue.count,
                             (queue.max_overhead - queue.overhead) // FRAME_COST + 1,
@@ -134,15 +123,16 @@ class Decoder:
                             data,
                             position,
                             self._is_server,
-                            self._limit,
+                            self._message,
                             frames,
+                            sizes,
                             most,
                             min(queue.max_size - queue.size, MAX_BYTES),
                             inflater,
                         )
                         steps += len(frames)
                     if position == start:
-                        position = self._begin(data, position, frames)
+                        position = self._begin(data, position, frames, sizes)
                         steps += STEPS_OF_CONTROL if self.has_met_control else 1
             except Refused as refused:
                 self.failure = refused.failure
@@ -152,9 +142,13 @@ class Decoder:
                 steps += (inflater.work - work) * MAX_STEPS // MAX_BYTES
                 work = inflater.work
             if frames:
-                queue.extend(frames)
-                new += frames
-                if isinstance(frames[-1], Close):
+                latest = frames[-1]
+                if with_data:
+                    new += [frame_of(received) for received in frames]
+                elif isinstance(latest, (Ping, Pong, Close)):  # A control frame is decoded alone.
+                    new.append(latest)
+                queue.extend(frames, sizes)
+                if isinstance(latest, Close):
                     break
         return new
 
@@ -168,7 +162,7 @@ class Decoder:
         self._decoded = position
         self.holds_bytes = True
 
-    def _begin(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
+    def _begin(self, data: bytes, position: int, frames: list[Received], sizes: list[int]) -> int:
         """Begin with a frame, or end it if it is short; return the position after the bytes that were taken."""
         begun = self._begun
         if begun:  # Go on with all bytes of the header, or of the control frame, in one piece.
@@ -177,9 +171,10 @@ class Decoder:
             before = position - len(begun)  # the position in ``data`` of the frame's first byte
         else:
             frame, at, before = data, position, position
-        size = fast_path.parse_header(frame, at, self._is_server, self._opcode != 0, self._inflater is not None)
+        in_message = self._message.opcode != 0
+        size = fast_path.parse_header(frame, at, self._is_server, in_message, self._inflater is not None)
         if size < 0:
-            self._judge(frame[at : at + LONGEST_HEADER], b"", frames)
+            self._judge(frame[at : at + LONGEST_HEADER], b"", frames, sizes)
             return len(data)
         if size == 0:
             self._begun = frame[at:]
@@ -192,66 +187,64 @@ class Decoder:
                 self._begun = frame[at:]
                 return len(data)
             self._begun = b""
-            self._take_control(opcode, frame[at : at + size], frame[at + size : stop], frames)
+            self._take_control(opcode, frame[at : at + size], frame[at + size : stop], frames, sizes)
             return before + size + payload_size
         self._begun = b""
         key = frame[at + size - 4 : at + size] if self._is_server else b""
         self._begin_data(frame[at], opcode, payload_size, key)
-        return self._collect(data, before + size, frames)
+        return self._collect(data, before + size, frames, sizes)
 
-    def _judge(self, header: bytes, payload: bytes, frames: list[Frame | Close]) -> None:
+    def _judge(self, header: bytes, payload: bytes, frames: list[Received], sizes: list[int]) -> None:
         """Have wsproto judge a Close or an invalid header."""
         verdict = judge(
             header,
             payload,
             from_client=self._is_server,
-            in_message=self._opcode != 0,
+            in_message=self._message.opcode != 0,
             compression=self._inflater is not None,
         )
         if isinstance(verdict, Close):
             frames.append(verdict)
+            sizes.append(len(payload))
         else:
             self.failure = verdict
 
-    def _take_control(self, opcode: int, header: bytes, payload: bytes, frames: list[Frame | Close]) -> None:
+    def _take_control(
+        self, opcode: int, header: bytes, payload: bytes, frames: list[Received], sizes: list[int]
+    ) -> None:
         if self._is_server:
             payload = mask(payload, header[2:])
+        if opcode == CLOSE and payload not in COMMON_CLOSES:
+            self._judge(header, payload, frames, sizes)
+            return
         if opcode == CLOSE:
-            if payload in COMMON_CLOSES:
-                frames.append(Close(COMMON_CLOSES[payload]))
-            else:
-                self._judge(header, payload, frames)
+            frames.append(Close(COMMON_CLOSES[payload]))
         else:
             frames.append(Ping(payload) if opcode == PING else Pong(payload))
             self.has_met_control = True
+        sizes.append(len(payload))
 
     def _begin_data(self, first: int, opcode: int, payload_size: int, key: bytes) -> None:
         """Begin with a data frame; raises :class:`Refused` before a byte of it is buffered if it exceeds a limit."""
-        inflater = self._inflater
+        inflater, message = self._inflater, self._message
         if opcode != CONTINUATION:
-            self._opcode = opcode
-            self._size = self._fragments = 0
-            self._compressed = first & RSV1 != 0
-            if self._compressed and inflater is not None:
+            message.begin(opcode, first & RSV1 != 0)
+            if message.is_compressed and inflater is not None:
                 inflater.begin()
-        self._fragments += 1
-        if self._fragments > self._max_fragments:
-            raise Refused(too_big(f"a message of more than {self._max_fragments} fragments"))
-        if self._compressed and inflater is not None:
+        message.begin_frame(payload_size)
+        if message.is_compressed and inflater is not None:
             inflater.begin_frame()
-        else:
-            self._size += payload_size
-            if self._size > self._limit:
-                text = f"a message of at least {self._size} bytes, over the limit of {self._limit}"
-                raise Refused(too_big(text))
         self._missing = payload_size
         self._final = first & FINAL != 0
         self._key = key
 
-    def _collect(self, data: bytes, position: int, frames: list[Frame | Close]) -> int:
+    def _collect(  # noqa: C901, PLR0912
+        self, data: bytes, position: int, frames: list[Received], sizes: list[int]
+    ) -> int:
         """Take bytes of the data frame's payload, and the frame once it is whole; return the position after them."""
+        message = self._message
         stop = min(position + self._missing, len(data))
-        inflater = self._inflater if self._compressed else None
+        inflater = self._inflater if message.is_compressed else None
         if inflater is not None:
             stop = min(stop, position + SLICE)
         piece = data[position:stop]
@@ -267,10 +260,11 @@ class Decoder:
             if is_last:
                 piece += inflater.finish()
         text = ""
-        if self._opcode == TEXT:  # It is checked as its bytes arrive, so that a wrong one is found at once.
-            piece = self._rest + piece
+        is_text = message.opcode == TEXT
+        if is_text:  # It is checked as its bytes arrive, so that a wrong one is found at once.
+            piece = message.rest + piece
             text, decoded = utf_8_decode(piece, "strict", is_last)
-            self._rest = piece[decoded:]
+            message.rest = piece[decoded:]
             piece = piece[:decoded]
         payload = self._payload
         if payload is None and not is_whole:
@@ -280,10 +274,14 @@ class Decoder:
         if is_whole:
             if payload is not None:
                 piece, self._payload = payload.take(), None
-                if self._opcode == TEXT:
+                if is_text:
                     text = piece.decode()
-            frames.append(Text(text, self._final) if self._opcode == TEXT else Binary(piece, self._final))
             self._missing = -1
             if is_last:
-                self._opcode = 0
+                message.opcode = 0
+            sizes.append(len(piece))
+            if is_last and message.fragments == 1:
+                frames.append(text if is_text else piece)
+            else:
+                frames.append(Text(text, is_last) if is_text else Binary(piece, is_last))
         return stop

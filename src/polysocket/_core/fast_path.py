@@ -1,4 +1,4 @@
-"""The headers of frames (RFC 6455 §5.2), and the fast path: whole messages in one frame, straight to values.
+"""The headers of frames (RFC 6455 §5.2), and the fast path: data frames that have arrived, straight to values.
 
 Nothing here accepts what wsproto refuses, or returns other frames than wsproto.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from polysocket._core.masking import mask
+from polysocket._core.partial_message import PartialMessage
+from polysocket._core.pieces import Received
 from polysocket._core.validation import MAX_CONTROL_PAYLOAD
 from polysocket._core.zlib_streams import Inflater
-from polysocket.frames import Binary, Close, Frame, Text
+from polysocket.frames import Binary, Text
 
 __all__ = [
     "BINARY",
@@ -31,6 +33,7 @@ __all__ = [
 # The bits and opcodes of RFC 6455 §5.2.
 FINAL: Final = 0x80
 RSV1: Final = 0x40
+RSV2_AND_RSV3: Final = 0x30
 MASKED: Final = 0x80
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -43,34 +46,40 @@ WORK: Final = 1024  # bytes that are inflated in the time for a byte of the wors
 UNLIMITED: Final = 2**63 - 1  # RFC 6455 §5.2: no payload is longer
 
 
-def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no further call
+def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame costs no further call
     data: bytes,
     position: int,
     masked: bool,
-    limit: int,
-    frames: list[Frame | Close],
+    message: PartialMessage,
+    frames: list[Received],
+    sizes: list[int],
     most: int = UNLIMITED,
     most_bytes: int = UNLIMITED,
     inflater: Inflater | None = None,
 ) -> int:
-    """Append the whole messages in one frame that begin at ``position`` to ``frames``; return the position after them.
+    """Append the whole data frames that begin at ``position`` to ``frames``; return the position after them.
+
+    It stops before any other frame: one that has not arrived, is not valid or is a control frame, a compressed
+    fragment, and a fragment of a text that begins or ends within a character.
 
     Args:
         data: Bytes from the peer.
-        position: An index between two messages.
+        position: An index between two frames.
         masked: True if the peer is a client (RFC 6455 §5.1).
-        limit: The largest payload, in bytes.
+        message: The message that the first frame may continue.
         frames: The list to append to.
+        sizes: The list to which the size of each payload is appended, in bytes.
         most: The largest number of frames to append.
         most_bytes: The number of payload bytes, or the work for as many, after which to stop.
         inflater: The decompressor of the peer's messages, if compression was negotiated.
 
     Raises:
-        Refused: A message can't be decompressed.
+        Refused: A message can't be decompressed, or a fragment exceeds a limit.
         UnicodeDecodeError: A compressed text is not UTF-8.
     """
     end = len(data)
     masked_bit = MASKED if masked else 0
+    limit = min(message.limit, end)  # No whole frame is larger, and compiled code is slow with integers of 63 bits.
     taken = 0
     while end - position >= 2 and most > 0 and taken < most_bytes:
         first = data[position]
@@ -78,19 +87,33 @@ def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no
         size = data[position + 1] ^ masked_bit
         start = position + 2
         # The masking bit may be wrong, too: then the size is 128 or more.
-        if (first | RSV1) != (FINAL | RSV1 | opcode) or size > 127 or (opcode != TEXT and opcode != BINARY):  # noqa: PLR1714
+        if opcode > BINARY or size > 127 or first & RSV2_AND_RSV3:
             break
         compressed = first & RSV1
-        if compressed and inflater is None:
+        kind = message.opcode
+        is_whole = first >= FINAL and kind == 0
+        if opcode == CONTINUATION:
+            if kind == 0 or compressed or message.is_compressed or message.rest:
+                break
+        elif kind != 0 or (compressed and (inflater is None or not is_whole)):
             break
+        else:
+            kind = opcode
         if size >= 126:
-            width = 2 if size == 126 else 8
-            if end - start < width:
-                break
-            size = int.from_bytes(data[start : start + width], "big")
-            start += width
-            if size < 126 or (width == 8 and (size < 65536 or size >= 1 << 63)):  # RFC 6455 §5.2: minimal, positive
-                break
+            if size == 126:
+                if end - start < 2:
+                    break
+                size = data[start] << 8 | data[start + 1]
+                start += 2
+                if size < 126:  # RFC 6455 §5.2: the minimal number of bytes
+                    break
+            else:
+                if end - start < 8:
+                    break
+                size = int.from_bytes(data[start : start + 8], "big")
+                start += 8
+                if size < 65536 or size >= 1 << 63:
+                    break
         if size > limit and not compressed:  # A compressed message counts after inflation.
             break
         if masked:
@@ -104,16 +127,30 @@ def decode(  # noqa: C901, PLR0912, PLR0917 - one loop, so that a frame costs no
         if compressed and inflater is not None:
             taken += size * WORK  # so that the caller can count the work after a few frames
             payload = inflater.inflate_message(payload)
-        taken += len(payload)
-        if opcode == BINARY:
-            frames.append(Binary(payload))
-        else:
+            size = len(payload)
+        text = ""
+        if kind == TEXT:
             try:
-                frames.append(Text(payload.decode()))
+                text = payload.decode()
             except UnicodeDecodeError:
                 if compressed:
                     raise
                 break
+        if is_whole:
+            if kind == TEXT:
+                frames.append(text)
+            else:
+                frames.append(payload)
+        else:
+            if opcode != CONTINUATION:
+                message.begin(opcode, is_compressed=False)
+            message.begin_frame(size)
+            is_last = first >= FINAL
+            frames.append(Text(text, is_last) if kind == TEXT else Binary(payload, is_last))
+            if is_last:
+                message.opcode = 0
+        sizes.append(size)
+        taken += size
         most -= 1
         position = stop
     return position

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, overload
 
 from polysocket._core.fast_path import UNLIMITED
-from polysocket._core.pieces import Fragments, PackedText, packed
+from polysocket._core.pieces import Fragments, PackedText, Received, frame_of, packed
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
 __all__ = ["FRAME_COST", "MAX_OVERHEAD", "QUEUE_CAPACITY", "FrameQueue"]
@@ -22,9 +22,10 @@ UNPACKED: Final = 16 * 1024  # bytes in the queue from which a wide text is pack
 
 Kinds = type[Text] | type[Binary] | tuple[type[Text | Binary], ...]
 
-ALL_KINDS: Final = frozenset((Text, Binary, Ping, Pong, Close))
-DATA_AND_CLOSE: Final = frozenset((Text, Binary, Close))
+ALL_KINDS: Final = frozenset((Text, Binary, Ping, Pong, Close, str, bytes, PackedText))
+DATA_AND_CLOSE: Final = ALL_KINDS - {Ping, Pong}
 ONLY_CLOSE: Final = frozenset((Close,))
+TAKEN: Final = b""  # stands for a frame that was taken
 
 
 class FrameQueue:
@@ -66,63 +67,60 @@ class FrameQueue:
         self.is_full: bool = False
         self._is_released = False
         # A list whose first frames were taken: its items are reached faster than those of a deque.
-        self._frames: list[Frame | Close | None] = []
-        self._sizes: list[int] = []  # beside the frames: measuring a text again would encode it again
+        self._frames: list[Received] = []
+        self._sizes: list[int] = []  # of the payloads beside them: measuring a text again would encode it again
         self._head = 0  # the position of the next frame
         self._frame_cost = FRAME_COST
-        self._kept: frozenset[type[Frame | Close]] = ALL_KINDS
+        self._kept: frozenset[type[Received]] = ALL_KINDS
 
     @property
     def first(self) -> Frame | Close:
-        """The next frame, as the queue holds it: perhaps a :class:`~polysocket._core.pieces.PackedText`."""
-        frame = self._frames[self._head]
-        assert frame is not None, "only frames that were taken are None"
-        return frame
+        """The next frame."""
+        return frame_of(self._frames[self._head])
 
     def __iter__(self) -> Iterator[Frame | Close]:
         """Return the frames that wait, as callers see them."""
-        waiting: list[Frame | Close] = []
-        for frame in self._frames[self._head :]:
-            assert frame is not None, "only frames that were taken are None"
-            waiting.append(frame.unpacked() if isinstance(frame, PackedText) else frame)
-        return iter(waiting)
+        return iter([frame_of(received) for received in self._frames[self._head :]])
 
-    def extend(self, frames: list[Frame | Close]) -> None:
-        """Append received frames, except those of a kind that is not kept."""
-        if self._head > len(self._frames) // 2:
-            del self._frames[: self._head]
-            del self._sizes[: self._head]
-            self._head = 0
-        keeps_all = self._kept is ALL_KINDS
-        cost = self._frame_cost
-        for frame in frames:
-            if not keeps_all and type(frame) not in self._kept:
-                continue
-            kept: Frame | Close = frame
-            if isinstance(frame, Text):
-                text: str = frame._payload
-                if text.isascii():
-                    size = len(text) + cost
-                else:
-                    utf8 = text.encode()
-                    size = len(utf8) + cost
-                    if self.size + size > UNPACKED:
-                        kept = packed(frame, utf8)
-            elif isinstance(frame, Close):
-                size = 0
-            else:
-                size = len(frame._payload) + cost
-            self._frames.append(kept)
-            self._sizes.append(size)
-            self.size += size
-            if size < SMALL:
-                self.overhead += SMALL - size
-        count = len(self._frames) - self._head
-        self.count = count
-        # Written out, to spare each receive that waits a call.
-        self.is_full = count > 0 and (
-            count >= self.max_frames or self.size >= self.max_size or self.overhead >= self.max_overhead
-        )
+    def extend(self, frames: list[Received], sizes: list[int]) -> None:
+        """Append received frames, and the sizes of their payloads, except those of a kind that is not kept.
+
+        The lists may become the queue's own.
+        """
+        if self._kept is not ALL_KINDS:
+            kept = [index for index, received in enumerate(frames) if type(received) in self._kept]
+            frames, sizes = [frames[index] for index in kept], [sizes[index] for index in kept]
+        cost, queued, overhead = self._frame_cost, self.size, self.overhead
+        for index, size in enumerate(sizes):
+            queued += size + cost
+            if size + cost < SMALL:
+                overhead += SMALL - size - cost
+            if queued > UNPACKED:
+                self._pack(frames, index, size)
+        self.size, self.overhead = queued, overhead
+        if self.count:
+            if self._head > len(self._frames) // 2:
+                del self._frames[: self._head]
+                del self._sizes[: self._head]
+                self._head = 0
+            self._frames.extend(frames)
+            self._sizes.extend(sizes)
+        else:
+            self._frames, self._sizes, self._head = frames, sizes, 0
+        self.count += len(frames)
+        self.is_full = self._has_no_room()
+
+    def _pack(self, frames: list[Received], index: int, size: int) -> None:
+        """Pack a text with wide characters."""
+        received = frames[index]
+        if isinstance(received, str):
+            text, final = received, True
+        elif isinstance(received, Text):
+            text, final = received._payload, received._final
+        else:
+            return
+        if len(text) != size and (utf8 := packed(text)) is not None:
+            frames[index] = PackedText(utf8, final)
 
     def _has_no_room(self) -> bool:
         count = self.count
@@ -136,7 +134,9 @@ class FrameQueue:
     @overload
     def take(self, kinds: Kinds) -> str | bytes | None: ...
 
-    def take(self, kinds: Kinds | None = None) -> Frame | Close | str | bytes | None:
+    def take(  # noqa: C901, PLR0911, PLR0912 - one function, so that a message costs no further call
+        self, kinds: Kinds | None = None
+    ) -> Frame | Close | str | bytes | None:
         """Take the next frame; or the payload of the next message, if it is of one of the kinds, and all of it is here.
 
         Fragments of such a message that come next are moved to ``fragments``. None if there is no such frame or
@@ -144,12 +144,22 @@ class FrameQueue:
         """
         while self.count:
             head = self._head
-            frame = self._frames[head]
-            if kinds is not None and not isinstance(frame, kinds):
-                return None
-            self._frames[head] = None
+            received = self._frames[head]
+            if kinds is not None:
+                # Compiled, isinstance() with a variable, or with a built-in type and another one, takes longer than all
+                # of the rest.
+                if isinstance(received, bytes) or isinstance(received, Binary):  # noqa: SIM101
+                    if kinds is Text:
+                        return None
+                elif isinstance(received, str) or isinstance(received, Text):  # noqa: SIM101
+                    if kinds is Binary:
+                        return None
+                else:
+                    return None
+            self._frames[head] = TAKEN
             self._head = head + 1
-            size = self._sizes[head]
+            payload_size = self._sizes[head]
+            size = payload_size + self._frame_cost
             self.count -= 1
             self.size -= size
             if size < SMALL:
@@ -161,17 +171,53 @@ class FrameQueue:
                 self.is_full = False
             elif self.is_full:
                 self.is_full = self._has_no_room()
-            if kinds is None or not isinstance(frame, Text | Binary):
-                return frame.unpacked() if isinstance(frame, PackedText) else frame
-            is_last = frame._final
-            if is_last and not self.fragments:
-                return frame._utf8.decode() if isinstance(frame, PackedText) else frame._payload
+            if kinds is None:
+                return frame_of(received)
+            if isinstance(received, bytes):
+                return received
+            if isinstance(received, str):
+                return received
             if self.fragments is None:
                 self.fragments = Fragments()
-            self.fragments.add(frame)
-            if is_last:
+            assert isinstance(received, (Text, Binary)), "only data is of one of the kinds"
+            if self.fragments.add(received, payload_size):
                 return self.fragments.join()
         return None
+
+    def take_messages(self, most: int) -> list[str | bytes]:
+        """Take the payloads of the messages in one frame that come next, at most ``most``.
+
+        Stop before any other frame, such as a fragment.
+        """
+        messages: list[str | bytes] = []
+        size = overhead = 0
+        head = self._head
+        end = head + min(self.count, most)
+        while head < end:
+            received = self._frames[head]
+            if isinstance(received, (bytes, str)):
+                messages.append(received)
+            else:
+                break
+            frame_size = self._sizes[head] + self._frame_cost
+            size += frame_size
+            if frame_size < SMALL:
+                overhead += SMALL - frame_size
+            head += 1
+        self.count -= len(messages)
+        self.size -= size
+        self.overhead -= overhead
+        if not self.count:
+            self._frames.clear()
+            self._sizes.clear()
+            self._head = 0
+            self.is_full = False
+        elif messages:
+            self._frames[self._head : head] = [TAKEN] * len(messages)
+            self._head = head
+            if self.is_full:
+                self.is_full = self._has_no_room()
+        return messages
 
     def clear(self) -> None:
         """Drop all frames, those of an unfinished message too."""
@@ -197,9 +243,9 @@ class FrameQueue:
 
     def _requeue(self) -> None:
         """Measure and filter the queued frames anew."""
-        queued = list(self)
+        frames, sizes = self._frames[self._head :], self._sizes[self._head :]
         self._empty()
-        self.extend(queued)
+        self.extend(frames, sizes)
 
     def keep_no_control_frames(self) -> None:
         """Drop Pings and Pongs, those that are queued too: they are answered as they arrive."""
@@ -238,7 +284,7 @@ class FrameQueue:
 
     def _drop(self, position: int) -> None:
         del self._frames[position]
-        size = self._sizes.pop(position)
+        size = self._sizes.pop(position) + self._frame_cost
         self.count -= 1
         self.size -= size
         self.overhead -= max(SMALL - size, 0)

@@ -9,9 +9,12 @@ import sys
 from io import BytesIO
 from typing import Final
 
-from polysocket.frames import Binary, DataFrame, Text
+from polysocket.frames import Binary, Close, DataFrame, Frame, Text
 
-__all__ = ["Fragments", "PackedText", "Payload", "Pieces", "packed"]
+__all__ = ["Fragments", "PackedText", "Payload", "Pieces", "Received", "frame_of", "packed"]
+
+Received = bytes | str | Frame | Close
+"""A frame that waits: a message in one frame is held as its payload alone, which takes less memory and time."""
 
 MOST_PIECES: Final = (
     256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
@@ -101,11 +104,19 @@ class PackedText(Text):
         return Text(self.payload, self._final)
 
 
-def packed(frame: Text, utf8: bytes) -> Text:
-    """Return a text frame, or the packed one if that takes much less memory."""
-    if len(utf8) >= FEWEST_PACKED and sys.getsizeof(frame.payload) * 2 > len(utf8) * 3:
-        return PackedText(utf8, frame.final)
-    return frame
+def packed(text: str) -> bytes | None:
+    """Return the UTF-8 of a text if it takes much less memory, else None."""
+    utf8 = text.encode()
+    return utf8 if len(utf8) >= FEWEST_PACKED and sys.getsizeof(text) * 2 > len(utf8) * 3 else None
+
+
+def frame_of(received: Received) -> Frame | Close:
+    """Return what was received as the frame that a caller sees."""
+    if isinstance(received, bytes):
+        return Binary(received)
+    if isinstance(received, str):
+        return Text(received)
+    return received.unpacked() if isinstance(received, PackedText) else received
 
 
 class Fragments:
@@ -114,52 +125,59 @@ class Fragments:
     Many small ones are joined: the boundaries of fragments have no meaning (RFC 6455 §5.4).
     """
 
-    __slots__ = ("_frames", "_joined")
+    __slots__ = ("_is_text", "_joined", "_parts")
 
     def __init__(self) -> None:
-        self._frames: list[DataFrame] = []
-        self._joined: Pieces | None = None  # the fragments before the others, in UTF-8 if they are text
+        self._is_text = False
+        self._parts: list[bytes | str] = []  # their payloads; a text may be in UTF-8
+        self._joined: Pieces | None = None  # the parts before the others, in UTF-8 if they are text
 
     def __bool__(self) -> bool:
-        return bool(self._frames)
+        return bool(self._parts)
 
     @property
     def first(self) -> DataFrame:
         """One of the fragments, which are all of one kind."""
-        return self._frames[0]
+        return self._frame(self._parts[0])
 
-    def add(self, frame: DataFrame) -> None:
-        """Add the next fragment."""
-        if len(self._frames) >= MOST_FRAGMENTS:
+    def add(self, frame: DataFrame, size: int) -> bool:
+        """Add the next fragment, of ``size`` bytes; return True if it is the last one."""
+        if len(self._parts) >= MOST_FRAGMENTS:
             if self._joined is None:
                 self._joined = Pieces()
-            payload = self._join_frames()
-            self._joined.add(payload.encode() if isinstance(payload, str) else payload)
-        if isinstance(frame, Text) and type(frame) is Text:
+            self._joined.add(self._join_parts())
+        if isinstance(frame, Binary):
+            self._is_text = False
+            self._parts.append(frame._payload)
+            return frame._final
+        self._is_text = True
+        if isinstance(frame, PackedText):
+            self._parts.append(frame._utf8)
+        else:
             text: str = frame._payload
-            if not text.isascii():
-                frame = packed(frame, text.encode())
-        self._frames.append(frame)
+            self._parts.append(text if len(text) == size else packed(text) or text)
+        return frame._final
 
     def next(self) -> DataFrame:
         """Take the first fragment; those that were joined are one."""
-        if self._joined:
-            payload = self._joined.take()
-            return Text(payload.decode(), False) if isinstance(self.first, Text) else Binary(payload, False)
-        frame = self._frames.pop(0)
-        return frame.unpacked() if isinstance(frame, PackedText) else frame
+        return self._frame(self._joined.take() if self._joined else self._parts.pop(0))
+
+    def _frame(self, payload: bytes | str) -> DataFrame:
+        if isinstance(payload, bytes):
+            return Text(payload.decode(), False) if self._is_text else Binary(payload, False)
+        return Text(payload, False)
 
     def join(self) -> str | bytes:
         """Take all fragments as one payload."""
-        payload = self._join_frames()
-        if not self._joined:
-            return payload
-        self._joined.add(payload.encode() if isinstance(payload, str) else payload)
-        joined = self._joined.take()
-        return joined.decode() if isinstance(payload, str) else joined
+        if self._joined:
+            self._joined.add(self._join_parts())
+            payload = self._joined.take()
+            return payload.decode() if self._is_text else payload
+        parts, self._parts = self._parts, []
+        if self._is_text:
+            return "".join([part.decode() if isinstance(part, bytes) else part for part in parts])
+        return b"".join([part for part in parts if isinstance(part, bytes)])
 
-    def _join_frames(self) -> str | bytes:
-        frames, self._frames = self._frames, []
-        if isinstance(frames[0], Text):
-            return "".join([frame.payload for frame in frames if isinstance(frame, Text)])
-        return b"".join([frame._payload for frame in frames if isinstance(frame, Binary)])
+    def _join_parts(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join([part if isinstance(part, bytes) else part.encode() for part in parts])

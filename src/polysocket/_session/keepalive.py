@@ -159,7 +159,7 @@ class Keepalive(ReadLoop):
         try:
             receiver.is_busy = True
             if data or held_bytes:
-                frames = connection.receive(data)
+                frames = connection.receive(data, self._is_watching)
                 reader.reads += 1
                 self._attend(frames)
                 if connection.failure is not None and not connection.queue.count:

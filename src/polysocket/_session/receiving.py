@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from polysocket._core.pieces import PackedText
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader, wake
 from polysocket._session.sending import Sender, wrong_event_loop
@@ -212,6 +211,9 @@ class Receiver:
         was_full, pings = queue.is_full, 0
         try:
             while queue.count and len(messages) != most:
+                if whole := queue.take_messages(queue.count if most is None else most - len(messages)):
+                    messages += whole
+                    continue
                 if (message := queue.take(DATA)) is not None:
                     messages.append(message)
                     continue
@@ -271,8 +273,6 @@ def _check_kind(frame: Frame | Close, kinds: Kinds[D]) -> None:
     """Raise :class:`UnexpectedFrame` for a data frame of the one kind that the caller does not receive."""
     if not isinstance(frame, DATA) or isinstance(frame, kinds):
         return
-    if isinstance(frame, PackedText):
-        frame = frame.unpacked()
     expected = Binary if isinstance(frame, Text) else Text
     text = (
         f"a {type(frame).__name__} frame arrived, but a {expected.__name__} frame was to be received; "
