@@ -5,9 +5,7 @@ At most ``max_message_size + 1`` bytes of a message are inflated, however it is 
 
 from __future__ import annotations
 
-import sys
 import zlib
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from polysocket._core.failure import Refused, invalid_payload, too_big
@@ -22,6 +20,7 @@ EMPTY_STORED_BLOCK: Final = b"\x00"  # §7.2.3.6: an empty message without its t
 MOST_PIECES: Final = 64  # of remembered output: each costs CPython about 40 bytes, so one-byte messages must be joined
 MOST_FINAL_BLOCKS: Final = 8192  # in a frame: each needs a new stream, 2 µs for 2 bytes; senders make none, or one
 WORK_OF_STREAM: Final = 2048  # bytes that are inflated in the same time
+UNLIMITED: Final = 2**62 - 2  # bytes: mypyc holds no larger integer, plus one, without an object
 STEP: Final = 1024  # bytes after a final block: zlib copies what follows one, so larger steps cost their square
 
 
@@ -77,10 +76,10 @@ class Inflater:
         self._no_context_takeover = no_context_takeover
         self._window_bits = window_bits
         self._window_size = 1 << window_bits
-        self._max_message_size = sys.maxsize - 1 if max_message_size is None else max_message_size
-        self._stream: _Decompress | None = None
+        self._max_message_size = UNLIMITED if max_message_size is None else max_message_size
+        self._stream: _Decompress | None = None  # None after a final block, too
         # The last output, which a new stream needs after a final block: Python's zlib doesn't return its window.
-        self._window: deque[bytes] = deque()
+        self._window: list[bytes] = []
         self._remembered = 0  # bytes in the window
         self._room = self._max_message_size + 1
         self._at_boundary = True
@@ -110,13 +109,14 @@ class Inflater:
         """
         if not data:  # An empty message has no block that the tail could complete: see finish().
             return b""
-        stream = self._stream
-        if stream is None or stream.eof:
-            stream = self._new_stream()
         self._room = self._max_message_size + 1
         self._final_blocks = 0
+        stream = self._stream
+        if stream is None:
+            stream = self._new_stream()
         output = self._inflate(stream, data + TAIL)
         if stream.eof:
+            self._stream = None
             rest = stream.unused_data
             output += self.feed(rest if len(rest) < len(TAIL) else rest[: len(rest) - len(TAIL)])
             if len(rest) > len(TAIL) and not self._at_boundary:
@@ -131,13 +131,15 @@ class Inflater:
         start, step = 0, len(data)
         while start < len(data):
             stream = self._stream
-            if stream is None or stream.eof:
+            if stream is None:
                 stream = self._new_stream()
             piece = data[start : start + step]
             pieces.append(self._inflate(stream, piece))
             start += len(piece) - len(stream.unused_data)
             step = STEP
             self._at_boundary = stream.eof
+            if self._at_boundary:
+                self._stream = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def finish(self) -> bytes:
@@ -182,7 +184,7 @@ class Inflater:
                 window.append(output)
             self._remembered += size
             while self._remembered - len(window[0]) >= self._window_size:
-                self._remembered -= len(window.popleft())
+                self._remembered -= len(window.pop(0))
             if len(window) > MOST_PIECES:
                 joined = b"".join(window)
                 joined = joined[max(len(joined) - self._window_size, 0) :]
