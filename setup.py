@@ -36,6 +36,7 @@ CORE = [
     "_core/frame_queue.py",
     "_core/partial_message.py",
     "_core/pieces.py",
+    "_core/received.py",
     "_core/validation.py",
     "_core/zlib_streams.py",
     "_session/receiving.py",

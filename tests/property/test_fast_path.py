@@ -20,7 +20,7 @@ from polysocket._core.failure import Refused
 from polysocket._core.fast_path import BINARY, CONTINUATION, FINAL, TEXT
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.pieces import Received, frame_of
+from polysocket._core.received import SIZE, Received, frame_of
 from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import encoded
 
@@ -29,12 +29,12 @@ LIMIT = 2**63 - 1
 
 def decode(data: bytes, position: int, masked: bool, limit: int, frames: list[Frame | Close]) -> int:
     """Have the fast path decode messages, and append them as frames."""
-    received, sizes = list[Received](), list[int]()
+    received, marks = list[Received](), list[int]()
     try:
-        position = fast_path.decode(data, position, masked, PartialMessage(limit), received, sizes)
+        position = fast_path.decode(data, position, masked, PartialMessage(limit), received, marks)
     finally:
-        frames += map(frame_of, received)
-    assert sizes == [len(as_bytes(frame_of(message))) for message in received]
+        frames += map(frame_of, received, marks)
+    assert [mark >> SIZE for mark in marks] == [len(as_bytes(frame)) for frame in map(frame_of, received, marks)]
     return position
 
 

@@ -11,7 +11,7 @@ from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, FINAL, TEXT,
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import FEWEST_FRAGMENTS, PartialMessage
-from polysocket._core.pieces import Received, frame_of
+from polysocket._core.received import SIZE, Received, frame_of
 from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import KEY, SIZES, encoded
 
@@ -21,10 +21,9 @@ masked_or_not = pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "mas
 
 
 def take(data: bytes, key: bytes = b"", *, position: int = 0, limit: int = LIMIT) -> tuple[list[Frame | Close], int]:
-    received, sizes = list[Received](), list[int]()
-    position = fast_path.decode(data, position, bool(key), PartialMessage(limit), received, sizes)
-    assert len(sizes) == len(received)
-    return [frame_of(frame) for frame in received], position
+    received, marks = list[Received](), list[int]()
+    position = fast_path.decode(data, position, bool(key), PartialMessage(limit), received, marks)
+    return list(map(frame_of, received, marks)), position
 
 
 # The examples of RFC 6455 §5.7
@@ -58,9 +57,9 @@ def test_encoded_frames_are_decoded_at_every_size_at_which_the_header_changes(si
 def test_decoding_starts_at_the_given_position_and_appends(key: bytes) -> None:
     frame = encoded(TEXT, "𝄞".encode(), key)
     received: list[Received] = ["before"]
-    sizes = [6]
-    assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), PartialMessage(LIMIT), received, sizes) == len(frame) + 2
-    assert (received, sizes) == (["before", "𝄞"], [6, 4])
+    marks = [6 << SIZE]
+    assert fast_path.decode(b"\x00\xff" + frame, 2, bool(key), PartialMessage(LIMIT), received, marks) == len(frame) + 2
+    assert (received, marks) == (["before", "𝄞"], [6 << SIZE, 4 << SIZE])
 
 
 @masked_or_not

@@ -16,9 +16,10 @@ from polysocket._core.frame_queue import FRAME_COST, FrameQueue
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.pieces import Payload, Pieces, Received, frame_of
+from polysocket._core.pieces import Payload, Pieces
+from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received, frame_of
 from polysocket._core.zlib_streams import Inflater
-from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
+from polysocket.frames import Close, Frame, Ping, Pong
 
 __all__ = ["Decoder"]
 
@@ -106,10 +107,10 @@ class Decoder:
                 self._hold(data, position)
                 break
             frames: list[Received] = []
-            sizes: list[int] = []
+            marks: list[int] = []
             try:
                 if self._missing >= 0:
-                    position = self._collect(data, position, frames, sizes)
+                    position = self._collect(data, position, frames, marks)
                     steps += 1
                 else:
                     start = position
@@ -125,14 +126,14 @@ class Decoder:
                             self._is_server,
                             self._message,
                             frames,
-                            sizes,
+                            marks,
                             most,
                             min(queue.max_size - queue.size, MAX_BYTES),
                             inflater,
                         )
                         steps += len(frames)
                     if position == start:
-                        position = self._begin(data, position, frames, sizes)
+                        position = self._begin(data, position, frames, marks)
                         steps += STEPS_OF_CONTROL if self.has_met_control else 1
             except Refused as refused:
                 self.failure = refused.failure
@@ -144,10 +145,10 @@ class Decoder:
             if frames:
                 latest = frames[-1]
                 if with_data:
-                    new += [frame_of(received) for received in frames]
+                    new += [frame_of(received, mark) for received, mark in zip(frames, marks, strict=True)]
                 elif isinstance(latest, (Ping, Pong, Close)):  # A control frame is decoded alone.
                     new.append(latest)
-                queue.extend(frames, sizes)
+                queue.extend(frames, marks)
                 if isinstance(latest, Close):
                     break
         return new
@@ -162,7 +163,7 @@ class Decoder:
         self._decoded = position
         self.holds_bytes = True
 
-    def _begin(self, data: bytes, position: int, frames: list[Received], sizes: list[int]) -> int:
+    def _begin(self, data: bytes, position: int, frames: list[Received], marks: list[int]) -> int:
         """Begin with a frame, or end it if it is short; return the position after the bytes that were taken."""
         begun = self._begun
         if begun:  # Go on with all bytes of the header, or of the control frame, in one piece.
@@ -174,7 +175,7 @@ class Decoder:
         in_message = self._message.opcode != 0
         size = fast_path.parse_header(frame, at, self._is_server, in_message, self._inflater is not None)
         if size < 0:
-            self._judge(frame[at : at + LONGEST_HEADER], b"", frames, sizes)
+            self._judge(frame[at : at + LONGEST_HEADER], b"", frames, marks)
             return len(data)
         if size == 0:
             self._begun = frame[at:]
@@ -187,14 +188,14 @@ class Decoder:
                 self._begun = frame[at:]
                 return len(data)
             self._begun = b""
-            self._take_control(opcode, frame[at : at + size], frame[at + size : stop], frames, sizes)
+            self._take_control(opcode, frame[at : at + size], frame[at + size : stop], frames, marks)
             return before + size + payload_size
         self._begun = b""
         key = frame[at + size - 4 : at + size] if self._is_server else b""
         self._begin_data(frame[at], opcode, payload_size, key)
-        return self._collect(data, before + size, frames, sizes)
+        return self._collect(data, before + size, frames, marks)
 
-    def _judge(self, header: bytes, payload: bytes, frames: list[Received], sizes: list[int]) -> None:
+    def _judge(self, header: bytes, payload: bytes, frames: list[Received], marks: list[int]) -> None:
         """Have wsproto judge a Close or an invalid header."""
         verdict = judge(
             header,
@@ -205,24 +206,24 @@ class Decoder:
         )
         if isinstance(verdict, Close):
             frames.append(verdict)
-            sizes.append(len(payload))
+            marks.append(len(payload) << SIZE)
         else:
             self.failure = verdict
 
     def _take_control(
-        self, opcode: int, header: bytes, payload: bytes, frames: list[Received], sizes: list[int]
+        self, opcode: int, header: bytes, payload: bytes, frames: list[Received], marks: list[int]
     ) -> None:
         if self._is_server:
             payload = mask(payload, header[2:])
         if opcode == CLOSE and payload not in COMMON_CLOSES:
-            self._judge(header, payload, frames, sizes)
+            self._judge(header, payload, frames, marks)
             return
         if opcode == CLOSE:
             frames.append(Close(COMMON_CLOSES[payload]))
         else:
             frames.append(Ping(payload) if opcode == PING else Pong(payload))
             self.has_met_control = True
-        sizes.append(len(payload))
+        marks.append(len(payload) << SIZE)
 
     def _begin_data(self, first: int, opcode: int, payload_size: int, key: bytes) -> None:
         """Begin with a data frame; raises :class:`Refused` before a byte of it is buffered if it exceeds a limit."""
@@ -238,9 +239,7 @@ class Decoder:
         self._final = first & FINAL != 0
         self._key = key
 
-    def _collect(  # noqa: C901, PLR0912
-        self, data: bytes, position: int, frames: list[Received], sizes: list[int]
-    ) -> int:
+    def _collect(self, data: bytes, position: int, frames: list[Received], marks: list[int]) -> int:
         """Take bytes of the data frame's payload, and the frame once it is whole; return the position after them."""
         message = self._message
         stop = min(position + self._missing, len(data))
@@ -279,9 +278,7 @@ class Decoder:
             self._missing = -1
             if is_last:
                 message.opcode = 0
-            sizes.append(len(piece))
-            if is_last and message.fragments == 1:
-                frames.append(text if is_text else piece)
-            else:
-                frames.append(Text(text, is_last) if is_text else Binary(piece, is_last))
+            frames.append(text if is_text else piece)
+            part = FRAGMENT if not is_last else WHOLE if message.fragments == 1 else LAST_FRAGMENT
+            marks.append(len(piece) << SIZE | part)
         return stop

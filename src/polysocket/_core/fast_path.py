@@ -9,10 +9,9 @@ from typing import Final
 
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.pieces import Received
+from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received
 from polysocket._core.validation import MAX_CONTROL_PAYLOAD
 from polysocket._core.zlib_streams import Inflater
-from polysocket.frames import Binary, Text
 
 __all__ = [
     "BINARY",
@@ -52,7 +51,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
     masked: bool,
     message: PartialMessage,
     frames: list[Received],
-    sizes: list[int],
+    marks: list[int],
     most: int = UNLIMITED,
     most_bytes: int = UNLIMITED,
     inflater: Inflater | None = None,
@@ -68,7 +67,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
         masked: True if the peer is a client (RFC 6455 §5.1).
         message: The message that the first frame may continue.
         frames: The list to append to.
-        sizes: The list to which the size of each payload is appended, in bytes.
+        marks: The list to which the mark of each is appended.
         most: The largest number of frames to append.
         most_bytes: The number of payload bytes, or the work for as many, after which to stop.
         inflater: The decompressor of the peer's messages, if compression was negotiated.
@@ -136,20 +135,20 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
                 if compressed:
                     raise
                 break
-        if is_whole:
-            if kind == TEXT:
-                frames.append(text)
-            else:
-                frames.append(payload)
-        else:
+        part = WHOLE
+        if not is_whole:
             if opcode != CONTINUATION:
                 message.begin(opcode, is_compressed=False)
             message.begin_frame(size)
-            is_last = first >= FINAL
-            frames.append(Text(text, is_last) if kind == TEXT else Binary(payload, is_last))
-            if is_last:
+            part = FRAGMENT
+            if first >= FINAL:
+                part = LAST_FRAGMENT
                 message.opcode = 0
-        sizes.append(size)
+        if kind == TEXT:
+            frames.append(text)
+        else:
+            frames.append(payload)
+        marks.append(size << SIZE | part)
         taken += size
         most -= 1
         position = stop

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from typing import Final, overload
 
 from polysocket._core.fast_path import UNLIMITED
-from polysocket._core.pieces import Fragments, PackedText, Received, frame_of, packed
+from polysocket._core.received import (
+    FRAGMENT,
+    LAST_FRAGMENT,
+    PART,
+    SIZE,
+    WHOLE,
+    Fragments,
+    PackedText,
+    Received,
+    frame_of,
+    joined,
+    packed,
+)
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
 __all__ = ["FRAME_COST", "MAX_OVERHEAD", "QUEUE_CAPACITY", "FrameQueue"]
@@ -22,7 +34,7 @@ UNPACKED: Final = 16 * 1024  # bytes in the queue from which a wide text is pack
 
 Kinds = type[Text] | type[Binary] | tuple[type[Text | Binary], ...]
 
-ALL_KINDS: Final = frozenset((Text, Binary, Ping, Pong, Close, str, bytes, PackedText))
+ALL_KINDS: Final = frozenset((bytes, str, PackedText, Ping, Pong, Close))
 DATA_AND_CLOSE: Final = ALL_KINDS - {Ping, Pong}
 ONLY_CLOSE: Final = frozenset((Close,))
 TAKEN: Final = b""  # stands for a frame that was taken
@@ -41,7 +53,7 @@ class FrameQueue:
         "_head",
         "_is_released",
         "_kept",
-        "_sizes",
+        "_marks",
         "count",
         "fragments",
         "is_full",
@@ -68,7 +80,7 @@ class FrameQueue:
         self._is_released = False
         # A list whose first frames were taken: its items are reached faster than those of a deque.
         self._frames: list[Received] = []
-        self._sizes: list[int] = []  # of the payloads beside them: measuring a text again would encode it again
+        self._marks: list[int] = []  # beside the frames: measuring a text again would encode it again
         self._head = 0  # the position of the next frame
         self._frame_cost = FRAME_COST
         self._kept: frozenset[type[Received]] = ALL_KINDS
@@ -76,51 +88,43 @@ class FrameQueue:
     @property
     def first(self) -> Frame | Close:
         """The next frame."""
-        return frame_of(self._frames[self._head])
+        return frame_of(self._frames[self._head], self._marks[self._head])
 
     def __iter__(self) -> Iterator[Frame | Close]:
         """Return the frames that wait, as callers see them."""
-        return iter([frame_of(received) for received in self._frames[self._head :]])
+        waiting = zip(self._frames[self._head :], self._marks[self._head :], strict=True)
+        return iter([frame_of(received, mark) for received, mark in waiting])
 
-    def extend(self, frames: list[Received], sizes: list[int]) -> None:
-        """Append received frames, and the sizes of their payloads, except those of a kind that is not kept.
+    def extend(self, frames: list[Received], marks: list[int]) -> None:
+        """Append received frames and their marks, except those of a kind that is not kept.
 
         The lists may become the queue's own.
         """
         if self._kept is not ALL_KINDS:
             kept = [index for index, received in enumerate(frames) if type(received) in self._kept]
-            frames, sizes = [frames[index] for index in kept], [sizes[index] for index in kept]
+            frames, marks = [frames[index] for index in kept], [marks[index] for index in kept]
         cost, queued, overhead = self._frame_cost, self.size, self.overhead
-        for index, size in enumerate(sizes):
-            queued += size + cost
-            if size + cost < SMALL:
-                overhead += SMALL - size - cost
+        for index, mark in enumerate(marks):
+            size = (mark >> SIZE) + cost
+            queued += size
+            if size < SMALL:
+                overhead += SMALL - size
             if queued > UNPACKED:
-                self._pack(frames, index, size)
+                received = frames[index]
+                if isinstance(received, str) and len(received) != mark >> SIZE:  # It is not ASCII.
+                    frames[index] = packed(received) or received
         self.size, self.overhead = queued, overhead
         if self.count:
             if self._head > len(self._frames) // 2:
                 del self._frames[: self._head]
-                del self._sizes[: self._head]
+                del self._marks[: self._head]
                 self._head = 0
             self._frames.extend(frames)
-            self._sizes.extend(sizes)
+            self._marks.extend(marks)
         else:
-            self._frames, self._sizes, self._head = frames, sizes, 0
+            self._frames, self._marks, self._head = frames, marks, 0
         self.count += len(frames)
         self.is_full = self._has_no_room()
-
-    def _pack(self, frames: list[Received], index: int, size: int) -> None:
-        """Pack a text with wide characters."""
-        received = frames[index]
-        if isinstance(received, str):
-            text, final = received, True
-        elif isinstance(received, Text):
-            text, final = received._payload, received._final
-        else:
-            return
-        if len(text) != size and (utf8 := packed(text)) is not None:
-            frames[index] = PackedText(utf8, final)
 
     def _has_no_room(self) -> bool:
         count = self.count
@@ -134,7 +138,7 @@ class FrameQueue:
     @overload
     def take(self, kinds: Kinds) -> str | bytes | None: ...
 
-    def take(  # noqa: C901, PLR0911, PLR0912 - one function, so that a message costs no further call
+    def take(  # noqa: C901, PLR0912 - one function, so that a message costs no further call
         self, kinds: Kinds | None = None
     ) -> Frame | Close | str | bytes | None:
         """Take the next frame; or the payload of the next message, if it is of one of the kinds, and all of it is here.
@@ -142,47 +146,61 @@ class FrameQueue:
         Fragments of such a message that come next are moved to ``fragments``. None if there is no such frame or
         message, or if another frame comes before it.
         """
-        while self.count:
-            head = self._head
-            received = self._frames[head]
-            if kinds is not None:
-                # Compiled, isinstance() with a variable, or with a built-in type and another one, takes longer than all
-                # of the rest.
-                if isinstance(received, bytes) or isinstance(received, Binary):  # noqa: SIM101
-                    if kinds is Text:
-                        return None
-                elif isinstance(received, str) or isinstance(received, Text):  # noqa: SIM101
-                    if kinds is Binary:
-                        return None
-                else:
-                    return None
-            self._frames[head] = TAKEN
-            self._head = head + 1
-            payload_size = self._sizes[head]
-            size = payload_size + self._frame_cost
-            self.count -= 1
-            self.size -= size
-            if size < SMALL:
-                self.overhead -= SMALL - size
-            if not self.count:
-                self._frames.clear()
-                self._sizes.clear()
-                self._head = 0
-                self.is_full = False
-            elif self.is_full:
-                self.is_full = self._has_no_room()
-            if kinds is None:
-                return frame_of(received)
+        if not self.count:
+            return None
+        head, last = self._head, self._head + self.count
+        received, mark = self._frames[head], self._marks[head]
+        size = (mark >> SIZE) + self._frame_cost
+        overhead = SMALL - size if size < SMALL else 0
+        end = head + 1
+        fragments: list[Received] | None = None
+        marks: list[int] = self._marks
+        if kinds is not None:
+            # Compiled, isinstance(received, kinds) would take longer than all of the rest.
             if isinstance(received, bytes):
-                return received
-            if isinstance(received, str):
-                return received
-            if self.fragments is None:
-                self.fragments = Fragments()
-            assert isinstance(received, (Text, Binary)), "only data is of one of the kinds"
-            if self.fragments.add(received, payload_size):
-                return self.fragments.join()
-        return None
+                if kinds is Text:
+                    return None
+            elif kinds is Binary or isinstance(received, (Ping, Pong, Close)):
+                return None
+            if mark & PART != WHOLE:
+                while mark & PART == FRAGMENT and end < last and self._marks[end] & PART != WHOLE:
+                    mark = self._marks[end]
+                    frame_size = (mark >> SIZE) + self._frame_cost
+                    size += frame_size
+                    if frame_size < SMALL:
+                        overhead += SMALL - frame_size
+                    end += 1
+                fragments, marks = self._frames[head:end], self._marks[head:end]
+        self._head = end
+        self.count -= end - head
+        self.size -= size
+        self.overhead -= overhead
+        if not self.count:
+            self._frames.clear()
+            self._marks.clear()
+            self._head = 0
+            self.is_full = False
+        else:
+            for position in range(head, end):
+                self._frames[position] = TAKEN
+            if self.is_full:
+                self.is_full = self._has_no_room()
+        if fragments is not None:
+            return self._join(fragments, marks)
+        if kinds is None or isinstance(received, (Ping, Pong, Close)):
+            return frame_of(received, mark)
+        return received.utf8.decode() if isinstance(received, PackedText) else received
+
+    def _join(self, fragments: list[Received], marks: list[int]) -> str | bytes | None:
+        """Join fragments to the message that they complete; else add them to ``fragments``, and return None."""
+        is_complete = marks[-1] & PART == LAST_FRAGMENT
+        if is_complete and not self.fragments:
+            return joined(fragments)
+        if self.fragments is None:
+            self.fragments = Fragments()
+        for received, mark in zip(fragments, marks, strict=True):
+            self.fragments.add(received, mark >> SIZE)
+        return self.fragments.join() if is_complete else None
 
     def take_messages(self, most: int) -> list[str | bytes]:
         """Take the payloads of the messages in one frame that come next, at most ``most``.
@@ -194,12 +212,16 @@ class FrameQueue:
         head = self._head
         end = head + min(self.count, most)
         while head < end:
-            received = self._frames[head]
+            received, mark = self._frames[head], self._marks[head]
+            if mark & PART != WHOLE:
+                break
             if isinstance(received, (bytes, str)):
                 messages.append(received)
+            elif isinstance(received, PackedText):
+                messages.append(received.utf8.decode())
             else:
                 break
-            frame_size = self._sizes[head] + self._frame_cost
+            frame_size = (mark >> SIZE) + self._frame_cost
             size += frame_size
             if frame_size < SMALL:
                 overhead += SMALL - frame_size
@@ -209,7 +231,7 @@ class FrameQueue:
         self.overhead -= overhead
         if not self.count:
             self._frames.clear()
-            self._sizes.clear()
+            self._marks.clear()
             self._head = 0
             self.is_full = False
         elif messages:
@@ -226,7 +248,7 @@ class FrameQueue:
         self.is_full = False
 
     def _empty(self) -> None:
-        self._frames, self._sizes, self._head, self.count, self.size, self.overhead = [], [], 0, 0, 0, 0
+        self._frames, self._marks, self._head, self.count, self.size, self.overhead = [], [], 0, 0, 0, 0
 
     def limit(self, frames: int | None, size: int | None, frame_cost: int = FRAME_COST) -> None:
         """Bound the queue in frames and in bytes; each frame counts ``frame_cost`` bytes besides its payload.
@@ -243,9 +265,9 @@ class FrameQueue:
 
     def _requeue(self) -> None:
         """Measure and filter the queued frames anew."""
-        frames, sizes = self._frames[self._head :], self._sizes[self._head :]
+        frames, marks = self._frames[self._head :], self._marks[self._head :]
         self._empty()
-        self.extend(frames, sizes)
+        self.extend(frames, marks)
 
     def keep_no_control_frames(self) -> None:
         """Drop Pings and Pongs, those that are queued too: they are answered as they arrive."""
@@ -284,7 +306,7 @@ class FrameQueue:
 
     def _drop(self, position: int) -> None:
         del self._frames[position]
-        size = self._sizes.pop(position) + self._frame_cost
+        size = (self._marks.pop(position) >> SIZE) + self._frame_cost
         self.count -= 1
         self.size -= size
         self.overhead -= max(SMALL - size, 0)
