@@ -111,7 +111,7 @@ class Watched:
 
 
 def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool) -> Watched:
-    """Compare the connection with the oracle after each chunk.
+    """Compare the connection with the oracle after each chunk, until the oracle refuses a code that it doesn't know.
 
     wsproto judges the order of frames only with a byte of their payload, the connection with their header.
     """
@@ -120,6 +120,8 @@ def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[
     for chunk in chunks(wire, cuts):
         oracle.receive(chunk)
         watched.receive(chunk)
+        if oracle.refuses_code:
+            return watched
         assert watched.frames == oracle.frames
         if watched.has_verdict:
             oracle.receive(bytes(LONGEST_HEADER))
