@@ -8,7 +8,6 @@ from typing import Final, overload
 from polysocket._core.fast_path import UNLIMITED
 from polysocket._core.received import (
     FRAGMENT,
-    LAST_FRAGMENT,
     PART,
     SIZE,
     WHOLE,
@@ -138,7 +137,7 @@ class FrameQueue:
     @overload
     def take(self, kinds: Kinds) -> str | bytes | None: ...
 
-    def take(  # noqa: C901, PLR0912 - one function, so that a message costs no further call
+    def take(  # noqa: C901, PLR0911, PLR0912 - one function, so that a message costs no further call
         self, kinds: Kinds | None = None
     ) -> Frame | Close | str | bytes | None:
         """Take the next frame; or the payload of the next message, if it is of one of the kinds, and all of it is here.
@@ -153,8 +152,7 @@ class FrameQueue:
         size = (mark >> SIZE) + self._frame_cost
         overhead = SMALL - size if size < SMALL else 0
         end = head + 1
-        fragments: list[Received] | None = None
-        marks: list[int] = self._marks
+        fragments: list[Received] | None = None  # of a message that has arrived as a whole
         if kinds is not None:
             # Compiled, isinstance(received, kinds) would take longer than all of the rest.
             if isinstance(received, bytes):
@@ -170,7 +168,10 @@ class FrameQueue:
                     if frame_size < SMALL:
                         overhead += SMALL - frame_size
                     end += 1
-                fragments, marks = self._frames[head:end], self._marks[head:end]
+                if self.fragments or mark & PART == FRAGMENT:
+                    self._keep_fragments(head, end)
+                else:
+                    fragments = self._frames[head:end]
         self._head = end
         self.count -= end - head
         self.size -= size
@@ -185,22 +186,20 @@ class FrameQueue:
                 self._frames[position] = TAKEN
             if self.is_full:
                 self.is_full = self._has_no_room()
-        if fragments is not None:
-            return self._join(fragments, marks)
         if kinds is None or isinstance(received, (Ping, Pong, Close)):
             return frame_of(received, mark)
-        return received.utf8.decode() if isinstance(received, PackedText) else received
-
-    def _join(self, fragments: list[Received], marks: list[int]) -> str | bytes | None:
-        """Join fragments to the message that they complete; else add them to ``fragments``, and return None."""
-        is_complete = marks[-1] & PART == LAST_FRAGMENT
-        if is_complete and not self.fragments:
+        if fragments is not None:
             return joined(fragments)
+        if mark & PART == WHOLE:
+            return received.utf8.decode() if isinstance(received, PackedText) else received
+        return None if mark & PART == FRAGMENT or self.fragments is None else self.fragments.join()
+
+    def _keep_fragments(self, head: int, end: int) -> None:
+        """Add the frames at these positions to ``fragments``, until the rest of their message is taken, too."""
         if self.fragments is None:
             self.fragments = Fragments()
-        for received, mark in zip(fragments, marks, strict=True):
-            self.fragments.add(received, mark >> SIZE)
-        return self.fragments.join() if is_complete else None
+        for position in range(head, end):
+            self.fragments.add(self._frames[position], self._marks[position] >> SIZE)
 
     def take_messages(self, most: int) -> list[str | bytes]:
         """Take the payloads of the messages in one frame that come next, at most ``most``.

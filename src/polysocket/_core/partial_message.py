@@ -38,17 +38,14 @@ class PartialMessage:
         self.is_compressed = is_compressed
         self.size = self.fragments = 0
 
-    def has_room(self, size: int) -> bool:
-        """Return whether the message may have one more fragment, of that many bytes."""
-        return self.fragments < self.max_fragments and (self.is_compressed or self.size + size <= self.limit)
-
     def begin_frame(self, size: int) -> None:
         """Begin with a frame, before its payload is buffered; raises :class:`Refused` if it exceeds a limit."""
-        if not self.has_room(size):
-            if self.fragments >= self.max_fragments:
-                raise Refused(too_big(f"a message of more than {self.max_fragments} fragments"))
-            text = f"a message of at least {self.size + size} bytes, over the limit of {self.limit}"
-            raise Refused(too_big(text))
-        self.fragments += 1
+        fragments = self.fragments + 1
+        if fragments > self.max_fragments:
+            raise Refused(too_big(f"a message of more than {self.max_fragments} fragments"))
+        self.fragments = fragments
         if not self.is_compressed:
-            self.size += size
+            size += self.size
+            if size > self.limit:
+                raise Refused(too_big(f"a message of at least {size} bytes, over the limit of {self.limit}"))
+            self.size = size

@@ -6,7 +6,7 @@ Beside each stands a mark: the size of its payload in bytes, and its part of a m
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Final, cast
 
 from polysocket._core.pieces import Pieces
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
@@ -69,14 +69,8 @@ def frame_of(received: Received, mark: int) -> Frame | Close:
 def joined(parts: list[Received]) -> str | bytes:
     """Return the payload of a message from those of its fragments."""
     if isinstance(parts[0], bytes):
-        return b"".join([part for part in parts if isinstance(part, bytes)])
-    texts: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, PackedText):
-            texts.append(part.utf8.decode())
-    return "".join(texts)
+        return b"".join(cast("list[bytes]", parts))
+    return "".join([part.utf8.decode() if isinstance(part, PackedText) else cast("str", part) for part in parts])
 
 
 class Fragments:
