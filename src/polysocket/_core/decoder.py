@@ -43,6 +43,7 @@ class Decoder:
         "_decoded",
         "_final",
         "_held",
+        "_inflated",
         "_inflater",
         "_is_server",
         "_key",
@@ -71,11 +72,13 @@ class Decoder:
         self._missing = -1  # bytes of its payload; -1 between two frames
         self._final = False
         self._key = b""  # for the next byte of the payload; empty if it is not masked
-        self._payload: Payload | Pieces | None = None
+        self._payload: Payload | None = None
+        self._inflated = Pieces()  # of its payload, if it is compressed
 
     def forget(self) -> None:
         """Free what waits for more bytes, and the window of the received messages: no more will be decoded."""
         self._held = self._payload = None
+        self._inflated = Pieces()
         if self._inflater is not None:
             self._inflater.forget()
 
@@ -243,42 +246,59 @@ class Decoder:
         """Take bytes of the data frame's payload, and the frame once it is whole; return the position after them."""
         message = self._message
         stop = min(position + self._missing, len(data))
-        inflater = self._inflater if message.is_compressed else None
-        if inflater is not None:
+        if message.is_compressed and self._inflater is not None:
             stop = min(stop, position + SLICE)
-        piece = data[position:stop]
+            self._collect_compressed(data[position:stop], self._inflater, frames, marks)
+            return stop
+        part = memoryview(data)[position:stop]
+        self._missing -= stop - position
+        payload = self._payload
+        if payload is None:
+            self._payload = payload = Payload(message.rest)
+            message.rest = b""
+        payload.add(self._unmasked(bytes(part)) if self._key else part)
+        is_whole = self._missing == 0
+        if message.opcode == TEXT:  # It is checked as its bytes arrive, so that a wrong one is found at once.
+            payload.check_text(is_whole and self._final)
+        if is_whole:
+            self._payload = None
+            if message.opcode == TEXT:
+                whole, message.rest = payload.take_text()
+            else:
+                whole = payload.take()
+            self._end_frame(whole, frames, marks)
+        return stop
+
+    def _collect_compressed(self, piece: bytes, inflater: Inflater, frames: list[Received], marks: list[int]) -> None:
+        message = self._message
         self._missing -= len(piece)
         is_whole = self._missing == 0
         if self._key:
-            key = self._key
-            piece, used = mask(piece, key), len(piece) % 4
-            self._key = key[used:] + key[:used]
+            piece = self._unmasked(piece)
         is_last = is_whole and self._final
-        if inflater is not None:
-            piece = inflater.feed(piece)
-            if is_last:
-                piece += inflater.finish()
-        text = ""
-        is_text = message.opcode == TEXT
-        if is_text:  # It is checked as its bytes arrive, so that a wrong one is found at once.
+        piece = inflater.feed(piece)
+        if is_last:
+            piece += inflater.finish()
+        if message.opcode == TEXT:
             piece = message.rest + piece
-            text, decoded = utf_8_decode(piece, "strict", is_last)
+            decoded = utf_8_decode(piece, "strict", is_last)[1]
             message.rest = piece[decoded:]
             piece = piece[:decoded]
-        payload = self._payload
-        if payload is None and not is_whole:
-            self._payload = payload = Payload(len(piece) + self._missing) if inflater is None else Pieces()
-        if payload is not None:
-            payload.add(piece)
+        self._inflated.add(piece)
         if is_whole:
-            if payload is not None:
-                piece, self._payload = payload.take(), None
-                if is_text:
-                    text = piece.decode()
-            self._missing = -1
-            if is_last:
-                message.opcode = 0
-            frames.append(text if is_text else piece)
-            part = FRAGMENT if not is_last else WHOLE if message.fragments == 1 else LAST_FRAGMENT
-            marks.append(len(piece) << SIZE | part)
-        return stop
+            self._end_frame(self._inflated.take(), frames, marks)
+
+    def _unmasked(self, part: bytes) -> bytes:
+        """Unmask the next bytes of the payload."""
+        key, used = self._key, len(part) % 4
+        self._key = key[used:] + key[:used]
+        return mask(part, key)
+
+    def _end_frame(self, payload: bytes, frames: list[Received], marks: list[int]) -> None:
+        message = self._message
+        part = FRAGMENT if not self._final else WHOLE if message.fragments == 1 else LAST_FRAGMENT
+        frames.append(payload.decode() if message.opcode == TEXT else payload)
+        marks.append(len(payload) << SIZE | part)
+        self._missing = -1
+        if self._final:
+            message.opcode = 0

@@ -5,7 +5,8 @@ Nothing here copies a byte more than a few times, however many pieces there are.
 
 from __future__ import annotations
 
-from io import BytesIO
+from codecs import utf_8_decode
+from io import SEEK_END, BytesIO
 from typing import Final
 
 __all__ = ["Payload", "Pieces"]
@@ -46,32 +47,34 @@ class Pieces:
 
 
 class Payload:
-    """The payload of a frame that arrives in parts, in one buffer: joining parts takes as much memory once more.
+    """The payload of an uncompressed frame that arrives in parts, in one buffer, which becomes the payload uncopied.
 
-    glibc returns that memory after each message, and the page faults of the next one take longer than all copies.
+    Joining parts would take as much memory once more. glibc returns that memory after each message, and the page faults
+    of the next one take longer than all copies.
     """
 
-    __slots__ = ("_buffer", "_held", "_room", "_size")
+    __slots__ = ("_buffer", "_checked")
 
-    def __init__(self, size: int) -> None:
-        """Expect this number of bytes; a few more or less don't matter."""
-        self._buffer = BytesIO()
-        self._size = size
-        self._held = 0
-        self._room = 0  # the size of the buffer: at most twice what has arrived
+    def __init__(self, beginning: bytes) -> None:
+        """Begin with bytes that were left over."""
+        self._buffer = BytesIO(beginning)
+        self._buffer.seek(0, SEEK_END)
+        self._checked = 0  # bytes that are UTF-8
 
-    def add(self, part: bytes) -> None:
+    def add(self, part: bytes | memoryview) -> None:
         """Add a part."""
-        held = self._held + len(part)
-        if held > self._room:
-            self._room = max(held, min(self._size, 2 * held))
-            self._buffer.seek(self._room - 1)
-            self._buffer.write(b"\0")
-            self._buffer.seek(self._held)
         self._buffer.write(part)
-        self._held = held
+
+    def check_text(self, is_last: bool) -> None:
+        """Check that all is UTF-8, but for a character that may go on unless ``is_last``; else a UnicodeDecodeError."""
+        with self._buffer.getbuffer() as arrived, arrived[self._checked :] as unchecked:
+            self._checked += utf_8_decode(unchecked, "strict", is_last)[1]
+
+    def take_text(self) -> tuple[bytes, bytes]:
+        """Return the text in UTF-8, and the bytes of the character that goes on."""
+        whole = self._buffer.getvalue()
+        return (whole, b"") if self._checked == len(whole) else (whole[: self._checked], whole[self._checked :])
 
     def take(self) -> bytes:
         """Return everything."""
-        self._buffer.truncate(self._held)
         return self._buffer.getvalue()
