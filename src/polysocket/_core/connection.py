@@ -96,6 +96,26 @@ class Connection:
             self.holds_bytes = self._decoder.holds_bytes
         return frames
 
+    def room(self) -> memoryview | None:
+        """Return a buffer for the next bytes from the peer: for the rest of a large payload, or for a part of the rest.
+
+        None if the next bytes belong to anything else. :meth:`receive` may take them all the same. The buffer is valid
+        until the next call of a method, which raises BufferError if the buffer is in use.
+        """
+        return None if self.has_ended or self.failure is not None else self._decoder.room()
+
+    def note_filled(self, size: int, with_data: bool = True) -> list[Frame | Close]:
+        """Take the bytes that were written to the start of :meth:`room`; return what :meth:`receive` returns."""
+        self.bytes_received += size
+        if self.has_ended or self.failure is not None:
+            return []
+        frames = self._decoder.note_filled(size, self.queue, with_data)
+        self.has_met_control = False
+        if self._decoder.failure is not None:
+            self.failure = self._decoder.failure
+            self._stop_receiving()
+        return frames
+
     def next_frame(self) -> Frame | Close | None:
         """Take the next frame; None if more bytes are needed, or if the connection has ended."""
         if self.queue.count:

@@ -16,7 +16,7 @@ from polysocket._core.frame_queue import FRAME_COST, FrameQueue
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.pieces import Payload, Pieces
+from polysocket._core.pieces import LEAST_ROOM, Payload, Pieces
 from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received, frame_of
 from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Close, Frame, Ping, Pong
@@ -156,6 +156,29 @@ class Decoder:
                     break
         return new
 
+    def room(self) -> memoryview | None:
+        """Return the buffer for the rest of the payload that is arriving, or for a part of it.
+
+        None if bytes have to be decoded otherwise, or if few are missing. The buffer is valid until the next call.
+        """
+        payload = self._payload
+        if payload is None or self._missing < LEAST_ROOM or self.holds_bytes or self.failure is not None:
+            return None
+        return payload.room(self._missing)
+
+    def note_filled(self, size: int, queue: FrameQueue, with_data: bool = True) -> list[Frame | Close]:
+        """Take bytes that were written to :meth:`room` as :meth:`decode` takes others."""
+        payload, frames, marks = self._payload, list[Received](), list[int]()
+        assert payload is not None, "there was room"
+        payload.note_filled(size, self._unmasked if self._key else None)
+        try:
+            self._note_arrived(payload, size, frames, marks)
+        except UnicodeDecodeError as error:
+            self.failure = not_utf8("text", error)
+        new = [frame_of(received, mark) for received, mark in zip(frames, marks, strict=True)] if with_data else []
+        queue.extend(frames, marks)
+        return new
+
     def _hold(self, data: bytes, position: int) -> None:
         """Hold the bytes from ``position`` on for the next call."""
         if position > len(data) - position:
@@ -251,12 +274,18 @@ class Decoder:
             self._collect_compressed(data[position:stop], self._inflater, frames, marks)
             return stop
         part = memoryview(data)[position:stop]
-        self._missing -= stop - position
         payload = self._payload
         if payload is None:
             self._payload = payload = Payload(message.rest)
             message.rest = b""
         payload.add(self._unmasked(bytes(part)) if self._key else part)
+        self._note_arrived(payload, stop - position, frames, marks)
+        return stop
+
+    def _note_arrived(self, payload: Payload, size: int, frames: list[Received], marks: list[int]) -> None:
+        """Check new bytes of an uncompressed payload, and take the frame if it is whole."""
+        message = self._message
+        self._missing -= size
         is_whole = self._missing == 0
         if message.opcode == TEXT:  # It is checked as its bytes arrive, so that a wrong one is found at once.
             payload.check_text(is_whole and self._final)
@@ -267,7 +296,6 @@ class Decoder:
             else:
                 whole = payload.take()
             self._end_frame(whole, frames, marks)
-        return stop
 
     def _collect_compressed(self, piece: bytes, inflater: Inflater, frames: list[Received], marks: list[int]) -> None:
         message = self._message
