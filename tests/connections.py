@@ -41,6 +41,8 @@ class Connection:
         self, role: ConnectionType, deflate: PerMessageDeflate | None = None, max_message_size: int | None = None
     ) -> None:
         self.inner = connection.Connection(role, deflate, max_message_size)
+        self.reads_views = False
+        """Whether it receives views, and into its own room, as from a stream that reads into buffers."""
         self._sent = b""
 
     def __getattr__(self, name: str) -> Any:
@@ -68,9 +70,22 @@ class Connection:
         return data
 
     def receive(self, data: bytes) -> list[Frame | Close]:
-        frames = self.inner.receive(data)
+        frames = self._receive_views(data) if self.reads_views else self.inner.receive(data)
         while self.inner.holds_bytes and not self.queue.is_full:  # These bytes wait only for the next turn.
             frames += self.inner.receive(b"")
+        return frames
+
+    def _receive_views(self, data: bytes) -> list[Frame | Close]:
+        frames: list[Frame | Close] = []
+        while data and self.inner.has_room:
+            room = self.inner.room()
+            size = min(len(room), len(data))
+            room[:size] = data[:size]
+            frames += self.inner.receive(size)
+            data = data[size:]
+        buffer = bytearray(data)
+        frames += self.inner.receive(memoryview(buffer))
+        buffer[:] = bytes(len(buffer))  # It is used again for the next read.
         return frames
 
     def data_to_send(self) -> bytes:

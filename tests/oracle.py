@@ -110,13 +110,16 @@ class Watched:
         return info.sent.code
 
 
-def compare(role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool) -> Watched:
+def compare(
+    role: ConnectionType, compressed: bool, wire: bytes, cuts: Sequence[int], takes: bool, *, reads_views: bool = False
+) -> Watched:
     """Compare the connection with the oracle after each chunk, until the oracle refuses a code that it doesn't know.
 
     wsproto judges the order of frames only with a byte of their payload, the connection with their header.
     """
     judged_before = verdicts["valid data frame"]
     oracle, watched = Oracle(role, compressed), Watched(connect(role, compressed=compressed), takes=takes)
+    watched.connection.reads_views = reads_views
     for chunk in chunks(wire, cuts):
         oracle.receive(chunk)
         watched.receive(chunk)

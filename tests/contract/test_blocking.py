@@ -116,10 +116,10 @@ def test_a_sender_stops_waiting_if_another_thread_has_sent_its_bytes() -> None:
     left, right = socket.socketpair()
 
     class Raced(SocketStream):
-        def _wait(self, *, readable: bool) -> bytes | None:
+        def _wait(self, *, readable: bool, buffer: memoryview | None = None) -> bytes | int | None:
             while not readable and self.pending:
                 super()._wait(readable=True)  # as a reading thread would
-            return super()._wait(readable=readable)
+            return super()._wait(readable=readable, buffer=buffer)
 
     def wait_for_something(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
         assert readable or writable, "this waits forever"

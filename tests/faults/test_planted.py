@@ -42,7 +42,7 @@ def test_an_error_that_is_not_of_polysocket_is_noticed(server: Server, monkeypat
 
     async def fail(stream: SocketStream) -> bytes:
         try:
-            return await read(stream)
+            return bytes(await read(stream))
         except ConnectionResetError as error:
             raise RuntimeError("not typed") from error
 

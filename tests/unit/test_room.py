@@ -1,10 +1,11 @@
-"""Receiving straight into the buffer of a large payload: ``room`` and ``note_filled`` beside ``receive``."""
+"""Receiving straight into the buffer of a large payload: ``room`` beside ``receive``."""
 
 from __future__ import annotations
 
 import pytest
 from wsproto import ConnectionType
 
+from polysocket._core import pieces
 from polysocket.close_info import CloseCause
 from polysocket.frames import Binary, Close, Ping, Text
 from tests.connections import (
@@ -30,17 +31,21 @@ CONTENT = bytes(index * 7 % 251 for index in range(500_001))
 WIDE = ("aé€𝄞" * 60_000).encode()
 
 
+def room_of(connection: Connection) -> memoryview | None:
+    return connection.inner.room() if connection.inner.has_room else None
+
+
 def fill(connection: Connection, wire: bytes, size: int | None = None) -> int:
     """Have the connection take the bytes, by its room where it has one; return how many it took by that."""
     position = filled = 0
     while position < len(wire):
-        if (room := connection.inner.room()) is None:
+        if (room := room_of(connection)) is None:
             step = 1000
             connection.receive(wire[position : position + step])
         else:
             step = min(len(room), size or len(room), len(wire) - position)
             room[:step] = wire[position : position + step]
-            connection.inner.note_filled(step)
+            connection.inner.receive(step)
             filled += step
         position += step
     return filled
@@ -82,22 +87,23 @@ def test_bytes_that_are_not_utf_8_are_found_at_once(role: ConnectionType) -> Non
     info = connection.close_info
     assert info is not None
     assert info.cause is CloseCause.PROTOCOL_ERROR
-    assert connection.inner.room() is None
-    assert connection.inner.note_filled(1) == []
+    assert room_of(connection) is None
+    assert connection.inner.receive(1) == []
 
 
 def test_a_peer_that_only_announces_a_payload_is_given_little_room() -> None:
+    pieces._spare.clear()
     connection = connect(CLIENT)
     connection.receive(huge_header(CLIENT, 2**40))
-    room = connection.inner.room()
+    room = room_of(connection)
     assert room is not None
     assert len(room) == LEAST
     connection.receive(bytes(100_000))  # The room need not be used.
-    room = connection.inner.room()
+    room = room_of(connection)
     assert room is not None
     assert len(room) == 100_000
-    assert connection.inner.note_filled(100_000) == []
-    room = connection.inner.room()
+    assert connection.inner.receive(100_000) == []
+    room = room_of(connection)
     assert room is not None
     assert len(room) == 200_000
 
@@ -118,7 +124,7 @@ def test_a_peer_that_only_announces_a_payload_is_given_little_room() -> None:
 def test_there_is_no_room_if_bytes_have_to_be_decoded_otherwise(wire: bytes) -> None:
     connection = connect(CLIENT, compressed=True)
     connection.inner.receive(wire)
-    assert connection.inner.room() is None
+    assert room_of(connection) is None
 
 
 def test_a_frame_is_returned_once_it_is_whole_unless_it_is_not_wanted() -> None:
@@ -126,21 +132,9 @@ def test_a_frame_is_returned_once_it_is_whole_unless_it_is_not_wanted() -> None:
         connection = connect(SERVER)
         wire = frame_to(SERVER, BINARY, bytes(100_000))
         connection.receive(wire[:-LEAST])
-        room = connection.inner.room()
+        room = room_of(connection)
         assert room is not None
         room[:] = wire[-LEAST:]
-        assert connection.inner.note_filled(LEAST, with_data) == expected
+        assert connection.inner.receive(LEAST, with_data) == expected
         connection.receive(close_to(SERVER, 1000))
         assert take(connection) == [Binary(bytes(100_000)), Close(1000)]
-
-
-def test_a_buffer_that_is_in_use_can_not_be_taken_back() -> None:
-    connection = connect(CLIENT)
-    connection.receive(huge_header(CLIENT, 2**20))
-    room = connection.inner.room()
-    assert room is not None
-    with room[:10], pytest.raises(BufferError):
-        connection.receive(bytes(10))
-    connection.receive(bytes(10))
-    with pytest.raises(ValueError, match="released"):
-        room[0] = 1

@@ -61,6 +61,8 @@ class Connection:
         """True if received bytes wait, for room in the queue or for the next turn."""
         self.has_met_control: bool = False
         """Whether a Ping or a Pong was among the frames that were received last."""
+        self.has_room: bool = False
+        """Whether there is a :meth:`room` for what the peer sends next."""
         self.bytes_received: int = 0
         """Bytes that were taken from the peer, those that wait undecoded too."""
         is_client = role is ConnectionType.CLIENT
@@ -73,48 +75,48 @@ class Connection:
 
     # Receiving
 
-    def receive(self, data: bytes, with_data: bool = True) -> list[Frame | Close]:
+    def receive(self, data: object, with_data: bool = True) -> list[Frame | Close]:
         """Take bytes from the peer; return the frames that are new, which are in the queue, too.
-
-        Data frames are left out if ``with_data`` is False, which halves the time of small messages: the queue holds
-        these as payloads.
 
         Bytes for which the queue has no room, or that hold too many frames for one turn, are held undecoded; then
         ``receive(b"")`` goes on with them.
+
+        Args:
+            data: The bytes; a view of a buffer, which is copied; or how many bytes were written to :meth:`room`.
+            with_data: Whether data frames are returned, too. False halves the time of small messages: the queue holds
+                these as payloads.
         """
-        self.bytes_received += len(data)
-        if self.has_ended or self.failure is not None:
-            return []
-        frames = self._decoder.decode(data, self.queue, with_data)
-        self.has_met_control = self._decoder.has_met_control
+        decoder = self._decoder
+        is_over = self.has_ended or self.failure is not None
+        if isinstance(data, bytes):
+            self.bytes_received += len(data)
+            frames = [] if is_over else decoder.decode(data, self.queue, with_data)
+        elif isinstance(data, int):
+            self.bytes_received += data
+            frames = [] if is_over else decoder.note_filled(data, self.queue, with_data)
+        else:
+            assert isinstance(data, memoryview), "streams return nothing else"
+            self.bytes_received += len(data)
+            frames = [] if is_over else decoder.decode_view(data, self.queue, with_data)
+        if is_over:
+            return frames
+        self.has_met_control = decoder.has_met_control
+        self.has_room = decoder.has_room
         if frames and isinstance(close := frames[-1], Close):
             self._receive_close(close)
-        elif self._decoder.failure is not None:
-            self.failure = self._decoder.failure
+        elif decoder.failure is not None:
+            self.failure = decoder.failure
             self._stop_receiving()
         else:
-            self.holds_bytes = self._decoder.holds_bytes
+            self.holds_bytes = decoder.holds_bytes
         return frames
 
-    def room(self) -> memoryview | None:
-        """Return a buffer for the next bytes from the peer: for the rest of a large payload, or for a part of the rest.
+    def room(self) -> memoryview:
+        """Return a buffer for what the peer sends next, if ``has_room``: to copy it takes longer than to read it.
 
-        None if the next bytes belong to anything else. :meth:`receive` may take them all the same. The buffer is valid
-        until the next call of a method, which raises BufferError if the buffer is in use.
+        It is valid until the next call of a method. :meth:`receive` may take other bytes all the same.
         """
-        return None if self.has_ended or self.failure is not None else self._decoder.room()
-
-    def note_filled(self, size: int, with_data: bool = True) -> list[Frame | Close]:
-        """Take the bytes that were written to the start of :meth:`room`; return what :meth:`receive` returns."""
-        self.bytes_received += size
-        if self.has_ended or self.failure is not None:
-            return []
-        frames = self._decoder.note_filled(size, self.queue, with_data)
-        self.has_met_control = False
-        if self._decoder.failure is not None:
-            self.failure = self._decoder.failure
-            self._stop_receiving()
-        return frames
+        return self._decoder.room()
 
     def next_frame(self) -> Frame | Close | None:
         """Take the next frame; None if more bytes are needed, or if the connection has ended."""
@@ -252,7 +254,7 @@ class Connection:
 
     def _stop_receiving(self) -> None:
         """Hold no bytes, and bound the queue no longer: no more frames will come."""
-        self.holds_bytes = False
+        self.holds_bytes = self.has_room = False
         self._decoder.forget()
         self.queue.release()
 

@@ -31,6 +31,7 @@ SLICE: Final = 64 * 1024  # bytes that are inflated at once
 
 # The payloads of nearly all Closes, and their codes: wsproto takes 35 µs to judge one.
 COMMON_CLOSES: Final = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
+LARGE: Final = 16 * 1024  # bytes of a payload that is copied straight from a view
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
 LONGEST_CONTROL: Final = 131  # bytes of a whole control frame (§5.5)
 
@@ -52,6 +53,7 @@ class Decoder:
         "_payload",
         "failure",
         "has_met_control",
+        "has_room",
         "holds_bytes",
     )
 
@@ -61,6 +63,8 @@ class Decoder:
         """True if received bytes wait, for room in the queue or for the next turn; ``decode(b"", …)`` goes on."""
         self.has_met_control: bool = False
         """Whether the latest call has decoded a Ping or a Pong."""
+        self.has_room: bool = False
+        """Whether there is a :meth:`room` for the next bytes."""
         self._is_server = is_server
         self._inflater = inflater
         self._message = PartialMessage(UNLIMITED if max_message_size is None else max_message_size)
@@ -148,34 +152,75 @@ class Decoder:
             if frames:
                 latest = frames[-1]
                 if with_data:
-                    new += [frame_of(received, mark) for received, mark in zip(frames, marks, strict=True)]
+                    new += _frames_of(frames, marks)
                 elif isinstance(latest, (Ping, Pong, Close)):  # A control frame is decoded alone.
                     new.append(latest)
                 queue.extend(frames, marks)
                 if isinstance(latest, Close):
                     break
+        self.has_room = self._missing >= LEAST_ROOM and self._payload is not None and not self.holds_bytes
         return new
 
-    def room(self) -> memoryview | None:
+    def decode_view(self, data: memoryview, queue: FrameQueue, with_data: bool = True) -> list[Frame | Close]:
+        """Do what :meth:`decode` does with a view: copy large payloads only once, to where they belong."""
+        new: list[Frame | Close] = []
+        position = 0
+        while len(data) - position >= LARGE and not (self.holds_bytes or self._begun or queue.is_full):
+            frames, marks = list[Received](), list[int]()
+            try:
+                if self._payload is None:
+                    start = self._begin_large(bytes(data[position : position + LONGEST_HEADER]))
+                    if start == 0:
+                        break
+                    position += start
+                stop = min(position + self._missing, len(data))
+                self._add(data[position:stop], frames, marks)
+            except Refused as refused:
+                self.failure = refused.failure
+                break
+            except UnicodeDecodeError as error:
+                self.failure = not_utf8("text", error)
+                break
+            position = stop
+            if with_data:
+                new += _frames_of(frames, marks)
+            queue.extend(frames, marks)
+        return new + self.decode(bytes(data[position:]), queue, with_data)
+
+    def _begin_large(self, header: bytes) -> int:
+        """Begin with a large data frame, and return the size of its header; 0 if the next one is not such a frame."""
+        message, opcode = self._message, header[0] & 0x0F
+        in_message = message.opcode != 0
+        size = fast_path.parse_header(header, 0, self._is_server, in_message, self._inflater is not None)
+        is_compressed = message.is_compressed if opcode == CONTINUATION else header[0] & RSV1
+        if self._is_server or size <= 0 or opcode >= CLOSE or is_compressed:
+            return 0
+        payload_size = fast_path.payload_size(header, 0)
+        if payload_size < LARGE:
+            return 0
+        self._begin_data(header[0], opcode, payload_size, b"")
+        return size
+
+    def room(self) -> memoryview:
         """Return the buffer for the rest of the payload that is arriving, or for a part of it.
 
-        None if bytes have to be decoded otherwise, or if few are missing. The buffer is valid until the next call.
+        It is valid until the next call of a method.
         """
-        payload = self._payload
-        if payload is None or self._missing < LEAST_ROOM or self.holds_bytes or self.failure is not None:
-            return None
-        return payload.room(self._missing)
+        assert self._payload is not None, "has_room was True"
+        return self._payload.room()
 
     def note_filled(self, size: int, queue: FrameQueue, with_data: bool = True) -> list[Frame | Close]:
         """Take bytes that were written to :meth:`room` as :meth:`decode` takes others."""
         payload, frames, marks = self._payload, list[Received](), list[int]()
-        assert payload is not None, "there was room"
+        assert payload is not None, "has_room was True"
+        self.has_met_control = False
         payload.note_filled(size, self._unmasked if self._key else None)
         try:
             self._note_arrived(payload, size, frames, marks)
         except UnicodeDecodeError as error:
             self.failure = not_utf8("text", error)
-        new = [frame_of(received, mark) for received, mark in zip(frames, marks, strict=True)] if with_data else []
+        self.has_room = self._missing >= LEAST_ROOM
+        new = _frames_of(frames, marks) if with_data else []
         queue.extend(frames, marks)
         return new
 
@@ -258,7 +303,7 @@ class Decoder:
             message.begin(opcode, first & RSV1 != 0)
             if message.is_compressed and inflater is not None:
                 inflater.begin()
-        message.begin_frame(payload_size)
+        message.admit_frame(payload_size)
         if message.is_compressed and inflater is not None:
             inflater.begin_frame()
         self._missing = payload_size
@@ -273,14 +318,17 @@ class Decoder:
             stop = min(stop, position + SLICE)
             self._collect_compressed(data[position:stop], self._inflater, frames, marks)
             return stop
-        part = memoryview(data)[position:stop]
-        payload = self._payload
+        self._add(memoryview(data)[position:stop], frames, marks)
+        return stop
+
+    def _add(self, part: memoryview, frames: list[Received], marks: list[int]) -> None:
+        """Take the next bytes of an uncompressed payload."""
+        payload, message = self._payload, self._message
         if payload is None:
-            self._payload = payload = Payload(message.rest)
+            self._payload = payload = Payload(message.rest, self._missing)
             message.rest = b""
         payload.add(self._unmasked(bytes(part)) if self._key else part)
-        self._note_arrived(payload, stop - position, frames, marks)
-        return stop
+        self._note_arrived(payload, len(part), frames, marks)
 
     def _note_arrived(self, payload: Payload, size: int, frames: list[Received], marks: list[int]) -> None:
         """Check new bytes of an uncompressed payload, and take the frame if it is whole."""
@@ -330,3 +378,7 @@ class Decoder:
         self._missing = -1
         if self._final:
             message.opcode = 0
+
+
+def _frames_of(received: list[Received], marks: list[int]) -> list[Frame | Close]:
+    return [frame_of(each, mark) for each, mark in zip(received, marks, strict=True)]

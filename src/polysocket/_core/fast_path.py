@@ -139,7 +139,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
         if not is_whole:
             if opcode != CONTINUATION:
                 message.begin(opcode, is_compressed=False)
-            message.begin_frame(size)
+            message.admit_frame(size)
             part = FRAGMENT
             if first >= FINAL:
                 part = LAST_FRAGMENT

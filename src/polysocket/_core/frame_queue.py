@@ -122,8 +122,10 @@ class FrameQueue:
             self._marks.extend(marks)
         else:
             self._frames, self._marks, self._head = frames, marks, 0
-        self.count += len(frames)
-        self.is_full = self._has_no_room()
+        self.count = count = self.count + len(frames)
+        # As in _has_no_room(), written out, to spare each read a call.
+        is_full = count >= self.max_frames or queued >= self.max_size or overhead >= self.max_overhead
+        self.is_full = is_full and count > 0
 
     def _has_no_room(self) -> bool:
         count = self.count

@@ -38,7 +38,7 @@ class PartialMessage:
         self.is_compressed = is_compressed
         self.size = self.fragments = 0
 
-    def begin_frame(self, size: int) -> None:
+    def admit_frame(self, size: int) -> None:
         """Begin with a frame, before its payload is buffered; raises :class:`Refused` if it exceeds a limit."""
         fragments = self.fragments + 1
         if fragments > self.max_fragments:

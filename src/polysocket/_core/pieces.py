@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from codecs import utf_8_decode
 from collections.abc import Callable
-from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import Final
 
 __all__ = ["LEAST_ROOM", "Payload", "Pieces"]
@@ -15,6 +14,7 @@ __all__ = ["LEAST_ROOM", "Payload", "Pieces"]
 MOST_PIECES: Final = (
     256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
 )
+LARGEST_SPARE: Final = 1024 * 1024  # bytes of a buffer that is kept: the default max_message_size
 LEAST_ROOM: Final = 64 * 1024  # bytes; a read of fewer is hardly faster than one that is copied
 
 
@@ -49,69 +49,72 @@ class Pieces:
 
 
 class Payload:
-    """The payload of an uncompressed frame that arrives in parts, in one buffer, which becomes the payload uncopied.
+    """The payload of an uncompressed frame that arrives in parts, in one buffer, which is used again for the next one.
 
-    Joining parts would take as much memory once more. glibc returns that memory after each message, and the page faults
-    of the next one take longer than all copies.
+    glibc returns the memory of a large object to the system, and the page faults of the next one take longer than all
+    copies.
     """
 
-    __slots__ = ("_buffer", "_checked", "_lent")
+    __slots__ = ("_buffer", "_checked", "_held", "_size")
 
-    def __init__(self, beginning: bytes) -> None:
-        """Begin with bytes that were left over."""
-        self._buffer = BytesIO(beginning)  # what has arrived ends at its position
-        self._buffer.seek(0, SEEK_END)
+    def __init__(self, beginning: bytes, size: int) -> None:
+        """Begin with bytes that were left over, and expect this number of bytes more."""
+        self._buffer = _spare.pop() if _spare else bytearray()
+        self._size = len(beginning) + size
+        self._held = 0  # bytes that have arrived
         self._checked = 0  # bytes that are UTF-8
-        self._lent: list[memoryview] = []  # No byte can be written otherwise until these are released.
+        self.add(beginning)
 
     def add(self, part: bytes | memoryview) -> None:
         """Add a part."""
-        if self._lent:
-            self._take_back()
-        self._buffer.write(part)
+        held = self._held + len(part)
+        if held > len(self._buffer):
+            self._grow(2 * held)
+        self._buffer[self._held : held] = part
+        self._held = held
 
-    def room(self, size: int) -> memoryview:
-        """Return a buffer for at most that many of the next bytes, valid until another method is called.
+    def room(self) -> memoryview:
+        """Return a buffer for the next bytes, or for some of them, valid until another method is called.
 
-        It is never larger than what has arrived, or 64 KiB, so that a peer that announces much is not given much.
+        It has no more room than what has arrived, unless an earlier payload needed more: a peer that announces much is
+        not given much.
         """
-        self._take_back()
-        held = self._buffer.tell()
-        end = held + min(size, max(held, LEAST_ROOM))
-        if end > self._buffer.seek(0, SEEK_END):
-            self._buffer.seek(end - 1)
-            self._buffer.write(b"\0")
-        self._buffer.seek(held)
-        whole = self._buffer.getbuffer()
-        self._lent = [whole[held:end], whole]
-        return self._lent[0]
+        end = self._held + max(self._held, LEAST_ROOM)
+        if len(self._buffer) < min(end, self._size):
+            self._grow(end)
+        return memoryview(self._buffer)[self._held : self._size]
 
     def note_filled(self, size: int, unmask: Callable[[bytes], bytes] | None) -> None:
         """Note that the first bytes of the room were written, which are to be unmasked in place if they are masked."""
-        self._take_back()
-        if unmask is None:
-            self._buffer.seek(size, SEEK_CUR)
-        else:
-            masked = self._buffer.read(size)
-            self._buffer.seek(-size, SEEK_CUR)
-            self._buffer.write(unmask(masked))
-
-    def _take_back(self) -> None:
-        for view in self._lent:
-            view.release()
-        self._lent = []
+        begin, self._held = self._held, self._held + size
+        if unmask is not None:
+            self._buffer[begin : self._held] = unmask(bytes(memoryview(self._buffer)[begin : self._held]))
 
     def check_text(self, is_last: bool) -> None:
         """Check that all is UTF-8, but for a character that may go on unless ``is_last``; else a UnicodeDecodeError."""
-        with self._buffer.getbuffer() as buffer, buffer[self._checked : self._buffer.tell()] as unchecked:
-            self._checked += utf_8_decode(unchecked, "strict", is_last)[1]
+        unchecked = memoryview(self._buffer)[self._checked : self._held]
+        self._checked += utf_8_decode(unchecked, "strict", is_last)[1]
 
     def take_text(self) -> tuple[bytes, bytes]:
-        """Return the text in UTF-8, and the bytes of the character that goes on."""
+        """Return the text in UTF-8, and the bytes of the character that goes on; hold nothing any more."""
+        checked = self._checked
         whole = self.take()
-        return (whole, b"") if self._checked == len(whole) else (whole[: self._checked], whole[self._checked :])
+        return (whole, b"") if checked == len(whole) else (whole[:checked], whole[checked:])
 
     def take(self) -> bytes:
-        """Return everything."""
-        self._buffer.truncate()
-        return self._buffer.getvalue()
+        """Return everything, and hold nothing any more."""
+        taken = bytes(memoryview(self._buffer)[: self._held])
+        if not _spare and len(self._buffer) <= LARGEST_SPARE:
+            _spare.append(self._buffer)
+        self._buffer, self._held, self._checked = bytearray(), 0, 0
+        return taken
+
+    def _grow(self, size: int) -> None:
+        """Have room for this number of bytes, or for all that are expected."""
+        larger = bytearray(min(size, self._size))  # A new one, since a stream may still hold a view of the old one.
+        larger[: self._held] = memoryview(self._buffer)[: self._held]
+        self._buffer = larger
+
+
+_spare: list[bytearray] = []
+"""The buffer of an earlier payload: one, or a few if threads race."""

@@ -11,6 +11,7 @@ import copy
 import os
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
 from polysocket.effects.kept_errors import without_tracebacks
@@ -87,6 +88,7 @@ class TLSStream(DelegatingStream):
         server_side: bool,
     ) -> None:
         super().__init__(inner)
+        self._read_inner: Callable[[], Awaitable[bytes | memoryview]] = getattr(inner, "read_view", inner.read)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
@@ -128,7 +130,7 @@ class TLSStream(DelegatingStream):
         """Return decrypted bytes, or ``b""`` at EOF, with or without TLS's own closing (close_notify)."""
         data = None if self._needs_bytes else self._decrypt()
         while data is None:
-            self._take(await self.inner.read())
+            self._take(await self._read_inner())
             data = self._decrypt()
         return data
 
@@ -169,7 +171,7 @@ class TLSStream(DelegatingStream):
                 self._flush()
             return True
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         with self._mutex:
             if data:
                 self._incoming.write(data)

@@ -7,7 +7,7 @@ loop knows neither Pings nor the closing handshake: the session does, which deri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +39,10 @@ class ReadLoop(ABC):
     def __init__(self, effect: Effect, stream: ByteStream, connection: Connection) -> None:
         self._effect = effect
         self._stream = stream
+        self._read_view: Callable[[], Awaitable[bytes | memoryview]] = getattr(stream, "read_view", stream.read)
+        self._read_into: Callable[[memoryview], Awaitable[bytes | memoryview | int]] | None = getattr(
+            stream, "read_into", None
+        )
         self._connection = connection
         self._mutex = effect.mutex()
         self._notifications = Notifications(self._mutex)
@@ -86,6 +90,7 @@ class ReadLoop(ABC):
             raise wrong_event_loop(mutex)
         if timeout is not None:
             return await self._read_within(timeout, take, what)
+        data: bytes | memoryview | int
         is_receiver = is_taking = False
         is_reader = 0
         try:
@@ -124,7 +129,10 @@ class ReadLoop(ABC):
                             continue
                         if not holds_bytes:
                             try:
-                                data = await self._stream.read()
+                                if connection.has_room and self._read_into is not None:
+                                    data = await self._read_into(connection.room())
+                                else:
+                                    data = await self._read_view()
                             except OSError as caught:
                                 error = without_tracebacks(caught)
                         else:

@@ -206,6 +206,10 @@ async def _connected(address: Address, local_address: tuple[str, int] | None) ->
     return sock
 
 
+LARGE_READ: Final = 16 * 1024
+"""Bytes of a read that are not copied if a reader waits: for fewer, the view takes longer than the copy."""
+
+
 class _Buffers(threading.local):
     """The buffer into which all transports of a thread read, one after the other."""
 
@@ -214,6 +218,15 @@ class _Buffers(threading.local):
 
 
 _buffers: Final = _Buffers()
+
+
+class _Target:
+    """The buffer into which a transport reads next."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
 
 
 class TransportStream(PushStream, asyncio.BufferedProtocol):
@@ -231,6 +244,11 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         self._socket = sock  # the transport's own: the one that uvloop shows can't be shut down
         self._loop = asyncio.get_running_loop()
         self._reader: DirectFuture | None = None
+        self._shared = _buffers.view
+        self._target = _Target(self._shared)
+        self._filled = 0  # bytes that the buffer of read_into() has got
+        if not TYPE_CHECKING:
+            self.get_buffer = partial(getattr, self._target, "view")  # "sizehint" is its default: no call of Python.
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
         self._is_ending = False  # by this side
 
@@ -240,19 +258,53 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
             """Return the buffer to read into: it is free again after :meth:`buffer_updated`, before the next read."""
             ...
 
-    else:
-        get_buffer = staticmethod(partial(getattr, _buffers, "view"))  # "sizehint" is its default: no call of Python.
-
     def buffer_updated(self, nbytes: int) -> None:
         """Do what :meth:`data_received` does with what was read: written out, to spare each message a call."""
-        self._chunks.append(bytes(_buffers.view[:nbytes]))
-        self._unread += nbytes
-        if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
-            self._hold_back()
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_directly()
+        target = self._target
+        reader = None if self._reader is None or self._reader.done() else self._reader
+        if target.view is not self._shared:
+            target.view = self._shared
+            self._filled = nbytes
+        elif reader is not None and nbytes >= LARGE_READ:
+            # The reader takes what it needs within its call.
+            self._chunks.append(self._shared[:nbytes])
+        else:
+            self._chunks.append(bytes(self._shared[:nbytes]))
+            self._unread += nbytes
+            if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
+                self._hold_back()
+        if reader is not None:
+            reader.set_directly()
+            if self._chunks and type(self._chunks[-1]) is memoryview:
+                self._keep_view()
         elif self._watcher is not None:
             self._watcher()
+
+    def _keep_view(self) -> None:
+        """Copy what the reader has not taken at once."""
+        view = self._chunks.pop()
+        self._chunks.append(bytes(view))
+        self._unread += len(view)
+
+    async def read_into(self, buffer: memoryview) -> bytes | memoryview | int:
+        """Wait for bytes, and receive them into the buffer; return their number, or what was here before.
+
+        After a cancellation, what the buffer has got is read again.
+        """
+        if self._chunks or self._has_ended:
+            return await self.read_view()
+        self._target.view, self._filled = buffer, 0
+        try:
+            await self.wait_for_data()
+        except BaseException:
+            if self._filled:
+                self._chunks.insert(0, bytes(buffer[: self._filled]))  # More may have come since.
+                self._unread += self._filled
+                self.call_watcher_soon()
+            raise
+        finally:
+            self._target.view = self._shared
+        return self._filled or await self.read_view()
 
     def wait_for_data(self) -> Awaitable[None]:
         """Return a future: an Event of asyncio would be another coroutine on the way of each message."""

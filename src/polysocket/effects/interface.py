@@ -77,6 +77,10 @@ class ByteStream(Protocol):
     before it takes bytes from the system until the next :meth:`read` waits; ``is_torn`` is True if an interrupted call
     has sent a part of what was pending. The connection is ended if a call is interrupted while one of them is True.
 
+    A stream may have two methods that spare copies, and that do the same as :meth:`read` otherwise. ``read_view()`` may
+    return a memoryview, which is valid until the caller waits again. ``read_into(buffer)`` may put the bytes into a
+    memoryview, and then returns their number. After a cancellation, the next read returns what the buffer has got.
+
     A stream over a socket has two attributes, ``remote_address`` and ``local_address``: what the socket's
     ``getpeername()`` and ``getsockname()`` have returned, or None. They are kept after the stream has ended.
     """

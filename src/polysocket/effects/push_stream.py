@@ -42,7 +42,7 @@ class PushStream(ABC):
     def __init__(self, new_event: Callable[[], Event]) -> None:
         self.pending: int = 0
         self._new_event = new_event
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
         self._unread = 0
         self._writes = 0  # since the loop had its last turn
         self._is_reading = True
@@ -108,6 +108,10 @@ class PushStream(ABC):
 
     async def read(self) -> bytes:
         """Return what has arrived since the last call; wait if nothing has."""
+        return bytes(await self.read_view())
+
+    async def read_view(self) -> bytes | memoryview:
+        """Do the same, and perhaps return a view of a buffer, which others use once the caller waits again."""
         while not self._chunks and not self._has_ended:
             try:
                 await self.wait_for_data()
@@ -129,7 +133,7 @@ class PushStream(ABC):
 
     def read_now(self) -> bytes | None:
         """Return what has arrived since the last call; None if nothing has."""
-        return run(self.read()) if self._chunks or self._has_ended else None
+        return bytes(run(self.read_view())) if self._chunks or self._has_ended else None
 
     def watch(self, call: Callable[[], object] | None, /) -> float:
         """Make this call when bytes or the end arrive."""

@@ -190,9 +190,11 @@ class SocketStream(SendBuffer):
         self._has_sender = False
         self._last_look: float | None = None  # the deadline after which what had arrived was taken
 
-    async def read(self) -> bytes:
-        """Wait for bytes, and send what is pending meanwhile."""
-        return self._read()
+    async def read(self, buffer: memoryview | None = None) -> Any:
+        """Wait for bytes, and send what is pending meanwhile; return the number of those that a buffer has got."""
+        return self._read(buffer)
+
+    read_into = read
 
     def read_now(self) -> bytes | None:
         """Return what has arrived; None if nothing has."""
@@ -220,9 +222,9 @@ class SocketStream(SendBuffer):
         if self._sender is not None:
             polling.wait_until_ended(self._sender)  # The shutdown has woken it.
 
-    def _read(self) -> bytes:
+    def _read(self, buffer: memoryview | None = None) -> bytes | int:
         while not self._aborted:
-            if (data := self._wait(readable=True)) is not None:
+            if (data := self._wait(readable=True, buffer=buffer)) is not None:
                 return data
         return b""
 
@@ -266,7 +268,7 @@ class SocketStream(SendBuffer):
                     return
             self._wait(readable=False)
 
-    def _wait(self, *, readable: bool) -> bytes | None:
+    def _wait(self, *, readable: bool, buffer: memoryview | None = None) -> bytes | int | None:
         """Wait until something can be done, and do it: send what is pending; return what has arrived."""
         waiter = object()
         if readable:
@@ -279,7 +281,7 @@ class SocketStream(SendBuffer):
                 self._waiters[waiter] = writable
             seconds = polling.LONGEST_WAIT if call_deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
-            received = self._receive() if can_read else None
+            received = self._receive(buffer) if can_read else None
         finally:
             with self._mutex:
                 self._waiters.pop(waiter, None)
@@ -302,10 +304,10 @@ class SocketStream(SendBuffer):
             return 0
         return seconds_left()
 
-    def _receive(self) -> bytes | None:
+    def _receive(self, buffer: memoryview | None = None) -> Any:
         self.has_taken = True
         try:
-            return self._socket.recv(READ_SIZE)
+            return self._socket.recv(READ_SIZE) if buffer is None else self._socket.recv_into(buffer)
         except BlockingIOError:
             return None
         except OSError:

@@ -178,12 +178,14 @@ class ThreadedStream(SocketStream):
         self._remove_user = finalize(self, readiness.remove_user, user)
         readiness.add_user(user)
 
-    async def read(self) -> bytes:
-        """Wait for bytes, and send what is pending meanwhile."""
+    async def read(self, buffer: memoryview | None = None) -> Any:
+        """Wait for bytes, and send what is pending meanwhile; return the number of those that a buffer has got."""
         while not self._aborted:
-            if (data := await self._wait_suspended(readable=True)) is not None:
+            if (data := await self._wait_suspended(readable=True, buffer=buffer)) is not None:
                 return data
         return b""
+
+    read_into = read
 
     async def drain(self) -> None:
         """Wait until nothing is pending."""
@@ -202,7 +204,7 @@ class ThreadedStream(SocketStream):
         super().abort()
         self._remove_user()
 
-    async def _wait_suspended(self, *, readable: bool) -> bytes | None:
+    async def _wait_suspended(self, *, readable: bool, buffer: memoryview | None = None) -> bytes | int | None:
         """Do what ``_wait`` does, without blocking the thread."""
         # Lines are written out here as there, to spare each message two calls.
         waiter = object()
@@ -220,7 +222,7 @@ class ThreadedStream(SocketStream):
             wait = Wait({fd: READ * readable | WRITE * writable}, deadline)
             await polling.until_over(wait)
             ready = wait.ready.get(fd, 0)
-            received = self._receive() if ready & READ else None
+            received = self._receive(buffer) if ready & READ else None
         finally:
             with self._mutex:
                 self._waiters.pop(waiter, None)

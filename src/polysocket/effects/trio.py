@@ -257,18 +257,20 @@ class SocketStream(SendBuffer):
         self._sent: trio.Event | None = None
         self._aborted = False
 
-    async def read(self) -> bytes:
-        """Wait for bytes."""
+    async def read(self, buffer: memoryview | None = None) -> Any:
+        """Wait for bytes; return the number of those that a buffer has got."""
         while not self._aborted:
             try:
                 self.has_taken: bool = False
                 await trio.lowlevel.wait_readable(self._socket)
                 self.has_taken = True
-                return self._socket.recv(READ_SIZE)
+                return self._socket.recv(READ_SIZE) if buffer is None else self._socket.recv_into(buffer)
             except (BlockingIOError, trio.ClosedResourceError):
                 continue
         await trio.lowlevel.checkpoint()
         return b""
+
+    read_into = read
 
     def read_now(self) -> bytes | None:
         """Return what has arrived; None if nothing has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -151,6 +152,33 @@ async def test_receive_may_time_out_without_losing_a_frame(
             except ReceiveTimeout:
                 continue
         await check_rest(flavour, ws, deflating_peer, received, expected, ws.receive)
+
+
+@every_transport
+@pytest.mark.parametrize("ends", ["interruption", "timeout"])
+@promise
+async def test_receiving_a_large_message_may_end_anywhere_without_losing_a_byte(
+    flavour: Flavour, peer: Peer, ends: str
+) -> None:
+    messages = [bytes(range(251)) * (size // 251) for size in (1000, 200_000, 1_500_000)]
+    sent = b"".join([wire.encode(wire.BINARY, message) for message in messages])
+    received: list[object] = []
+    async with connected(flavour, peer, max_message_size=None) as ws:
+        sender = threading.Thread(target=peer.send, args=[sent])
+        sender.start()
+        turns = itertools.cycle(range(7))
+        while len(received) < len(messages):
+            try:
+                if ends == "interruption":
+                    message: object = await flavour.interrupt(ws.receive_binary, next(turns))
+                else:
+                    message = await ws.receive_binary(timeout=0.0001)
+            except ReceiveTimeout:
+                continue
+            if message is not INTERRUPTED:
+                received.append(message)
+        sender.join()
+    assert [hash(message) for message in received] == [hash(message) for message in messages]
 
 
 @tcp_and_tls
