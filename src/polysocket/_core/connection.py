@@ -75,7 +75,7 @@ class Connection:
 
     # Receiving
 
-    def receive(self, data: object, with_data: bool = True) -> list[Frame | Close]:
+    def receive(self, data: bytes | memoryview | int, with_data: bool = True) -> list[Frame | Close]:
         """Take bytes from the peer; return the frames that are new, which are in the queue, too.
 
         Bytes for which the queue has no room, or that hold too many frames for one turn, are held undecoded; then
@@ -95,7 +95,6 @@ class Connection:
             self.bytes_received += data
             frames = [] if is_over else decoder.note_filled(data, self.queue, with_data)
         else:
-            assert isinstance(data, memoryview), "streams return nothing else"
             self.bytes_received += len(data)
             frames = [] if is_over else decoder.decode_view(data, self.queue, with_data)
         if is_over:
