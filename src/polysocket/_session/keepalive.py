@@ -81,6 +81,7 @@ class Keepalive(ReadLoop):
     _revoke_idle: Callable[[], object] | None = None
     _reads_before = 0
     _reads = 0  # before the latest tick
+    _reads_at_look = 0  # at the poller's latest call
     _taken = 0  # the bytes that the peer had taken when the deadline was set
     _taken_with_ping: float = 0  # what it has taken, at least, once it has the Ping; infinite if none could be sent
     _look_delay = 0.0  # seconds from the arrival of bytes to the look at them, at most
@@ -96,7 +97,7 @@ class Keepalive(ReadLoop):
         if interval is not None and not self._connection.has_ended:
             now = self._effect.now()
             self._next_ping = _next_slot(now, interval)
-            self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look)))
+            self._look_delay = self._stream.watch(partial(_call, WeakMethod(self._look_if_left)))
             self.receiver.on_room = partial(_call, WeakMethod(self._note_leaving))
             # Early, since a signal handler that raises here leaves a timer that can't be revoked. Until it is due, the
             # thread of keepalive does not end.
@@ -126,6 +127,15 @@ class Keepalive(ReadLoop):
     def _schedule(self, seconds: float) -> None:
         self._due = self._effect.now() + seconds
         self._revoke = self._effect.call_later(seconds, partial(_call, WeakMethod(self._tick)))
+
+    def _look_if_left(self) -> None:
+        """Look, unless a poller calls and a caller has read since its last call: it is likely to read on.
+
+        A look between two receives would drop the Pings that are not the latest.
+        """
+        if not self._look_delay or self._reader.reads == self._reads_at_look:
+            self._look()
+        self._reads_at_look = self._reader.reads
 
     def _look(self) -> bool:
         """Read what has arrived, unless a caller does so or there is no room; return False if the mutex is not free."""
