@@ -218,6 +218,21 @@ def test_a_message_of_another_kind_is_not_taken(opcode: int, kind: type[Text | B
     assert connection.queue.take((Text, Binary)) == (whole if opcode == BINARY else whole.decode())
 
 
+@both_roles
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_fragments_that_are_taken_one_after_another_are_joined(role: ConnectionType, opcode: int) -> None:
+    connection = connect(role)
+    queue = connection.queue
+    connection.receive(frame_to(role, opcode, b"a", fin=False) + frame_to(role, CONT, b"b", fin=False))
+    assert queue.take((Text, Binary)) is None
+    connection.receive(frame_to(role, CONT, b"c", fin=False) + frame_to(role, PING) + frame_to(role, CONT, b"d"))
+    assert queue.take((Text, Binary)) is None
+    assert queue.take((Text, Binary)) is None
+    assert queue.take() == Ping()
+    assert queue.take((Text, Binary)) == ("abcd" if opcode == TEXT else b"abcd")
+    assert (queue.count, queue.size, queue.overhead, bool(queue.fragments)) == (0, 0, 0, False)
+
+
 def test_the_queue_counts_the_bytes_of_a_text_in_utf_8() -> None:
     connection = connect(CLIENT)
     connection.queue.limit(None, 4000, 0)

@@ -19,8 +19,10 @@ from tests.connections import (
     close_to,
     connect,
     deflated,
+    failure,
     frame_to,
     receive,
+    take,
 )
 
 
@@ -157,3 +159,12 @@ def test_nothing_is_read_after_a_close(role: ConnectionType) -> None:
     assert connection.state is State.CLOSE_EXCHANGED
     assert connection.data_to_send() == b""
     assert sent
+
+
+@both_roles
+@pytest.mark.parametrize("later", [b"", b"a", "é".encode()])
+def test_a_fragment_does_not_leave_a_character_of_the_one_before_unfinished(role: ConnectionType, later: bytes) -> None:
+    connection = connect(role)
+    connection.receive(frame_to(role, TEXT, b"a\xc3", fin=False) + frame_to(role, CONT, later))
+    assert take(connection) == [Text("a", final=False)]
+    assert failure(connection)[0] == 1007
