@@ -23,7 +23,7 @@ REQUIREMENTS = [
     "idna>=3.7",  # older ones take quadratic time on long names (CVE-2024-3651)
     "wsproto>=1.3.2,<2",  # polysocket._core corrects what this version does wrong, and tests name each case
 ]
-REQUIREMENTS_OF_COMPILED = ["librt>=0.15"]  # reads and writes 8 bytes at once, to mask
+REQUIREMENTS_OF_COMPILED = ["librt>=0.17"]  # masks 8 bytes at once
 
 CORE = [
     "frames.py",

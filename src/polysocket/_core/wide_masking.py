@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from typing import Final
+
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i64_le
+from librt.vecs import vec
 from mypy_extensions import i64
 
 __all__ = ["mask", "masked_frame"]
 
+WRITABLE: Final = 6 * 1024  # bytes that one writer masks sooner than a vector, which has more to set up
+PIECE: Final = 16 * 1024  # bytes, a multiple of 8: half of a small first-level cache
+RESERVED: Final = 64 * 1024  # bytes from which memory is reserved at once: more than 128 KiB are slow to grow in glibc
+
 
 def masked_frame(header: bytes, key: bytes, payload: bytes) -> bytes:
     """Return a frame: its header, the masking key, and the masked payload."""
+    if len(payload) > WRITABLE:
+        return _masked_in_pieces(header + key, payload, key)
     frame = BytesWriter()
     frame.write(header)
     frame.write(key)
@@ -19,6 +29,8 @@ def masked_frame(header: bytes, key: bytes, payload: bytes) -> bytes:
 
 def mask(data: bytes, key: bytes) -> bytes:
     """Mask or unmask ``data`` with the four bytes of ``key``."""
+    if len(data) > WRITABLE:
+        return _masked_in_pieces(b"", data, key)
     masked = BytesWriter()
     _write_masked(masked, data, key)
     return masked.getvalue()
@@ -36,3 +48,34 @@ def _write_masked(masked: BytesWriter, data: bytes, key: bytes) -> None:
     while position < size:
         masked.append(data[position] ^ key[position % 4])
         position += 1
+
+
+def _masked_in_pieces(head: bytes, data: bytes, key: bytes) -> bytes:
+    """Return ``head`` and the masked data.
+
+    Each piece is copied and masked in the processor's cache. A vector of all the data would be new memory for each
+    large frame, which takes the system longer to map than all else here: 0.7 ms for 1 MiB, not 0.13 ms.
+    """
+    keys = vec[i64](memoryview(key + key).cast("q"))[0]
+    whole = len(data) - len(data) % 8
+    view = memoryview(data)
+    masked = BytesIO()
+    if whole > RESERVED:
+        masked.seek(len(head) + len(data) - 1)
+        masked.write(b"\0")
+        masked.seek(0)
+    masked.write(head)
+    for start in range(0, whole, PIECE):
+        piece = vec[i64](view[start : min(start + PIECE, whole)].cast("q"))
+        _mask_all(piece, keys)
+        masked.write(piece)
+    masked.write(mask(data[whole:], key))
+    return masked.getvalue()
+
+
+def _mask_all(words: vec[i64], keys: i64) -> None:
+    # A C compiler makes a loop of 16 bytes at a time of this, since it sees that no index is out of range.
+    index: i64 = 0
+    while index < len(words):
+        words[index] ^= keys
+        index += 1
