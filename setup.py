@@ -40,6 +40,7 @@ CORE = [
     "_core/validation.py",
     "_core/zlib_streams.py",
     "_session/receiving.py",
+    "_session/sending.py",
 ]
 MASKING = ["_core/wide_masking.py"]  # by itself, so that the core can be imported without librt
 FAILURES = (CCompilerError, CompileError, ExecError, LinkError, PlatformError, OSError)

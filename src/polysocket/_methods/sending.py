@@ -55,7 +55,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         """
         if timeout is not None:
             await self._session.send_within(timeout, frame, is_continuation, compress=compress)
-        elif (rest := self._session.send_frame(frame, is_continuation, compress=compress)) is not None:
+        elif (rest := self._session.send_frame(frame, is_continuation, compress)) is not None:
             await rest
 
     @lifted
@@ -77,7 +77,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         """
         if timeout is not None:
             await self._session.send_within(timeout, Text(text), compress=compress)
-        elif (rest := self._session.send_frame(Text(text), compress=compress)) is not None:
+        elif (rest := self._session.send_frame(Text(text), False, compress)) is not None:
             await rest
 
     @lifted
@@ -99,7 +99,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         """
         if timeout is not None:
             await self._session.send_within(timeout, Binary(data), compress=compress)
-        elif (rest := self._session.send_frame(Binary(data), compress=compress)) is not None:
+        elif (rest := self._session.send_frame(Binary(data), False, compress)) is not None:
             await rest
 
     @lifted
@@ -122,7 +122,7 @@ class WebSocket(attributes.WebSocket[F_co]):
         frame = Text(to_json(value))
         if timeout is not None:
             await self._session.send_within(timeout, frame, compress=compress)
-        elif (rest := self._session.send_frame(frame, compress=compress)) is not None:
+        elif (rest := self._session.send_frame(frame, False, compress)) is not None:
             await rest
 
     @lifted

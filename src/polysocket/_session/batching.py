@@ -66,7 +66,7 @@ class _Sending:
             if on_taken is not None:
                 on_taken()
 
-        return self._session.send_frame(batch, False, note, compress=self._compress)
+        return self._session.send_frame(batch, False, self._compress, note)
 
     @property
     def progress(self) -> str:

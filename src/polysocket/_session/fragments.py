@@ -85,7 +85,7 @@ class _Outgoing:
             if on_taken is not None:
                 on_taken()
 
-        return self._session.send_frame(frame, self.is_begun, note, compress=self._compress)
+        return self._session.send_frame(frame, self.is_begun, self._compress, note)
 
 
 def _check_parts(parts: object, *, is_async: bool) -> None:

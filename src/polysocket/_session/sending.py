@@ -1,19 +1,20 @@
 """Send frames whole and in turn, keep fragmented messages together, and answer Pings.
 
-Nothing here waits while the mutex is held. A caller that receives never waits to send: two sides that both did would
-wait for each other forever.
+Nothing here waits: :mod:`~polysocket._session.draining` has the programs that do. A caller that receives never waits to
+send: two sides that both did would wait for each other forever.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polysocket._core.batch import Batch
 from polysocket._core.states import State
 from polysocket._core.validation import snapshot
+from polysocket._session.draining import drain_stream, drain_unless_lost, send_after, send_within, wait_for_turn
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
@@ -22,7 +23,6 @@ from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import (
     ConnectionLost,
     ReentrantCall,
-    SendTimeout,
     WebSocketClosed,
     WebSocketError,
     WrongEventLoop,
@@ -61,6 +61,7 @@ class Sender:
         self._stream = stream
         self._connection = connection
         self._mutex = mutex
+        self._running_loop, self._loop, self._is_held = mutex.running_loop, mutex.loop, mutex.is_held
         self._notifications = notifications
         self._message_owner: object = None
         self._error: OSError = INTERRUPTED
@@ -70,23 +71,22 @@ class Sender:
 
     def send(
         self,
-        frame: Frame | Close | Batch,
-        is_continuation: bool = False,
+        frame: Any,
+        is_continuation: object = False,
+        compress: object = True,
         on_taken: Callable[[], object] | None = None,
-        *,
-        compress: bool = True,
     ) -> Awaitable[object] | None:
         """Send a frame, or a batch of them; return what to await until the call is complete, or None if it is.
 
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
         finished, is written while that is awaited. ``on_taken`` is called, with the mutex held, as soon as the stream
-        has taken the whole frame, which from then on is sent whatever happens to the caller. ``compress`` is that of
-        :meth:`~polysocket._core.connection.Connection.send`.
+        has taken the whole frame, which from then on is sent whatever happens to the caller. The arguments are those of
+        :meth:`~polysocket._core.connection.Connection.send`, and of any type as there.
         """
         stream = self._stream
-        if self._mutex.running_loop() != self._mutex.loop:
+        if self._running_loop() != self._loop:
             raise wrong_event_loop(self._mutex)
-        if self._mutex.is_held():
+        if self._is_held():
             raise reentrant_call("send")
         if type(frame) is not Text and type(getattr(frame, "_payload", b"")) is not bytes:
             frame = snapshot(frame)
@@ -94,7 +94,10 @@ class Sender:
             with self._mutex:
                 is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
                 if not is_free and self._must_wait(frame, is_continuation):
-                    return self._send_later(frame, is_continuation, on_taken, compress)
+                    return send_after(
+                        partial(self._next_wait, frame, is_continuation),
+                        partial(self.send, frame, is_continuation, compress, on_taken),
+                    )
                 # It stays True if a signal handler raises: the frame may then be encoded or written in part.
                 self._is_broken = True
                 try:
@@ -115,11 +118,11 @@ class Sender:
         if self._notifications.due:
             self._notifications.deliver()
         if stream.pending:
-            return self.drain()
+            return self._drain()
         checkpoint = self._effect.checkpoint
         return None if checkpoint is None else checkpoint()
 
-    def _note_sent(self, frame: Frame | Close | Batch) -> None:
+    def _note_sent(self, frame: Any) -> None:
         """Follow a fragmented message and a Close, and tell the observers; mutex held."""
         if isinstance(frame, Batch):
             for message in frame.messages:
@@ -131,78 +134,58 @@ class Sender:
             wake(self.waiting)
         self._tell(frame)
 
-    async def send_within(
+    def send_within(
         self, seconds: float, send: Callable[[Callable[[], object]], Awaitable[object] | None]
-    ) -> None:
-        """Send a frame in at most ``seconds``: ``send`` is :meth:`send`, without its last argument.
+    ) -> Awaitable[None]:
+        """Return the program that sends a frame in at most ``seconds``: ``send`` is :meth:`send` but for ``on_taken``.
 
-        Raises :class:`SendTimeout`, but not if the network has the whole frame at that moment.
+        It raises :class:`SendTimeout`, but not if the network has the whole frame at that moment.
         """
-        is_taken = False
+        return send_within(self._effect, self._stream, seconds, send)
 
-        def note() -> None:
-            nonlocal is_taken
-            is_taken = True
+    def _next_wait(self, frame: Any, is_continuation: object) -> Awaitable[object] | None:
+        """Return what a frame has to wait for; None if it may be sent now."""
+        with self._mutex:
+            if not self._must_wait(frame, is_continuation):
+                return None
+            if self._must_wait_for_turn(frame, is_continuation):
+                turn = self._effect.event()
+                self.waiting.append(turn)
+                return wait_for_turn(turn, self._forget_turn)
+        return self._drain()
 
-        if (rest := send(note)) is None:
-            return
-        try:
-            async with self._effect.time_limit(seconds):
-                await rest
-        except TimeoutError:
-            if is_taken and not self._stream.pending:
-                return
-            raise _send_timeout(seconds, is_taken) from None
+    def _forget_turn(self, turn: Event) -> None:
+        with self._mutex:
+            if turn in self.waiting:
+                self.waiting.remove(turn)
 
-    async def _send_later(
-        self, frame: Frame | Close | Batch, is_continuation: bool, on_taken: Callable[[], object] | None, compress: bool
-    ) -> None:
-        while True:  # A loop, since each nested try would make each resumption of this caller longer.
-            turn = None
-            with self._mutex:
-                if not self._must_wait(frame, is_continuation):
-                    break
-                if self._must_wait_for_turn(frame, is_continuation):
-                    turn = self._effect.event()
-                    self.waiting.append(turn)
-            if turn is None:
-                await self.drain()
-                continue
-            try:
-                await turn.wait()
-            finally:
-                with self._mutex:
-                    if turn in self.waiting:
-                        self.waiting.remove(turn)
-        if (rest := self.send(frame, is_continuation, on_taken, compress=compress)) is not None:
-            await rest
-
-    def _must_wait(self, frame: Frame | Close | Batch, is_continuation: bool) -> bool:
+    def _must_wait(self, frame: Any, is_continuation: object) -> bool:
         if self._connection.state is not State.OPEN:
             return False  # The connection raises.
         if self._is_broken:
             raise self._lost(self._error)
         return self._stream.pending >= SEND_CAPACITY or self._must_wait_for_turn(frame, is_continuation)
 
-    def _must_wait_for_turn(self, frame: Frame | Close | Batch, is_continuation: bool) -> bool:
+    def _must_wait_for_turn(self, frame: Any, is_continuation: object) -> bool:
         """Return True if another caller's fragmented message has to be finished first."""
         if is_continuation or self._message_owner is None or not isinstance(frame, Text | Binary | Batch):
             return False
         is_open = self._connection.state is State.OPEN and not self._is_broken
         return is_open and self._message_owner != self._effect.current_task()
 
-    async def drain(self) -> None:
-        """Wait while the network has too much to take."""
-        try:
-            await self._stream.drain()
-        except OSError as error:
+    def _drain(self) -> Awaitable[None]:
+        """Return the program that waits while the network has too much to take."""
+        return drain_stream(self._stream, self._drain_failed, self._drained)
+
+    def _drain_failed(self, error: BaseException) -> None:
+        if isinstance(error, OSError):
             with self._mutex:
                 raise self._lost(error) from error
-        except BaseException:
-            if getattr(self._stream, "is_torn", False):
-                self._is_broken = True
-                self._end_if_interrupted()
-            raise
+        if getattr(self._stream, "is_torn", False):
+            self._is_broken = True
+            self._end_if_interrupted()
+
+    def _drained(self) -> None:
         if self.due_pong is not None:
             with self._mutex:
                 self.send_due_pong()
@@ -306,11 +289,10 @@ class Sender:
             self.background.add(has_ended)
             self._effect.spawn(self._send_pong_later, partial(self._stop_waiting_for_pong, has_ended))
 
-    async def _send_pong_later(self) -> None:
-        try:
-            await self._stream.drain()
-        except OSError:
-            return  # The reader meets the end of the stream.
+    def _send_pong_later(self) -> Coroutine[Any, Any, None]:
+        return drain_unless_lost(self._stream, self._send_pong_now)
+
+    def _send_pong_now(self) -> None:
         with self._mutex:
             self._is_pong_waiting = False
             self.send_due_pong()
@@ -321,14 +303,6 @@ class Sender:
             self._is_pong_waiting = False
         self.background.discard(has_ended)
         has_ended.set()
-
-
-def _send_timeout(seconds: float, is_taken: bool) -> SendTimeout:
-    if is_taken:
-        text = f"the network has not taken the whole frame within {seconds} seconds: the rest is sent later"
-    else:
-        text = f"the frame could not be sent within {seconds} seconds: nothing of it was sent"
-    return SendTimeout(text, seconds, is_taken)
 
 
 def wrong_event_loop(mutex: Mutex) -> WrongEventLoop:

@@ -292,7 +292,7 @@ class Session(Keepalive):
     ) -> None:
         """Send a frame; raise :class:`SendTimeout` if the network has not taken it after ``seconds``."""
         check_timeout(seconds)
-        await self._sender.send_within(seconds, partial(self.send_frame, frame, is_continuation, compress=compress))
+        await self._sender.send_within(seconds, partial(self.send_frame, frame, is_continuation, compress))
 
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
@@ -309,7 +309,7 @@ class Session(Keepalive):
 
         try:
             async with self._effect.time_limit(timeout):
-                if (rest := self.send_frame(Ping(ping.payload), False, note_sent)) is not None:
+                if (rest := self.send_frame(Ping(ping.payload), False, True, note_sent)) is not None:
                     await rest
                 if ping.is_delayed:
                     with self._mutex:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wsproto import ConnectionType
 
@@ -17,7 +17,6 @@ from polysocket._core.connection import Connection
 from polysocket._session.sending import Sender
 from polysocket._session.session import Session
 from polysocket.effects import Effect
-from polysocket.frames import Close, Frame
 from polysocket.request import Request
 from polysocket.response import Response
 from polysocket.testing.memory import Wire
@@ -101,14 +100,10 @@ class StubSession(Session):
 def _send_or_raise(
     sender: Sender,
     peer: _PeerStream,
-    frame: Frame | Close,
-    is_continuation: bool = False,
-    on_taken: Callable[[], object] | None = None,
-    *,
-    compress: bool = True,
+    *arguments: Any,
 ) -> Awaitable[object] | None:
     """Send a frame, and raise what the function that answers it has raised."""
-    rest = sender.send(frame, is_continuation, on_taken, compress=compress)
+    rest = sender.send(*arguments)
     if peer.error is not None and inspect.iscoroutine(rest):
         rest.close()  # the checkpoint of a flavour that has one
     peer.raise_answer()
