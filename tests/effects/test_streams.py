@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -190,3 +191,105 @@ def test_a_delegating_effect_and_stream_have_every_method_of_the_interface() -> 
     for interface, delegating in ((Effect, DelegatingEffect), (ByteStream, DelegatingStream)):
         names = {name for base in interface.__mro__ for name in vars(base) if not name.startswith("_")}
         assert names <= set(dir(delegating))
+
+
+class StubbornSocket(socket.socket):
+    """A socket whose sends take no more than a few bytes, or end with errors: one for each send, then as usual."""
+
+    def __init__(self, *outcomes: int | OSError, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self._outcomes = list(outcomes)
+        self.sends = 0
+
+    def send(self, data: Any, *flags: Any) -> int:
+        self.sends += 1
+        outcome = self._outcomes.pop(0) if self._outcomes else len(data)
+        if isinstance(outcome, OSError):
+            raise outcome
+        return super().send(memoryview(data)[:outcome], *flags)
+
+
+def stubborn_pair(*outcomes: int | OSError) -> tuple[StubbornSocket, socket.socket]:
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    return StubbornSocket(*outcomes, fileno=left.detach()), right
+
+
+has_selector_loop = pytest.mark.skipif(sys.platform == "win32", reason="the loop sends through overlapped calls")
+
+
+@has_selector_loop
+@pytest.mark.parametrize(
+    "outcomes", [(2,), (2, BlockingIOError()), (BlockingIOError(), BlockingIOError(), 3), (0, 1, 1, 1), (5, 1)]
+)
+def test_what_the_system_does_not_take_from_asyncio_at_once_is_sent_in_its_turn(outcomes: Any) -> None:
+    async def program() -> None:
+        left, right = stubborn_pair(*outcomes)
+        with right:
+            stream = await AsyncioEffect().adopt(left)
+            for number in range(100):  # more than are sent without a turn of the loop
+                stream.write(b"%05d" % number)
+                if stream.pending:
+                    await stream.drain()
+            assert stream.progress()[0] == 500
+            await stream.close()
+            received = b"".join(iter(lambda: right.recv(1000), b""))
+            assert received == b"".join(b"%05d" % number for number in range(100))
+
+    asyncio.run(program())
+
+
+@has_selector_loop
+def test_a_write_in_asyncio_goes_past_the_transport_again_once_that_has_sent_all() -> None:
+    async def program() -> None:
+        left, right = stubborn_pair(2, BlockingIOError())
+        with right:
+            stream = await AsyncioEffect().adopt(left)
+            stream.write(b"first")
+            await asyncio.sleep(0.01)
+            stream.write(b"second")
+            with mock.patch.object(stream.transport, "write", side_effect=AssertionError):
+                stream.write(b"third")
+            assert right.recv(100) == b"firstsecondthird"
+            await stream.close()
+
+    asyncio.run(program())
+
+
+@has_selector_loop
+def test_the_first_error_of_a_write_in_asyncio_is_told_and_what_had_arrived_is_read() -> None:
+    async def program() -> None:
+        left, right = stubborn_pair(ConnectionResetError(104, "reset"), BrokenPipeError(32, "broken"))
+        with right:
+            stream = await AsyncioEffect().adopt(left)
+            right.sendall(b"arrived")
+            stream.write(b"lost")
+            await asyncio.sleep(0.01)
+            with pytest.raises(ConnectionResetError, match="reset"):
+                stream.write(b"late")
+            assert await stream.read() == b"arrived"
+            stream.abort()
+            await stream.close()
+
+    asyncio.run(program())
+
+
+@has_selector_loop
+def test_an_error_in_asyncio_that_passes_loses_nothing_and_is_forgotten() -> None:
+    async def program() -> None:
+        left, right = stubborn_pair(OSError(105, "no buffer space"))
+        with right:
+            stream = await AsyncioEffect().adopt(left)
+            stream.write(b"first")
+            stream.write(b"second")
+            assert right.recv(100) == b"firstsecond"
+            right.close()
+            assert await stream.read() == b""
+            stream.write(b"third")
+            await asyncio.sleep(0.01)
+            with pytest.raises(ConnectionResetError, match="Broken pipe"):
+                stream.write(b"fourth")
+            stream.abort()
+            await stream.close()
+
+    asyncio.run(program())

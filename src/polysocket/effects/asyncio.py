@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from asyncio import selector_events
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,9 +17,10 @@ from polysocket.effects.addresses import addresses
 from polysocket.effects.direct_future import DirectFuture
 from polysocket.effects.happy_eyeballs import Address, attempt_failed, bind, family_of, first_connected
 from polysocket.effects.interface import CoroutineEffect
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
-from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, PushStream
+from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, WRITES_BEFORE_TURN, PushStream
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
 from polysocket.effects.unacknowledged import unacknowledged_bytes
@@ -219,6 +221,9 @@ class _Buffers(threading.local):
 
 _buffers: Final = _Buffers()
 
+_SocketTransport: Final[Any] = getattr(selector_events, "_SelectorSocketTransport", ())
+"""The transport of asyncio's own loops, but for Windows' default one. It writes nothing while its buffer is empty."""
+
 
 class _Target:
     """The buffer into which a transport reads next."""
@@ -249,6 +254,9 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         self._filled = 0  # bytes that the buffer of read_into() has got
         if not TYPE_CHECKING:
             self.get_buffer = partial(getattr, self._target, "view")  # "sizehint" is its default: no call of Python.
+        self._can_be_direct = False  # Whether writes may go past the transport while it has nothing to send.
+        self._is_direct = False
+        self._send_error: OSError | None = None  # of a write past the transport, which then has met one, too
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
         self._is_ending = False  # by this side
 
@@ -323,6 +331,30 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if not self._loop.is_closed():
             self._loop.call_soon(self.call_watcher)
 
+    def write(self, data: bytes) -> None:
+        """Send at once what the system takes, and hand the rest to the transport.
+
+        The transport would do the same, but its own ``write`` takes about as long as all else that sends a small frame.
+        """
+        rest: Any = data
+        if self._is_direct:
+            try:
+                sent = self._socket.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:  # The transport meets an error, too, and ends.
+                self._send_error = without_tracebacks(error)
+            else:
+                self._written += sent
+                if sent == len(data) and self._writes < WRITES_BEFORE_TURN - 1:
+                    self._writes += 1
+                    return
+                rest = memoryview(data)[sent:]
+        super().write(rest)
+        self._is_direct = self._can_be_direct and not self.transport.get_write_buffer_size()
+        if self._send_error is not None and not self.transport.is_closing():
+            self._send_error = None
+
     def pause_writing(self) -> None:
         """Have senders wait."""
         super().pause_writing()
@@ -337,9 +369,13 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = transport
+        self._can_be_direct = self._is_direct = isinstance(transport, _SocketTransport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note the end of the transport, whose socket is still open during this call."""
+        self._is_direct = False
+        if isinstance(exc, OSError) and self._send_error is not None:
+            exc = self._send_error
         if isinstance(exc, OSError) and not (self._is_ending or self._has_ended):
             self._duplicate_socket()
         if self._unread_socket is None:
@@ -431,6 +467,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
 
     def _close_without_loop(self) -> None:
         """Close the socket of a loop that has ended, and wake no task of it."""
+        self._is_direct = False
         self._has_ended = self._is_lost = True
         # uvloop closes its sockets with the loop. asyncio's transport does so in a later turn of the loop, which never
         # comes (CPython 3.11 to 3.14), and then warns of an open socket when it is collected.
