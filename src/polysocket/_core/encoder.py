@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import ClassVar, Final
+from typing import Final
 
 from polysocket._core.fast_path import BINARY, CLOSE, FINAL, MASKED, RSV1, TEXT
 from polysocket._core.masking import IS_WIDE, PIECE, masked_frame
@@ -18,24 +18,26 @@ KEYS: Final = (
 )
 
 
-class _Fork:
-    """The number of forks that led to this process: a child must not use the masking keys of its parent."""
+class _Process:
+    """This process: a child must not use the masking keys of its parent."""
 
-    number: ClassVar[int] = 0
+    def __init__(self) -> None:
+        self.forks = 0  # that led to it
+
+    def note_fork(self) -> None:
+        self.forks += 1
 
 
-def _note_fork() -> None:
-    _Fork.number += 1
-
+_process: Final = _Process()
 
 if hasattr(os, "register_at_fork"):  # not in Windows
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_process.note_fork)
 
 
 class Encoder:
     """The encoder of one side's frames; ``masks`` is True for a client (RFC 6455 §5.3)."""
 
-    __slots__ = ("_compresses", "_deflater", "_fork", "_keys", "_masks", "_used", "open_opcode")
+    __slots__ = ("_compresses", "_deflater", "_forks", "_keys", "_masks", "_used", "open_opcode")
 
     def __init__(self, masks: bool, deflater: Deflater | None) -> None:
         self._masks = masks
@@ -43,7 +45,7 @@ class Encoder:
         self._compresses = True  # the message being sent, whose first frame has decided
         self._keys = b""
         self._used = 0  # bytes of the keys
-        self._fork = 0
+        self._forks = 0
         self.open_opcode: int = 0
         """The opcode of the message whose last fragment is still to be sent; 0 for none."""
 
@@ -80,18 +82,18 @@ class Encoder:
                     if opcode:  # RFC 7692 §6: RSV1 is set on the first frame of a compressed message.
                         first |= RSV1
         size = len(payload)
-        masked_bit = MASKED if self._masks else 0
+        start = first << 8 | MASKED if self._masks else first << 8
         if size < 126:
-            header = bytes((first, masked_bit | size))
+            header = (start | size).to_bytes(2, "big")
         elif size < 65536:
-            header = bytes((first, masked_bit | 126)) + size.to_bytes(2, "big")
+            header = ((start | 126) << 16 | size).to_bytes(4, "big")
         else:
-            header = bytes((first, masked_bit | 127)) + size.to_bytes(8, "big")
-        if not masked_bit:
+            header = ((start | 127) << 64 | size).to_bytes(10, "big")
+        if not self._masks:
             return header + payload
         used = self._used
-        if used == len(self._keys) or self._fork != _Fork.number:
-            self._keys, self._fork = os.urandom(KEYS), _Fork.number
+        if used == len(self._keys) or self._forks != _process.forks:
+            self._keys, self._forks = os.urandom(KEYS), _process.forks
             used = 0
         self._used = used + 4
         key = self._keys[used : used + 4]

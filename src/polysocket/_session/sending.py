@@ -61,15 +61,17 @@ class Sender:
         self._stream = stream
         self._connection = connection
         self._mutex = mutex
+        self._checkpoint = effect.checkpoint
         self._running_loop, self._loop, self._is_held = mutex.running_loop, mutex.loop, mutex.is_held
         self._notifications = notifications
+        self._due = notifications.due
         self._message_owner: object = None
         self._error: OSError = INTERRUPTED
         self._is_broken = False
         self._is_pong_waiting = False
         self._has_told_close = False
 
-    def send(
+    def send(  # noqa: C901, PLR0912 - one method, since a call takes as long as many of these steps
         self,
         frame: Any,
         is_continuation: object = False,
@@ -88,7 +90,14 @@ class Sender:
             raise wrong_event_loop(self._mutex)
         if self._is_held():
             raise reentrant_call("send")
-        if type(frame) is not Text and type(getattr(frame, "_payload", b"")) is not bytes:
+        if isinstance(frame, Text):
+            is_part = not frame._final
+        elif isinstance(frame, Binary):
+            is_part = not frame._final
+            if type(frame._payload) is not bytes:
+                frame = snapshot(frame)
+        else:
+            is_part = isinstance(frame, Close)
             frame = snapshot(frame)
         try:
             with self._mutex:
@@ -109,18 +118,17 @@ class Sender:
                 except WebSocketError:  # before anything was encoded
                     self._is_broken = False
                     raise
-                if self.on_sent or is_continuation or type(frame) is Close or not getattr(frame, "_final", True):
+                if is_part or is_continuation or self.on_sent:
                     self._note_sent(frame)
                 self._is_broken = False
         except BaseException:
             self._end_if_interrupted()
             raise
-        if self._notifications.due:
+        if self._due:
             self._notifications.deliver()
         if stream.pending:
             return self._drain()
-        checkpoint = self._effect.checkpoint
-        return None if checkpoint is None else checkpoint()
+        return None if self._checkpoint is None else self._checkpoint()
 
     def _note_sent(self, frame: Any) -> None:
         """Follow a fragmented message and a Close, and tell the observers; mutex held."""
