@@ -155,6 +155,7 @@ def test_an_interrupted_receive_leaves_the_websocket_usable() -> None:
     ("owner", "name", "call"),
     [
         (SocketStream, "write", lambda ws: ws.send_text("echo")),
+        (SocketStream, "write", lambda ws: ws.send_binary(bytes(100_000))),  # after the first slice
         (Connection, "send", lambda ws: ws.send_text("echo")),
         (SocketStream, "_receive", lambda ws: ws.receive()),
         (Connection, "receive", lambda ws: ws.receive()),

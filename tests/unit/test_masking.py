@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polysocket._core import plain_masking
-from polysocket._core.masking import mask, masked_frame
+from polysocket._core.masking import mask, masked_frame, masked_slice
 
 KEY = b"\x01\x80\xfe\x7f"
 KIB = 1024
@@ -19,5 +19,9 @@ def test_each_byte_is_masked_with_its_byte_of_the_key(size: int) -> None:
     masked = bytes(byte ^ KEY[index % 4] for index, byte in enumerate(data))
     assert mask(data, KEY) == masked
     assert mask(masked, KEY) == data
-    assert masked_frame(b"header", KEY, data) == b"header" + KEY + masked
     assert plain_masking.mask(data, KEY) == masked
+    assert masked_frame(b"header", KEY, data, size) == b"header" + KEY + masked
+    start = size // 8 * 4
+    assert masked_frame(b"header", KEY, data, start) == b"header" + KEY + masked[:start]
+    assert masked_slice(data, KEY, start, size) == masked[start:]
+    assert masked_slice(data, KEY, 0, start) == masked[:start]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from wsproto.events import BytesMessage, CloseConnection, Event, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 
+from polysocket._core.fast_path import BINARY
+from polysocket._core.masking import mask
 from polysocket._core.states import State
 from polysocket.errors import InvalidFrame
 from polysocket.frames import Binary, Close, CloseCode, Frame, Ping, Pong, Text
@@ -70,6 +73,32 @@ def test_wsproto_reads_the_frames_that_are_sent(role: ConnectionType, compressed
     assert joined(heard(connection, role, compressed=compressed)) == events_of(CONVERSATION)
     assert connection.data_to_send() == b""
     assert connection.state is State.OPEN
+
+
+@both_roles
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("at_once", [4, 1024, 32 * 1024])
+def test_a_large_frame_is_encoded_in_slices_of_at_most_as_many_bytes(
+    role: ConnectionType, compressed: bool, at_once: int
+) -> None:
+    connection, encoder = connect(role, compressed=compressed), connect(role, compressed=compressed).encoder
+    payload = random.Random(6455).randbytes(100_001)
+    frame = connection.send(Binary(payload))
+    first = encoder.encode(BINARY, payload, True, True, at_once)
+    head = len(first) - at_once
+    slices = [first]
+    while encoder.has_more:
+        slices.append(encoder.more(at_once))
+    assert {len(each) for each in slices[1:-1]} == {at_once}
+    assert 0 < len(slices[-1]) <= at_once
+    assert len(b"".join(slices)) == len(frame)
+    if role is CLIENT:
+        key = first[head - 4 : head]
+        assert b"".join(slices)[head:] == mask(mask(frame[head:], frame[head - 4 : head]), key)
+    else:
+        assert b"".join(slices) == frame
+    assert encoder.encode(BINARY, b"", True, True, at_once)[:1] == frame[:1]
+    assert not encoder.has_more
 
 
 def test_a_client_masks_every_frame_with_a_fresh_key_and_a_server_masks_none() -> None:

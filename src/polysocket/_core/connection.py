@@ -69,7 +69,7 @@ class Connection:
         self._is_client = is_client
         self._limit = UNLIMITED if max_message_size is None else max_message_size
         self._decoder = Decoder(not is_client, None if deflate is None else deflate.inflater, max_message_size)
-        self._encoder = Encoder(is_client, None if deflate is None else deflate.deflater)
+        self.encoder: Encoder = Encoder(is_client, None if deflate is None else deflate.deflater)
         self._outgoing = b""
         self._network_error: Exception | None = None
 
@@ -144,14 +144,19 @@ class Connection:
     @property
     def open_message(self) -> bool:
         """True between the first and the last fragment of a message that this side sends."""
-        return self._encoder.open_opcode != 0
+        return self.encoder.open_opcode != 0
 
-    def send(self, frame: object, is_continuation: object = False, compress: object = True) -> bytes:
+    def send(
+        self, frame: object, is_continuation: object = False, compress: object = True, at_once: int = UNLIMITED
+    ) -> bytes:
         """Return the bytes of a frame, or of each message of a batch.
 
         A data frame with ``is_continuation`` continues the message that an earlier one started with ``final=False``
         (RFC 6455 §5.4). The first frame of a message decides with ``compress`` for all of it (RFC 7692 §6). The
         arguments may be of any type, since compiled code raises TypeError for one that is not of its annotation.
+
+        If a message in one frame has more than ``at_once`` bytes, only as many of it are returned. Then the encoder
+        ``has_more``, and its ``more()`` returns the next ones, before anything else is sent.
 
         Raises:
             InvalidFrame: The frame may not be sent; nothing has changed.
@@ -159,7 +164,7 @@ class Connection:
         """
         if self.state is not State.OPEN:
             raise self.error()
-        encoder = self._encoder
+        encoder = self.encoder
         if isinstance(frame, Text):
             opcode = TEXT
             try:
@@ -180,7 +185,8 @@ class Connection:
             raise not_a_frame(frame)
         if is_continuation or encoder.open_opcode:
             encoder.check_order(opcode, bool(is_continuation))
-        return encoder.encode(CONTINUATION if is_continuation else opcode, payload, bool(frame._final), bool(compress))
+        opcode = CONTINUATION if is_continuation else opcode
+        return encoder.encode(opcode, payload, bool(frame._final), bool(compress), at_once)
 
     def data_to_send(self) -> bytes:
         """Return the bytes that the connection sends on its own, each once."""
@@ -193,7 +199,7 @@ class Connection:
         else:
             self.close_info = replace(self.close_info, sent=close)
         self._move(Event.SEND_CLOSE)
-        return self._encoder.encode(CLOSE, close_payload(close))
+        return self.encoder.encode(CLOSE, close_payload(close))
 
     # Ending
 
@@ -208,7 +214,7 @@ class Connection:
         self._end(Side.LOCAL, failure.cause, failure.detail, sent=close)
         self._move(Event.FAIL)
         if already_sent is None:
-            self._outgoing += self._encoder.encode(CLOSE, close_payload(close))
+            self._outgoing += self.encoder.encode(CLOSE, close_payload(close))
 
     def overflow(self, frames: int | None, size: int | None = None) -> None:
         """Fail the connection since its queue is full; keep at most that many frames, and bytes, of it."""
@@ -246,7 +252,7 @@ class Connection:
 
     def _move(self, event: Event) -> None:
         self.state = next_state(self.state, event)
-        self._encoder.forget()  # Each event ends the sending of messages.
+        self.encoder.forget()  # Each event ends the sending of messages.
         if self.state is not State.CLOSE_SENT and not self.has_ended:
             self.has_ended = True
             self._stop_receiving()

@@ -5,14 +5,19 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
-__all__ = ["PIECE", "mask", "masked_frame"]
+__all__ = ["PIECE", "mask", "masked_frame", "masked_slice"]
 
 PIECE: Final = 4096  # bytes, a multiple of the key's four: XORing 1 MB in such pieces stays in the cache, 2-4 x faster
 
 
-def masked_frame(header: bytes, key: bytes, payload: bytes) -> bytes:
-    """Return a frame: its header, the masking key, and the masked payload."""
-    return header + key + mask(payload, key)
+def masked_frame(header: bytes, key: bytes, payload: bytes, stop: int) -> bytes:
+    """Return a frame: its header, the masking key, and the masked payload up to ``stop``."""
+    return header + key + mask(payload[:stop], key)
+
+
+def masked_slice(payload: bytes, key: bytes, start: int, stop: int) -> bytes:
+    """Mask the payload from ``start``, a multiple of 4, to ``stop``."""
+    return mask(payload[start:stop], key)
 
 
 def mask(data: bytes, key: bytes) -> bytes:
