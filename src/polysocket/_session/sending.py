@@ -18,7 +18,7 @@ from polysocket._session.draining import drain_stream, drain_unless_lost, send_a
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import wake
 from polysocket.close_info import CloseCause, CloseInfo, Side
-from polysocket.effects import ByteStream, Effect, Event, Mutex
+from polysocket.effects import ByteStream, Effect, Event, Mutex, NoMutex
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import (
     ConnectionLost,
@@ -84,16 +84,16 @@ class Sender:
     ) -> Awaitable[object] | None:
         """Send a frame, or a batch of them; return what to await until the call is complete, or None if it is.
 
+        Only the tasks of one event loop may call this, since it does not take the mutex; see :attr:`send_frame`.
+
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
-        finished, is written while that is awaited. ``on_taken`` is called, with the mutex held, as soon as the stream
+        finished, is written while that is awaited. ``on_taken`` is called, with a mutex held, as soon as the stream
         has taken the whole frame, which from then on is sent whatever happens to the caller. The arguments are those of
         :meth:`~polysocket._core.connection.Connection.send`, and of any type as there.
         """
         stream = self._stream
         if self._running_loop() != self._loop:
             raise wrong_event_loop(self._mutex)
-        if self._is_held():
-            raise reentrant_call("send")
         if isinstance(frame, Text):
             is_part = not frame._final
         elif isinstance(frame, Binary):
@@ -102,39 +102,60 @@ class Sender:
                 frame = snapshot(frame)
         else:
             is_part = isinstance(frame, Close)
-            frame = snapshot(frame)
+            if type(getattr(frame, "_payload", b"")) is not bytes:
+                frame = snapshot(frame)
         try:
-            with self._mutex:
-                is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
-                if not is_free and self._must_wait(frame, is_continuation):
-                    return send_after(
-                        partial(self._next_wait, frame, is_continuation),
-                        partial(self.send, frame, is_continuation, compress, on_taken),
-                    )
-                # It stays True if a signal handler raises: the frame may then be encoded or written in part.
-                self._is_broken = True
-                try:
-                    stream.write(self._connection.send(frame, is_continuation, compress, SLICE))
-                    while self._encoder.has_more:
-                        stream.write(self._encoder.more(SLICE))
-                    if on_taken is not None:
-                        on_taken()
-                except OSError as error:
-                    raise self._lost(error) from error
-                except WebSocketError:  # before anything was encoded
-                    self._is_broken = False
-                    raise
-                if is_part or is_continuation or self.on_sent:
-                    self._note_sent(frame)
+            is_free = stream.pending < SEND_CAPACITY and self._message_owner is None and not self._is_broken
+            if not is_free and self._must_wait(frame, is_continuation):
+                return send_after(
+                    partial(self._next_wait, frame, is_continuation),
+                    partial(self.send_frame, frame, is_continuation, compress, on_taken),
+                )
+            # It stays True if a signal handler raises: the frame may then be encoded or written in part.
+            self._is_broken = True
+            try:
+                stream.write(self._connection.send(frame, is_continuation, compress, SLICE))
+                while self._encoder.has_more:
+                    stream.write(self._encoder.more(SLICE))
+                if on_taken is not None:
+                    on_taken()
+            except OSError as error:
+                raise self._lost(error) from error
+            except WebSocketError:  # before anything was encoded
                 self._is_broken = False
+                raise
+            if is_part or is_continuation or self.on_sent:
+                self._note_sent(frame)
+            self._is_broken = False
         except BaseException:
             self._end_if_interrupted()
             raise
-        if self._due:
+        if self._due and not self._is_held():
             self._notifications.deliver()
         if stream.pending:
             return self._drain()
         return None if self._checkpoint is None else self._checkpoint()
+
+    def send_locked(
+        self,
+        frame: Any,
+        is_continuation: object = False,
+        compress: object = True,
+        on_taken: Callable[[], object] | None = None,
+    ) -> Awaitable[object] | None:
+        """Send as :meth:`send` does, with the mutex held; any thread may call this."""
+        if self._is_held():
+            raise reentrant_call("send")
+        with self._mutex:
+            rest = self.send(frame, is_continuation, compress, on_taken)
+        if self._due:
+            self._notifications.deliver()
+        return rest
+
+    @property
+    def send_frame(self) -> Callable[..., Awaitable[object] | None]:
+        """The method that sends: :meth:`send_locked`, unless the mutex is only a formality."""
+        return self.send if isinstance(self._mutex, NoMutex) else self.send_locked
 
     def _note_sent(self, frame: Any) -> None:
         """Follow a fragmented message and a Close, and tell the observers; mutex held."""

@@ -71,7 +71,7 @@ class Session(Keepalive):
         self._is_ending = False
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
-        self.send_frame: Callable[..., Awaitable[object] | None] = self._sender.send
+        self.send_frame: Callable[..., Awaitable[object] | None] = self._sender.send_frame
         """Send a frame; return what to await until the call is complete, or None if it is."""
 
     @property

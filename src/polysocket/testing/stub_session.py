@@ -14,7 +14,6 @@ from wsproto import ConnectionType
 
 from polysocket._core import close_codes
 from polysocket._core.connection import Connection
-from polysocket._session.sending import Sender
 from polysocket._session.session import Session
 from polysocket.effects import Effect
 from polysocket.request import Request
@@ -49,7 +48,7 @@ class StubSession(Session):
         self._peer_stream = _PeerStream(self._wire, self._peer)
         super().__init__(effect, self._peer_stream, connection, response, request)
         self.send_frame: Callable[..., Awaitable[object] | None] = partial(
-            _send_or_raise, self._sender, self._peer_stream
+            _send_or_raise, self._sender.send_frame, self._peer_stream
         )
 
     def begin(self) -> None:
@@ -98,12 +97,12 @@ class StubSession(Session):
 
 
 def _send_or_raise(
-    sender: Sender,
+    send: Callable[..., Awaitable[object] | None],
     peer: _PeerStream,
     *arguments: Any,
 ) -> Awaitable[object] | None:
     """Send a frame, and raise what the function that answers it has raised."""
-    rest = sender.send(*arguments)
+    rest = send(*arguments)
     if peer.error is not None and inspect.iscoroutine(rest):
         rest.close()  # the checkpoint of a flavour that has one
     peer.raise_answer()
