@@ -65,6 +65,7 @@ class Receiver:
         """The received frames that wait."""
         self._mutex = mutex
         self._running_loop, self._loop = mutex.running_loop, mutex.loop
+        self._has_loop = mutex.loop != ""
 
     @property
     def has_caller(self) -> bool:
@@ -86,7 +87,7 @@ class Receiver:
         """
         if timeout is not None and not (type(timeout) in NUMBERS and 0 <= timeout <= ORDINARY):
             check_timeout(timeout)
-        if self._running_loop() != self._loop:
+        if self._has_loop and self._running_loop() != self._loop:
             raise wrong_event_loop(self._mutex)
         queue = self.queue
         if not queue.count or queue.fragments or self.is_receiving or self.is_busy:
