@@ -40,6 +40,7 @@ def test_receiving_a_message_that_is_already_here_is_short(
 ) -> None:
     counts = count(flavour, operation, compression=compression, timeout=timeout)
     assert counts.calls <= ALREADY_HERE[flavour], counts
+    assert counts.coroutines == (flavour != "blocking"), counts
 
 
 @flavours
