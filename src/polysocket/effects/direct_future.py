@@ -30,7 +30,11 @@ class DirectFuture(asyncio.Future[None]):
         if self._go_on is None or asyncio.current_task(self.get_loop()) is not None:
             self._go_on_soon()
         else:
-            self._context.run(self._go_on, self)
+            try:
+                self._context.run(self._go_on, self)
+            except (SystemExit, KeyboardInterrupt) as error:
+                # The task has ended with it, and the loop is to raise it: a transport would take it for an error.
+                self.get_loop().call_soon(_raise, error)
 
     def set_result(self, result: None, /) -> None:
         """Set the future; the task goes on in the next turn."""
@@ -47,3 +51,7 @@ class DirectFuture(asyncio.Future[None]):
     def _go_on_soon(self) -> None:
         if self._go_on is not None:
             self.get_loop().call_soon(self._go_on, self, context=self._context)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
