@@ -199,7 +199,7 @@ quiet = basic_request.keepalive(interval=None)  # Only the program under test re
 def break_connection(ws: Any, error: Exception) -> None:
     """Make reading raise an error, as a bug would."""
 
-    def receive(_: bytes) -> None:
+    def receive(*_: object) -> None:
         raise error
 
     ws._session._connection.receive = receive
