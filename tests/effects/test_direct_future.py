@@ -103,29 +103,3 @@ def test_the_error_of_a_task_stays_its_own() -> None:
             await task
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_the_loop_raises_an_exit_and_the_callback_goes_on(error: type[BaseException]) -> None:
-    happened = list[str]()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        future = DirectFuture(loop=loop)
-
-        async def leave() -> None:
-            await future
-            raise error
-
-        def call_back() -> None:
-            future.set_directly()
-            happened.append("the callback ended")
-
-        task = asyncio.create_task(leave())
-        await asyncio.sleep(0)
-        loop.call_soon(call_back)
-        await task
-
-    with pytest.raises(error):
-        asyncio.run(main())
-    assert happened == ["the callback ended"]

@@ -254,8 +254,8 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         self._filled = 0  # bytes that the buffer of read_into() has got
         if not TYPE_CHECKING:
             self.get_buffer = partial(getattr, self._target, "view")  # "sizehint" is its default: no call of Python.
-        self._can_be_direct = False  # Whether writes may go past the transport while it has nothing to send.
-        self._is_direct = False
+        self._is_of_asyncio = False  # whether the transport is one of asyncio's own event loops
+        self._is_direct = False  # whether writes go past the transport, which has nothing to send
         self._send_error: OSError | None = None  # of a write past the transport, which then has met one, too
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
         self._is_ending = False  # by this side
@@ -273,7 +273,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if target.view is not self._shared:
             target.view = self._shared
             self._filled = nbytes
-        elif reader is not None and nbytes >= LARGE_READ:
+        elif reader is not None and nbytes >= LARGE_READ and self._is_of_asyncio:
             # The reader takes what it needs within its call.
             self._chunks.append(self._shared[:nbytes])
         else:
@@ -281,12 +281,17 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
             self._unread += nbytes
             if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
                 self._hold_back()
-        if reader is not None:
-            reader.set_directly()
-            if self._chunks and type(self._chunks[-1]) is memoryview:
-                self._keep_view()
-        elif self._watcher is not None:
-            self._watcher()
+        if reader is None:
+            if self._watcher is not None:
+                self._watcher()
+        elif not self._is_of_asyncio:  # uvloop reports what exits a task as an error of the transport.
+            reader.set_result(None)
+        else:
+            try:
+                reader.set_directly()
+            finally:
+                if self._chunks and type(self._chunks[-1]) is memoryview:
+                    self._keep_view()
 
     def _keep_view(self) -> None:
         """Copy what the reader has not taken at once."""
@@ -351,7 +356,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                     return
                 rest = memoryview(data)[sent:]
         super().write(rest)
-        self._is_direct = self._can_be_direct and not self.transport.get_write_buffer_size()
+        self._is_direct = self._is_of_asyncio and not self.transport.get_write_buffer_size()
         if self._send_error is not None and not self.transport.is_closing():
             self._send_error = None
 
@@ -369,7 +374,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = transport
-        self._can_be_direct = self._is_direct = isinstance(transport, _SocketTransport)
+        self._is_of_asyncio = self._is_direct = isinstance(transport, _SocketTransport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note the end of the transport, whose socket is still open during this call."""

@@ -25,16 +25,15 @@ class DirectFuture(asyncio.Future[None]):
         self._go_on, self._context = go_on, copy_context() if context is None else context
 
     def set_directly(self) -> None:
-        """Set the future, and run the task until it waits again, unless the caller is a task itself."""
+        """Set the future, and run the task until it waits again, unless the caller is a task itself.
+
+        Raises what exits a task: SystemExit and KeyboardInterrupt.
+        """
         super().set_result(None)
         if self._go_on is None or asyncio.current_task(self.get_loop()) is not None:
             self._go_on_soon()
         else:
-            try:
-                self._context.run(self._go_on, self)
-            except (SystemExit, KeyboardInterrupt) as error:
-                # The task has ended with it, and the loop is to raise it: a transport would take it for an error.
-                self.get_loop().call_soon(_raise, error)
+            self._context.run(self._go_on, self)
 
     def set_result(self, result: None, /) -> None:
         """Set the future; the task goes on in the next turn."""
@@ -51,7 +50,3 @@ class DirectFuture(asyncio.Future[None]):
     def _go_on_soon(self) -> None:
         if self._go_on is not None:
             self.get_loop().call_soon(self._go_on, self, context=self._context)
-
-
-def _raise(error: BaseException) -> None:
-    raise error
