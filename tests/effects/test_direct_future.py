@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 
 import pytest
 
@@ -103,3 +105,33 @@ def test_the_error_of_a_task_stays_its_own() -> None:
             await task
 
     asyncio.run(main())
+
+
+def test_a_task_that_has_gone_on_is_not_kept() -> None:
+    class Result:
+        pass
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        futures = [DirectFuture(loop=loop) for _ in range(3)]
+
+        async def wait(future: DirectFuture) -> Result:
+            await future
+            return Result()
+
+        tasks = [asyncio.create_task(wait(future)) for future in futures]
+        await asyncio.sleep(0)
+        loop.call_soon(futures[0].set_directly)
+        futures[1].set_result(None)
+        tasks[2].cancel()
+        await asyncio.wait(tasks)
+        left = [weakref.ref(task) for task in tasks]
+        del tasks
+        await asyncio.sleep(0)
+        assert [reference() for reference in left] == [None, None, None]
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from wsproto import ConnectionType
 
@@ -94,7 +96,7 @@ def test_bytes_that_are_not_utf_8_are_found_at_once(role: ConnectionType) -> Non
 def test_a_peer_that_only_announces_a_payload_is_given_little_room() -> None:
     pieces._spare.clear()
     connection = connect(CLIENT)
-    connection.receive(huge_header(CLIENT, 2**40))
+    connection.receive(huge_header(CLIENT, 2**20))
     room = room_of(connection)
     assert room is not None
     assert len(room) == LEAST
@@ -138,3 +140,26 @@ def test_a_frame_is_returned_once_it_is_whole_unless_it_is_not_wanted() -> None:
         assert connection.inner.receive(LEAST, with_data) == expected
         connection.receive(close_to(SERVER, 1000))
         assert take(connection) == [Binary(bytes(100_000)), Close(1000)]
+
+
+def test_a_small_payload_does_not_hold_the_buffer_of_a_large_one() -> None:
+    connection = connect(CLIENT)
+    fill(connection, frame_to(CLIENT, BINARY, CONTENT))
+    connection.receive(frame_to(CLIENT, BINARY, bytes(100))[:50])
+    assert len(pieces._spare) == 1
+
+
+@pytest.mark.parametrize("opcode", [BINARY, TEXT])
+def test_receiving_a_message_of_many_mebibytes_takes_little_more_than_its_size(opcode: int) -> None:
+    payload = b"a" * (8 * 1024 * KIB)
+    wire = frame_to(CLIENT, opcode, payload)
+    connection = connect(CLIENT)
+    tracemalloc.start()
+    try:
+        for start in range(0, len(wire), 120 * KIB):
+            connection.inner.receive(memoryview(wire)[start : start + 120 * KIB], False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert connection.queue.count == 1
+    assert peak < (1 if opcode == BINARY else 2) * len(payload) * 1.25

@@ -16,7 +16,7 @@ from polysocket._core.frame_queue import FRAME_COST, FrameQueue
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.pieces import LEAST_ROOM, Payload, Pieces
+from polysocket._core.pieces import LEAST_ROOM, Payload, Pieces, payload_of
 from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received, frame_of
 from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Close, Frame, Ping, Pong
@@ -158,7 +158,8 @@ class Decoder:
                 queue.extend(frames, marks)
                 if isinstance(latest, Close):
                     break
-        self.has_room = self._missing >= LEAST_ROOM and self._payload is not None and not self.holds_bytes
+        payload = self._payload
+        self.has_room = payload is not None and payload.lends and self._missing >= LEAST_ROOM and not self.holds_bytes
         return new
 
     def decode_view(self, data: memoryview, queue: FrameQueue, with_data: bool = True) -> list[Frame | Close]:
@@ -325,7 +326,7 @@ class Decoder:
         """Take the next bytes of an uncompressed payload."""
         payload, message = self._payload, self._message
         if payload is None:
-            self._payload = payload = Payload(message.rest, self._missing)
+            self._payload = payload = payload_of(message.rest, self._missing)
             message.rest = b""
         payload.add(self._unmasked(bytes(part)) if self._key else part)
         self._note_arrived(payload, len(part), frames, marks)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from codecs import utf_8_decode
 from collections.abc import Callable
+from io import BytesIO
 from typing import Final
 
-__all__ = ["LEAST_ROOM", "Payload", "Pieces"]
+__all__ = ["LEAST_ROOM", "Payload", "Pieces", "payload_of"]
 
 MOST_PIECES: Final = (
     256  # that are not joined yet: at most 20 KiB of objects, and a joined block is worth its own object
@@ -52,15 +53,18 @@ class Payload:
     """The payload of an uncompressed frame that arrives in parts, in one buffer, which is used again for the next one.
 
     glibc returns the memory of a large object to the system, and the page faults of the next one take longer than all
-    copies.
+    copies. A frame of more than ``LARGEST_SPARE`` bytes is a :class:`LargePayload`.
     """
 
-    __slots__ = ("_buffer", "_checked", "_held", "_size")
+    __slots__ = ("_buffer", "_checked", "_held", "_size", "lends")
 
     def __init__(self, beginning: bytes, size: int) -> None:
         """Begin with bytes that were left over, and expect this number of bytes more."""
-        self._buffer = _spare.pop() if _spare else bytearray()
+        self.lends: bool = True
+        """Whether there is a :meth:`room`."""
         self._size = len(beginning) + size
+        # A small payload of a slow peer must not hold the large buffer.
+        self._buffer = _take_spare() if LEAST_ROOM <= self._size <= LARGEST_SPARE else bytearray()
         self._held = 0  # bytes that have arrived
         self._checked = 0  # bytes that are UTF-8
         self.add(beginning)
@@ -70,7 +74,7 @@ class Payload:
         held = self._held + len(part)
         if held > len(self._buffer):
             self._grow(2 * held)
-        self._buffer[self._held : held] = part
+        memoryview(self._buffer)[self._held : held] = part  # bytearray's own assignment copies it once more
         self._held = held
 
     def room(self) -> memoryview:
@@ -112,9 +116,48 @@ class Payload:
     def _grow(self, size: int) -> None:
         """Have room for this number of bytes, or for all that are expected."""
         larger = bytearray(min(size, self._size))  # A new one, since a stream may still hold a view of the old one.
-        larger[: self._held] = memoryview(self._buffer)[: self._held]
+        memoryview(larger)[: self._held] = memoryview(self._buffer)[: self._held]
         self._buffer = larger
+
+
+class LargePayload(Payload):
+    """A payload for which no buffer is kept: it becomes the message without a copy, since another one is too large."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, beginning: bytes, size: int) -> None:
+        self._parts = BytesIO()
+        super().__init__(beginning, size)
+        self.lends = False
+
+    def add(self, part: bytes | memoryview) -> None:
+        """Add a part."""
+        self._parts.write(part)
+        self._held += len(part)
+
+    def check_text(self, is_last: bool) -> None:
+        """Check that all is UTF-8, but for a character that may go on unless ``is_last``; else a UnicodeDecodeError."""
+        with self._parts.getbuffer() as arrived, arrived[self._checked :] as unchecked:
+            self._checked += utf_8_decode(unchecked, "strict", is_last)[1]
+
+    def take(self) -> bytes:
+        """Return everything, and hold nothing any more."""
+        taken = self._parts.getvalue()
+        self._parts = BytesIO()
+        return taken
 
 
 _spare: list[bytearray] = []
 """The buffer of an earlier payload: one, or a few if threads race."""
+
+
+def _take_spare() -> bytearray:
+    try:
+        return _spare.pop()
+    except IndexError:
+        return bytearray()
+
+
+def payload_of(beginning: bytes, size: int) -> Payload:
+    """Begin with a payload of this size, besides bytes that were left over."""
+    return Payload(beginning, size) if size <= LARGEST_SPARE else LargePayload(beginning, size)

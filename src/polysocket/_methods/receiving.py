@@ -27,7 +27,7 @@ def has_ready(ready: Callable[..., Any]) -> Callable[[Program], Program]:
     """Return a decorator that sets a program's ``ready``: a blocking call whose result is here runs no program."""
 
     def give(program: Program) -> Program:
-        cast("Any", program).ready = ready
+        cast("Any", program).ready = program, ready
         return program
 
     return give

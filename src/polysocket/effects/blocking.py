@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
@@ -27,17 +28,24 @@ class BlockingEffect(SocketEffect):
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]:
         """Make a function that drives the program to its end.
 
-        If the program has a plain function as its ``ready``, that is called first. What it returns is the result,
-        unless it is None.
+        A program whose ``ready`` is a pair of itself and a plain function has that called first, with the object and
+        keywords that the program takes. What it returns is the result, unless it is None.
         """
-        ready: Callable[..., T | None] | None = getattr(program, "ready", None)
-        if ready is not None and (owner := getattr(program, "__self__", None)) is not None:
-            ready = partial(ready, owner)
+        owner = getattr(program, "__self__", None)
+        of, found = getattr(program, "ready", (None, None))
+        ready: Callable[..., T | None] | None = None
+        if found is not None and of is getattr(program, "__func__", program):  # functools.wraps copies it, too.
+            ready = found if owner is None else partial(found, owner)
+        positional = 1 if owner is None else 0
+        keywords = frozenset(inspect.signature(program).parameters) if ready is not None else frozenset[str]()
 
         @wraps(program)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            if ready is not None and (here := ready(*args, **kwargs)) is not None:
-                return here
+            # The program itself raises the error for arguments that it doesn't take.
+            if ready is not None and len(args) == positional and (not kwargs or kwargs.keys() <= keywords):
+                here = ready(*args, **kwargs)
+                if here is not None:
+                    return here
             coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
             try:
                 copy_context().run(coroutine.send, None)
