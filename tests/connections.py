@@ -81,7 +81,7 @@ class Connection:
             room = self.inner.room()
             size = min(len(room), len(data))
             room[:size] = data[:size]
-            frames += self.inner.receive(size)
+            frames += self.inner.note_filled(size)
             data = data[size:]
         buffer = bytearray(data)
         frames += self.inner.receive(memoryview(buffer))

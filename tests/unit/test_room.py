@@ -47,7 +47,7 @@ def fill(connection: Connection, wire: bytes, size: int | None = None) -> int:
         else:
             step = min(len(room), size or len(room), len(wire) - position)
             room[:step] = wire[position : position + step]
-            connection.inner.receive(step)
+            connection.inner.note_filled(step)
             filled += step
         position += step
     return filled
@@ -90,7 +90,7 @@ def test_bytes_that_are_not_utf_8_are_found_at_once(role: ConnectionType) -> Non
     assert info is not None
     assert info.cause is CloseCause.PROTOCOL_ERROR
     assert room_of(connection) is None
-    assert connection.inner.receive(1) == []
+    assert connection.inner.note_filled(1) == []
 
 
 def test_a_peer_that_only_announces_a_payload_is_given_little_room() -> None:
@@ -104,7 +104,7 @@ def test_a_peer_that_only_announces_a_payload_is_given_little_room() -> None:
     room = room_of(connection)
     assert room is not None
     assert len(room) == 100_000
-    assert connection.inner.receive(100_000) == []
+    assert connection.inner.note_filled(100_000) == []
     room = room_of(connection)
     assert room is not None
     assert len(room) == 200_000
@@ -137,7 +137,7 @@ def test_a_frame_is_returned_once_it_is_whole_unless_it_is_not_wanted() -> None:
         room = room_of(connection)
         assert room is not None
         room[:] = wire[-LEAST:]
-        assert connection.inner.receive(LEAST, with_data) == expected
+        assert connection.inner.note_filled(LEAST, with_data) == expected
         connection.receive(close_to(SERVER, 1000))
         assert take(connection) == [Binary(bytes(100_000)), Close(1000)]
 

@@ -75,27 +75,23 @@ class Connection:
 
     # Receiving
 
-    def receive(self, data: bytes | memoryview | int, with_data: bool = True) -> list[Frame | Close]:
+    def receive(self, data: bytes | memoryview, with_data: bool = True) -> list[Frame | Close]:
         """Take bytes from the peer; return the frames that are new, which are in the queue, too.
 
         Bytes for which the queue has no room, or that hold too many frames for one turn, are held undecoded; then
         ``receive(b"")`` goes on with them.
 
         Args:
-            data: The bytes; a view of a buffer, which is copied; or how many bytes were written to :meth:`room`.
+            data: The bytes, or a view of a buffer that is copied.
             with_data: Whether data frames are returned, too. False halves the time of small messages: the queue holds
                 these as payloads.
         """
         decoder = self._decoder
         is_over = self.has_ended or self.failure is not None
+        self.bytes_received += len(data)
         if isinstance(data, bytes):
-            self.bytes_received += len(data)
             frames = [] if is_over else decoder.decode(data, self.queue, with_data)
-        elif isinstance(data, int):
-            self.bytes_received += data
-            frames = [] if is_over else decoder.note_filled(data, self.queue, with_data)
         else:
-            self.bytes_received += len(data)
             frames = [] if is_over else decoder.decode_view(data, self.queue, with_data)
         if is_over:
             return frames
@@ -116,6 +112,19 @@ class Connection:
         It is valid until the next call of a method. :meth:`receive` may take other bytes all the same.
         """
         return self._decoder.room()
+
+    def note_filled(self, size: int, with_data: bool = True) -> list[Frame | Close]:
+        """Take the bytes that were written to the start of :meth:`room`; return what :meth:`receive` returns."""
+        self.bytes_received += size
+        if self.has_ended or self.failure is not None:
+            return []
+        frames = self._decoder.note_filled(size, self.queue, with_data)
+        self.has_met_control = False
+        self.has_room = self._decoder.has_room
+        if self._decoder.failure is not None:
+            self.failure = self._decoder.failure
+            self._stop_receiving()
+        return frames
 
     def next_frame(self) -> Frame | Close | None:
         """Take the next frame; None if more bytes are needed, or if the connection has ended."""

@@ -31,7 +31,7 @@ SLICE: Final = 64 * 1024  # bytes that are inflated at once
 
 # The payloads of nearly all Closes, and their codes: wsproto takes 35 µs to judge one.
 COMMON_CLOSES: Final = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
-LARGE: Final = 16 * 1024  # bytes of a payload that is copied straight from a view
+LARGE: Final = 16 * 1024  # bytes of a payload that is copied straight from a view: for fewer, that takes longer
 LONGEST_HEADER: Final = 14  # bytes: 2, an 8-byte length and a masking key (RFC 6455 §5.2)
 LONGEST_CONTROL: Final = 131  # bytes of a whole control frame (§5.5)
 
@@ -214,7 +214,6 @@ class Decoder:
         """Take bytes that were written to :meth:`room` as :meth:`decode` takes others."""
         payload, frames, marks = self._payload, list[Received](), list[int]()
         assert payload is not None, "has_room was True"
-        self.has_met_control = False
         payload.note_filled(size, self._unmasked if self._key else None)
         try:
             self._note_arrived(payload, size, frames, marks)

@@ -145,7 +145,10 @@ class ReadLoop(ABC):
                                 reader.turn += 1
                                 if data or (is_done and holds_bytes):
                                     receiver.is_busy = True
-                                    frames = connection.receive(data, self._is_watching)
+                                    if isinstance(data, int):
+                                        frames = connection.note_filled(data, self._is_watching)
+                                    else:
+                                        frames = connection.receive(data, self._is_watching)
                                     receiver.is_busy = False
                                     reader.reads += 1
                                     if self._is_watching or connection.has_met_control or connection.has_ended:

@@ -86,7 +86,7 @@ class Sender:
     ) -> Awaitable[object] | None:
         """Send a frame, or a batch of them; return what to await until the call is complete, or None if it is.
 
-        Only the tasks of one event loop may call this, since it does not take the mutex; see :attr:`send_frame`.
+        The mutex is held, unless it is only a formality; see :attr:`send_frame`.
 
         A frame that can't be written yet, because too much is pending or another caller's fragmented message is not
         finished, is written while that is awaited. ``on_taken`` is called, with a mutex held, as soon as the stream

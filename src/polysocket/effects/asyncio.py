@@ -208,7 +208,7 @@ async def _connected(address: Address, local_address: tuple[str, int] | None) ->
     return sock
 
 
-LARGE_READ: Final = 16 * 1024
+LEAST_VIEW: Final = 16 * 1024
 """Bytes of a read that are not copied if a reader waits: for fewer, the view takes longer than the copy."""
 
 
@@ -273,7 +273,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if target.view is not self._shared:
             target.view = self._shared
             self._filled = nbytes
-        elif reader is not None and nbytes >= LARGE_READ and self._is_of_asyncio:
+        elif reader is not None and nbytes >= LEAST_VIEW and self._is_of_asyncio:
             # The reader takes what it needs within its call.
             self._chunks.append(self._shared[:nbytes])
         else:
