@@ -39,7 +39,8 @@ def keep_the_reader() -> None:
 
 def wait_with_bytes_in_asyncio() -> None:
     """Wait once more with bytes in hand, which a cancellation loses."""
-    TransportStream.read = _waiting_after(TransportStream.read, lambda stream: stream.let_others_run())  # type: ignore[method-assign]
+    wait = TransportStream.let_others_run
+    TransportStream.read_view = _waiting_after(TransportStream.read_view, wait)  # type: ignore[method-assign]
 
 
 def wait_with_bytes_in_trio() -> None:
