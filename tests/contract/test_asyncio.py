@@ -215,3 +215,23 @@ def _depth(task: asyncio.Task[None]) -> int:
     while hasattr(awaited, "cr_await"):
         depth, awaited = depth + 1, awaited.cr_await
     return depth
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_exits_a_task_after_a_receive_ends_the_loop(run: Runner, echo: Echo, error: type[BaseException]) -> None:
+    async def main() -> None:
+        async with polysocket_asyncio.connect(echo.url) as ws:
+
+            async def leave() -> None:
+                await ws.receive_text()
+                raise error
+
+            leaving = asyncio.create_task(leave())
+            await asyncio.sleep(0)
+            await ws.send_text("a")
+            async with asyncio.timeout(10):
+                await asyncio.Event().wait()
+            leaving.cancel()
+
+    with pytest.raises(error):
+        run(main())

@@ -273,7 +273,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if target.view is not self._shared:
             target.view = self._shared
             self._filled = nbytes
-        elif reader is not None and nbytes >= LEAST_VIEW and self._is_of_asyncio:
+        elif reader is not None and nbytes >= LEAST_VIEW:
             # The reader takes what it needs within its call.
             self._chunks.append(self._shared[:nbytes])
         else:
@@ -281,17 +281,18 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
             self._unread += nbytes
             if self._unread > READ_AHEAD or len(self._chunks) >= MOST_CHUNKS:
                 self._hold_back()
-        if reader is None:
-            if self._watcher is not None:
-                self._watcher()
-        elif not self._is_of_asyncio:  # uvloop reports what exits a task as an error of the transport.
-            reader.set_result(None)
-        else:
+        if reader is not None:
             try:
                 reader.set_directly()
+            except (SystemExit, KeyboardInterrupt) as error:
+                if self._is_of_asyncio:
+                    raise
+                self._loop.call_soon(_raise, error)  # uvloop would take it for an error of the transport.
             finally:
                 if self._chunks and type(self._chunks[-1]) is memoryview:
                     self._keep_view()
+        elif self._watcher is not None:
+            self._watcher()
 
     def _keep_view(self) -> None:
         """Copy what the reader has not taken at once."""
@@ -484,3 +485,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
     def let_others_run(self) -> Awaitable[None]:
         """Sleep for one turn of the loop."""
         return asyncio.sleep(0)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
