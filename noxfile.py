@@ -32,8 +32,12 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the classifiers
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
-OF_CORE = [f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "property", "unit")]
+OF_CORE = [
+    *[f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "property", "unit")],
+    "tests/backends/test_interruptions.py",  # replaces methods of the core
+]
 OF_FLAVOURS = [f"tests/{each}" for each in ("backends", "contract", "effects", "runtime", "testing")]
+WITHOUT_UVLOOP = ["-k", "not uvloop"]  # It runs asyncio's flavour, which is tested without it.
 UNCOMPILED = {"POLYSOCKET_PURE": "1"}
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 INSTALLED = "tests/installed.py"  # checks which build is in use, and that it works
@@ -73,7 +77,7 @@ def tests(session: nox.Session) -> None:
 def tests_uncompiled(session: nox.Session) -> None:
     """Run the tests that touch the core with its plain files, on the newest Python version that is found."""
     install_wheel(session, "polysocket[test]")
-    session.run("pytest", *OF_CORE, *(session.posargs or PARALLEL), env={**TEMPORARY, **UNCOMPILED})
+    session.run("pytest", *OF_CORE, *WITHOUT_UVLOOP, *(session.posargs or PARALLEL), env={**TEMPORARY, **UNCOMPILED})
 
 
 @nox.session
@@ -84,7 +88,7 @@ def tests_without_trio(session: nox.Session) -> None:
     install_wheel(session, "polysocket[cli,contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
-    session.run("pytest", *OF_FLAVOURS, *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *OF_FLAVOURS, *WITHOUT_UVLOOP, *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
