@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -114,18 +115,21 @@ def test_the_command_ends_at_ctrl_c() -> None:
         assert process.stdin is not None
         process.stdin.write("apples\n")
         process.stdin.flush()
-        assert process.wait(20) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert (process.wait(20), process.stderr.read()) == (130, "")
 
 
 def test_the_chat_shows_messages_while_it_waits_for_lines() -> None:
+    has_greeted = threading.Event()
+
     def chat(ws: WebSocket[Blocking]) -> None:
         ws.send_text("Hello!")
+        has_greeted.set()
         assert ws.receive_text() == "Good morning!"
         assert isinstance(ws.receive(), Close)
 
     with scripted(chat) as url, start("chat", url) as process:
+        assert has_greeted.wait(20)  # The end of the input has the program close the websocket.
         assert process.communicate("Good morning!\n", timeout=20) == ("Hello!\n", "")
 
 
