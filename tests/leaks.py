@@ -36,7 +36,8 @@ def no_thread_left_behind() -> Generator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if not _is_kept(thread):
-            thread.join(PATIENCE)  # A thread that has set its result may be about to end.
+            with contextlib.suppress(RuntimeError):  # It is about to start.
+                thread.join(PATIENCE)  # A thread that has set its result may be about to end.
             assert not thread.is_alive() or _is_kept(thread), f"a thread is leaked: {thread}"
 
 

@@ -119,15 +119,15 @@ def test_a_subscription_that_is_left_ends_on_the_server(flavour: Flavour, url: s
 def test_a_slow_subscription_ends_and_does_not_hold_up_others(flavour: Flavour, url: str) -> None:
     async def body(client: Any) -> None:
         slow = client.subscribe(FOREVER, buffer=2)
-        assert (await flavour.value(slow.receive()))["data"] == {"forever": 1}
+        numbers = [(await flavour.value(slow.receive()))["data"]["forever"]]
         assert await flavour.call(graphql_server.watch.has_ended.wait, PATIENCE)  # The reader has unsubscribed.
         assert await results(flavour, client.subscribe(COUNT, {"start": 0, "upTo": 20})) == counted(0, 20)
-        for number in (2, 3):
-            assert (await flavour.value(slow.receive()))["data"] == {"forever": number}
         for _ in range(2):
             with pytest.raises(SubscriptionFull) as caught:
-                await flavour.value(slow.receive())
+                while True:
+                    numbers.append((await flavour.value(slow.receive()))["data"]["forever"])
             assert caught.value.frames == 2
+        assert numbers in ([1, 2], [1, 2, 3])  # The buffer may be full before the first one is taken.
 
     play(flavour, url, body)
 
