@@ -175,7 +175,7 @@ def faults(session: nox.Session) -> None:
 def fuzzing(session: nox.Session) -> None:
     """Fuzz the core for 30 minutes of processor time a target, or look for planted bugs (``-- --planted``)."""
     install_wheel(session, "polysocket[fuzz]")
-    session.run("python", "-m", "tests.fuzzing", *session.posargs)
+    session.run("python", "-m", "tests.fuzzing", *session.posargs, env=UNCOMPILED)  # atheris sees no compiled code
 
 
 @nox.session
