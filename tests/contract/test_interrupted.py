@@ -243,6 +243,76 @@ def test_a_signal_handler_may_call_the_websocket_in_which_its_thread_waits(
         assert [type(each) for each in errors] == [type(None) if error is None else error]
 
 
+WHILE_FLUSHING = """
+import signal, socket, sys, threading
+from polysocket import ReentrantCall, blocking
+
+name, url = sys.argv[1:]
+is_armed = False
+outcome = "not called"
+
+class Socket(socket.socket):
+    def send(self, data, *flags):
+        global is_armed
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_armed and is_main and isinstance(data, bytearray):  # one that has waited for the network
+            is_armed = False
+            signal.raise_signal(signal.SIGUSR1)
+        return super().send(data, *flags)
+
+CALLS = {
+    "send": lambda: ws.send_text("from the handler"),
+    "close": lambda: ws.close(),
+    "ping": lambda: ws.ping(),
+    "receive": lambda: ws.receive(timeout=10),
+    "receive_text": lambda: ws.receive_text(),
+    "is_open": lambda: ws.is_open,
+    "latency": lambda: ws.latency,
+}
+
+def handle(*_):
+    global outcome
+    other = threading.Thread(target=ws.send_text, args=["from another thread"])
+    other.start()
+    other.join(0.2)  # It waits for the main thread, which is in the middle of sending.
+    try:
+        CALLS[name]()
+        outcome = "made"
+    except ReentrantCall:
+        outcome = "refused"
+
+signal.signal(signal.SIGUSR1, handle)
+sock = Socket()
+sock.connect(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+with blocking.connect(url, sock=sock, compression=None) as ws:
+    is_armed = True
+    while is_armed:
+        ws.send_binary(bytes(4 << 20))
+    ws.send_text("echo")
+    assert ws.receive_text(timeout=10) == "echo"
+print(outcome)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("send", "refused"),
+        ("close", "refused"),
+        ("ping", "refused"),
+        ("receive", "refused"),
+        ("receive_text", "refused"),
+        ("is_open", "made"),
+        ("latency", "made"),
+    ],
+)
+def test_a_signal_handler_never_waits_for_its_own_thread_that_sends_what_is_pending(name: str, outcome: str) -> None:
+    with server() as (url, _):
+        command = [sys.executable, "-c", WHILE_FLUSHING, name, url]
+        printed = subprocess.run(command, check=True, timeout=30, capture_output=True, text=True).stdout
+    assert printed.strip() == outcome
+
+
 def test_a_signal_handler_that_sends_never_waits_for_its_own_thread() -> None:
     outcomes: set[str] = set()
 

@@ -63,7 +63,7 @@ async def test_a_late_answer_of_the_resolver_disturbs_nothing(
 
 @in_the_main_thread
 def test_ctrl_c_ends_a_lookup_without_a_time_limit(silent_resolver: threading.Event) -> None:
-    with ctrl_c("wait_until_set"):
+    with ctrl_c("wait_until_rung"):
         blocking.connect("ws://slow.example/", open_timeout=None)
 
 

@@ -92,7 +92,7 @@ def test_ctrl_c_ends_a_wait_for_another_caller(peer: Peer) -> None:
     sending = threading.Thread(target=lambda: ws.send(Text("", final=False)))
     sending.start()
     sending.join()
-    with ctrl_c_in_windows("wait_until_set"), ws:
+    with ctrl_c_in_windows("wait_until_rung"), ws:
         ws.send_text("waits for the end of the other thread's message")
 
 
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_connecting(place: Place, hole: int) -> None:
 def test_ctrl_c_ends_a_lookup() -> None:
     answers = threading.Event()
     with mock.patch.object(socket, "getaddrinfo", side_effect=lambda *_, **__: answers.wait(30) and []):
-        with ctrl_c_in_windows("wait_until_set"):
+        with ctrl_c_in_windows("wait_until_rung"):
             blocking.connect("ws://slow.example/", open_timeout=None)
         answers.set()
 

@@ -209,12 +209,12 @@ async def test_streams_in_memory_carry_tls(flavour: Flavour, tag: type[Any]) -> 
         client, server = memory_streams(effect, Faults(pieces=(100,)), Faults(pieces=(3, 50)))
 
         async def serve() -> None:
-            tls = await TLSStream.start(server, server_context(), effect.mutex(), server_side=True)
+            tls = await TLSStream.start(server, server_context(), effect, server_side=True)
             tls.write(await tls.read())
             await tls.drain()
 
         effect.spawn(serve, lambda _: None)
-        tls = await TLSStream.start(client, client_context(), effect.mutex(), server_hostname="localhost")
+        tls = await TLSStream.start(client, client_context(), effect, server_hostname="localhost")
         tls.write(b"hello")
         await tls.drain()
         assert await tls.read() == b"hello"

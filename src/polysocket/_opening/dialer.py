@@ -85,7 +85,7 @@ class Dialer:
             name = certificate_name(self._transport.server_hostname or self._url.host)
             try:
                 context = self._transport.ssl or await default_context(effect)
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
+                stream = await TLSStream.start(stream, context, effect, server_hostname=name)
             except OSError as error:
                 stream.abort()
                 raise self._server.no_tls(error, name)  # noqa: B904 - it has its cause
@@ -199,7 +199,7 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel, local_address: tupl
             name = certificate_name(proxy.host)
             try:
                 context = proxy.ssl or await default_context(effect)
-                stream = await TLSStream.start(stream, context, effect.mutex(), server_hostname=name)
+                stream = await TLSStream.start(stream, context, effect, server_hostname=name)
             except OSError as error:
                 raise endpoint.no_tls(error, proxy.host)  # noqa: B904 - it has its cause
         received = await _open_tunnel(effect, stream, tunnel)

@@ -1,6 +1,6 @@
 """TLS over any stream, written once for all flavours: OpenSSL between two memory buffers.
 
-The effect's mutex guards OpenSSL's object, which is not safe for one thread that sends while another receives; it is
+The stream's mutex guards OpenSSL's object, which is not safe for one thread that sends while another receives; it is
 never held while something waits. Nothing here knows WebSockets.
 """
 
@@ -13,8 +13,9 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable
 
-from polysocket.effects import ByteStream, DelegatingStream, Effect, Mutex
+from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.effects.mutex import mutex_of
 from polysocket.tls_info import TLSInfo
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]
@@ -83,7 +84,7 @@ class TLSStream(DelegatingStream):
         self,
         inner: ByteStream,
         context: ssl.SSLContext,
-        mutex: Mutex,
+        effect: Effect,
         server_hostname: str | None,
         server_side: bool,
     ) -> None:
@@ -92,7 +93,7 @@ class TLSStream(DelegatingStream):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-        self._mutex = mutex
+        self._mutex = mutex_of(inner, effect.mutex)
         self._error: ssl.SSLError | None = None
         self._needs_bytes = False  # before OpenSSL can decrypt more
 
@@ -101,16 +102,16 @@ class TLSStream(DelegatingStream):
         cls,
         inner: ByteStream,
         context: ssl.SSLContext,
-        mutex: Mutex,
+        effect: Effect,
         *,
         server_hostname: str | None = None,
         server_side: bool = False,
     ) -> TLSStream:
-        """Do the TLS handshake over a stream; ``mutex`` is a new one of the effect's.
+        """Do the TLS handshake over a stream of the effect.
 
         Raises ``ssl.SSLError`` (an OSError), and then leaves the given stream to the caller.
         """
-        self = cls(inner, context, mutex, server_hostname, server_side)
+        self = cls(inner, context, effect, server_hostname, server_side)
         is_first = not server_side  # A server leaves it to OpenSSL, which sends an alert.
         while not self._shake_hands():
             await inner.drain()

@@ -19,6 +19,7 @@ from polysocket._session.sending import Sender, reentrant_call, wrong_event_loop
 from polysocket.close_info import CloseCause
 from polysocket.effects import ByteStream, Effect, NoMutex
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.effects.mutex import mutex_of
 from polysocket.errors import ReceiveTimeout, WebSocketError
 from polysocket.frames import Close, Frame
 
@@ -44,7 +45,7 @@ class ReadLoop(ABC):
             stream, "read_into", None
         )
         self._connection = connection
-        self._mutex = effect.mutex()
+        self._mutex = mutex_of(stream, effect.mutex)
         self._notifications = Notifications(self._mutex)
         self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)
@@ -97,7 +98,7 @@ class ReadLoop(ABC):
             try:
                 if what is not None:
                     if mutex.is_held():  # by the call that a signal handler has interrupted
-                        raise concurrent_receive()
+                        raise reentrant_call("a method that receives")
                     with mutex:
                         if receiver.is_receiving:
                             raise concurrent_receive()

@@ -137,6 +137,11 @@ class DelegatingStream:
         return getattr(self.inner, "local_address", None)
 
     @property
+    def mutex(self) -> Mutex | None:
+        """The guard of the inner stream; None if it has none."""
+        return getattr(self.inner, "mutex", None)
+
+    @property
     def is_torn(self) -> bool:
         """Whether an interruption has torn what the inner stream sends."""
         return bool(getattr(self.inner, "is_torn", False))

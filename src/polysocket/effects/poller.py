@@ -24,6 +24,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from polysocket._logger import get_logger
+from polysocket.effects import polling
 
 __all__ = ["TICK", "Poller", "process_poller"]
 
@@ -169,8 +170,8 @@ class _ProcessPoller(Poller):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.RLock()  # A signal handler may connect while its own thread is inside.
-        self._bell = threading.Lock()  # Rung by a release: unlike an Event, a signal handler may ring it at any time.
+        self._starting = threading.Lock()  # held by the one that starts the thread
+        self._bell = threading.Lock()
         self._bell.acquire()
         self.looking = threading.RLock()
         """Held during a look, which takes locks of websockets."""
@@ -178,31 +179,38 @@ class _ProcessPoller(Poller):
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
-        with self._lock:
-            if self._is_running or self._has_stopped:
-                return
-            thread = threading.Thread(target=self._run, name="polysocket keepalive", daemon=True)
-            try:
-                self._is_running = True
-                thread.start()
-                self._thread = thread
-                self._has_warned = False
-            except RuntimeError as error:  # The system has no more threads.
-                self._is_running = False
-                self._take_posted()  # No other thread looks, and what is posted must not grow.
-                self._drop_revoked()
-                # CPython from 3.12 on starts none at the interpreter's end. Then there is nothing to keep alive.
-                if not self._has_warned and "interpreter shutdown" not in str(error):
-                    self._has_warned = True
-                    text = f"no thread can be started that keeps idle websockets alive: {error}"
-                    warnings.warn(text, RuntimeWarning, stacklevel=2)
-            except BaseException:  # A signal handler has raised; the thread may run.
-                self._is_running = thread.ident is not None
-                raise
+        is_starting = False
+        try:
+            # No wait, since the caller may hold other locks: who holds this one starts the thread, or goes on in it.
+            is_starting = self._starting.acquire(blocking=False)
+            if is_starting and not (self._is_running or self._has_stopped):
+                self._start_thread()
+        finally:
+            if is_starting:
+                self._starting.release()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="polysocket keepalive", daemon=True)
+        try:
+            self._is_running = True
+            thread.start()
+            self._thread = thread
+            self._has_warned = False
+        except RuntimeError as error:  # The system has no more threads.
+            self._is_running = False
+            self._take_posted()  # No other thread looks, and what is posted must not grow.
+            self._drop_revoked()
+            # CPython from 3.12 on starts none at the interpreter's end. Then there is nothing to keep alive.
+            if not self._has_warned and "interpreter shutdown" not in str(error):
+                self._has_warned = True
+                text = f"no thread can be started that keeps idle websockets alive: {error}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+        except BaseException:  # A signal handler has raised; the thread may run.
+            self._is_running = thread.ident is not None
+            raise
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # It was rung already.
-            self._bell.release()
+        polling.ring(self._bell)
 
     def _run(self) -> None:
         while not self._has_stopped:
@@ -214,7 +222,7 @@ class _ProcessPoller(Poller):
             self._is_running = False  # In this order: what is posted from now on starts another thread,
             if not (self._posted_sockets or self._posted_timers):
                 return
-            with self._lock:  # and for what was posted just before, this one goes on.
+            with self._starting:  # and for what was posted just before, this one goes on.
                 if self._is_running:
                     return
                 self._is_running = True

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONGEST_WAIT",
+    "ring",
     "until_over",
     "wait_for_result",
     "wait_until_connected",
     "wait_until_ended",
     "wait_until_ready",
-    "wait_until_set",
+    "wait_until_rung",
 ]
 
 T = TypeVar("T")
@@ -67,9 +68,15 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> so
     return None
 
 
-def wait_until_set(event: threading.Event, seconds: float) -> bool:
-    """Block until another thread sets the event; return False if ``seconds`` pass first."""
-    return event.wait(seconds)
+def wait_until_rung(bell: threading.Lock, seconds: float) -> bool:
+    """Block until the bell, a lock that is held, is rung; return False if ``seconds`` pass first."""
+    return bell.acquire(timeout=seconds)
+
+
+def ring(bell: threading.Lock) -> None:
+    """Wake the thread that waits for the bell. A signal handler may do this at any time."""
+    with contextlib.suppress(RuntimeError):  # It was rung already.
+        bell.release()
 
 
 def wait_until_ended(thread: threading.Thread) -> None:

@@ -213,19 +213,28 @@ def add_user(user: object) -> None:
 
 def wait_loop_for(user: object) -> WaitLoop:
     """Add a user and return the wait loop. Raises RuntimeError or OSError if it can't be started."""
+    _users.add(user)
+    loop = _loop  # without a lock on the common way: the caller may hold others
+    if loop is None:
+        with _lock:
+            loop = _loop or _start()
+    return loop
+
+
+def _start() -> WaitLoop:
+    """Start the wait loop of the process; the lock is held."""
     global _loop  # noqa: PLW0603 - one for the process
-    with _lock:
-        _users.add(user)
-        if _loop is None:
-            loop = WaitLoop()
-            try:
-                loop.start()
-                _loop = loop
-            except BaseException:
-                _loop = None  # A signal handler can raise after each step.
-                loop.close()
-                raise
-        return _loop
+    loop = WaitLoop()
+    try:
+        loop.start()
+        if _loop is None:  # else a signal handler has started one meanwhile, and this one ends
+            _loop = loop
+    except BaseException:
+        if _loop is loop:
+            _loop = None  # A signal handler can raise after each step.
+        loop.close()
+        raise
+    return _loop
 
 
 def remove_user(user: object) -> None:
@@ -242,8 +251,10 @@ def _is_needed(loop: WaitLoop) -> bool:
     if _loop is loop and _users:
         return True
     with _lock:  # The wait loop may be about to start: it is the current one only then.
-        if _loop is loop and not _users:
-            _loop = None
+        if _loop is loop:
+            _loop = None  # before the look at the users: a new one adds itself, and then looks for the loop
+            if _users:
+                _loop = loop
         return _loop is loop
 
 

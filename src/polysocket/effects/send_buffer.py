@@ -54,19 +54,20 @@ class SendBuffer(ABC):
         self._watcher: Watcher | None = None  # while the socket is watched
         self._written = 0
         self._is_sending = False  # stays True if a signal handler has raised between a send and the note of its outcome
+        self._is_flushing = False
         self.has_taken: bool = False
         """True from just before bytes are received until the next wait for more."""
 
     def write(self, data: bytes) -> None:
         """Send at once what the system takes; the rest is pending. Raises OSError if the socket has failed."""
-        if self._mutex.is_held():  # A signal handler writes while its own thread flushes, which then goes on with this.
-            self._unsent += data
-            self.pending = len(self._unsent)
-            self._written += len(data)
-            return
         with self._mutex:
             if self._error is not None or self._is_sending:
-                self._raise_error()
+                if not self._is_flushing:
+                    self._raise_error()
+                self._unsent += data  # for the flush that a signal handler interrupts to write
+                self.pending = len(self._unsent)
+                self._written += len(data)
+                return
             self._is_sending = True
             self._written += len(data)
             unsent: bytes | memoryview = data
@@ -132,12 +133,15 @@ class SendBuffer(ABC):
             return
         self._is_sending = True
         try:
+            self._is_flushing = True
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
             pass
         except OSError as error:
             self._error = without_tracebacks(error)
+        finally:
+            self._is_flushing = False
         self.pending = len(self._unsent)
         self._is_sending = False
 

@@ -47,13 +47,27 @@ class ThreadEvent:
     """An :class:`~polysocket.effects.Event` for threads."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self.set: Callable[[], None] = self._event.set
+        self._is_set = False
+        # For each thread that waits, a lock that is held until the event is set. A threading.Event has a lock besides,
+        # for which a signal handler that sets it could wait forever.
+        self._bells: list[threading.Lock] = []
+
+    def set(self) -> None:
+        """Set the flag, and wake the threads that wait."""
+        self._is_set = True
+        for bell in tuple(self._bells):
+            polling.ring(bell)
 
     async def wait(self) -> None:
         """Block until the event is set."""
-        while not polling.wait_until_set(self._event, seconds_left()):
-            pass
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)
+        try:
+            while not self._is_set:  # It may have been set before the bell was there to be rung.
+                polling.wait_until_rung(bell, seconds_left())
+        finally:
+            self._bells.remove(bell)
 
 
 class SocketEffect(ABC):
@@ -183,7 +197,8 @@ class SocketStream(SendBuffer):
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        super().__init__(sock, ThreadMutex())
+        self.mutex: Mutex = ThreadMutex()
+        super().__init__(sock, self.mutex)
         self._aborted = False
         self._waiters: dict[object, bool] = {}  # threads that use the socket, and whether they send once they can
         self._sender: threading.Thread | None = None
@@ -219,8 +234,8 @@ class SocketStream(SendBuffer):
             self._error = ConnectionAbortedError("the connection was ended by this side")
             shut_down(self._socket)
             self._close_if_unused()
-        if self._sender is not None:
-            polling.wait_until_ended(self._sender)  # The shutdown has woken it.
+        if self._sender is not None and not self.mutex.is_held():
+            polling.wait_until_ended(self._sender)  # The shutdown has woken it. It takes the mutex before it ends.
 
     def _read(self, buffer: memoryview | None = None) -> bytes | int:
         while not self._aborted:

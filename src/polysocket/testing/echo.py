@@ -149,7 +149,7 @@ class EchoServer:
     async def _echo(self, stream: ByteStream) -> None:
         if self._ssl is not None:
             async with self._effect.time_limit(self._limits.open_timeout):
-                stream = await TLSStream.start(stream, self._ssl, self._effect.mutex(), server_side=True)
+                stream = await TLSStream.start(stream, self._ssl, self._effect, server_side=True)
         session = await accept_session(self._effect, stream, self._limits)
         websocket: WebSocket[Async] = WebSocket(session, CoroutineEffect())
         async with websocket:

@@ -190,10 +190,10 @@ _current: ContextVar[_Thread[Any] | None] = ContextVar("_current", default=None)
 @contextlib.contextmanager
 def _watched_waits() -> Generator[None]:
     """Route all blocking waits of the flavours of threads through :meth:`_Thread.wait`."""
-    until_ready, until_connected, until_set = (
+    until_ready, until_connected, until_rung = (
         polling.wait_until_ready,
         polling.wait_until_connected,
-        polling.wait_until_set,
+        polling.wait_until_rung,
     )
 
     def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
@@ -202,8 +202,8 @@ def _watched_waits() -> Generator[None]:
     def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> socket.socket | None:
         return _watched(lambda limit: until_connected(sockets, limit), seconds)
 
-    def wait_until_set(event: threading.Event, seconds: float) -> bool:
-        return _watched(lambda limit: until_set(event, limit), seconds)
+    def wait_until_rung(bell: threading.Lock, seconds: float) -> bool:
+        return _watched(lambda limit: until_rung(bell, limit), seconds)
 
     def until_over(wait: Wait) -> Awaitable[object]:
         thread = _current.get()
@@ -214,7 +214,7 @@ def _watched_waits() -> Generator[None]:
         until_over=until_over,
         wait_until_ready=wait_until_ready,
         wait_until_connected=wait_until_connected,
-        wait_until_set=wait_until_set,
+        wait_until_rung=wait_until_rung,
     ):
         yield
 
