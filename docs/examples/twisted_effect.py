@@ -86,17 +86,19 @@ class TwistedEffect(EagerEffect):
         return stream
 
 
-class TwistedWebSocket(WebSocket[Twisted], effect=TwistedEffect()):
+effect = TwistedEffect()
+
+
+class TwistedWebSocket(WebSocket[Twisted], effect=effect):
     """A websocket whose methods return Deferreds."""
 
 
-class TwistedBackend(SocketBackend[Twisted], effect=TwistedEffect()):
+class TwistedBackend(SocketBackend[Twisted], effect=effect):
     """A backend whose methods return Deferreds."""
 
 
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> Deferred[TwistedWebSocket]:
     """Open a websocket whose methods return Deferreds."""
-    effect = TwistedEffect()
     return effect.lift(open_websocket)(TwistedWebSocket, effect, url_or_request, options)  # type: ignore[no-any-return]
 
 

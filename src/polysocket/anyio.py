@@ -26,8 +26,10 @@ from polysocket.request import Request
 
 __all__ = ["AnyioBackend", "Connections", "ObjectStream", "WebSocket", "connect", "reconnect"]
 
+_effect = AnyioEffect()
 
-class WebSocket(websocket.WebSocket[Async], effect=AnyioEffect()):
+
+class WebSocket(websocket.WebSocket[Async], effect=_effect):
     """An open websocket of asyncio or trio, whose methods are coroutine functions."""
 
 
@@ -51,7 +53,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     return websocket.ConnectCall(program())
 
 
-class Connections(connections.Connections[Async, WebSocket], effect=AnyioEffect()):
+class Connections(connections.Connections[Async, WebSocket], effect=_effect):
     """The websockets that :func:`reconnect` opens, one after the other."""
 
 
@@ -86,12 +88,10 @@ def reconnect(
     Cancellation:
         A cancelled step of the loop loses no message. The next step goes on.
     """
-    return Connections(
-        WebSocket, AnyioEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
-    )
+    return Connections(WebSocket, _effect, url_or_request, options, policy=policy, is_final=is_final, on_open=on_open)
 
 
-class AnyioBackend(backend.SocketBackend[Async], effect=AnyioEffect()):
+class AnyioBackend(backend.SocketBackend[Async], effect=_effect):
     """A backend of asyncio or trio."""
 
 

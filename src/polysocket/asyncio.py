@@ -19,8 +19,10 @@ from polysocket.request import Request
 
 __all__ = ["AsyncioBackend", "Connections", "WebSocket", "connect", "reconnect"]
 
+_effect = AsyncioEffect()
 
-class WebSocket(websocket.WebSocket[Asyncio], effect=AsyncioEffect()):
+
+class WebSocket(websocket.WebSocket[Asyncio], effect=_effect):
     """An open websocket of asyncio, whose methods are coroutine functions."""
 
 
@@ -37,10 +39,10 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     Cancellation:
         A cancelled call drops the connection.
     """
-    return websocket.ConnectCall(websocket.open_websocket(WebSocket, AsyncioEffect(), url_or_request, options))
+    return websocket.ConnectCall(websocket.open_websocket(WebSocket, _effect, url_or_request, options))
 
 
-class Connections(connections.Connections[Asyncio, WebSocket], effect=AsyncioEffect()):
+class Connections(connections.Connections[Asyncio, WebSocket], effect=_effect):
     """The websockets that :func:`reconnect` opens, one after the other."""
 
 
@@ -75,10 +77,8 @@ def reconnect(
     Cancellation:
         A cancelled step of the loop loses no message. The next step goes on.
     """
-    return Connections(
-        WebSocket, AsyncioEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
-    )
+    return Connections(WebSocket, _effect, url_or_request, options, policy=policy, is_final=is_final, on_open=on_open)
 
 
-class AsyncioBackend(backend.SocketBackend[Asyncio], effect=AsyncioEffect()):
+class AsyncioBackend(backend.SocketBackend[Asyncio], effect=_effect):
     """A backend of asyncio."""

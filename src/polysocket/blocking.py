@@ -18,8 +18,10 @@ from polysocket.request import Request
 
 __all__ = ["BlockingBackend", "Connections", "WebSocket", "connect", "reconnect"]
 
+_effect = BlockingEffect()
 
-class WebSocket(websocket.WebSocket[Blocking], effect=BlockingEffect()):
+
+class WebSocket(websocket.WebSocket[Blocking], effect=_effect):
     """An open websocket of blocking sockets, whose methods return plain values."""
 
 
@@ -32,10 +34,10 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
     """
-    return run(websocket.open_websocket(WebSocket, BlockingEffect(), url_or_request, options))
+    return run(websocket.open_websocket(WebSocket, _effect, url_or_request, options))
 
 
-class Connections(connections.Connections[Blocking, WebSocket], effect=BlockingEffect()):
+class Connections(connections.Connections[Blocking, WebSocket], effect=_effect):
     """The websockets that :func:`reconnect` opens, one after the other."""
 
 
@@ -66,10 +68,8 @@ def reconnect(
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
     """
-    return Connections(
-        WebSocket, BlockingEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
-    )
+    return Connections(WebSocket, _effect, url_or_request, options, policy=policy, is_final=is_final, on_open=on_open)
 
 
-class BlockingBackend(backend.SocketBackend[Blocking], effect=BlockingEffect()):
+class BlockingBackend(backend.SocketBackend[Blocking], effect=_effect):
     """A backend of blocking sockets."""

@@ -17,8 +17,10 @@ from polysocket.request import Request
 
 __all__ = ["ThreadedBackend", "WebSocket", "connect"]
 
+_effect = ThreadedEffect()
 
-class WebSocket(websocket.WebSocket[Threaded], effect=ThreadedEffect()):
+
+class WebSocket(websocket.WebSocket[Threaded], effect=_effect):
     """An open websocket of threads, whose methods return futures."""
 
 
@@ -33,10 +35,9 @@ def connect(
         InvalidURL: Via the future. The URL can't be used.
         InvalidRequest: Via the future. A header or an option can't be used.
     """
-    effect = ThreadedEffect()
     kind: type[websocket.WebSocket[Threaded]] = WebSocket  # A Future[WebSocket] is no Future[WebSocket[Threaded]].
-    return effect.lift(websocket.open_websocket)(kind, effect, url_or_request, options)
+    return _effect.lift(websocket.open_websocket)(kind, _effect, url_or_request, options)
 
 
-class ThreadedBackend(backend.SocketBackend[Threaded], effect=ThreadedEffect()):
+class ThreadedBackend(backend.SocketBackend[Threaded], effect=_effect):
     """A backend of threads."""

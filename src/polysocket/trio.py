@@ -23,8 +23,10 @@ from polysocket.request import Request
 
 __all__ = ["Connections", "TrioBackend", "WebSocket", "WebSocketChannel", "connect", "reconnect"]
 
+_effect = TrioEffect()
 
-class WebSocket(websocket.WebSocket[Trio], effect=TrioEffect()):
+
+class WebSocket(websocket.WebSocket[Trio], effect=_effect):
     """An open websocket of trio, whose methods are coroutine functions."""
 
 
@@ -41,10 +43,10 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
     Cancellation:
         A cancelled call drops the connection.
     """
-    return websocket.ConnectCall(websocket.open_websocket(WebSocket, TrioEffect(), url_or_request, options))
+    return websocket.ConnectCall(websocket.open_websocket(WebSocket, _effect, url_or_request, options))
 
 
-class Connections(connections.Connections[Trio, WebSocket], effect=TrioEffect()):
+class Connections(connections.Connections[Trio, WebSocket], effect=_effect):
     """The websockets that :func:`reconnect` opens, one after the other."""
 
 
@@ -79,12 +81,10 @@ def reconnect(
     Cancellation:
         A cancelled step of the loop loses no message. The next step goes on.
     """
-    return Connections(
-        WebSocket, TrioEffect(), url_or_request, options, policy=policy, is_final=is_final, on_open=on_open
-    )
+    return Connections(WebSocket, _effect, url_or_request, options, policy=policy, is_final=is_final, on_open=on_open)
 
 
-class TrioBackend(backend.SocketBackend[Trio], effect=TrioEffect()):
+class TrioBackend(backend.SocketBackend[Trio], effect=_effect):
     """A backend of trio."""
 
 

@@ -6,7 +6,6 @@ send: two sides that both did would wait for each other forever.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -279,8 +278,10 @@ class Sender:
             self._is_broken = True  # as in send()
             try:
                 if data := encode():
-                    with contextlib.suppress(OSError):
+                    try:  # noqa: SIM105 - suppress() would be three calls for each Ping
                         self._stream.write(data)
+                    except OSError:
+                        pass
             except WebSocketError:
                 self._is_broken = False
                 raise

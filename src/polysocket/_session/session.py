@@ -192,7 +192,7 @@ class Session(Keepalive):
             for call in self._on_received:
                 self._notifications.add(call, frame)
             if isinstance(frame, Pong):
-                if self.pings.match_pong(frame.payload):
+                if self.pings.match_pong(frame.payload) and self._notifications.log is not None:
                     self._notifications.note(f"the peer has answered a Ping after {self.pings.latency:.3f} s")
                 if self.is_own_pong(frame):
                     self._connection.queue.discard(frame)

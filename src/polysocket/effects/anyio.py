@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 import sniffio
 
@@ -16,14 +17,8 @@ from polysocket.errors import NoAsyncLibrary
 __all__ = ["AnyioEffect", "running_effect"]
 
 
-def running_effect() -> Effect:
-    """Return the effect of the library that runs. Raises :class:`NoAsyncLibrary`."""
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError as error:
-        if asyncio._get_running_loop() is not None:  # in a call of the loop's, and not in a task
-            return AsyncioEffect()
-        raise NoAsyncLibrary("no asynchronous library runs here: call this from a task of asyncio or trio") from error
+@cache
+def _effect_of(library: str) -> Effect:
     if library == "asyncio":
         return AsyncioEffect()
     if library == "trio":
@@ -31,6 +26,16 @@ def running_effect() -> Effect:
 
         return TrioEffect()
     raise NoAsyncLibrary(f"asyncio and trio are known here, and what runs is {library}")
+
+
+def running_effect() -> Effect:
+    """Return the effect of the library that runs. Raises :class:`NoAsyncLibrary`."""
+    try:
+        return _effect_of(sniffio.current_async_library())
+    except sniffio.AsyncLibraryNotFoundError as error:
+        if asyncio._get_running_loop() is not None:  # in a call of the loop's, and not in a task
+            return _effect_of("asyncio")
+        raise NoAsyncLibrary("no asynchronous library runs here: call this from a task of asyncio or trio") from error
 
 
 class AnyioEffect(CoroutineEffect, DelegatingEffect):

@@ -133,6 +133,9 @@ class PushStream(ABC):
 
     def read_now(self) -> bytes | None:
         """Return what has arrived since the last call; None if nothing has."""
+        if len(self._chunks) == 1 and self._is_reading:  # the short way for a single frame
+            self._unread = 0
+            return bytes(self._chunks.pop())
         return bytes(run(self.read_view())) if self._chunks or self._has_ended else None
 
     def watch(self, call: Callable[[], object] | None, /) -> float:

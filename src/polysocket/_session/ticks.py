@@ -1,0 +1,127 @@
+"""The ticks of websockets: those that are due at the same moment share one timer of their runtime.
+
+A timer for each of 10,000 idle websockets would cost more than their Pings: it has objects, which the garbage
+collector visits, and a place in a heap.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from weakref import WeakValueDictionary, ref
+
+from polysocket._session.pings import PendingPing
+from polysocket.effects import Effect
+
+__all__ = ["Slot", "Ticking", "Ticks", "ticks_of"]
+
+
+SHORTEST_WAIT: Final = 0.001
+"""Seconds from a Ping to the first look for its Pong."""
+
+
+class Ticking(ABC):
+    """The base of what has something to do at its times."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """Do what is due, without waiting."""
+
+
+class Slot:
+    """Those whose tick is due at one moment, by their ids. They are not kept alive."""
+
+    def __init__(self, time: float) -> None:
+        self.time: float = time
+        self.members: dict[int, ref[Ticking]] = {}
+        self.revoke: Callable[[], object] | None = None
+
+
+class Ticks:
+    """The slots of one runtime, by their times on the effect's clock.
+
+    Any thread may call at any time, and no call takes a lock: its caller may hold others.
+    """
+
+    def __init__(self, effect: Effect, loop: object) -> None:
+        self.owners: tuple[Effect, object] = (effect, loop)
+        """The effect and the event loop, which are not freed before this."""
+        self._effect = effect
+        self._slots: dict[float, Slot] = {}
+        self._expected: list[PendingPing] = []
+        self._looks_soon = False
+
+    def add(self, member: Ticking, time: float, now: float) -> Slot:
+        """Call ``member.tick()`` once at this time; return its slot, for :meth:`discard`."""
+        while True:
+            slot = self._slots.get(time)
+            if slot is None:
+                new = Slot(time)
+                new.revoke = self._effect.call_later(max(time - now, 0), partial(self._make, time))
+                slot = self._slots.setdefault(time, new)
+                if slot is not new:  # Another thread was faster.
+                    new.revoke()
+            slot.members[id(member)] = ref(member)
+            if self._slots.get(time) is slot:  # else its moment has come just now
+                return slot
+
+    def discard(self, member: Ticking, slot: Slot) -> None:
+        """Call no more; revoke the timer if nobody else needs it."""
+        slot.members.pop(id(member), None)
+        if slot.members or self._slots.get(slot.time) is not slot:
+            return
+        self._slots.pop(slot.time, None)
+        if slot.members:  # Another thread has added one meanwhile.
+            self._slots[slot.time] = slot
+        elif slot.revoke is not None:
+            slot.revoke()
+
+    def _make(self, time: float) -> None:
+        slot = self._slots.pop(time, None)
+        if slot is not None:
+            self._tick(list(slot.members.values()))
+
+    def _tick(self, members: list[ref[Ticking]]) -> None:
+        try:
+            while members:
+                if (member := members.pop()()) is not None:
+                    member.tick()
+        finally:
+            if members:  # One has raised, which the runtime reports.
+                self._effect.call_later(0, partial(self._tick, members))
+
+    def look_for(self, ping: PendingPing, seconds: float) -> None:
+        """Have the runtime's poller look soon after the Pong has come, so that its time is right.
+
+        It looks at most half as long again as the Pong takes, and for these seconds if none comes.
+        """
+        self._expected.append(ping)
+        if not self._looks_soon:
+            self._looks_soon = True
+            self._effect.call_later(SHORTEST_WAIT, partial(self._look, seconds))
+
+    def _look(self, seconds: float) -> None:
+        """Note which Pongs have come: a poller looks at all sockets before it calls back."""
+        now = self._effect.now()
+        self._expected = [ping for ping in self._expected if ping.seconds is None and now - ping.sent_at < seconds]
+        self._looks_soon = bool(self._expected)
+        if self._expected:
+            wait = max((now - self._expected[-1].sent_at) / 2, SHORTEST_WAIT)
+            self._effect.call_later(wait, partial(self._look, seconds))
+
+
+_all: WeakValueDictionary[tuple[int, int], Ticks] = WeakValueDictionary()
+
+
+def ticks_of(effect: Effect, loop: object) -> Ticks:
+    """Return the ticks of an effect in an event loop: the same ones for all websockets there."""
+    key = id(effect), id(loop)
+    ticks = _all.get(key)
+    return _all.setdefault(key, Ticks(effect, loop)) if ticks is None else ticks
+
+
+if hasattr(os, "register_at_fork"):  # not in Windows
+    os.register_at_fork(after_in_child=_all.clear)  # The timers of the parent are the parent's.
