@@ -43,7 +43,7 @@ class Slot:
 class Ticks:
     """The slots of one runtime, by their times on the effect's clock.
 
-    Any thread may call at any time, and no call takes a lock: its caller may hold others.
+    No call takes a lock, since its caller may hold others. Any thread may call :meth:`add` and :meth:`discard`.
     """
 
     def __init__(self, effect: Effect, loop: object) -> None:
@@ -57,15 +57,11 @@ class Ticks:
     def add(self, member: Ticking, time: float, now: float) -> Slot:
         """Call ``member.tick()`` once at this time; return its slot, for :meth:`discard`."""
         while True:
-            slot = self._slots.get(time)
-            if slot is None:
-                new = Slot(time)
-                new.revoke = self._effect.call_later(max(time - now, 0), partial(self._make, time))
-                slot = self._slots.setdefault(time, new)
-                if slot is not new:  # Another thread was faster.
-                    new.revoke()
+            slot = self._slots.get(time) or self._slots.setdefault(time, Slot(time))
             slot.members[id(member)] = ref(member)
-            if self._slots.get(time) is slot:  # else its moment has come just now
+            if slot.revoke is None:  # The slot is new, or a signal handler has raised here.
+                slot.revoke = self._effect.call_later(max(time - now, 0), partial(self._make, time))
+            if self._slots.get(time) is slot:  # else its moment has come just now, perhaps without this member
                 return slot
 
     def discard(self, member: Ticking, slot: Slot) -> None:
@@ -96,7 +92,8 @@ class Ticks:
     def look_for(self, ping: PendingPing, seconds: float) -> None:
         """Have the runtime's poller look soon after the Pong has come, so that its time is right.
 
-        It looks at most half as long again as the Pong takes, and for these seconds if none comes.
+        It looks at most half as long again as the Pong takes, and for these seconds if none comes. A member calls this
+        in its tick.
         """
         self._expected.append(ping)
         if not self._looks_soon:
