@@ -97,7 +97,7 @@ def test_a_tick_that_raises_holds_up_no_other() -> None:
     assert [member.ticks for member in members] == [1, 1, 1]
 
 
-def test_a_timer_keeps_nobody_alive() -> None:
+def test_a_timer_keeps_no_member_alive() -> None:
     effect = ManualEffect()
     ticks, member = Ticks(effect, None), Member()
     ticks.add(member, 1.0, effect.now())

@@ -65,7 +65,7 @@ class Ticks:
                 return slot
 
     def discard(self, member: Ticking, slot: Slot) -> None:
-        """Call no more; revoke the timer if nobody else needs it."""
+        """Call no more; revoke the timer if no other member needs it."""
         slot.members.pop(id(member), None)
         if slot.members or self._slots.get(slot.time) is not slot:
             return

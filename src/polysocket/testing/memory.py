@@ -64,7 +64,7 @@ class Wire:
         self._effect = effect
         self._faults = faults
         self._sizes = itertools.cycle(faults.pieces)
-        self._lock = threading.RLock()  # A signal handler may use the other side of a pair.
+        self._lock = threading.RLock()  # A signal handler may use the peer.
         self._arrivals: deque[_Arrival] = deque()
         self._written = 0
         self._unread = 0
