@@ -47,6 +47,7 @@ class Encoder:
         "_payload",
         "_start",
         "_used",
+        "frames_sent",
         "has_more",
         "open_opcode",
     )
@@ -65,6 +66,8 @@ class Encoder:
         """The opcode of the message whose last fragment is still to be sent; 0 for none."""
         self.has_more: bool = False
         """Whether :meth:`more` must be called before another frame is encoded."""
+        self.frames_sent: int = 0
+        """How many frames were encoded."""
 
     def forget(self) -> None:
         """Free the window of the sent messages, and what is left of a frame: only control frames will follow."""
@@ -92,6 +95,7 @@ class Encoder:
         ``compress`` counts in the first frame of a message: RFC 7692 §6 marks there whether a message is compressed.
         If more than ``at_once`` bytes are sent, this returns the header and as many; then ``has_more`` is True.
         """
+        self.frames_sent += 1
         first = opcode | FINAL if final else opcode
         if opcode < CLOSE:
             self.open_opcode = 0 if final else opcode or self.open_opcode

@@ -68,6 +68,7 @@ class Keepalive(ReadLoop, Ticking):
     _latest_ping: PendingPing | None = None
     _ping_count = 0  # Pings sent by keepalive
     _prefix = b""  # of the payloads of its Pings
+    _frames_sent = 0  # up to the latest one of them
     _next_ping = 0.0  # on the effect's clock, as all times here
     _deadline: float | None = None  # for a sign of life; None while none is due
     _is_last_look = False
@@ -111,6 +112,8 @@ class Keepalive(ReadLoop, Ticking):
         if self._slot is not None and not self._mutex.has_loop_ended():
             self._stream.watch(None)
             self._ticks.discard(self, self._slot)
+            if self._latest_ping is not None:
+                self._ticks.look_no_more_for(self._latest_ping)
             if self._revoke_idle is not None:
                 self._revoke_idle()
         self._slot = self._revoke_idle = None
@@ -257,17 +260,23 @@ class Keepalive(ReadLoop, Ticking):
     def _ping(self, now: float) -> None:
         """Send a Ping, unless the network takes nothing; the peer has to show life in time. The mutex is held."""
         has_room = self._sender.has_room
+        is_answered = self._latest_ping is not None and self._latest_ping.seconds is not None
         if self.request.ping_timeout is not None and self._deadline is None:
             self._deadline = now + self.request.ping_timeout
-            before, self._taken = self._stream.progress()
-            self._taken_with_ping = before + 1 if has_room else math.inf
-        if self._latest_ping is not None:
+            if is_answered and self._connection.encoder.frames_sent == self._frames_sent:
+                self._taken_with_ping = 0  # The peer has all that was sent: there can't be progress.
+            else:
+                before, self._taken = self._stream.progress()
+                self._taken_with_ping = before + 1 if has_room else math.inf
+        if self._latest_ping is not None and not is_answered:
             self.pings.forget(self._latest_ping)
+            self._ticks.look_no_more_for(self._latest_ping)
         if has_room:
             self._prefix = self._prefix or os.urandom(PREFIX_SIZE)
             self._ping_count += 1
             self._latest_ping = PendingPing(self._prefix + self._ping_count.to_bytes(4, "big"))
             self._sender.send_control(Ping(self._latest_ping.payload))
+            self._frames_sent = self._connection.encoder.frames_sent
             self.pings.start(self._latest_ping, is_delayed=False)
             if self._look_delay:
                 self._ticks.look_for(self._latest_ping, self._look_delay)

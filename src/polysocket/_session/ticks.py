@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Final
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 from polysocket._session.pings import PendingPing
 from polysocket.effects import Effect
@@ -52,7 +52,7 @@ class Ticks:
         self._effect = effect
         self._slots: dict[float, Slot] = {}
         self._expected: list[PendingPing] = []
-        self._looks_soon = False
+        self._revoke_look: Callable[[], object] | None = None
 
     def add(self, member: Ticking, time: float, now: float) -> Slot:
         """Call ``member.tick()`` once at this time; return its slot, for :meth:`discard`."""
@@ -96,28 +96,44 @@ class Ticks:
         in its tick.
         """
         self._expected.append(ping)
-        if not self._looks_soon:
-            self._looks_soon = True
-            self._effect.call_later(SHORTEST_WAIT, partial(self._look, seconds))
+        if self._revoke_look is None:
+            self._revoke_look = self._effect.call_later(SHORTEST_WAIT, partial(self._look, seconds))
+
+    def look_no_more_for(self, ping: PendingPing) -> None:
+        """Forget a Ping of :meth:`look_for`, if it still waits."""
+        if ping in self._expected:
+            self._expected.remove(ping)
+        if not self._expected and self._revoke_look is not None:
+            self._revoke_look()
+            self._revoke_look = None
 
     def _look(self, seconds: float) -> None:
         """Note which Pongs have come: a poller looks at all sockets before it calls back."""
         now = self._effect.now()
         self._expected = [ping for ping in self._expected if ping.seconds is None and now - ping.sent_at < seconds]
-        self._looks_soon = bool(self._expected)
+        self._revoke_look = None
         if self._expected:
             wait = max((now - self._expected[-1].sent_at) / 2, SHORTEST_WAIT)
-            self._effect.call_later(wait, partial(self._look, seconds))
+            self._revoke_look = self._effect.call_later(wait, partial(self._look, seconds))
 
 
-_all: WeakValueDictionary[tuple[int, int], Ticks] = WeakValueDictionary()
+_all: dict[tuple[int, int], ref[Ticks]] = {}  # not a WeakValueDictionary, which takes a call more for each websocket
 
 
 def ticks_of(effect: Effect, loop: object) -> Ticks:
     """Return the ticks of an effect in an event loop: the same ones for all websockets there."""
     key = id(effect), id(loop)
-    ticks = _all.get(key)
-    return _all.setdefault(key, Ticks(effect, loop)) if ticks is None else ticks
+    reference = _all.get(key)
+    ticks = None if reference is None else reference()
+    if ticks is None:
+        ticks = Ticks(effect, loop)
+        _all[key] = ref(ticks, partial(_forget, key))
+    return ticks
+
+
+def _forget(key: tuple[int, int], reference: ref[Ticks]) -> None:
+    if _all.get(key) is reference:
+        del _all[key]
 
 
 if hasattr(os, "register_at_fork"):  # not in Windows
