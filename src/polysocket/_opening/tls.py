@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.effects.mutex import mutex_of
 from polysocket.tls_info import TLSInfo
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]
@@ -93,7 +92,7 @@ class TLSStream(DelegatingStream):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-        self._mutex = mutex_of(inner, effect.mutex)
+        self._mutex = self.mutex or effect.mutex()
         self._error: ssl.SSLError | None = None
         self._needs_bytes = False  # before OpenSSL can decrypt more
 

@@ -17,9 +17,8 @@ from polysocket._session.reading import Reader, may_be_torn, wake
 from polysocket._session.receiving import LockedReceiver, Receiver, concurrent_receive
 from polysocket._session.sending import Sender, reentrant_call, wrong_event_loop
 from polysocket.close_info import CloseCause
-from polysocket.effects import ByteStream, Effect, NoMutex
+from polysocket.effects import ByteStream, Effect, Mutex, NoMutex
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.effects.mutex import mutex_of
 from polysocket.errors import ReceiveTimeout, WebSocketError
 from polysocket.frames import Close, Frame
 
@@ -45,7 +44,7 @@ class ReadLoop(ABC):
             stream, "read_into", None
         )
         self._connection = connection
-        self._mutex = mutex_of(stream, effect.mutex)
+        self._mutex: Mutex = getattr(stream, "mutex", None) or effect.mutex()  # ByteStream says why.
         self._notifications = Notifications(self._mutex)
         self._reader = Reader()
         self._sender = Sender(effect, stream, connection, self._mutex, self._notifications)

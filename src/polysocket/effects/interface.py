@@ -81,8 +81,9 @@ class ByteStream(Protocol):
     return a memoryview, which is valid until the caller waits again. ``read_into(buffer)`` may put the bytes into a
     memoryview, and then returns their number. After a cancellation, the next read returns what the buffer has got.
 
-    A stream whose methods take a lock has it as ``mutex``, a :class:`ThreadMutex`. The websocket takes the same one,
-    since with two a signal handler could wait forever.
+    A stream whose methods take a lock has it as ``mutex``, a :class:`ThreadMutex`. The websocket takes the same one.
+    With two, a signal handler could wait forever: for the second one, whose owner waits for the first one, which the
+    handler's own thread holds.
 
     A stream over a socket has two attributes, ``remote_address`` and ``local_address``: what the socket's
     ``getpeername()`` and ``getsockname()`` have returned, or None. They are kept after the stream has ended.

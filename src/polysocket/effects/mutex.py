@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["Mutex", "NoMutex", "ThreadMutex", "mutex_of"]
+__all__ = ["Mutex", "NoMutex", "ThreadMutex"]
 
 
 class Mutex(AbstractContextManager[object], Protocol):
@@ -87,12 +87,3 @@ class NoMutex:
     """Return the empty string, as ``loop`` is: the loop of the caller is not known."""
     has_loop_ended: Callable[..., object] = "".format
     """Return something false: no loop is known."""
-
-
-def mutex_of(stream: object, make: Callable[[], Mutex]) -> Mutex:
-    """Return the guard that a stream has as its ``mutex``, or a new one.
-
-    All that stands on a stream shares its guard. With two, a signal handler could wait forever: for the second one,
-    whose owner waits for the first one, which the handler's own thread holds.
-    """
-    return cast("Mutex | None", getattr(stream, "mutex", None)) or make()
