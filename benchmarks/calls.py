@@ -283,17 +283,21 @@ def count(
     as by default, or off.
     """
     run = FLAVOURS[flavour].run
-    _begin_keepalive()
-    if operation == CONNECT:
-        _count_connect(flavour, tls, compression)  # the first call in a process imports and caches
-        return _count_connect(flavour, tls, compression)
-    with ScriptedPeer(tls=tls, compression=compression) as peer, Profile(peer) as profile:
-        options = {} if timeout is None else {"timeout": timeout}
-        connect = partial(_connect(flavour), peer.url, **peer.client_options)
-        if not keepalive:
-            connect = partial(connect, ping_interval=None)
-        run(lambda: _operate(flavour, connect, OPERATIONS[operation], peer, profile, waits, options))
-    return profile.counts()
+    # The thread of keepalive starts outside of any profile, as with the first websocket of a process.
+    end_keepalive = BlockingEffect().call_later(TIMEOUT, int)
+    try:
+        if operation == CONNECT:
+            _count_connect(flavour, tls, compression)  # the first call in a process imports and caches
+            return _count_connect(flavour, tls, compression)
+        with ScriptedPeer(tls=tls, compression=compression) as peer, Profile(peer) as profile:
+            options = {} if timeout is None else {"timeout": timeout}
+            connect = partial(_connect(flavour), peer.url, **peer.client_options)
+            if not keepalive:
+                connect = partial(connect, ping_interval=None)
+            run(lambda: _operate(flavour, connect, OPERATIONS[operation], peer, profile, waits, options))
+        return profile.counts()
+    finally:
+        end_keepalive()
 
 
 async def _operate(
@@ -337,12 +341,6 @@ def _count_connect(flavour: str, tls: bool, compression: bool) -> Counts:
 
         run(program)
     return profile.counts()
-
-
-@cache
-def _begin_keepalive() -> None:
-    """Start the thread of keepalive, outside of any profile, as the first websocket of a process does."""
-    BlockingEffect().call_later(threading.TIMEOUT_MAX, int)
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 from polysocket import asyncio as polysocket_asyncio
 from polysocket import blocking
 from polysocket._session.pings import PendingPing
-from polysocket._session.ticks import Ticking, Ticks
+from polysocket._session.ticks import Slot, Ticking, Ticks
 from polysocket.effects import DelegatingEffect
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.testing import EchoServer
@@ -84,6 +84,25 @@ def test_the_last_one_that_leaves_revokes_the_timer() -> None:
     effect.pass_time(1)
     assert [member.ticks for member in members] == [1, 0]
     ticks.discard(members[0], slot)
+
+
+def test_one_that_is_added_while_the_last_one_leaves_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    effect = ManualEffect()
+    ticks, leaving, added = Ticks(effect, None), Member(), Member()
+    slot = ticks.add(leaving, 1.0, effect.now())
+    remove = ticks._remove
+
+    def remove_late(slot: Slot) -> None:
+        monkeypatch.undo()
+        ticks.add(added, 1.0, effect.now())  # in another thread
+        remove(slot)
+
+    monkeypatch.setattr(ticks, "_remove", remove_late)
+    ticks.discard(leaving, slot)
+    effect.pass_time(1)
+    assert leaving.ticks == 0
+    assert added.ticks > 0
+    assert not effect.timers
 
 
 def test_a_tick_that_raises_holds_up_no_other() -> None:

@@ -109,7 +109,9 @@ class Keepalive(ReadLoop, Ticking):
 
     def _end_keepalive(self) -> None:
         """Stop the timers and the watch: the connection has ended."""
-        if self._slot is not None and not self._mutex.has_loop_ended():
+        if self._slot is not None and self._mutex.has_loop_ended():
+            self._slot.revoke = None
+        elif self._slot is not None:
             self._stream.watch(None)
             self._ticks.discard(self, self._slot)
             if self._latest_ping is not None:

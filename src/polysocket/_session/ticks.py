@@ -37,7 +37,10 @@ class Slot:
     def __init__(self, time: float) -> None:
         self.time: float = time
         self.members: dict[int, ref[Ticking]] = {}
+        self.is_over: bool = False
+        """Whether its members are taken, or are about to be. One that was added before this was set is among them."""
         self.revoke: Callable[[], object] | None = None
+        """Revokes the timer, and refers to it: None once the timer is over, so that nothing is left in a cycle."""
 
 
 class Ticks:
@@ -59,26 +62,35 @@ class Ticks:
         while True:
             slot = self._slots.get(time) or self._slots.setdefault(time, Slot(time))
             slot.members[id(member)] = ref(member)
-            if slot.revoke is None:  # The slot is new, or a signal handler has raised here.
-                slot.revoke = self._effect.call_later(max(time - now, 0), partial(self._make, time))
-            if self._slots.get(time) is slot:  # else its moment has come just now, perhaps without this member
+            if slot.revoke is None and not slot.is_over:  # It is new, or a signal handler has raised here.
+                slot.revoke = self._effect.call_later(max(time - now, 0), partial(self._make, slot))
+            if not slot.is_over:
                 return slot
+            self._remove(slot)
 
     def discard(self, member: Ticking, slot: Slot) -> None:
         """Call no more; revoke the timer if no other member needs it."""
         slot.members.pop(id(member), None)
-        if slot.members or self._slots.get(slot.time) is not slot:
+        if slot.members or slot.is_over:
             return
-        self._slots.pop(slot.time, None)
-        if slot.members:  # Another thread has added one meanwhile.
-            self._slots[slot.time] = slot
-        elif slot.revoke is not None:
-            slot.revoke()
+        slot.is_over = True
+        self._remove(slot)
+        if slot.members:  # Another thread has added one meanwhile. The timer is still there for it.
+            return
+        revoke, slot.revoke = slot.revoke, None
+        if revoke is not None:
+            revoke()
 
-    def _make(self, time: float) -> None:
-        slot = self._slots.pop(time, None)
-        if slot is not None:
-            self._tick(list(slot.members.values()))
+    def _remove(self, slot: Slot) -> None:
+        """Let a slot be made anew for its time. A newer one may go, too: its timer knows its members."""
+        if self._slots.get(slot.time) is slot:
+            self._slots.pop(slot.time, None)
+
+    def _make(self, slot: Slot) -> None:
+        slot.is_over = True
+        self._remove(slot)
+        slot.revoke = None
+        self._tick(list(slot.members.values()))
 
     def _tick(self, members: list[ref[Ticking]]) -> None:
         try:

@@ -35,6 +35,9 @@ LONGEST_LOOK: Final = 1.0
 """Seconds that a fork waits for the end of a look. The look can wait for a lock that the forking thread holds: a signal
 handler may fork. Then the fork goes on without it."""
 
+LONGEST_FORK: Final = 2.0
+"""Seconds from which on a fork that holds up the looks is over, although its hook did not say so."""
+
 MOST_SOCKETS: Final = 500
 """Sockets for one select() of Windows, which takes 512 (FD_SETSIZE)."""
 
@@ -74,6 +77,10 @@ class Poller(ABC):
 
     def unwatch(self, fd: int) -> None:
         """Forget a socket, before it is closed: the system may give its number to another one."""
+        if self._selector is not None:
+            # Now: once the socket is closed, it can't be, and a forked process may hold it open and readable.
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(fd)
         self._posted_sockets.append((fd, None))
         self._wake()  # for its end, if no other socket is watched
 
@@ -115,7 +122,7 @@ class Poller(ABC):
         is_watching = self._selector is not None and bool(self._selector.get_map())
         if not is_watching or self._revoked > len(self._timers) // 2:
             self._drop_revoked()
-        if not (is_watching or self._timers):
+        if not (is_watching or self._timers or self._posted_sockets):
             return None
         return min(max(self._timers[0][0] - self.now(), 0), TICK) if self._timers else TICK
 
@@ -128,14 +135,17 @@ class Poller(ABC):
         while self._posted_timers:
             time, timer = self._posted_timers.popleft()
             heapq.heappush(self._timers, (time, next(self._numbers), timer))
-        while self._posted_sockets:
-            fd, call = self._posted_sockets.popleft()
-            if self._selector is None:
+        if self._posted_sockets and self._selector is None:
+            try:
                 self._selector = selectors.DefaultSelector()
-            if fd in self._selector.get_map():
+            except OSError:  # The process has no more descriptors. The next look tries again.
+                return
+        while self._posted_sockets and self._selector is not None:
+            fd, call = self._posted_sockets.popleft()
+            with contextlib.suppress(KeyError, ValueError):  # It is new, or was closed.
                 self._selector.unregister(fd)
             if call is not None:
-                with contextlib.suppress(OSError, ValueError):  # It was closed meanwhile.
+                with contextlib.suppress(KeyError, OSError, ValueError):  # It was closed meanwhile.
                     self._selector.register(fd, selectors.EVENT_READ, call)
 
     def _calls_of_readable(self) -> list[Callable[[], object]]:
@@ -170,7 +180,9 @@ class _ProcessPoller(Poller):
 
     def __init__(self) -> None:
         super().__init__()
-        self._starting = threading.Lock()  # held by the one that starts the thread
+        # Those that are about to start the thread: the first one does. No lock, since its caller may hold others, and
+        # since a signal handler can raise between the taking of a lock and the note that it was taken.
+        self._starting: list[object] = []
         self._bell = threading.Lock()
         self._bell.acquire()
         self.looking = threading.RLock()
@@ -179,15 +191,17 @@ class _ProcessPoller(Poller):
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
-        is_starting = False
+        turn = object()
         try:
-            # No wait, since the caller may hold other locks: who holds this one starts the thread, or goes on in it.
-            is_starting = self._starting.acquire(blocking=False)
-            if is_starting and not (self._is_running or self._has_stopped):
+            if self._is_first(turn) and not (self._is_running or self._has_stopped):
                 self._start_thread()
         finally:
-            if is_starting:
-                self._starting.release()
+            if turn in self._starting:
+                self._starting.remove(turn)
+
+    def _is_first(self, turn: object) -> bool:
+        self._starting.append(turn)
+        return self._starting[0] is turn
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="polysocket keepalive", daemon=True)
@@ -213,19 +227,37 @@ class _ProcessPoller(Poller):
         polling.ring(self._bell)
 
     def _run(self) -> None:
-        while not self._has_stopped:
-            with self.looking:
-                seconds = self.look()
-            if seconds is not None:
-                self._bell.acquire(timeout=seconds)
-                continue
-            self._is_running = False  # In this order: what is posted from now on starts another thread,
-            if not (self._posted_sockets or self._posted_timers):
-                return
-            with self._starting:  # and for what was posted just before, this one goes on.
-                if self._is_running:
-                    return
-                self._is_running = True
+        try:
+            while not self._has_stopped and self._goes_on(self._look_alone()):
+                pass
+        except BaseException:
+            self._is_running = False
+            raise
+
+    def _look_alone(self) -> float | None:
+        """Look while no fork is about to happen; return what :meth:`look` returns."""
+        while not (looking := self.looking).acquire(timeout=LONGEST_FORK):
+            self.looking = threading.RLock()  # A signal handler has raised in a fork's hook: the old one is never free.
+        try:
+            return self.look()
+        finally:
+            looking.release()
+
+    def _goes_on(self, seconds: float | None) -> bool:
+        """Wait for these seconds, or for the bell; return False if the thread ends since nothing is left to do."""
+        if seconds is not None:
+            self._bell.acquire(timeout=seconds)
+            return True
+        self._is_running = False  # In this order: what is posted from now on starts another thread,
+        if not (self._posted_sockets or self._posted_timers):
+            return False
+        turn = object()
+        goes_on = (
+            self._is_first(turn) and not self._is_running
+        )  # and for what was posted just before, this one goes on.
+        self._is_running = self._is_running or goes_on
+        self._starting.remove(turn)
+        return goes_on
 
     def stop(self) -> None:
         """End the thread, before the interpreter does."""
@@ -236,8 +268,9 @@ class _ProcessPoller(Poller):
 
 
 _poller = _ProcessPoller()
-_held: list[bool] = []
-"""For each fork that is about to happen, whether it holds up the looks: a signal handler may fork within a fork."""
+_held: list[threading.RLock | None] = []
+"""For each fork that is about to happen, the lock that holds up the looks, or None if they go on: a signal handler may
+fork within a fork."""
 
 
 def process_poller() -> Poller:
@@ -251,12 +284,14 @@ def _stop_at_exit() -> None:
 
 def _wait_for_look() -> None:
     """Let a look end before a fork: the locks that its thread holds would stay locked in the new process."""
-    _held.append(_poller.looking.acquire(timeout=LONGEST_LOOK))
+    looking = _poller.looking
+    _held.append(looking if looking.acquire(timeout=LONGEST_LOOK) else None)
 
 
 def _go_on() -> None:
-    if _held and _held.pop():
-        _poller.looking.release()
+    looking = _held.pop() if _held else None
+    if looking is not None:
+        looking.release()
 
 
 def _leave_to_parent() -> None:

@@ -210,10 +210,22 @@ class _TrioPoller(Poller):
     now = staticmethod(trio.current_time)
     _news: trio.Event | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._token = trio.lowlevel.current_trio_token()
+
     def _wake(self) -> None:
-        if self._news is not None:
-            with contextlib.suppress(RuntimeError):  # Outside of trio no task waits.
-                self._news.set()
+        if self._news is None:
+            return
+        try:
+            is_here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            is_here = False
+        if is_here:
+            self._news.set()
+        else:  # The last reference to a websocket may go in another run of trio, or outside of any.
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._news.set)
 
     def _start(self) -> None:
         with contextlib.suppress(RuntimeError):  # trio.run() is about to end.
