@@ -16,6 +16,7 @@ from typing import Final
 from weakref import WeakMethod, ref
 
 from polysocket._core.states import State
+from polysocket._session.listening import Listening
 from polysocket._session.pings import PendingPing, Pings
 from polysocket._session.read_loop import ReadLoop
 from polysocket._session.reading import wake
@@ -65,6 +66,10 @@ class Keepalive(ReadLoop, Ticking):
 
     pings: Pings
     request: Request
+    listening: Listening | None
+    _is_ending = False  # whether a program in the background ends the connection
+    _close_timeout: float | None
+    _lingers_until: float | None = None  # when a connection that has ended is dropped; None before
     _latest_ping: PendingPing | None = None
     _ping_count = 0  # Pings sent by keepalive
     _prefix = b""  # of the payloads of its Pings
@@ -119,6 +124,45 @@ class Keepalive(ReadLoop, Ticking):
             if self._revoke_idle is not None:
                 self._revoke_idle()
         self._slot = self._revoke_idle = None
+
+    @property
+    def _is_ended_elsewhere(self) -> bool:
+        """Whether a caller, a listener or a program in the background ends the connection."""
+        return self._is_ending or self._closing_since is not None or self.listening is not None
+
+    def _linger(self) -> None:
+        """Leave an ended connection to a caller that closes. Else end it with the peer, or after the close timeout.
+
+        The peer's own closing waits for the end of this side. The mutex is held.
+        """
+        if self._slot is None or self._lingers_until is not None:
+            return
+        if self._is_ended_elsewhere:
+            self._end_keepalive()
+            return
+        self._stream.watch(None)
+        self._ticks.discard(self, self._slot)
+        now = self._effect.now()
+        self._lingers_until = math.inf if self._close_timeout is None else now + self._close_timeout
+        self._schedule(now + IDLE, now)
+
+    def _end_with_peer(self, now: float, limit: float) -> None:
+        """End an ended connection if the peer has ended it, too, and has all that was sent; the mutex is held."""
+        if self._is_ended_elsewhere:
+            return
+        has_peer_ended = False
+        if not self._reader.thread:
+            try:
+                rest = self._stream.read_now()
+                written, taken = self._stream.progress()
+                has_peer_ended = rest == b"" and taken == written
+            except OSError:
+                has_peer_ended = True
+        if has_peer_ended or now >= limit:
+            self._note_dropped(CloseCause.CANCELLATION, "this side did not close")
+            self._stream.abort()
+        else:
+            self._schedule(min(now + IDLE, limit), now)
 
     def __del__(self) -> None:
         if hasattr(self, "_mutex"):  # __init__ may have raised.
@@ -224,9 +268,11 @@ class Keepalive(ReadLoop, Ticking):
     def _judge_and_ping(self) -> None:
         """Do what :meth:`tick` does; the mutex is held."""
         interval = self.request.ping_interval
+        now = self._effect.now()
+        if self._lingers_until is not None:
+            self._end_with_peer(now, self._lingers_until)
         if self._connection.state is not State.OPEN or interval is None:
             return  # The closing handshake has a time limit of its own.
-        now = self._effect.now()
         if self._reader.reads != self._reads or self._connection.queue.is_full:
             self._reads = self._reader.reads
             self._deadline = None

@@ -68,7 +68,6 @@ class Session(Keepalive):
         self._buffer: Buffer | None = None
         self._on_received: list[Callable[[Frame | Close], None]] = []
         self._background: Background | None = None  # while no program has run
-        self._is_ending = False
         self._when_over: Callable[[CloseInfo], object] | None = None
         self._when_ended: list[Callable[[CloseInfo], None]] = []
         self.send_frame: Callable[..., Awaitable[object] | None] = self._sender.send_frame
@@ -210,13 +209,12 @@ class Session(Keepalive):
         self._flush()
         self._sender.send_due_pong()
         if self._connection.has_ended:
-            self._end_keepalive()
+            self._linger()
 
     def _flush(self) -> None:
         """Write what the connection sends on its own, and end an ended connection that no caller ends; mutex held."""
         self._sender.flush()
-        is_ended_by_other = self._is_ending or self._closing_since is not None or self.listening is not None
-        if self._when_over is not None and self._connection.has_ended and not is_ended_by_other:
+        if self._when_over is not None and self._connection.has_ended and not self._is_ended_elsewhere:
             self._is_ending = True
             self._run_in_background(self._finish)
 

@@ -144,6 +144,29 @@ async def test_the_peers_close_is_answered_while_no_caller_waits(flavour: Flavou
 
 @every_transport
 @promise
+async def test_a_closed_connection_ends_with_the_peer_if_no_caller_ends_it(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        peer.send(wire.text("a") + wire.close(1001))
+        assert await flavour.call(peer.frame) == Wire(wire.CLOSE, (1001).to_bytes(2, "big"))
+        peer.end_sending()
+        assert await flavour.call(peer.rest) == []
+        assert ws.close_info is not None
+        assert ws.close_info.code == 1001
+        assert await ws.receive_text() == "a"
+
+
+@promise
+async def test_a_closed_connection_that_neither_side_ends_is_dropped_after_the_close_timeout(
+    flavour: Flavour, peer: Peer
+) -> None:
+    async with connected(flavour, peer, close_timeout=0.5):
+        peer.send(wire.close(1001))
+        assert await flavour.call(peer.frame) == Wire(wire.CLOSE, (1001).to_bytes(2, "big"))
+        assert await flavour.call(peer.rest) == []
+
+
+@every_transport
+@promise
 async def test_the_end_of_the_connection_is_noticed_while_no_caller_waits(flavour: Flavour, peer: Peer) -> None:
     async with connected(flavour, peer) as ws:
         peer.hang_up()

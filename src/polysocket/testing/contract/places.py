@@ -176,6 +176,11 @@ class Stream:
             self._read_until_done(self._tls.do_handshake)
             sock.sendall(self._outgoing.read())
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether the connection has TLS."""
+        return self._tls is not None
+
     def encrypted(self, data: bytes) -> bytes:
         """Return the bytes on the wire for this data; the caller sends them."""
         if self._tls is None:
@@ -209,7 +214,8 @@ class Stream:
                 try:
                     return step()
                 except ssl.SSLWantReadError:
-                    self.socket.sendall(self._outgoing.read())
+                    if answer := self._outgoing.read():
+                        self.socket.sendall(answer)
             data = self.socket.recv(1 << 16)
             with self._lock:
                 if data:
@@ -411,6 +417,12 @@ class Peer:
         """End the TCP connection, without a Close."""
         with contextlib.suppress(OSError):  # There is no connection if the opening has failed.
             self.stream.socket.close()
+
+    def end_sending(self) -> None:
+        """Send EOF, and read on."""
+        if self.stream.has_tls:
+            self.notify_close()
+        self.stream.socket.shutdown(socket.SHUT_WR)
 
     def notify_close(self) -> None:
         """Send TLS's close_notify, and leave the connection open."""
