@@ -141,7 +141,7 @@ NO_HTTP = {
     ),
     "an endless series of 1xx answers": (
         endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"),
-        "the header of the server's answer is over 65536 bytes",
+        "the header of the server's answer is over 512 lines long, with its 1xx answers",
     ),
     "an end without an answer": (
         leaving(b""),

@@ -238,7 +238,10 @@ NONSENSE: dict[str, tuple[Script, str]] = {
         endless(b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * KIB + b"\r\n"),
         "'s answer is over 65536 bytes",
     ),
-    "endless 1xx answers": (endless(b"", b"HTTP/1.1 103 Hints\r\n\r\n"), "'s answer is over 65536 bytes"),
+    "endless 1xx answers": (
+        endless(b"", b"HTTP/1.1 103 Hints\r\n\r\n"),
+        "'s answer is over 512 lines long, with its 1xx answers",
+    ),
     "an end without an answer": (leaving(b""), " closed the connection without an answer; is it an https:// proxy?"),
     "an end within the answer": (leaving(b"HTTP/1.1 200 "), " closed the connection before its answer was complete"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import sys
 import traceback
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ import pytest
 import polysocket
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import accept_value
-from polysocket._core.http1 import MAX_BODY, MAX_HEADER, MAX_HEADER_LINES
+from polysocket._core.http1 import MAX_BODY, MAX_BODY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES
 from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
 from polysocket.headers import Headers
 from polysocket.request import Request, basic_request
@@ -402,6 +403,8 @@ def test_the_bytes_from_80_to_9f_are_legal_and_shown_escaped() -> None:
 def test_more_than_128_header_lines_of_an_answer_are_refused(status: str, chunk: int | None) -> None:
     with pytest.raises(InvalidUpgrade, match="more than 128 header lines"):
         answer(http(f"HTTP/1.1 {status}", *LINES_OVER_LIMIT), chunk=chunk)
+    with pytest.raises(InvalidUpgrade, match="more than 128 header lines"):
+        answer(http(f"HTTP/1.1 {status}", *LINES_OVER_LIMIT)[:-2], chunk=chunk)  # without its end
     lines = [*LINES_OVER_LIMIT[:-2], "Content-Length: 0"]
     assert len(rejected(http("HTTP/1.1 404 Not Found", *lines), chunk).headers.pairs) == MAX_HEADER_LINES
 
@@ -439,16 +442,62 @@ def test_at_most_64_kib_of_a_body_are_kept_and_the_rest_is_not_awaited(
 @pytest.mark.parametrize(
     "reply",
     [
-        pytest.param(http("HTTP/1.1 100 x") * 10_000, id="1xx"),
         pytest.param(http("HTTP/1.1 103 x", "X: " + "y" * 1000) * 100 + switching(), id="1xx with headers"),
         pytest.param(b"HTTP/1.1 101 x\r\nX: " + b"y" * 100_000, id="one line"),
-        pytest.param(b"HTTP/1.1 101 x\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", id="many lines"),
         pytest.param(b"HTTP/1.1 401 " + b"x" * 100_000, id="reason"),
     ],
 )
 def test_an_endless_header_is_refused(reply: bytes, chunk: int | None) -> None:
     with pytest.raises(InvalidUpgrade, match=r"the header of the server's answer is over 65536 bytes"):
         answer(reply, chunk=chunk)
+
+
+@pytest.mark.parametrize("chunk", [None, *CHUNKS])
+def test_the_limit_on_the_lines_of_1xx_answers_is_exact_in_every_chunking(chunk: int | None) -> None:
+    lines = switching().count(b"\n")
+    before = http("HTTP/1.1 102 x") * ((MAX_LINES - lines) // 2 - 1)
+    most = before + http("HTTP/1.1 103 x", *["X: y"] * (lines % 2))
+    assert upgraded(most + switching() + b"\n" * 9, chunk=chunk).trailing == b"\n" * 9
+    with pytest.raises(InvalidUpgrade, match=r"answer is over 512 lines long, with its 1xx answers$"):
+        answer(most + http("HTTP/1.1 102 x") + switching(), chunk=chunk)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(http("HTTP/1.1 102 ") * 5000, id="1xx"),
+        pytest.param(http("HTTP/1.1 102 ", *["A:"] * MAX_HEADER_LINES) * 150, id="1xx with many lines"),
+        pytest.param(http("HTTP/1.1 404 x", *["A:"] * 20_000), id="many lines"),
+        pytest.param(CHUNKED + b"1\r\nx\r\n" * 30_000, id="chunks"),
+        pytest.param(CHUNKED + b"0\r\n" + b"A:\r\n" * 30_000 + b"\r\n", id="trailer"),
+        pytest.param(
+            http("HTTP/1.1 102 ") * (MAX_LINES // 2 - 2) + CHUNKED + b"1\r\nx\r\n" * 30_000, id="1xx and chunks"
+        ),
+    ],
+)
+def test_an_answer_that_comes_at_once_holds_up_an_event_loop_for_a_bounded_number_of_calls(reply: bytes) -> None:
+    handshake, calls = ClientHandshake(REQUEST), 0
+
+    def note(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        with contextlib.suppress(InvalidUpgrade):
+            handshake.receive(reply)
+    finally:
+        sys.setprofile(None)
+    assert handshake.is_over
+    assert calls < 150_000
+
+
+@pytest.mark.parametrize("chunk", [None, 997, 65536])
+def test_a_body_is_cut_after_its_last_allowed_line(chunk: int | None) -> None:
+    body = b"x\n" * 2 * MAX_BODY_LINES
+    kept = rejected(http("HTTP/1.1 500 x", f"Content-Length: {len(body)}", rest=body), chunk).body
+    assert body.startswith(kept)
+    assert MAX_BODY_LINES <= kept.count(b"\n") <= MAX_BODY_LINES + MAX_LINES
 
 
 @pytest.mark.parametrize("chunk", [None, 997, 65536])

@@ -166,19 +166,21 @@ def test_small_chunks_of_a_push_stream_that_wait_are_joined() -> None:
     assert asyncio.run(stream.read()) == b"".join(chunk[:1] + b"a" for chunk in sent)
 
 
+@pytest.mark.parametrize("size", [500, 64 * 1024], ids=["in pieces", "at once"])
 @pytest.mark.parametrize("line", [b"a:\n", b"a: b\r\n"])
-def test_many_header_lines_are_refused_before_an_object_is_made_of_each(line: bytes) -> None:
+def test_many_header_lines_are_refused_before_an_object_is_made_of_each(line: bytes, size: int) -> None:
     header = b"GET / HTTP/1.1\r\nHost: a\r\n" + line * (60_000 // len(line)) + b"\r\n"
     reader = MessageReader(h11.SERVER, "")
-    tracemalloc.start()
-    try:
-        *first, last = chunks(header, 500)
-        for chunk in first:
+
+    def read() -> None:
+        for chunk in chunks(header, size):
             reader.feed(chunk)
             assert reader.next_event() is h11.NEED_DATA
-        reader.feed(last)
+
+    tracemalloc.start()
+    try:
         with pytest.raises(h11.RemoteProtocolError, match="128 header lines"):
-            reader.next_event()
+            read()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

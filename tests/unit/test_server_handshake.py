@@ -175,6 +175,7 @@ SERVER_REFUSALS = {
     "control character": (opening("Cookie: \x1csecret"), 400, "(control character in the header Cookie): b"),
     "DEL": (opening("Cookie: \x7fsecret"), 400, "(control character in the header Cookie): b"),
     "many lines": (opening(*[f"X: {number}" for number in range(125)]), 431, "(more than 128 header lines): b"),
+    "many lines, no end": (opening(*["X: y"] * 125)[:-2], 431, "(more than 128 header lines): b"),
     "bad header": (opening("Authorization : Bearer secret"), 400, "(illegal header line, Authorization): b"),
     "no header": (opening("secret"), 400, "the request is not valid HTTP (illegal header line): b"),
 }

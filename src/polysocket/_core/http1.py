@@ -18,8 +18,10 @@ from polysocket.response import Response
 
 __all__ = [
     "MAX_BODY",
+    "MAX_BODY_LINES",
     "MAX_HEADER",
     "MAX_HEADER_LINES",
+    "MAX_LINES",
     "Exchange",
     "MessageReader",
     "Switch",
@@ -36,7 +38,14 @@ MAX_HEADER = 64 * 1024
 # The limit of the websockets library, too; Python's http.client has 100. Real answers have at most a few dozen.
 MAX_HEADER_LINES = 128
 
+# Lines of an answer with all 1xx answers before it, each of which has at least two. RFC 9110 §15.2 allows any number of
+# 1xx answers. h11 reads these in 5 ms, in which an event loop has no turn; 64 KiB of 1xx answers take it 170 ms.
+MAX_LINES = 512
+
 MAX_BODY = 64 * 1024  # bytes kept of a rejection's body: a page of an error, for a person to read
+
+# Lines of a rejection's body, in which each chunk has two, and of its trailer. h11 reads these in about 15 ms.
+MAX_BODY_LINES = 2048
 
 _BEFORE_HEADER = (h11.IDLE, h11.SEND_RESPONSE)  # the states of a peer whose header has not been read
 
@@ -130,10 +139,10 @@ class Exchange:
                 case (h11.InformationalResponse() | h11.Response()) as event if event.status_code in self._switches:
                     return Switch(_response(event), event.http_version, self._reader.trailing)
                 case h11.InformationalResponse():
-                    pass  # RFC 9110 §15.2: any number of 1xx answers may come first.
+                    pass  # RFC 9110 §15.2: 1xx answers may come first.
                 case h11.Response() as event:
                     self._rejection = _response(event)
-                    self._reader.allow(2 * MAX_BODY)  # twice: the framing of small chunks adds to the body
+                    self._reader.allow(2 * MAX_BODY, MAX_BODY_LINES)  # twice: the framing of chunks adds to the body
                 case h11.Data(data=piece):
                     self._body += piece
                     if len(self._body) >= MAX_BODY:
@@ -155,7 +164,12 @@ class Exchange:
 
     def _need_data(self) -> Response | None:
         if self._rejection is None and self._reader.is_exhausted:
-            raise self._error(f"the header of {self._peer}'s answer is over {MAX_HEADER} bytes")
+            limit = (
+                f"{MAX_HEADER} bytes"
+                if self._reader.has_lines_left
+                else f"{MAX_LINES} lines long, with its 1xx answers"
+            )
+            raise self._error(f"the header of {self._peer}'s answer is over {limit}")
         return self.rejection if self._reader.is_exhausted else None
 
     def _end_of_stream(self) -> Response:
@@ -180,6 +194,7 @@ class MessageReader:
         self._if_tls = if_tls
         self._held = bytearray()
         self._allowance = MAX_HEADER
+        self._lines_allowed = MAX_LINES
         self._lines = 0  # received so far
 
     def feed(self, data: bytes) -> None:
@@ -187,10 +202,15 @@ class MessageReader:
         self.first = (self.first + data[: _MAX_SHOWN + 1])[: _MAX_SHOWN + 1]
         self._held += data
         piece = bytes(self._held[: self._allowance])
+        lines = piece.count(b"\n")
+        if lines >= self._lines_allowed:
+            lines = self._lines_allowed
+            piece = piece[: len(piece) - len(piece.split(b"\n", lines)[-1])]
         if piece:  # For h11, b"" is EOF.
             del self._held[: len(piece)]
             self._allowance -= len(piece)
-            self._lines += piece.count(b"\n")
+            self._lines_allowed -= lines
+            self._lines += lines
             self.http.receive_data(piece)
 
     def next_event(self) -> object:
@@ -207,19 +227,25 @@ class MessageReader:
     def _check_lines(self) -> None:
         """Refuse too many lines before h11 makes objects of them, which take 60 times the memory of their bytes."""
         unread = self.http.trailing_data[0].replace(b"\r", b"").lstrip(b"\n")
-        header, end, _ = unread.partition(b"\n\n")
-        if end and header.count(b"\n") > MAX_HEADER_LINES:
+        header, _, _ = unread.partition(b"\n\n")
+        if header.rstrip(b"\n").count(b"\n") > MAX_HEADER_LINES:
             raise h11.RemoteProtocolError(f"more than {MAX_HEADER_LINES} header lines", error_status_hint=431)
 
-    def allow(self, more: int) -> None:
-        """Allow ``more`` bytes more."""
+    def allow(self, more: int, lines: int) -> None:
+        """Allow ``more`` bytes more, and ``lines`` lines more."""
         self._allowance += more
+        self._lines_allowed += lines
         self.feed(b"")
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no more bytes are allowed."""
-        return self._allowance == 0
+        """Whether no more bytes or no more lines are allowed."""
+        return self._allowance == 0 or not self.has_lines_left
+
+    @property
+    def has_lines_left(self) -> bool:
+        """Whether more lines are allowed."""
+        return self._lines_allowed > 0
 
     @property
     def trailing(self) -> bytes:
