@@ -38,6 +38,9 @@ _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 # RFC 3986 §3.2.2 (reg-name, and what an IPv6 address has); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
 _HOST = re.compile(r"[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63})*\.?")
 
+# RFC 3986 §3.2.2. Python 3.11 ignores other text beside the brackets, which another parser may take for the host.
+_IN_BRACKETS = re.compile(r"\[[^][]*\](?::[^][]*)?")
+
 # What stands for itself in a URL: an interface's name or number never has more.
 _ZONE = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")
 
@@ -181,6 +184,9 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
         if "@" in url:  # The error may quote a secret, so it is neither shown nor chained.
             raise InvalidURL(f"{redact_url(url)!r} is not a URL: its host is malformed") from None
         raise InvalidURL(f"{redact_url(url)!r} is not a URL: {error}") from error
+    place = parts.netloc.rpartition("@")[2]
+    if ("[" in place or "]" in place) and not _IN_BRACKETS.fullmatch(place):
+        raise InvalidURL(f"{redact_url(url)!r} is not a URL: only ':port' may stand beside an address in brackets")
     try:
         port = parts.port
     except ValueError:

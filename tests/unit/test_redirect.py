@@ -86,6 +86,7 @@ def test_a_redirect_to_the_same_origin_keeps_the_function_for_credentials() -> N
         (REQUEST, moved("ftp://h/?secret"), "a Location that can't be used: 'ftp://h/?…' is not a WebSocket URL"),
         (REQUEST, moved("http://h:99999/"), "a Location that can't be used: "),
         (REQUEST, moved("http://[::1/?secret"), "a Location that can't be used: "),
+        (REQUEST, moved("http://[::1].evil.example/"), "a Location that can't be used: "),
         (REQUEST, moved("http://a b/"), "a Location that can't be used: "),
         (basic_request.get("wss://h/"), moved("http:///x"), "a Location that can't be used: "),
     ],

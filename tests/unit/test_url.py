@@ -237,6 +237,18 @@ def test_an_invalid_url_is_refused_with_the_reason(url: str, why: str | None) ->
     assert why is None or str(caught.value).startswith(why)
 
 
+@pytest.mark.parametrize("place", ["[::1].evil.example", "[::1]x", "[::1].", "x[::1]", "[::1]]", "[::1%25eth0]x:80"])
+def test_only_a_port_may_stand_beside_an_address_in_brackets(place: str) -> None:
+    """RFC 3986 §3.2.2; ``urlsplit`` of Python 3.11 ignores the rest."""
+    for url in (f"ws://{place}/", f"wss://user:secret@{place}/?token"):
+        with pytest.raises(InvalidURL) as caught:
+            url_of(url)
+        assert "is not a URL: " in str(caught.value)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(InvalidURL, match="is not a URL: "):
+        Proxy(f"http://{place}")
+
+
 @pytest.mark.parametrize("url", [None, b"ws://example.com/", 80])
 def test_a_url_must_be_a_str(url: Any) -> None:
     with pytest.raises(InvalidURL, match=f"^a WebSocket URL is a str, not {type(url).__name__}$"):
