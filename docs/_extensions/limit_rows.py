@@ -18,7 +18,7 @@ LIMITS = [
     Limit("opening, with redirects", "|open_timeout|", ("DEFAULT_TIMEOUT",), "``open_timeout``"),
     Limit("redirects", "|max_redirects|", ("DEFAULT_MAX_REDIRECTS",), "``follow_redirects``"),
     Limit("header of a server's or proxy's response", "|max_header|", ("MAX_HEADER",)),
-    Limit("lines of that header", "|max_header_lines|", ("MAX_HEADER_LINES",)),
+    Limit("lines of that header, and of a request's", "|max_header_lines|", ("MAX_HEADER_LINES",)),
     Limit("lines of that header, with all 1xx responses before it", "|max_lines|", ("MAX_LINES",)),
     Limit("body of a rejection", "|max_body|", ("MAX_BODY",)),
     Limit("lines of that body, with those of its chunks", "|max_body_lines|", ("MAX_BODY_LINES",)),

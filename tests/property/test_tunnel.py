@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polysocket._core.http1 import MAX_BODY, MAX_HEADER
+from polysocket._core.http1 import MAX_BODY, MAX_HEADER, MAX_HEADER_LINES
 from polysocket._core.tunnel import Tunnel, tunnel_to
-from polysocket.errors import ProxyFailed, ProxyRejected
+from polysocket.errors import InvalidRequest, ProxyFailed, ProxyRejected
 from polysocket.headers import Headers
 from polysocket.proxy import Proxy
 from polysocket.response import Response
@@ -157,6 +157,12 @@ def test_a_connect_request_has_the_bytes_of_the_rfcs() -> None:
         b"CONNECT [::1]:8000 HTTP/1.1\r\nHost: [::1]:8000\r\nUser-Agent: tests\r\n"
         b"Proxy-Authorization: Basic bWU6cEBzcw==\r\n\r\n"
     )
+
+
+def test_a_connect_request_with_too_many_header_lines_is_refused() -> None:
+    proxy = Proxy("http://proxy.example", headers=[("X", "y")] * MAX_HEADER_LINES)
+    with pytest.raises(InvalidRequest, match=r"the CONNECT to the proxy .* has 129 header lines"):
+        tunnel_to(URL, proxy)
 
 
 def test_socks_requests_have_the_bytes_of_the_rfcs() -> None:

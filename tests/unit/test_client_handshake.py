@@ -16,6 +16,7 @@ import polysocket
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import accept_value
 from polysocket._core.http1 import MAX_BODY, MAX_BODY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES
+from polysocket._core.server_handshake import ServerHandshake
 from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
 from polysocket.headers import Headers
 from polysocket.request import Request, basic_request
@@ -110,11 +111,24 @@ URL = WebSocketURL.parse("ws://h/")
         pytest.param(Request(replace(URL, target="/é")), "can't be sent", id="target not in ASCII"),
         pytest.param(Request(replace(URL, host="h\n")), "header Host has a character", id="host"),
         pytest.param(REQUEST.header("Host", "a").header("Host", "b"), "multiple Host", id="two Hosts"),
+        pytest.param(
+            REQUEST.with_headers([("X", "y")] * 129),
+            "137 header lines, ours included, but at most 128",
+            id="many lines",
+        ),
     ],
 )
 def test_a_request_that_cannot_be_sent_is_refused_before_anything_is_sent(request_: Request, why: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(why)):
         ClientHandshake(request_)
+
+
+def test_a_request_may_have_as_many_header_lines_as_a_server_accepts() -> None:
+    own = len(ClientHandshake(REQUEST).headers.pairs)
+    handshake = ClientHandshake(REQUEST.with_headers([("X", "y")] * (MAX_HEADER_LINES - own)))
+    assert ServerHandshake(None, None).receive(handshake.data_to_send()) is not None
+    with pytest.raises(InvalidRequest, match="has 129 header lines"):
+        ClientHandshake(REQUEST.with_headers([("X", "y")] * (MAX_HEADER_LINES - own + 1)))
 
 
 def test_the_accept_value_matches_the_example_of_the_rfc() -> None:

@@ -30,7 +30,7 @@ from polysocket._core.header_fields import (
     shown,
     single,
 )
-from polysocket._core.http1 import Exchange, Switch, is_http_1_1, read_switch
+from polysocket._core.http1 import MAX_HEADER_LINES, Exchange, Switch, is_http_1_1, read_switch, too_many_lines
 from polysocket.errors import InvalidRequest, InvalidUpgrade, UpgradeRejected
 from polysocket.headers import Headers, is_field_value
 from polysocket.request import Request, check_fields
@@ -207,4 +207,6 @@ def _opening_fields(request: Request, key: str) -> list[tuple[str, str]]:
         fields.append(("Sec-WebSocket-Extensions", deflate.offer(request.compression)))
     if given:
         fields += [field for field in given if field not in hosts]
+    if len(fields) > MAX_HEADER_LINES:
+        raise too_many_lines("the request", len(fields))
     return fields

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from polysocket.errors import OpeningFailed
+from polysocket.errors import InvalidRequest, OpeningFailed
 from polysocket.headers import TOKEN, Headers, is_field_value
 from polysocket.response import Response
 
@@ -29,6 +29,7 @@ __all__ = [
     "is_http_1_1",
     "read_switch",
     "redacted",
+    "too_many_lines",
 ]
 
 # Bytes of a request, or of an answer with all 1xx answers before it. Servers allow from 8 KiB (Apache) to 32 KiB
@@ -281,6 +282,12 @@ def _check_header(event: h11.Request | h11.InformationalResponse | h11.Response)
             raise h11.RemoteProtocolError(f"control character in the header {name.decode('ascii')}")
     if not isinstance(event, h11.Request) and not is_field_value(event.reason.decode("latin-1")):
         raise h11.RemoteProtocolError("control character in the reason")
+
+
+def too_many_lines(what: str, count: int) -> InvalidRequest:
+    """Return the error for a request with more than ``MAX_HEADER_LINES``, which our own server refuses with 431."""
+    text = f"{what} has {count} header lines, ours included, but at most {MAX_HEADER_LINES} are sent"
+    return InvalidRequest(text)
 
 
 def is_http_1_1(version: bytes) -> bool:

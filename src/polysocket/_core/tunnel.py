@@ -15,7 +15,7 @@ from typing import Protocol
 import h11
 
 from polysocket._core.header_fields import encode_fields
-from polysocket._core.http1 import Exchange, Switch
+from polysocket._core.http1 import MAX_HEADER_LINES, Exchange, Switch, too_many_lines
 from polysocket.errors import ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy
 from polysocket.request import basic_credentials
@@ -82,7 +82,10 @@ class Tunnel(Protocol):
 
 
 def tunnel_to(url: WebSocketURL, proxy: Proxy) -> Tunnel:
-    """Return the conversation for a tunnel to a URL's host; raises :class:`ProxyFailed` for a name too long for it."""
+    """Return the conversation for a tunnel to a URL's host.
+
+    Raises :class:`ProxyFailed` for a name too long for it, :class:`InvalidRequest` for too many headers.
+    """
     if proxy.scheme == "socks5":
         return SocksTunnel(url, proxy)
     return ConnectTunnel(url, proxy)
@@ -97,6 +100,8 @@ class ConnectTunnel:
         pairs = [("Host", target), *proxy.headers.pairs]
         if proxy.credentials is not None:
             pairs.append(("Proxy-Authorization", basic_credentials(*proxy.credentials)))
+        if len(pairs) > MAX_HEADER_LINES:
+            raise too_many_lines(f"the CONNECT to {proxy.place}", len(pairs))
         request = h11.Request(method="CONNECT", target=target, headers=encode_fields(pairs))
         self._target = target
         self._exchange = Exchange(request, proxy.place, "" if proxy.scheme == "https" else _IF_TLS, ProxyFailed)
