@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -48,6 +51,17 @@ def tls_error(reason: str) -> ConnectFailed:
     return ConnectFailed("no TLS", causes=(OSError(111, "refused"), cause))
 
 
+def program_error(number: int) -> OSError:
+    """Return an OSError that ``auth`` or ``on_open`` may raise."""
+    return OSError(number, os.strerror(number))
+
+
+def certificate_error() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.reason = "CERTIFICATE_VERIFY_FAILED"
+    return error
+
+
 def received(code: int) -> WebSocketClosed:
     return WebSocketClosed(CloseInfo(Side.REMOTE, CloseCause.CLOSE, Close(code), Close(code)))
 
@@ -79,6 +93,12 @@ FINAL: dict[str, Exception] = {
     "no library": NoAsyncLibrary("nothing runs"),
     "a closed backend": BackendClosed("closed"),
     "an error of the program": LookupError("a bug"),
+    **{
+        f"{errno.errorcode[number]} in auth or on_open": program_error(number)
+        for number in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.EEXIST, errno.ENOSPC, errno.EMFILE, errno.ECHILD)
+    },
+    "an OSError without an errno": OSError("a bug"),
+    "a certificate in auth": certificate_error(),
 }
 
 TRANSIENT: dict[str, Exception] = {
@@ -92,6 +112,12 @@ TRANSIENT: dict[str, Exception] = {
     "a timeout in on_open": ReceiveTimeout("too slow"),
     "a timeout of a send": SendTimeout("too slow"),
     "an error of the network in on_open": ConnectionResetError("reset"),
+    **{
+        f"{errno.errorcode[number]} in auth or on_open": program_error(number)
+        for number in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.ETIMEDOUT)
+    },
+    "an unknown name in auth": socket.gaierror(socket.EAI_NONAME, "not known"),
+    "TLS in auth: no reason": ssl.SSLError(1, "it failed"),
     "no upgrade": InvalidUpgrade("no HTTP"),
     **{f"received {code}": received(code) for code in (1000, 1001, 1005, 1011, 1012, 1013, 1014, 3000, 4000)},
     "lost": ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK)),

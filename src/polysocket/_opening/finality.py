@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,19 @@ FINAL_CODES: Final = (
 )
 """The close codes that blame what a side does, which it would do again (RFC 6455 §7.4.1)."""
 
+NETWORK_ERRNOS: Final = frozenset(
+    {
+        errno.EADDRNOTAVAIL,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETRESET,
+        errno.ENETUNREACH,
+        errno.ENOTCONN,
+    }
+)
+"""The errors of the network for which Python has no class: it raises a plain OSError."""
+
 
 def is_final(error: Exception) -> bool:
     """Return whether another attempt would fail in the same way: the default of ``reconnect(is_final=…)``.
@@ -40,22 +55,22 @@ def is_final(error: Exception) -> bool:
     - an error of a TLS certificate;
     - a websocket that ended with the close code 1002, 1003, 1007, 1008, 1009 or 1010: that of the peer's Close, or that
       of this side if it failed the connection;
-    - each error that is not one of the network, of time or of an opening, such as a wrong URL or an error in your
-      ``on_open``.
+    - each error that is not one of the network, of time or of an opening, such as a wrong URL, a bug in your
+      ``on_open``, or a missing file in your ``auth``.
 
     Args:
-        error: The error of an attempt, of ``on_open``, or the :class:`WebSocketClosed` of a websocket that has ended.
+        error: The error of an attempt, which includes ``auth`` and ``on_open``, or the :class:`WebSocketClosed` of a
+            websocket that has ended.
     """
     if isinstance(error, WebSocketClosed):
         return _has_final_code(error.close_info)
-    if not isinstance(error, OpeningFailed | OSError):  # TimeoutError is an OSError.
-        return True
-    if isinstance(error, RedirectRefused):
+    if isinstance(error, RedirectRefused) or not (isinstance(error, OpeningFailed) or _is_of_network(error)):
         return True
     status = status_of(error)
     if status is not None:
         return 400 <= status < 500 and status not in TRANSIENT_STATUSES
-    return isinstance(error, ConnectFailed) and any(map(_is_of_certificate, error.causes))
+    causes = error.causes if isinstance(error, ConnectFailed) else (error,)
+    return any(map(_is_of_certificate, causes))
 
 
 def is_own_close(info: CloseInfo) -> bool:
@@ -114,10 +129,26 @@ def _has_final_code(info: CloseInfo) -> bool:
     return not is_own_close(info) and not codes.isdisjoint(FINAL_CODES)
 
 
-def _is_of_certificate(cause: OSError) -> bool:
-    """Return whether a cause is about a certificate: the server's, or this side's in an alert of the server."""
+def _is_of_network(error: Exception) -> bool:
+    """Return whether an error that ``auth`` or ``on_open`` may raise is one of the network or of time.
+
+    Most other OSErrors are of files and processes: a program that fails at them would do so in each attempt.
+    """
+    return (
+        isinstance(error, ConnectionError | TimeoutError | socket.gaierror)
+        or _is_of_tls(error)
+        or (isinstance(error, OSError) and error.errno in NETWORK_ERRNOS)
+    )
+
+
+def _is_of_tls(error: Exception) -> bool:
     ssl = sys.modules.get("ssl")  # An SSLError is there only if ssl was imported.
-    if ssl is None or not isinstance(cause, ssl.SSLError):
+    return ssl is not None and isinstance(error, ssl.SSLError)
+
+
+def _is_of_certificate(cause: Exception) -> bool:
+    """Return whether a cause is about a certificate: the server's, or this side's in an alert of the server."""
+    if not _is_of_tls(cause):
         return False
     reason = str(getattr(cause, "reason", ""))
     return "CERTIFICATE" in reason or reason.endswith("UNKNOWN_CA")

@@ -252,6 +252,46 @@ async def test_an_error_in_on_open_is_raised_and_closes_with_1011(flavour: Flavo
             assert connections.websocket is None
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError("on purpose"), PermissionError("on purpose")], ids=repr)
+@promise
+async def test_an_error_of_the_programs_files_is_raised(flavour: Flavour, place: Place, error: OSError) -> None:
+    async def fail(_: CoroutineWebSocket) -> None:
+        calls.append("on_open")
+        raise error
+
+    def fail_to_authenticate() -> dict[str, str]:
+        calls.append("auth")
+        raise error
+
+    calls: list[str] = []
+    once_more = Backoff(initial=0, attempts=2)
+
+    with Peer(place) as peer:
+        async with reconnect(flavour, peer, policy=once_more, on_open=fail) as connections:
+            opening = flavour.spawn(take, aiter(connections), 1)
+            await flavour.call(peer.finish)
+            with pytest.raises(type(error)):
+                await opening.result()
+        async with reconnect(flavour, peer, policy=once_more, auth=fail_to_authenticate) as connections:
+            with pytest.raises(type(error)):
+                await take(connections.messages(), 1)
+        assert calls == ["on_open", "auth"]
+
+
+@promise
+async def test_a_timeout_in_on_open_is_followed_by_another_attempt(flavour: Flavour, place: Place) -> None:
+    async def time_out(_: CoroutineWebSocket) -> None:
+        attempts.append("on_open")
+        if len(attempts) == 1:
+            raise TimeoutError
+
+    attempts: list[str] = []
+    with Peer(place, closing(1001), staying("a")) as peer:
+        async with left(reconnect(flavour, peer, on_open=time_out), peer) as connections:
+            assert await take(connections.messages(), 1) == ["a"]
+    assert len(attempts) == 2
+
+
 @promise
 async def test_an_on_open_of_another_flavour_is_refused(flavour: Flavour, peer: Peer) -> None:
     async with reconnect(flavour, peer, on_open=lambda _: None) as connections:  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
