@@ -56,6 +56,8 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         for name, function in (("is_final", is_final), ("on_open", on_open)):
             if not callable(function) and not (name == "on_open" and function is None):
                 raise InvalidRequest(f"{name} is a function, not {function!r}")
+        if inspect.iscoroutinefunction(is_final):
+            raise TypeError(f"is_final is a plain function in every flavour, not {is_final!r}")
         request, transport = prepare(target, options, "reconnect")
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
@@ -65,7 +67,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
             partial(_websocket, kind, self._effect),
             None if on_open is None else partial(_prepare, self._effect, on_open),
             policy=policy,
-            is_final=is_final,
+            is_final=partial(_judge, is_final),
             buffer=options.get("buffer"),
             renews_auth=request.auth is not None,
         )
@@ -152,6 +154,16 @@ class _AsyncEach(AsyncIterator[T]):
 
 def _websocket(kind: type[W_co], effect: Lifter, session: Session) -> W_co:
     return kind(session, effect)
+
+
+def _judge(is_final: Callable[[Exception], object], error: Exception) -> bool:
+    """Call ``is_final``. An awaitable is true, so every error would be final: refuse it."""
+    result = is_final(error)
+    if inspect.isawaitable(result):
+        if isinstance(result, Coroutine):
+            result.close()
+        raise TypeError(f"is_final is a plain function in every flavour; its call returned {result!r}")
+    return bool(result)
 
 
 async def _prepare(effect: Lifter, on_open: Callable[[Any], object], websocket: WebSocket[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,20 @@ async def test_a_function_decides_which_error_is_final(flavour: Flavour, place: 
                 await anext(messages)
     assert [type(error) for error in seen] == [UpgradeRejected, WebSocketClosed]
     assert caught.value is seen[1]
+
+
+@promise
+async def test_an_is_final_that_returns_an_awaitable_is_refused(flavour: Flavour, place: Place) -> None:
+    async def judge(_: Exception) -> bool:
+        raise AssertionError("it is not awaited")
+
+    judge_later: Any = lambda error: judge(error)  # noqa: E731, PLW0108 - no coroutine function
+    with Peer(place, answering("404 Not Found")) as peer:
+        with pytest.raises(TypeError, match="is_final is a plain function in every flavour, not <function"):
+            reconnect(flavour, peer, is_final=judge)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        async with reconnect(flavour, peer, is_final=judge_later) as connections:
+            with pytest.raises(TypeError, match="is_final is a plain function in every flavour; its call returned"):
+                await take(connections.messages(), 1)
 
 
 @promise
