@@ -141,8 +141,10 @@ class polymorphic(Generic[P, T]):  # noqa: N801 - a decorator
         return client._effect.lift(MethodType(self._for(client._effect), client._for_programs()))
 
 
-_LIBRARIES: Final = frozenset({"anyio", "asyncio", "sniffio", "trio"})
-"""The packages whose calls need an event loop, and raise RuntimeError if none runs."""
+_LIBRARIES: Final = frozenset({"aiohttp", "anyio", "asyncio", "sniffio", "trio"})
+"""The packages whose calls need an event loop, and raise RuntimeError or AttributeError if none runs."""
+
+_NO_LOOP: Final = "no running event loop"  # the text of asyncio.get_running_loop(), which has no frame since it is in C
 
 
 def _explained(program: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
@@ -152,7 +154,10 @@ def _explained(program: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
     async def run(*args: Any, **kwargs: Any) -> T:
         try:
             return await program(*args, **kwargs)
-        except RuntimeError as error:
+        except (
+            RuntimeError,
+            AttributeError,
+        ) as error:  # AttributeError: asyncio.Queue asks None, its loop, for a future.
             if (awaited := _library_call(error)) is None:
                 raise
             raise foreign_await(program, awaited) from error
@@ -160,7 +165,7 @@ def _explained(program: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
     return run
 
 
-def _library_call(error: RuntimeError) -> str | None:
+def _library_call(error: Exception) -> str | None:
     """Return the call that raised the error if it belongs to one of the libraries, such as ``asyncio.sleep()``."""
     call, traceback = None, error.__traceback__
     while traceback is not None:
@@ -169,5 +174,6 @@ def _library_call(error: RuntimeError) -> str | None:
         if package not in _LIBRARIES:
             call = None
         elif call is None:
-            call = f"{package}.{frame.f_code.co_qualname}()"
-    return call
+            name = frame.f_code.co_qualname.partition(".__")[0]  # a class, for its __init__ or __aenter__
+            call = f"{package}.{name}()"
+    return "asyncio.get_running_loop()" if call is None and str(error) == _NO_LOOP else call

@@ -144,6 +144,67 @@ def test_a_program_that_awaits_the_sleep_of_a_library_is_told_of_the_effect(flav
         says(caught.value, f"{name} awaited {library}.sleep(), which is not of its flavour", "ws.effect has (sleep, ")
 
 
+async def take_twice(lock: asyncio.Lock) -> None:
+    await lock.acquire()
+    await lock.acquire()
+
+
+async def wait_for_change(condition: asyncio.Condition) -> None:
+    async with condition:
+        await condition.wait()
+
+
+async def open_nursery() -> None:
+    async with importlib.import_module("trio").open_nursery():
+        pass
+
+
+async def open_client_session() -> None:
+    importlib.import_module("aiohttp").ClientSession()
+
+
+async def ask_for_the_loop() -> None:
+    asyncio.get_running_loop()
+
+
+FOREIGN: dict[str, tuple[Callable[[], Awaitable[object]], str]] = {
+    "Queue": (lambda: asyncio.Queue[str]().get(), "asyncio.Queue.get()"),
+    "Event": (lambda: asyncio.Event().wait(), "asyncio.Event.wait()"),
+    "Lock": (lambda: take_twice(asyncio.Lock()), "asyncio.Lock.acquire()"),
+    "Condition": (lambda: wait_for_change(asyncio.Condition()), "asyncio.Condition.wait()"),
+    "Semaphore": (lambda: asyncio.Semaphore(0).acquire(), "asyncio.Semaphore.acquire()"),
+    "nursery": (open_nursery, "trio.open_nursery()"),
+    "aiohttp": (open_client_session, "aiohttp.ClientSession()"),
+    "loop": (ask_for_the_loop, "asyncio.get_running_loop()"),
+}
+
+
+@pytest.mark.parametrize("flavour", [Blocking, Threaded])
+@pytest.mark.parametrize(("call", "awaited"), FOREIGN.values(), ids=FOREIGN)
+def test_a_program_that_awaits_something_of_a_library_is_told_what(
+    flavour: type[Any], call: Callable[[], Awaitable[object]], awaited: str
+) -> None:
+    pytest.importorskip(awaited.partition(".")[0])
+    with pytest.raises(RuntimeError) as caught:
+        wait_for_result(wait_for_call(WebSocketStub().build(flavour), call))
+    says(caught.value, f"wait_for_call awaited {awaited}", "which is not of its flavour")
+    assert caught.value.__cause__ is not None
+
+
+@polymorphic
+async def wait_for_call(_: WebSocket[Async], call: Callable[[], Awaitable[object]]) -> None:
+    await call()
+
+
+@pytest.mark.parametrize("flavour", [Blocking, Threaded])
+def test_an_attribute_error_of_a_program_is_raised_as_it_is(flavour: type[Any]) -> None:
+    async def misspell() -> None:
+        anything.no_such_attribute()
+
+    with pytest.raises(AttributeError, match="no_such_attribute"):
+        wait_for_result(wait_for_call(WebSocketStub().build(flavour), misspell))
+
+
 @polymorphic
 async def raise_error(_: WebSocket[Async]) -> None:
     raise RuntimeError("my own")
