@@ -185,6 +185,25 @@ def test_connect_shows_each_option_with_its_default(flavour: Flavour) -> None:
 
 
 @every_flavour
+@pytest.mark.parametrize("name", ["connect", "reconnect"])
+def test_a_url_given_by_name_is_refused_with_a_hint(flavour: Flavour, name: str) -> None:
+    callers: list[Any] = [getattr(flavour.module, name, None)]
+    if name == "connect":
+        backends = flavour.backend(), polysocket.LoggingBackend(flavour.backend()), BackendStub.of(flavour.tag)
+        callers.extend(backend.connect for backend in backends)
+    for caller in filter(None, callers):
+        for keyword in ("uri", "url", "url_or_request"):
+            with pytest.raises(TypeError) as caught:
+                flavour.result(lambda: caller(open_timeout=5, **{keyword: "ws://localhost/"}))  # noqa: B023 - called at once
+            text = f"{name}() got an unexpected keyword argument {keyword!r}; for that there is the first argument"
+            assert text in str(caught.value)
+        for options in ({}, {"open_timeout": 5}):
+            with pytest.raises(TypeError) as caught:
+                flavour.result(lambda: caller(**options))  # noqa: B023 - as above
+            assert str(caught.value) == f"{name}() missing 1 required positional argument: 'url_or_request'"
+
+
+@every_flavour
 def test_a_backend_shows_each_option_with_its_default(flavour: Flavour) -> None:
     parameters = inspect.signature(flavour.backend_class).parameters.values()
     assert {each.name: each.default for each in parameters} == {

@@ -32,6 +32,9 @@ C = TypeVar("C", bound=Callable[..., object])
 
 _DEFAULT_TRANSPORT: Final = Transport()
 
+_NO_TARGET: Final[Any] = object()
+"""The target of a call without one, such as ``connect(uri="ws://…")``: :func:`prepare` says what is wrong there."""
+
 
 class ConnectOptions(TypedDict, total=False):
     """The options of ``connect``, which override the settings of its request.
@@ -100,7 +103,8 @@ OPTION_DOCS: Final[dict[str, str]] = dict(re.findall(r"^    (\w+): (.+)$", _ARGS
 def shows_options(connect: C) -> C:
     """Show each option with its default in the signature and the docstring of a flavour's ``connect``.
 
-    Parameters that the function has besides come first.
+    Parameters that the function has besides come first. A call without a target gets as far as :func:`prepare`, since
+    Python itself would say that an argument is missing, and not name the option that was meant for it.
     """
     signature = inspect.signature(connect)
     *own, _ = signature.parameters.values()
@@ -110,7 +114,9 @@ def shows_options(connect: C) -> C:
         )
         for name, annotation in ConnectOptions.__annotations__.items()
     ]
-    cast("Any", connect).__signature__ = signature.replace(parameters=[*own, *options])
+    shown = cast("Any", connect)
+    shown.__signature__ = signature.replace(parameters=[*own, *options])
+    shown.__defaults__ = (_NO_TARGET,)
     if connect.__doc__ is not None:  # python -OO drops docstrings
         summary, separator, errors = inspect.cleandoc(connect.__doc__).partition("\n\nRaises:")
         args = f"\n{_ARGS.removeprefix(_HEADING)}" if _HEADING in summary else f"\n\n{_ARGS}"
@@ -136,8 +142,10 @@ def prepare(
     """Return the request to send, and the transport to the server, for the arguments of the caller, a ``connect``.
 
     ``base`` is the request that a URL begins with, and ``transport`` has the settings that the options override.
-    Raises TypeError for an unknown option, :class:`InvalidRequest` and :class:`InvalidURL`.
+    Raises TypeError for an unknown option or no target, :class:`InvalidRequest` and :class:`InvalidURL`.
     """
+    if target is _NO_TARGET:
+        raise _no_target(options, caller)
     if not options:
         return target if isinstance(target, Request) else base.get(target), transport
     of_request: dict[str, Any] = {}
@@ -150,23 +158,20 @@ def prepare(
     of_transport: dict[str, Any] = {}
     for name, value in options.items():
         if name not in ConnectOptions.__annotations__:
-            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}{hint(name)}")
+            raise _unknown(name, caller)
         if name == "buffer":  # It is for the open websocket.
             if not isinstance(value, Buffer | None):
                 raise InvalidRequest(f"buffer is a Buffer or None, not {value!r}")
             continue
         (of_transport if name in Transport.__slots__ else of_request)[name] = value
-    if of_transport:
-        transport = _overridden(transport, of_transport)
     request = _with_options(base, **of_request) if of_request else base
-    if request.url is not None and not request.url.secure:
-        for name in ("ssl", "server_hostname"):
-            if of_transport.get(name) is not None:
-                raise InvalidRequest(f"{name} is for wss URLs, and this is a ws URL")
+    if of_transport:
+        transport = _overridden(transport, of_transport, request.url)
     return request, transport
 
 
-def _overridden(transport: Transport, given: dict[str, Any]) -> Transport:
+def _overridden(transport: Transport, given: dict[str, Any], url: WebSocketURL | None) -> Transport:
+    """Return the transport with the options that override its settings, which must suit the URL."""
     path = given.get("unix_path")
     if path is not None:
         if not isinstance(path, str | os.PathLike):
@@ -174,7 +179,12 @@ def _overridden(transport: Transport, given: dict[str, Any]) -> Transport:
         given["unix_path"] = os.fsdecode(cast("str | os.PathLike[str]", path))
     if given.get("sock") is not None or path is not None:
         given.setdefault("proxy", None)  # A backend may have one.
-    return dataclasses.replace(transport, **given)
+    transport = dataclasses.replace(transport, **given)  # It checks the values.
+    if url is not None and not url.secure:
+        for name in ("ssl", "server_hostname"):
+            if given.get(name) is not None:
+                raise InvalidRequest(f"{name} is for wss URLs, and this is a ws URL")
+    return transport
 
 
 def _with_options(
@@ -284,8 +294,20 @@ _HINTS: Final = {
     "read_limit": _READING_AHEAD,
     "url": "the first argument, which has no name",
     "uri": "the first argument, which has no name",
+    "url_or_request": "the first argument, which has no name",
 }
 """Options of other libraries' ``connect``, each with its counterpart here."""
+
+
+def _no_target(options: ConnectOptions, caller: str) -> TypeError:
+    for name in options:
+        if name not in ConnectOptions.__annotations__:  # It may be another library's name of the target.
+            return _unknown(name, caller)
+    return TypeError(f"{caller}() missing 1 required positional argument: 'url_or_request'")
+
+
+def _unknown(option: str, caller: str) -> TypeError:
+    return TypeError(f"{caller}() got an unexpected keyword argument {option!r}{hint(option)}")
 
 
 def hint(option: str) -> str:
