@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from polysocket.errors import InvalidFrame, InvalidJSON
 from polysocket.redaction import escaped
@@ -29,9 +29,14 @@ def from_json(message: str | bytes) -> Any:
     import json  # noqa: PLC0415 - as above
 
     try:
-        return json.loads(message)
+        return json.loads(message, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # RecursionError: a peer may nest lists without end.
         raise InvalidJSON(f"the message is not JSON: {error}: {_shown(message)}", message) from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN, Infinity and -Infinity, which Python's parser accepts, and RFC 8259 §6 does not."""
+    raise ValueError(f"{constant} is not a number of JSON")
 
 
 def _shown(message: str | bytes) -> str:

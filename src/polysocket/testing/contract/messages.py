@@ -54,7 +54,10 @@ async def test_a_value_that_json_does_not_have_is_not_sent(flavour: Flavour, pee
         assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"next")
 
 
-@pytest.mark.parametrize("message", ["no JSON", "", "[" * 100_000, b"\xff\xff", "9" * 5000], ids=lambda m: repr(m[:9]))
+NOT_JSON = ["no JSON", "", "[" * 100_000, b"\xff\xff", "9" * 5000, "NaN", '{"a":Infinity}', "[-Infinity]"]
+
+
+@pytest.mark.parametrize("message", NOT_JSON, ids=lambda m: repr(m[:9]))
 @promise
 async def test_a_message_that_is_not_json_is_in_the_error(flavour: Flavour, peer: Peer, message: str | bytes) -> None:
     async with connected(flavour, peer) as ws:
