@@ -72,6 +72,40 @@ def test_json_is_indented_and_other_messages_stay_as_they_are() -> None:
     assert ended == (0, '{\n  "name": "Zoë"\n}\n{no json\n'.encode(), "")
 
 
+NUMBERS = ("1e999", "-1E+5", "1.10", "-0", "0.1234567890123456789012345", "123456789012345678901234567890")
+
+
+def test_indented_json_keeps_its_numbers_and_repeated_names() -> None:
+    def script(ws: WebSocket[Blocking]) -> None:
+        ws.send_text(f"[{','.join(NUMBERS)}]")
+        ws.send_text(r' {"a" :1,"a":[{ },[ ],true, null,"[\"\u00e4\\\\"]}')
+        ws.send_text("[NaN]")
+        ws.send_text("1.0")
+        ws.close()
+
+    with scripted(script) as url:
+        ended = run(url, "--json", "--eof-wait", "inf")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.decode().splitlines() == [
+        "[",
+        *[f"  {number}," for number in NUMBERS[:-1]],
+        f"  {NUMBERS[-1]}",
+        "]",
+        "{",
+        '  "a": 1,',
+        '  "a": [',
+        "    {},",
+        "    [],",
+        "    true,",
+        "    null,",
+        r'    "[\"ä\\\\"',
+        "  ]",
+        "}",
+        "[NaN]",
+        "1.0",
+    ]
+
+
 def test_verbose_logs_the_handshake_and_the_frames() -> None:
     with EchoServer() as server, started(server.url, "-v", "--eof-wait", "0") as process:
         write(process, b"Hello!\n")
