@@ -70,6 +70,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
             is_final=partial(_judge, is_final),
             buffer=options.get("buffer"),
             renews_auth=request.auth is not None,
+            logger=transport.logger,
         )
 
     @property

@@ -167,6 +167,25 @@ def test_each_failed_attempt_is_logged_for_debugging(caplog: pytest.LogCaptureFi
     assert re.fullmatch(r"the next attempt follows in 0\.0 seconds: could not connect to localhost port \d+: .*", text)
 
 
+class Prefix(logging.LoggerAdapter[Any]):
+    """An adapter that puts a name before each line."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        return f"mine: {msg}", kwargs
+
+
+def test_failed_attempts_are_logged_to_a_logger_or_an_adapter_that_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "polysocket")
+    caplog.set_level(logging.DEBUG, "own")
+    adapter = Prefix(logging.getLogger("own"), {})
+    with EchoServer() as closed:
+        url = closed.url
+    with pytest.raises(ConnectFailed):
+        next(iter(blocking.reconnect(url, policy=Backoff(initial=0, attempts=2), logger=adapter)))
+    lines = [(each.name, each.getMessage()[:31]) for each in caplog.records if "next attempt" in each.getMessage()]
+    assert lines == [("own", "mine: the next attempt follows ")]
+
+
 def test_a_wrong_url_is_refused_at_once(flavour: AsyncFlavour) -> None:
     for module in (blocking, flavour.module):
         with pytest.raises(InvalidURL):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polysocket._logger import get_logger
 from polysocket._opening.finality import is_own_close, retry_after, status_of
@@ -19,6 +19,9 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
+
+if TYPE_CHECKING:
+    from polysocket.observers.logging import Logger
 
 __all__ = ["Reconnector"]
 
@@ -39,6 +42,7 @@ class Reconnector(Generic[W]):
         is_final: Return whether an error is raised instead of another attempt.
         buffer: The buffer into which each websocket reads ahead, if any.
         renews_auth: Whether each attempt has fresh credentials, so that a rejected one is followed by another.
+        logger: The logger of failed attempts. The default is ``polysocket``.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Reconnector(Generic[W]):
         is_final: Callable[[Exception], bool],
         buffer: Buffer | None,
         renews_auth: bool,
+        logger: Logger | None,
     ) -> None:
         self._effect = effect
         self._open_session = open_session
@@ -61,6 +66,7 @@ class Reconnector(Generic[W]):
         self._is_final = is_final
         self._buffer = buffer
         self._renews_auth = renews_auth
+        self._logger = logger
         self._has_renewed_auth = False  # since a session was open
         self._is_closed = False
         self._reopening = threading.Lock()  # held by the one caller that reopens; no caller waits for it
@@ -232,7 +238,8 @@ class Reconnector(Generic[W]):
             finally:
                 del error  # Its traceback has this frame.
         seconds = self._delay(retry_after(error))
-        get_logger().debug("the next attempt follows in %.1f seconds: %s", seconds, error)
+        logger = get_logger() if self._logger is None else self._logger
+        logger.debug("the next attempt follows in %.1f seconds: %s", seconds, error)
 
     def _delay(self, least: float) -> float:
         """Set the delay before the next attempt, at least this many seconds, and return it."""
