@@ -50,7 +50,7 @@ def test_a_rejection_is_shown_with_its_body(status: str) -> None:
     assert ended.status == 1
     assert ended.out == b""
     assert status[:3] in ended.err
-    assert ended.err.endswith("no token\n")
+    assert ended.err == f"polysocket: the server did not upgrade: it answered {status}\nno token\n"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,12 @@ def test_reconnect_gives_up_if_the_server_rejects_for_good() -> None:
         (["ftp://localhost/"], "ftp"),
         (["--ca", "no-such-file.pem", "wss://localhost/"], "no-such-file.pem"),
         (["--insecure", "--ca", "ca.pem", "wss://localhost/"], "not allowed with"),
-        (["--insecure", "ws://localhost/"], "wss URL"),
+        (["--insecure", "ws://localhost/"], "polysocket: --insecure is for wss URLs, and this is a ws URL"),
+        (["--ca", "ca.pem", "ws://localhost/"], "polysocket: --ca is for wss URLs, and this is a ws URL"),
         (["-H", "no colon", "ws://localhost/"], "'Name: value'"),
         (["-H", "Upgrade: x", "ws://localhost/"], "Upgrade"),
+        (["-H", "Sec-WebSocket-Protocol: x", "ws://localhost/"], "name subprotocols with --subprotocol\n"),
+        (["-H", "Sec-WebSocket-Extensions: x", "ws://localhost/"], "with --compression or --no-compression\n"),
         (["--auth", "secret", "ws://localhost/"], "no ':'"),
         (["--ping", "often", "ws://localhost/"], "'often' is not a number of seconds"),
         (["--ping", "-1", "ws://localhost/"], "'-1' is not a number of seconds, 0 or more"),
@@ -119,6 +122,29 @@ def test_wrong_usage_has_a_status_and_an_explanation(arguments: list[str], said:
     assert "Traceback" not in err
 
 
+def test_too_many_redirects_are_explained_without_an_option_of_python() -> None:
+    def redirect(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
+
+    with answering(*[redirect] * 11) as url:
+        status, _, err = run(url)
+    assert status == 1
+    assert err.endswith(" after 10 redirects, and the command follows no more\n")
+
+
+def test_an_untrusted_proxy_is_explained_without_an_option_of_python(tmp_path: Path) -> None:
+    authority, path = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with EchoServer(ssl=context) as proxy, closed_port() as port:
+        address = ["--proxy", proxy.url.replace("wss", "https"), f"ws://server.example:{port}/"]
+        refused = run(*address)
+        assert "; the variable SSL_CERT_FILE names a PEM file to trust" in refused.err
+        assert "certificate" not in run(*address, SSL_CERT_FILE=str(path)).err
+
+
 def test_wrong_credentials_are_not_shown() -> None:
     assert "secret" not in run("--auth", "secret", "ws://localhost/").err
 
@@ -131,7 +157,9 @@ def test_a_certificate_is_checked_unless_told_otherwise(tmp_path: Path) -> None:
     with EchoServer(ssl=context) as server:
         refused = run(server.url)
         assert refused.status == 1
-        assert "certificate" in refused.err
+        assert "certificate is not valid" in refused.err
+        assert "; --ca FILE trusts the authorities in a PEM file, --insecure any server\n" in refused.err
+        assert "ssl=" not in refused.err
         assert run("--ca", str(path), server.url) == (0, b"", "")
         assert run("--insecure", server.url) == (0, b"", "")
 

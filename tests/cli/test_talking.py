@@ -210,3 +210,14 @@ def test_ctrl_c_closes_the_websocket_and_shows_no_traceback() -> None:
         interrupt(process)
         assert process.wait(LIMIT) == 130
         assert finish(process) == (130, b"", "")
+
+
+def test_the_limit_of_a_message_is_told_without_an_option_of_python() -> None:
+    def script(ws: WebSocket[Blocking]) -> None:
+        ws.send_binary(bytes(64 * 1024 * 1024 + 1))  # compressed to 64 KiB
+        with suppress(WebSocketClosed):
+            ws.receive()
+
+    with scripted(script) as url, started(url) as process:
+        assert process.wait(LIMIT) == 3
+        assert finish(process).err.endswith("; the command has a limit of 67108864 bytes\n")

@@ -17,12 +17,14 @@ from polysocket import (
     OpeningFailed,
     UpgradeRejected,
     WebSocketClosed,
+    WebSocketURL,
     is_final,
 )
 from polysocket._cli.arguments import client_parser, echo_parser
 from polysocket._cli.console import Console
 from polysocket._cli.conversation import Conversation
 from polysocket._cli.exit_status import ExitStatus
+from polysocket._cli.explaining import explained
 from polysocket.blocking import Connections, reconnect
 
 __all__ = ["main"]
@@ -81,10 +83,10 @@ def _talk(arguments: Namespace) -> ExitStatus:
             )
             return conversation.run()
         except (InvalidURL, InvalidRequest) as error:
-            console.note(f"polysocket: {error}")
+            console.note(f"polysocket: {explained(error)}")
             return ExitStatus.USAGE
         except OpeningFailed as error:
-            console.note(f"polysocket: {error}")
+            console.note(f"polysocket: {explained(error)}")
             if isinstance(error, UpgradeRejected) and error.response.body:
                 console.note(error.response.body.decode("utf-8", "replace")[:BODY_SHOWN])
             return ExitStatus.NOT_OPENED
@@ -111,7 +113,7 @@ def _connections(arguments: Namespace, console: Console) -> Connections:
         if not arguments.reconnect or is_final(error):
             return True
         if not isinstance(error, WebSocketClosed):  # The conversation notes the end of a websocket.
-            console.note(f"polysocket: {error}; trying again")
+            console.note(f"polysocket: {explained(error)}; trying again")
         return False
 
     options: ConnectOptions = {
@@ -130,6 +132,9 @@ def _connections(arguments: Namespace, console: Console) -> Connections:
 
 def _tls(arguments: Namespace) -> ssl.SSLContext | None:
     """Return the TLS settings that the options ask for; None for the default ones."""
+    if (arguments.insecure or arguments.ca) and not WebSocketURL.parse(arguments.url).secure:
+        option = "--insecure" if arguments.insecure else "--ca"
+        raise InvalidRequest(f"{option} is for wss URLs, and this is a ws URL")
     if arguments.insecure:
         context = ssl.create_default_context()
         context.check_hostname = False

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from polysocket import WebSocketClosed
 from polysocket._cli.console import Console, OutputClosed, OutputFailed
 from polysocket._cli.exit_status import ExitStatus
+from polysocket._cli.explaining import explained
 from polysocket._cli.rendering import indented
 from polysocket.blocking import Connections, WebSocket
 
@@ -91,7 +92,7 @@ class Conversation:
             is_normal = error is None and info is not None and info.is_normal
             status = ExitStatus.NORMAL if is_normal else ExitStatus.ABNORMAL
             if self._console.is_terminal or self._reconnects or not is_normal:
-                self._console.note(str(error or info))
+                self._console.note(explained(error or info))
             if self._ended_by_input is not None or not self._reconnects:
                 break
         return self._ended_by_input or status
