@@ -63,8 +63,8 @@ DEFAULT_USER_AGENT: Final = f"polysocket/{__version__}"
 _is_cookie_value = re.compile(r'"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"?').fullmatch  # RFC 6265 §4.1.1
 
 _OWN_HEADERS = {
-    "sec-websocket-protocol": "name subprotocols with .subprotocol()",
-    "sec-websocket-extensions": "choose compression with .compress()",
+    "sec-websocket-protocol": "name subprotocols with subprotocols=… or .subprotocol()",
+    "sec-websocket-extensions": "choose compression with compression=… or .compress()",
     "sec-websocket-key": "the handshake makes it",
     "sec-websocket-version": "the handshake sets it",
     "sec-websocket-accept": "only a server sends it",

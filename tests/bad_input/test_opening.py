@@ -381,7 +381,7 @@ def test_too_many_redirects_are_refused_with_the_limit(
         pytest.raises(RedirectRefused) as caught,
     ):
         flavour.open(request_.get(peer.url), nothing)
-    says(caught.value, "the server answered 307 Temporary Redirect", "redirects", str(limit), "follow_redirects")
+    says(caught.value, "the server answered 307 Temporary Redirect", f"max_redirects={limit} allows no more")
     assert caught.value.response.headers["location"] == "/again"
     assert len(peer.conversations) == connections
 

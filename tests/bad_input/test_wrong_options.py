@@ -134,6 +134,7 @@ def test_hints_name_existing_options() -> None:
 
 # The request
 
+BY_HAND = "header can't be set by hand:"
 WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
     "a header name": (lambda: basic_request.header("X Y", "1"), "'X Y' is not a header name"),
     "a header value": (
@@ -142,11 +143,11 @@ WRONG_REQUESTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a header of the handshake": (
         lambda: basic_request.header("Sec-WebSocket-Key", "x"),
-        "the Sec-WebSocket-Key header can't be set by hand: the handshake makes it",
+        f"the Sec-WebSocket-Key {BY_HAND} the handshake makes it",
     ),
     "the subprotocol's header": (
         lambda: basic_request.header("sec-websocket-protocol", "chat"),
-        "the sec-websocket-protocol header can't be set by hand: name subprotocols with .subprotocol()",
+        f"the sec-websocket-protocol {BY_HAND} name subprotocols with subprotocols=… or .subprotocol()",
     ),
     "a subprotocol": (lambda: basic_request.subprotocol("a b"), "'a b' is not a subprotocol name"),
     "a subprotocol twice": (lambda: basic_request.subprotocol("a", "a"), "subprotocol 'a' is offered twice"),

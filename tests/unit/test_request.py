@@ -181,8 +181,8 @@ def test_a_header_value_that_http_allows_is_kept_unchanged(value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("Sec-WebSocket-Protocol", "name subprotocols with .subprotocol()"),
-        ("sec-websocket-extensions", "choose compression with .compress()"),
+        ("Sec-WebSocket-Protocol", "name subprotocols with subprotocols=… or .subprotocol()"),
+        ("sec-websocket-extensions", "choose compression with compression=… or .compress()"),
         ("SEC-WEBSOCKET-KEY", "the handshake makes it"),
         ("Sec-WebSocket-Version", "the handshake sets it"),
         ("Sec-WebSocket-Accept", "only a server sends it"),

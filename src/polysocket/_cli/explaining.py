@@ -7,9 +7,9 @@ __all__ = ["explained"]
 _IN_COMMAND = {
     "; Proxy(…, ssl=…) takes a context that trusts it": "; the variable SSL_CERT_FILE names a PEM file to trust",
     "; ssl= takes a context that trusts it": "; --ca FILE trusts the authorities in a PEM file, --insecure any server",
-    "name subprotocols with .subprotocol()": "name subprotocols with --subprotocol",
-    "choose compression with .compress()": "choose compression with --compression or --no-compression",
-    "follow_redirects(10) allows no more": "the command follows no more",
+    "name subprotocols with subprotocols=… or .subprotocol()": "name subprotocols with --subprotocol",
+    "choose compression with compression=… or .compress()": "choose compression with --compression or --no-compression",
+    "max_redirects=10 allows no more": "the command follows no more",
     "max_message_size=… raises the limit of": "the command has a limit of",
     ", with a body (.response.body)": "",  # The command writes the body itself.
 }

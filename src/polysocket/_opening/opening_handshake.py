@@ -145,7 +145,7 @@ def follow(first: Request, request: Request, answer: Response, transport: Transp
         raise RedirectRefused(answer, f"{answered}, but redirects can't be followed with sock or unix_path")
     if request.max_redirects == 0:
         limit = first.max_redirects
-        text = f"{answered} after {limit} redirects, and follow_redirects({limit}) allows no more"
+        text = f"{answered} after {limit} redirects, and max_redirects={limit} allows no more"
         raise RedirectRefused(answer, text)
     following = redirected(request, answer)
     assert request.url is not None, "a request without a URL has no answer"
