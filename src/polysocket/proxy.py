@@ -51,6 +51,7 @@ class Proxy:
     host: str = field(init=False, compare=False)
     port: int = field(init=False, compare=False)
     credentials: tuple[str, str] | None = field(init=False, compare=False)
+    _source: str = field(init=False, compare=False)  # the system's setting that names this proxy, in words; or empty
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Proxy:
         set_(self, "credentials", parsed.credentials)
         set_(self, "headers", basic_request.with_headers(headers).headers)
         set_(self, "ssl", ssl)
+        set_(self, "_source", "")
         self._check()
 
     def _check(self) -> None:
@@ -93,8 +95,9 @@ class Proxy:
 
     @property
     def place(self) -> str:
-        """Host and port in words, for errors."""
-        return f"the proxy {self.host} port {self.port}"
+        """Host and port in words, for errors; with the setting that names the proxy if the program did not."""
+        source = f" (in {self._source})" if self._source else ""
+        return f"the proxy {self.host} port {self.port}{source}"
 
     def __str__(self) -> str:
         """Return the URL without credentials."""
@@ -121,16 +124,16 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
     or ``all_proxy`` for ws, each in lower case or in upper case. ``no_proxy`` has the exceptions: hosts, ``.domain``,
     ``*.domain``, addresses, networks such as ``10.0.0.0/8``, and ``*``. There is no proxy for ``localhost`` and
     loopback addresses. If none of these variables is set, the settings of macOS or Windows are used. A proxy without a
-    scheme is an http proxy. Raises :class:`InvalidURL`, which names the variable.
+    scheme is an http proxy. Errors name the variable. Raises :class:`InvalidURL`.
     """
     if HAS_PROXY_SETTINGS and needs_settings(url):
         kind = "https" if url.secure else "http"
-        named, place = _in_settings(kind, url), f"the system's proxy for {kind}"
+        named, source = _in_settings(kind, url), f"the system's settings for {kind}"
     else:
-        named, place = None, ""
+        named, source = None, ""
         for variable, value in _variables(_VARIABLES[url.scheme]):
             if value:
-                named, place = value, f"the proxy in the environment's variable {variable}"
+                named, source = value, f"the environment's variable {variable}"
                 break
         exceptions = _variables(["no_proxy"]) if named else []
         if named and is_exempt(url.host, url.port, exceptions[0][1] if exceptions else ""):
@@ -138,9 +141,11 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
     if not named:
         return None
     try:
-        return Proxy(named if "://" in named else f"http://{named}")
+        proxy = Proxy(named if "://" in named else f"http://{named}")
     except (InvalidURL, InvalidRequest) as error:
-        raise InvalidURL(f"{place} can't be used: {error}") from error
+        raise InvalidURL(f"the proxy in {source} can't be used: {error}") from error
+    object.__setattr__(proxy, "_source", source)
+    return proxy
 
 
 def needs_settings(url: WebSocketURL) -> bool:

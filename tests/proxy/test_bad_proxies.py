@@ -27,6 +27,7 @@ from polysocket import (
     UpgradeRejected,
     WebSocketHandler,
     basic_request,
+    system_proxy,
 )
 from tests.backends.flavours import ASYNC, Flavour, a_backend
 from tests.backends.servers import Door
@@ -96,6 +97,20 @@ async def test_a_proxy_that_cannot_be_reached_is_named(flavour: Flavour, scheme:
     assert not isinstance(error, ProxyRejected)
     says(error, f"could not connect to the proxy 127.0.0.1 port {port}: ", "refused")
     assert isinstance(error.__cause__, OSError)
+
+
+@pytest.mark.parametrize(("scheme", "variable"), [("ws", "http_proxy"), ("wss", "https_proxy")])
+async def test_a_proxy_of_the_environment_that_cannot_be_reached_is_named_with_its_variable(
+    flavour: Flavour, scheme: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ws_proxy", "wss_proxy", "http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, "me:s3cret@no-such-proxy.invalid")
+    error = await failing(flavour, system_proxy, f"{scheme}://server.example/")
+    assert isinstance(error, ProxyFailed)
+    named = f"no-such-proxy.invalid port 80 (in the environment's variable {variable})"
+    says(error, f"could not connect to the proxy {named}: ")
 
 
 async def test_a_proxy_with_an_unknown_name_is_named(flavour: Flavour) -> None:

@@ -192,9 +192,9 @@ def test_no_proxy_makes_exceptions(environment: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the names of variables have no case")
 def test_a_variable_in_lower_case_precedes_one_in_upper_case(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ALL_PROXY", "http://upper.example")
-    environment.setenv("all_proxy", " http://lower.example ")
+    environment.setenv("ALL_PROXY", " http://lower.example ")
     assert asked("ws://server.example/") == "http://lower.example"
-    environment.setenv("all_proxy", "")
+    environment.setenv("ALL_PROXY", "")
     assert asked("ws://server.example/") is None
 
 
@@ -250,9 +250,27 @@ def test_the_error_about_an_invalid_proxy_names_its_variable(environment: pytest
     )
 
 
+def test_errors_about_a_proxy_of_the_system_name_its_setting(
+    settings: dict[str, str], environment: pytest.MonkeyPatch
+) -> None:
+    settings["http"] = "proxy.example:3128"
+    proxy = system_proxy(WebSocketURL.parse("ws://server.example/"))
+    assert proxy is not None
+    assert proxy.place == "the proxy proxy.example port 3128 (in the system's settings for http)"
+    environment.setenv("all_proxy", "proxy.example:3128")
+    proxy = system_proxy(WebSocketURL.parse("ws://server.example/"))
+    assert proxy is not None
+    for each in (proxy, copy.copy(proxy), pickle.loads(pickle.dumps(proxy))):
+        assert each.place == "the proxy proxy.example port 3128 (in the environment's variable all_proxy)"
+        assert each == Proxy("http://proxy.example:3128")
+    assert Proxy("http://proxy.example:3128").place == "the proxy proxy.example port 3128"
+
+
 def test_the_error_about_an_invalid_proxy_in_the_settings_says_that_the_system_names_it(
     settings: dict[str, str],
 ) -> None:
     settings["https"] = "socks4://proxy.example"
-    with pytest.raises(InvalidURL, match=r"^the system's proxy for https can't be used: 'socks4://proxy\.example' is"):
+    with pytest.raises(
+        InvalidURL, match=r"^the proxy in the system's settings for https can't be used: 'socks4://proxy\.example' is"
+    ):
         asked("wss://server.example/")
