@@ -33,6 +33,13 @@ HAS_PROXY_SETTINGS = sys.platform in ("darwin", "win32")
 
 _MAX_SOCKS_CREDENTIAL = 255  # bytes of a user name or password, whose length is sent in one byte (RFC 1929 §2)
 
+# What to write instead of True and False, which other libraries take.
+_PROXY_REMEDIES = {"True": ": system_proxy, the default, is the system's", "False": ": None is no proxy"}
+_SSL_REMEDIES = {
+    "True": ": the URL's scheme turns TLS on, and ssl=None trusts the system's authorities",
+    "False": ": the URL's scheme turns TLS off, and a context says what is checked",
+}
+
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Proxy:
@@ -186,7 +193,7 @@ def check_context(context: object) -> None:
         import ssl  # noqa: PLC0415 - slow to import, and only some connections need TLS
 
         if not isinstance(context, ssl.SSLContext):
-            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}")
+            raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}{_SSL_REMEDIES.get(repr(context), '')}")
 
 
 def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
@@ -194,7 +201,9 @@ def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
     if isinstance(setting, str):
         return Proxy(setting)
     if not isinstance(setting, Proxy):
-        raise InvalidRequest(f"{what} is a URL, a Proxy or None, not {setting!r}")
+        raise InvalidRequest(
+            f"{what} is a URL, a Proxy or None, not {setting!r}{_PROXY_REMEDIES.get(repr(setting), '')}"
+        )
     return setting
 
 

@@ -15,6 +15,7 @@ from polysocket import (
     InvalidRequest,
     Request,
     basic_request,
+    blocking,
 )
 from polysocket._opening.options import _HINTS
 from tests.bad_input.judgement import says
@@ -109,6 +110,24 @@ def test_an_unknown_option_is_refused_with_its_name(flavour: Flavour, name: str)
         ("max_size", "max_message_size"),
         ("heartbeat", "ping_interval"),
         ("ping", "ping_interval"),
+        ("process_exception", "reconnect(…, is_final=…)"),  # of websockets
+        ("create_connection", "a class of your own"),  # of websockets
+        ("write_limit", "backpressure"),  # of websockets
+        ("extensions", "compression"),  # of websockets
+        ("proxy_server_hostname", "proxy, whose URL"),  # of websockets
+        ("on_open", "the code after connect"),  # of websocket-client, as the following ones
+        ("on_message", "the loop over the websocket"),
+        ("on_error", "the exception"),
+        ("on_close", "ws.close_info"),
+        ("on_ping", "ws.receive()"),
+        ("on_pong", "ws.receive()"),
+        ("reconnect", "reconnect(…)"),
+        ("suppress_origin", "origin"),
+        ("http_proxy_timeout", "open_timeout"),
+        ("fingerprint", "ws.tls"),  # of aiohttp
+        ("raise_for_status", "the UpgradeRejected"),  # of aiohttp
+        ("cookie_jar", "cookies"),  # of aiohttp
+        ("transport", "sock, unix_path or proxy"),  # of httpx
     ],
 )
 def test_an_option_of_other_libraries_is_refused_with_its_counterpart(flavour: Flavour, name: str, way: str) -> None:
@@ -123,6 +142,38 @@ def test_a_misspelled_option_is_refused_with_the_right_one(flavour: Flavour) -> 
     with pytest.raises(TypeError) as caught:
         flavour.open("ws://127.0.0.1:1/", nothing, **options)
     says(caught.value, "'open_timout'; did you mean open_timeout?")
+
+
+@pytest.mark.parametrize("name", ["on_text", "message", "close_code", "close_reason"])
+def test_an_unknown_option_is_not_taken_for_one_of_another_meaning(flavour: Flavour, name: str) -> None:
+    options: dict[str, Any] = {name: None}
+    with pytest.raises(TypeError) as caught:
+        flavour.open("ws://127.0.0.1:1/", nothing, **options)
+    assert str(caught.value).endswith(f"unexpected keyword argument {name!r}")
+
+
+@pytest.mark.parametrize("name", ["attempts", "retries", "max_retries", "backoff", "delay", "reconnect_delays"])
+def test_an_option_of_other_reconnects_is_refused_with_its_counterpart(name: str) -> None:
+    options: dict[str, Any] = {name: 3}
+    with pytest.raises(TypeError) as caught:
+        blocking.reconnect("ws://127.0.0.1:1/", **options)
+    says(caught.value, f"reconnect() got an unexpected keyword argument {name!r}; ", "policy=Backoff(")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("ssl", True, "the URL's scheme turns TLS on, and ssl=None trusts the system's authorities"),
+        ("ssl", False, "the URL's scheme turns TLS off, and a context says what is checked"),
+        ("proxy", True, "system_proxy, the default, is the system's"),
+        ("proxy", False, "None is no proxy"),
+    ],
+)
+def test_true_and_false_are_refused_with_what_to_write(flavour: Flavour, name: str, value: bool, remedy: str) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(InvalidRequest) as caught:
+        flavour.open("wss://127.0.0.1:1/", nothing, **options)
+    says(caught.value, f"{name} is ", f"not {value}: {remedy}")
 
 
 def test_hints_name_existing_options() -> None:

@@ -242,6 +242,10 @@ _READING_AHEAD: Final = "buffer, which takes Buffer.bounded(frames)"
 _CERTIFICATES: Final = "ssl, which takes an ssl.SSLContext"
 _PROXY: Final = "proxy, which takes a URL such as http://user:password@host:port, or a Proxy"
 _QUERY: Final = "the query of the URL"
+_POLICY: Final = "reconnect(…, policy=Backoff(…)), which opens the next websocket whenever one has ended"
+_ATTEMPTS: Final = "reconnect(…, policy=Backoff(attempts=…))"
+_LOOP: Final = "the loop over the websocket, which yields each message"
+_FRAMES: Final = "ws.receive(), which returns Pings and Pongs, too"
 
 _HINTS: Final = {
     "additional_headers": "headers",
@@ -261,6 +265,9 @@ _HINTS: Final = {
     "connect_timeout": "open_timeout",
     "disconnect_timeout": "close_timeout",
     "receive_timeout": "timeout= of each receive",
+    "read_timeout": "timeout= of each receive",
+    "send_timeout": "timeout= of each send",
+    "write_timeout": "timeout= of each send",
     "verify": _CERTIFICATES,
     "verify_ssl": _CERTIFICATES,
     "cert": _CERTIFICATES,
@@ -295,8 +302,46 @@ _HINTS: Final = {
     "url": "the first argument, which has no name",
     "uri": "the first argument, which has no name",
     "url_or_request": "the first argument, which has no name",
+    "use_ssl": "the URL, which begins with wss:// or ws://",
+    "hostname": "server_hostname",
+    "cookie_jar": "cookies, which takes a mapping of names to values",
+    "suppress_origin": "origin, without which none is sent",
+    "extensions": "compression, which takes a Deflate or None",
+    "fingerprint": "ws.tls, which has the peer's certificate",
+    "raise_for_status": "the UpgradeRejected that connect raises for every answer but 101",
+    "write_limit": "backpressure: a send waits until the network takes its bytes",
+    "create_connection": "a class of your own that holds the websocket",
+    "transport": "sock, unix_path or proxy, and polysocket.testing for tests",
+    "proxy_ssl": "proxy, which takes Proxy(url, ssl=…)",
+    "proxy_server_hostname": "proxy, whose URL names the host in the proxy's certificate",
+    "http_proxy_timeout": "open_timeout, which includes the proxy",
+    "on_message": _LOOP,
+    "on_data": _LOOP,
+    "on_ping": _FRAMES,
+    "on_pong": _FRAMES,
+    "on_open": "the code after connect, and reconnect(…, on_open=…)",
+    "on_reconnect": "reconnect(…, on_open=…)",
+    "on_error": "the exception that each call raises",
+    "on_close": "ws.close_info after the loop over the websocket",
+    "reconnect": "reconnect(…), a function like connect",
+    "policy": "reconnect(…, policy=…)",
+    "is_final": "reconnect(…, is_final=…)",
+    "process_exception": "reconnect(…, is_final=…)",
+    "backoff": _POLICY,
+    "delay": _POLICY,
+    "delays": _POLICY,
+    "reconnect_delay": _POLICY,
+    "reconnect_delays": _POLICY,
+    "reconnect_interval": _POLICY,
+    "retry": _POLICY,
+    "attempts": _ATTEMPTS,
+    "max_attempts": _ATTEMPTS,
+    "retries": _ATTEMPTS,
+    "max_retries": _ATTEMPTS,
 }
 """Options of other libraries' ``connect``, each with its counterpart here."""
+
+_SIMILARITY: Final = 0.75  # A slip in a name of 4 letters has it; difflib's default takes "on_pong" for "auto_pong".
 
 
 def _no_target(options: ConnectOptions, caller: str) -> TypeError:
@@ -316,5 +361,5 @@ def hint(option: str) -> str:
         return f"; for that there is {_HINTS[option]}"
     import difflib  # noqa: PLC0415 - for this error only
 
-    similar = difflib.get_close_matches(option, ConnectOptions.__annotations__, 1)
+    similar = difflib.get_close_matches(option, ConnectOptions.__annotations__, 1, _SIMILARITY)
     return f"; did you mean {similar[0]}?" if similar else ""
