@@ -11,9 +11,11 @@ from polysocket._core import close_codes
 from polysocket._lifting import HasWith, lifted
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._opening.reconnecting import Reconnector
+from polysocket._session.async_for import AsyncForIterator
 from polysocket.backoff import Backoff, Gap
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter
 from polysocket.errors import InvalidRequest
+from polysocket.redaction import redact_url
 from polysocket.request import Request
 from polysocket.websocket import CoroutineWebSocket, WebSocket, open_logged_session
 
@@ -61,6 +63,8 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         request, transport = prepare(target, options, "reconnect")
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
+        url = "" if request.url is None else redact_url(request.url.with_query)
+        self._shown = f"{effect.name}.Connections {url}"
         self._reconnector: Reconnector[W_co] = Reconnector(
             effect,
             partial(open_logged_session, effect, request, transport),
@@ -123,6 +127,9 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
     async def _close_after(self, error: BaseException | None, /) -> None:
         await self._reconnector.close_after(error)
 
+    def __repr__(self) -> str:
+        return f"<{self._shown} {self._reconnector.state}>"
+
     def __del__(self) -> None:
         if hasattr(self, "_reconnector"):  # __init__ may have raised.
             self._reconnector.abort()
@@ -138,7 +145,7 @@ def _each(step: Callable[[], T | None]) -> Iterator[T]:
         yield result
 
 
-class _AsyncEach(AsyncIterator[T]):
+class _AsyncEach(AsyncForIterator[T]):
     """The iterator over the results of steps, up to None, for asynchronous flavours.
 
     It is no async generator, so that a cancellation ends only the current step.

@@ -226,7 +226,14 @@ class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
     ) -> None:
         await self._websocket.__aexit__(kind, error, tb)
 
-    if not TYPE_CHECKING:  # A type checker refuses "with" by itself.
+    if not TYPE_CHECKING:  # A type checker refuses these by itself.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_") or not hasattr(WebSocket, name):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            # Without "obj", Python adds no guess.
+            text = "write 'ws = await connect(…)' or 'async with connect(…) as ws'"
+            raise AttributeError(f"connect() was not awaited, so it has no {name!r} yet: {text}")
 
         def __enter__(self) -> NoReturn:
             self.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import importlib.util
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +17,7 @@ from polysocket import (
     Text,
     Threaded,
     WebSocketHandler,
+    WrongEventLoop,
     blocking,
 )
 from polysocket import asyncio as polysocket_asyncio
@@ -102,6 +105,64 @@ def test_a_connect_may_be_awaited_or_entered_only_once(name: str, first: str, se
 def test_a_connect_that_is_never_awaited_warns(name: str) -> None:
     with pytest.warns(RuntimeWarning, match="coroutine 'connect' was never awaited"):
         importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("name", ASYNC)
+@pytest.mark.parametrize("attribute", ["send_text", "receive_text", "messages", "is_open", "close_info"])
+def test_a_connect_that_is_used_like_its_websocket_says_how_to_get_that(name: str, attribute: str) -> None:
+    opening: Any = importlib.import_module(f"polysocket.{name}").connect("ws://127.0.0.1:1/")
+    try:
+        with pytest.raises(AttributeError) as caught:
+            getattr(opening, attribute)
+        says(caught.value, repr(attribute), "ws = await connect(…)", "async with connect(…) as ws")
+        assert not hasattr(opening, attribute)
+        with pytest.raises(AttributeError, match=r"^'ConnectCall' object has no attribute 'another'$"):
+            _ = opening.another
+        assert type(copy.copy(opening)) is type(opening)
+        with pytest.raises(TypeError, match="cannot pickle"):
+            pickle.dumps(opening)
+    finally:
+        opening.close()
+
+
+@pytest.mark.parametrize("iterate", ["messages", "receive_fragments"])
+def test_an_iterator_of_asyncio_names_async_for(iterate: str) -> None:
+    async def main() -> None:
+        async with polysocket_asyncio.connect(peer.url) as ws:
+            misused: Any = getattr(ws, iterate)()
+            with pytest.raises(TypeError, match="'async for', not 'for'"):
+                iter(misused)
+            assert ws.is_open
+
+    with Peer(upgrading()) as peer:
+        asyncio.run(main())
+
+
+def test_the_iterators_of_reconnect_name_async_for() -> None:
+    misused: Any = polysocket_asyncio.reconnect("ws://127.0.0.1:1/")
+    for each in (misused, misused.messages(), aiter(misused)):
+        with pytest.raises(TypeError, match="'async for', not 'for'"):
+            iter(each)
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_repr_says_that_the_event_loop_has_ended(name: str) -> None:
+    flavour = importlib.import_module(f"polysocket.{name}")
+
+    def run(main: Any, *arguments: object) -> Any:
+        return (
+            importlib.import_module("trio").run(main, *arguments) if name == "trio" else asyncio.run(main(*arguments))
+        )
+
+    async def main() -> Any:
+        return await flavour.connect(server.url)
+
+    with EchoServer() as server:
+        ws = run(main)
+        assert repr(ws) == f"<polysocket.{name}.WebSocket {server.url} open in an event loop that has ended>"
+        with pytest.raises(WrongEventLoop):  # It drops the connection.
+            run(ws.close)
+        assert repr(ws) == f"<polysocket.{name}.WebSocket {server.url} {ws.close_info}>"
 
 
 # No event loop runs, or another library's

@@ -113,5 +113,4 @@ class WebSocket(HasWith[F_co]):
     def __repr__(self) -> str:
         of_class = getattr(type(self), "_effect", None)  # A program's view of a websocket has an effect without a name.
         flavour = getattr(of_class, "name", self._session._effect.name)
-        state = "open" if self.is_open else str(self.close_info)
-        return f"<{flavour}.WebSocket {redact_url(self.url)} {state}>"
+        return f"<{flavour}.WebSocket {redact_url(self.url)} {self._session.state}>"

@@ -83,6 +83,14 @@ class Reconnector(Generic[W]):
         self._lost_at = 0.0
         self._attempts_since_lost = 0
 
+    @property
+    def state(self) -> str:
+        """The state in words, for people: that of the open websocket, or whether another may be opened."""
+        session = self._session
+        if session is not None and session.is_open:
+            return session.state
+        return "closed" if self._is_closed else "waiting"
+
     # Websockets and messages
 
     async def next_websocket(self) -> W | None:

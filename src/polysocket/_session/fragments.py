@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any
 
 from polysocket._core import close_codes
+from polysocket._session.async_for import AsyncForIterator
 from polysocket._session.session import Session
 from polysocket.frames import Binary, DataFrame, Text
 from polysocket.request import check_timeout
@@ -113,7 +114,7 @@ class Fragments(Iterator[str | bytes]):
         raise StopIteration
 
 
-class AsyncFragments(AsyncIterator[str | bytes]):
+class AsyncFragments(AsyncForIterator[str | bytes]):
     """The iterator over the parts of one message, in the asynchronous flavours; empty fragments are left out."""
 
     def __init__(self, receive: Callable[[], Awaitable[DataFrame]]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
+from polysocket._session.async_for import AsyncForIterator
 from polysocket._session.receiving import DATA
 from polysocket._session.session import Session
 from polysocket.effects import Lifter
@@ -50,7 +51,7 @@ class Messages(UntilClosed[str | bytes]):
         return super().__next__() if message is None else message
 
 
-class AsyncMessages(AsyncIterator[str | bytes]):
+class AsyncMessages(AsyncForIterator[str | bytes]):
     """The iterator over a websocket's messages; it asks the session itself, to be short for each message.
 
     It holds none itself: a loop that is left early, or cancelled, has lost none.
@@ -80,7 +81,7 @@ class AsyncMessages(AsyncIterator[str | bytes]):
             raise
 
 
-class AsyncUntilClosed(AsyncIterator[T]):
+class AsyncUntilClosed(AsyncForIterator[T]):
     """The iterator over what is received until a normal closing, for asynchronous flavours.
 
     It is no async generator, so that a cancellation ends only the current step.

@@ -80,6 +80,13 @@ class Session(Keepalive):
             return self._connection.state is State.OPEN
 
     @property
+    def state(self) -> str:
+        """The state in words, for people."""
+        if not self.is_open:
+            return str(self.close_info)
+        return "open in an event loop that has ended" if self.has_loop_ended else "open"
+
+    @property
     def close_info(self) -> CloseInfo | None:
         """How the websocket ended; None while it has not."""
         with self._mutex:  # Another thread may be in the middle of a step of the closing.

@@ -383,6 +383,19 @@ async def test_a_second_caller_that_waits_is_refused(flavour: Flavour, place: Pl
             await looping.result()
 
 
+@promise
+async def test_repr_has_flavour_url_and_state_without_secrets(flavour: Flavour, peer: Peer) -> None:
+    url = f"{peer.url.replace('//', '//user:secret@')}chat?token=secret"
+    connections = reconnect(flavour, peer, url)
+    begin = f"<{flavour.effect().name}.Connections {peer.url}chat?…"
+    assert repr(connections) == f"{begin} waiting>"
+    await anext(aiter(connections))
+    assert repr(connections) == f"{begin} open>"
+    peer.hang_up()
+    await connections.close()
+    assert repr(connections) == f"{begin} closed>"
+
+
 # Arguments
 
 
