@@ -13,7 +13,7 @@ import pytest
 
 import polysocket
 from polysocket import Blocking, Close, WebSocket
-from tests.docs.pages import EXAMPLES, output_in, shown_in
+from tests.docs.pages import EXAMPLES, output_in, page, shown_in
 from tests.docs.programs import execute, scripted
 from tests.docs.users_tests import run_tests
 
@@ -76,6 +76,16 @@ def test_the_tests_of_the_tutorial_pass(tmp_path: Path) -> None:
     for name in ("shop.py", "test_shop.py"):
         shutil.copy(TUTORIAL / name, tmp_path)
     run_tests(tmp_path, "test_shop.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in TUTORIAL.glob("*.py") if "example.com" in path.read_text("utf-8")],
+    ids=lambda path: path.name,
+)
+def test_a_program_that_needs_a_real_server_says_so(path: Path) -> None:
+    after = page("tutorial").partition(f"../examples/tutorial/{path.name}")[2].partition("\n---")[0]
+    assert "This program needs a real server" in after
 
 
 def test_every_program_is_run_and_shown() -> None:
