@@ -20,10 +20,12 @@ LIMIT = 40  # seconds for each step: far more than any takes, on a busy machine 
 
 COMMAND = (sys.executable, "-m", "polysocket")
 
-# A shell's background jobs ignore SIGINT, and their children inherit that. fd 0 may be the terminal to control.
+# A shell's background jobs ignore SIGINT, and those of nohup SIGHUP; their children inherit that. fd 0 may be the
+# terminal to control.
 LAUNCHER = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if sys.argv[1] == "terminal":
     os.login_tty(os.dup(0))
 os.execv(sys.executable, [sys.executable, "-m", "polysocket", *sys.argv[2:]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -56,6 +57,19 @@ def test_tls_makes_a_certificate_and_names_its_authority() -> None:
             interrupt(server.process)
             assert server.process.wait(LIMIT) == 0
             assert not Path(path).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals for one process")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_removes_the_certificate_of_tls(name: str) -> None:
+    with echo("--tls") as server:
+        assert server.process.stderr is not None
+        path = Path(server.process.stderr.readline().decode().rpartition("--ca ")[2].strip())
+        assert path.exists()
+        server.process.send_signal(signal.Signals[name])
+        assert server.process.wait(LIMIT) == 0
+        assert not path.parent.exists()
+        assert finish(server.process) == (0, b"", "")
 
 
 def test_tls_takes_a_given_certificate(tmp_path: Path) -> None:

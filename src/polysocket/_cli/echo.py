@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import ssl
 import sys
 import tempfile
@@ -21,8 +22,9 @@ DAY = 24 * 3600  # Any time would do. Ctrl-C ends a sleep on every platform, unl
 
 
 def echo(arguments: Namespace) -> ExitStatus:
-    """Run the server until Ctrl-C; return a status."""
+    """Run the server until Ctrl-C or another signal to end; return a status."""
     try:
+        _end_as_ctrl_c_does()
         with _tls(arguments) as context, EchoServer(ssl=context, host=arguments.host, port=arguments.port) as server:
             print(server.url, flush=True)
             while True:
@@ -33,6 +35,14 @@ def echo(arguments: Namespace) -> ExitStatus:
         return _failed("--tls without --cert needs trustme: pip install trustme")
     except OSError as error:  # SSLError is an OSError.
         return _failed(f"the server can't run: {error}")
+
+
+def _end_as_ctrl_c_does() -> None:
+    """Let the other signals to end raise KeyboardInterrupt, too, so that the folder of the certificate is removed."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP.
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP.
+            signal.signal(number, signal.default_int_handler)
 
 
 def _failed(message: str) -> ExitStatus:
