@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-
-from polysocket._methods.json_text import from_json
-from polysocket.errors import InvalidJSON
+from typing import NoReturn
 
 __all__ = ["for_terminal", "indented"]
 
@@ -28,11 +26,15 @@ def for_terminal(message: str | bytes) -> str:
 def indented(message: str | bytes) -> str | bytes:
     """Return a message with its JSON indented; anything else as it is."""
     try:
-        from_json(message)
-    except InvalidJSON:
+        json.loads(message, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return message
     text = message if isinstance(message, str) else message.decode(json.detect_encoding(message), "surrogatepass")
     return "".join(_with_spaces(text))
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _with_spaces(text: str) -> Iterator[str]:

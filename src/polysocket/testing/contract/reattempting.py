@@ -125,7 +125,9 @@ async def test_an_is_final_that_returns_an_awaitable_is_refused(flavour: Flavour
     async def judge(_: Exception) -> bool:
         raise AssertionError("it is not awaited")
 
-    judge_later: Any = lambda error: judge(error)  # noqa: E731, PLW0108 - no coroutine function
+    def judge_later(error: Exception) -> Any:
+        return judge(error)
+
     with Peer(place, answering("404 Not Found")) as peer:
         with pytest.raises(TypeError, match="is_final is a plain function in every flavour, not <function"):
             reconnect(flavour, peer, is_final=judge)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
