@@ -38,6 +38,7 @@ OF_CORE = [
 ]
 OF_FLAVOURS = [f"tests/{each}" for each in ("backends", "contract", "effects", "runtime", "testing")]
 WITHOUT_UVLOOP = ["-k", "not uvloop"]  # It runs asyncio's flavour, which is tested without it.
+ONE_OF_EACH_KIND = ["-k", "not uvloop and not threaded"]  # The threaded flavour has the blocking one's sockets.
 UNCOMPILED = {"POLYSOCKET_PURE": "1"}
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 INSTALLED = "tests/installed.py"  # checks which build is in use, and that it works
@@ -88,7 +89,7 @@ def tests_without_trio(session: nox.Session) -> None:
     install_wheel(session, "polysocket[cli,contract,opentelemetry,prometheus]", *others)
     for module in ("anyio", "sniffio", "trio"):
         session.run("python", "-c", f"from importlib.util import find_spec; assert find_spec({module!r}) is None")
-    session.run("pytest", *OF_FLAVOURS, *WITHOUT_UVLOOP, *(session.posargs or PARALLEL), env=TEMPORARY)
+    session.run("pytest", *OF_FLAVOURS, *ONE_OF_EACH_KIND, *(session.posargs or PARALLEL), env=TEMPORARY)
 
 
 @nox.session
