@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -54,7 +54,16 @@ async def test_a_value_that_json_does_not_have_is_not_sent(flavour: Flavour, pee
         assert await flavour.call(peer.frame) == Wire(wire.TEXT, b"next")
 
 
-NOT_JSON = ["no JSON", "", "[" * 100_000, b"\xff\xff", "9" * 5000, "NaN", '{"a":Infinity}', "[-Infinity]"]
+NOT_JSON: Final[list[str | bytes]] = [
+    "no JSON",
+    "",
+    "[" * 100_000,
+    b"\xff\xff",
+    "9" * 5000,
+    "NaN",
+    '{"a":Infinity}',
+    "[-Infinity]",
+]
 
 
 @pytest.mark.parametrize("message", NOT_JSON, ids=lambda m: repr(m[:9]))
