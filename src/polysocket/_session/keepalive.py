@@ -104,7 +104,8 @@ class Keepalive(ReadLoop, Ticking):
             self.receiver.on_room = partial(_call, WeakMethod(self._note_leaving))
             # Early, since a signal handler that raises here leaves a timer that can't be revoked. Until it is due, the
             # thread of keepalive does not end.
-            self._schedule(min(self._next_ping, now + IDLE), now)
+            self._due = min(self._next_ping, now + IDLE)
+            self._slot = self._ticks.add(self, self._due, now)
             if self._connection.holds_bytes:
                 self._look_soon()
 
