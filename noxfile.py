@@ -36,9 +36,9 @@ OF_CORE = [
     *[f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "property", "unit")],
     "tests/backends/test_interruptions.py",  # replaces methods of the core
 ]
-OF_FLAVOURS = [f"tests/{each}" for each in ("backends", "contract", "effects", "runtime", "testing")]
-WITHOUT_UVLOOP = ["-k", "not uvloop"]  # It runs asyncio's flavour, which is tested without it.
-ONE_OF_EACH_KIND = ["-k", "not uvloop and not threaded"]  # The threaded flavour has the blocking one's sockets.
+OF_FLAVOURS = [f"tests/{each}" for each in ("contract", "runtime", "testing")]
+# In repeated runs: uvloop runs asyncio's flavour, and the threaded flavour has the blocking one's sockets.
+ONE_OF_EACH_KIND = ["-k", "not uvloop and not threaded"]
 UNCOMPILED = {"POLYSOCKET_PURE": "1"}
 TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder are too long for Unix sockets
 INSTALLED = "tests/installed.py"  # checks which build is in use, and that it works
@@ -78,7 +78,7 @@ def tests(session: nox.Session) -> None:
 def tests_uncompiled(session: nox.Session) -> None:
     """Run the tests that touch the core with its plain files, on the newest Python version that is found."""
     install_wheel(session, "polysocket[test]")
-    session.run("pytest", *OF_CORE, *WITHOUT_UVLOOP, *(session.posargs or PARALLEL), env={**TEMPORARY, **UNCOMPILED})
+    session.run("pytest", *OF_CORE, *ONE_OF_EACH_KIND, *(session.posargs or PARALLEL), env={**TEMPORARY, **UNCOMPILED})
 
 
 @nox.session

@@ -36,11 +36,20 @@ def source_of(name: str) -> str:
     return (COOKBOOK / f"{name}.py").read_text(encoding="utf-8")
 
 
+# A shell's background jobs ignore SIGINT, and their children inherit that.
+LAUNCHER = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 def start(name: str, *arguments: str) -> subprocess.Popen[str]:
     """Run a program in a process of its own."""
     path = str(Path(polysocket.__file__).parents[1])
+    launcher = [] if sys.platform == "win32" else ["-c", LAUNCHER]
     return subprocess.Popen(
-        [sys.executable, "-W", "error", str(COOKBOOK / f"{name}.py"), *arguments],
+        [sys.executable, *launcher, "-W", "error", str(COOKBOOK / f"{name}.py"), *arguments],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
