@@ -33,7 +33,7 @@ VERSIONS: list[str] = nox.project.python_versions(PROJECT)  # those of the class
 FLAVOURS = ["blocking", "asyncio", "trio"]
 PARALLEL = ["-n", "auto"]
 OF_CORE = [
-    *[f"tests/{each}" for each in ("bad_input", "contract", "fuzzing", "property", "unit")],
+    *[f"tests/{each}" for each in ("contract", "fuzzing", "property", "unit")],
     "tests/backends/test_interruptions.py",  # replaces methods of the core
 ]
 OF_FLAVOURS = [f"tests/{each}" for each in ("contract", "runtime", "testing")]
