@@ -12,7 +12,7 @@ from polysocket import backend, connections, websocket
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
 from polysocket.backoff import DEFAULT_BACKOFF, Backoff
-from polysocket.effects import Blocking, run
+from polysocket.effects import Blocking
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.request import Request
 
@@ -25,6 +25,9 @@ class WebSocket(websocket.WebSocket[Blocking], effect=_effect):
     """An open websocket of blocking sockets, whose methods return plain values."""
 
 
+_open: Callable[..., WebSocket] = _effect.lift(websocket.open_websocket)
+
+
 @shows_options
 def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket:
     """Open a websocket, which the end of a ``with`` closes.
@@ -34,7 +37,7 @@ def connect(url_or_request: str | Request, /, **options: Unpack[ConnectOptions])
         InvalidURL: The URL can't be used.
         InvalidRequest: A header or an option can't be used.
     """
-    return run(websocket.open_websocket(WebSocket, _effect, url_or_request, options))
+    return _open(WebSocket, _effect, url_or_request, options)
 
 
 class Connections(connections.Connections[Blocking, WebSocket], effect=_effect):

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import wsproto.events
 from websockets.sync.server import ServerConnection, serve
+from wsproto import ConnectionType, WSConnection
 
 from polysocket import (
     Blocking,
@@ -26,6 +29,7 @@ from polysocket import (
     WebSocket,
     WebSocketClosed,
     blocking,
+    threaded,
 )
 from polysocket._core.connection import Connection
 from polysocket._core.frame_queue import FrameQueue
@@ -241,6 +245,108 @@ def test_a_signal_handler_may_call_the_websocket_in_which_its_thread_waits(
         with alarms(handle, 0.05):
             assert ws.receive_text(timeout=10) == "echo"
         assert [type(each) for each in errors] == [type(None) if error is None else error]
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[str]:
+    """Run a server that answers the opening handshake of a /websocket, and nothing else."""
+    with contextlib.ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    peer = stack.enter_context(listener.accept()[0])
+                except OSError:
+                    return
+                server = WSConnection(ConnectionType.SERVER)
+                server.receive_data(peer.recv(65536))
+                request = next(server.events())
+                if isinstance(request, wsproto.events.Request) and request.target == "/websocket":
+                    peer.sendall(server.send(wsproto.events.AcceptConnection()))
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+CONNECTS: dict[str, Callable[..., object]] = {
+    "connect": blocking.connect,
+    "threaded connect": lambda url, **options: threaded.connect(url, **options).result(),
+    "backend": lambda url, **options: blocking.BlockingBackend().connect(url, **options),
+}
+LONG_CALLS: dict[str, Callable[[WebSocket[Blocking], str, float], object]] = {
+    "receive": lambda ws, _, seconds: ws.receive(timeout=seconds),
+    "receive_text": lambda ws, _, seconds: ws.receive_text(timeout=seconds),
+    "send": lambda ws, _, seconds: ws.send_binary(bytes(32 << 20), timeout=seconds),
+    "ping": lambda ws, _, seconds: ws.ping(timeout=seconds),
+    "connect": lambda _, url, seconds: CONNECTS["connect"](url, open_timeout=seconds),
+    "threaded connect": lambda _, url, seconds: CONNECTS["threaded connect"](url, open_timeout=seconds),
+    "backend": lambda _, url, seconds: CONNECTS["backend"](url, open_timeout=seconds),
+}
+
+
+def end_of(call: Callable[[], object]) -> tuple[type[BaseException], float]:
+    """Return the kind of the error that the call raises, and the seconds until then."""
+    begin = time.monotonic()
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001 - a private one, too
+        return type(error), time.monotonic() - begin
+    raise AssertionError("the call raised nothing")
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "inner"),
+    [
+        *((outer, "receive") for outer in LONG_CALLS if outer != "threaded connect"),
+        *(("receive", inner) for inner in LONG_CALLS),
+    ],
+)
+def test_a_call_in_a_signal_handler_has_its_own_time_limit(interrupted: str, inner: str) -> None:
+    ends: list[tuple[type[BaseException], float]] = []
+
+    def handle(*_: Any) -> None:
+        ends.append(end_of(lambda: LONG_CALLS[inner](other, url, 0.5)))
+
+    with silent_server() as url, contextlib.ExitStack() as stack:
+        ws, other = (blocking.connect(f"{url}/websocket", close_timeout=0.01) for _ in range(2))
+        stack.callback(ws.close)
+        stack.callback(other.close)
+        with alarms(handle, 0.05):
+            ends.append(end_of(lambda: LONG_CALLS[interrupted](ws, url, 0.2)))
+    for error, seconds in ends:
+        assert issubclass(error, TimeoutError)
+        assert seconds >= 0.5
+
+
+def test_a_close_in_a_signal_handler_takes_its_own_time() -> None:
+    with silent_server() as url, contextlib.ExitStack() as stack:
+        ws, other = (blocking.connect(f"{url}/websocket", close_timeout=0.5) for _ in range(2))
+        stack.callback(ws.close)
+        with alarms(lambda *_: other.close(), 0.05), pytest.raises(TimeoutError):
+            ws.receive(timeout=0.2)
+        assert other.close_info is not None
+        assert other.close_info.cause is CloseCause.TIMEOUT
+        assert ws.is_open
+
+
+@pytest.mark.parametrize("name", CONNECTS)
+def test_a_call_in_a_callback_has_its_own_time_limit(name: str) -> None:
+    ends: list[tuple[type[BaseException], float]] = []
+
+    def authenticate() -> dict[str, str]:
+        ends.append(end_of(lambda: blocking.connect(url, open_timeout=0.5)))
+        ends.append(end_of(lambda: threaded.connect(url, open_timeout=0.5).result()))
+        return {}
+
+    with silent_server() as url, pytest.raises(TimeoutError):
+        CONNECTS[name](url, open_timeout=0.2, auth=authenticate)
+    assert [issubclass(error, TimeoutError) for error, _ in ends] == [True, True]
+    assert all(seconds >= 0.5 for _, seconds in ends)
 
 
 WHILE_FLUSHING = """

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from polysocket import Buffer, CloseCause, InvalidFrame, Pong, ReceiveTimeout, Text, WebSocket, WebSocketHandler
+from polysocket import (
+    Blocking,
+    Buffer,
+    CloseCause,
+    InvalidFrame,
+    Pong,
+    ReceiveTimeout,
+    Text,
+    WebSocket,
+    WebSocketHandler,
+)
 from polysocket.testing import (
     BackendStub,
     EchoServer,
@@ -59,6 +69,22 @@ async def test_a_time_limit_passes_on_the_clock(flavour: Flavour, tag: type[Any]
         await server.send_text("nothing was lost")
         assert await client.receive_text(timeout=HOUR) == "nothing was lost"
         assert clock.now() == HOUR
+
+
+def test_a_call_that_interrupts_another_one_has_its_own_time_limit() -> None:
+    clock = VirtualClock(autojump=True)
+    waiting, other = (memory_pair(Blocking, clock=clock).client for _ in range(2))
+    ends: list[float] = []
+
+    def interrupt() -> None:
+        with pytest.raises(ReceiveTimeout):
+            other.receive(timeout=0)
+        ends.append(clock.now())
+
+    clock.call_at(5, interrupt)
+    with pytest.raises(ReceiveTimeout):
+        waiting.receive(timeout=5)
+    assert ends == [5]
 
 
 async def test_the_round_trip_of_a_ping_is_measured_on_the_clock(

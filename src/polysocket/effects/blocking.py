@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects.happy_eyeballs import SocketAttempts
 from polysocket.effects.interface import foreign_await
-from polysocket.effects.sockets import BlockingAttempts, SocketEffect, ThreadEvent
+from polysocket.effects.sockets import BlockingAttempts, SocketEffect, ThreadEvent, call_deadline, context_of_call
 
 __all__ = ["BlockingEffect"]
 
@@ -48,7 +48,8 @@ class BlockingEffect(SocketEffect):
                     return here
             coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
             try:
-                copy_context().run(coroutine.send, None)
+                context = copy_context() if call_deadline.get() is None else context_of_call()
+                context.run(coroutine.send, None)
             except StopIteration as stop:  # No call follows in which a signal handler could raise: that loses a result.
                 result: T = stop.value
                 return result

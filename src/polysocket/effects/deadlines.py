@@ -10,9 +10,12 @@ import functools
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["DeadlinePassed", "TimeLimit", "unlimited"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DeadlinePassed(BaseException):
@@ -42,13 +45,13 @@ class TimeLimit:
 
 
 def unlimited(
-    program: Callable[[], Coroutine[Any, Any, None]], deadline: ContextVar[float | None]
-) -> Callable[[], Coroutine[Any, Any, None]]:
+    program: Callable[P, Coroutine[Any, Any, T]], deadline: ContextVar[float | None]
+) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return the program without the time limits that it inherits in its context."""
 
     @functools.wraps(program)
-    async def begun() -> None:
+    async def begun(*args: P.args, **kwargs: P.kwargs) -> T:
         deadline.set(None)
-        await program()
+        return await program(*args, **kwargs)
 
     return begun

@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polysocket.effects import polling
@@ -22,7 +22,15 @@ from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
 
-__all__ = ["BlockingAttempts", "SocketEffect", "SocketStream", "ThreadEvent", "call_deadline", "seconds_left"]
+__all__ = [
+    "BlockingAttempts",
+    "SocketEffect",
+    "SocketStream",
+    "ThreadEvent",
+    "call_deadline",
+    "context_of_call",
+    "seconds_left",
+]
 
 
 T = TypeVar("T")
@@ -41,6 +49,17 @@ def seconds_left() -> float:
     if seconds <= 0:
         raise DeadlinePassed
     return min(seconds, polling.LONGEST_WAIT)
+
+
+def context_of_call() -> Context:
+    """Return a copy of the caller's context for a call by the user, which has no deadline yet.
+
+    The caller can be a signal handler or a callback that interrupts another call, whose deadline is not its own.
+    """
+    context = copy_context()
+    if call_deadline.get() is not None:
+        context.run(call_deadline.set, None)
+    return context
 
 
 class ThreadEvent:

@@ -20,7 +20,7 @@ from polysocket.effects import polling, readiness
 from polysocket.effects.happy_eyeballs import SocketAttempts
 from polysocket.effects.interface import foreign_await
 from polysocket.effects.readiness import READ, WRITE, Wait
-from polysocket.effects.sockets import SocketEffect, SocketStream, call_deadline, seconds_left
+from polysocket.effects.sockets import SocketEffect, SocketStream, call_deadline, context_of_call, seconds_left
 
 __all__ = ["ThreadedEffect"]
 
@@ -99,7 +99,6 @@ class ThreadedEffect(SocketEffect):
         """Begin the program in a worker; ``threading.excepthook`` reports its error."""
 
         async def run() -> None:
-            call_deadline.set(None)
             error: BaseException | None = None
             try:
                 await program()
@@ -244,7 +243,7 @@ class _Call(Generic[T]):
     def __init__(self, task: object) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()  # A program that has begun can't be cancelled.
-        self.context = copy_context()  # with the time limits
+        self.context = context_of_call()
         self._task = task
         self._loop: readiness.WaitLoop | None = None
 

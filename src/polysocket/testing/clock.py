@@ -11,11 +11,14 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
 from operator import itemgetter
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects import DeadlinePassed, DelegatingEffect, Effect, Event, TimeLimit, unlimited
 
 __all__ = ["VirtualClock", "VirtualEffect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class VirtualClock:
@@ -96,6 +99,10 @@ class VirtualEffect(DelegatingEffect):
     def now(self) -> float:
         """Return the clock's time."""
         return self._clock.now()
+
+    def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Any]:
+        """Make the function that the user calls; it does not inherit the time limit of a call that it interrupts."""
+        return self.inner.lift(program if self.is_async else unlimited(program, _deadline))
 
     def event(self) -> VirtualEvent:
         """Return a new event whose waiters the clock can wake."""
