@@ -44,6 +44,9 @@ TEMPORARY = {"TMPDIR": tempfile.gettempdir()}  # the paths in nox's own folder a
 INSTALLED = "tests/installed.py"  # checks which build is in use, and that it works
 IN_SDIST = ["CHANGELOG.md", "benchmarks/calls.py", "docs/conf.py", "noxfile.py", "tests/conftest.py"]
 
+wheels: dict[object, pathlib.Path] = {}
+"""Those that were built in this run, by the Python version."""
+
 # pyenv shows only the version in use, so each of its versions is added to the path.
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 for folder in sorted(PYENV.glob("versions/3.*/bin")):
@@ -52,12 +55,13 @@ NEWEST = next((version for version in reversed(VERSIONS) if shutil.which(f"pytho
 
 
 def build(session: nox.Session) -> pathlib.Path:
-    """Build the sdist, and the wheel from the sdist; return the wheel's path."""
-    session.install("build")
-    dist = pathlib.Path(session.create_tmp(), "dist")
-    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
-    (wheel,) = dist.glob("*.whl")
-    return wheel
+    """Build the sdist, and the wheel from the sdist, once for each Python version; return the wheel's path."""
+    if session.python not in wheels:
+        session.install("build")
+        dist = pathlib.Path(session.create_tmp(), "dist")
+        session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
+        (wheels[session.python],) = dist.glob("*.whl")
+    return wheels[session.python]
 
 
 def install_wheel(session: nox.Session, *requirements: str) -> None:

@@ -1,8 +1,9 @@
-"""Runs each ``async def`` test that has a ``flavour`` with that flavour."""
+"""Runs each ``async def`` test that has a ``flavour`` with that flavour, and two tests for each processor."""
 
 from __future__ import annotations
 
 import inspect
+import os
 from typing import Any
 
 import pytest
@@ -17,3 +18,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     flavour.run(lambda: pyfuncitem.obj(**arguments))
     return True
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of ``-n auto``: tests wait for the network for more than half of their time."""
+    return 2 * (os.cpu_count() or 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -25,15 +26,25 @@ def ends(kind: Kind, ranges: Ranges) -> list[Fault]:
 def test_a_message_that_is_dropped_because_the_stream_ends_is_missed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    eof_received = TransportStream.eof_received
+    eof_received, read = TransportStream.eof_received, TransportStream.read_view
 
     def drop(stream: TransportStream) -> bool:
         stream._chunks.clear()
         return eof_received(stream)
 
-    monkeypatch.setattr(TransportStream, "eof_received", drop)
-    monkeypatch.setattr(TransportStream, "watch", lambda *_: 0)  # Keepalive would read the chunks before the end.
-    failures = sweep(AsyncioRun(), PLAIN, server, lambda ranges: ends(Kind.CUT, ranges)).failures
+    async def read_late(stream: TransportStream) -> bytes | memoryview:
+        while not stream._chunks and not stream._has_ended:
+            await stream.wait_for_data()
+        await asyncio.sleep(0.002)  # The end has time to come before the bytes are read.
+        return await read(stream)
+
+    def plant(ranges: Ranges) -> list[Fault]:
+        monkeypatch.setattr(TransportStream, "eof_received", drop)
+        monkeypatch.setattr(TransportStream, "read_view", read_late)
+        monkeypatch.setattr(TransportStream, "watch", lambda *_: 0)  # Keepalive would read the chunks before the end.
+        return ends(Kind.CUT, ranges)
+
+    failures = sweep(AsyncioRun(), PLAIN, server, plant).failures
     assert any("messages had arrived" in text or "Close had arrived" in text for text in failures.values())
 
 
