@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import wsproto.events
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 from wsproto import ConnectionType, WSConnection
 
 from polysocket import (
@@ -37,6 +37,7 @@ from polysocket._session.receiving import Receiver
 from polysocket.effects.deadlines import TimeLimit
 from polysocket.effects.sockets import SocketStream
 from tests.builds import replaces_core
+from tests.peers import websockets_server
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 
@@ -61,14 +62,8 @@ def server() -> Iterator[tuple[str, Reports]]:
                     ws.send(text)
         reports.put((texts, ws.protocol.close_sent.code if ws.protocol.close_sent else None))
 
-    with serve(handle, "127.0.0.1", 0, max_size=None) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{listening.socket.getsockname()[1]}", reports
-        finally:
-            listening.shutdown()
-            thread.join()
+    with websockets_server(handle, max_size=None) as url:
+        yield url, reports
 
 
 @contextlib.contextmanager

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
+
+from tests.peers import websockets_server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, and limits of descriptors")
 
@@ -116,14 +118,8 @@ def url() -> Iterator[str]:
         for _ in ws:
             pass
 
-    with serve(handle, "127.0.0.1", 0, ping_interval=None) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with websockets_server(handle, ping_interval=None) as url:
+        yield url
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -162,20 +158,17 @@ def test_closed_websockets_that_a_child_holds_do_not_hold_up_the_others() -> Non
         for _ in ws:
             pass
 
-    with serve(handle, "127.0.0.1", 0, ping_interval=None) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        with subprocess.Popen(
+    with (
+        websockets_server(handle, ping_interval=None) as url,
+        subprocess.Popen(
             [sys.executable, "-c", CLOSES_MANY, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "closed\n"
-            for _ in range(3):
-                assert connections[0].ping().wait(5)
-            process.communicate(timeout=30)
-        server.shutdown()
-        serving.join()
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closed\n"
+        for _ in range(3):
+            assert connections[0].ping().wait(5)
+        process.communicate(timeout=30)
 
 
 def test_a_websocket_may_be_freed_in_another_run_of_trio(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

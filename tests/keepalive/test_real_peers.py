@@ -9,15 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from polysocket import Async, CloseCause, ConnectionLost, WebSocket, WebSocketClosed, polymorphic
 from polysocket.effects import poller
 from tests.interop.flavours import FLAVOURS, Flavour
 from tests.leaks import nothing_left_behind
+from tests.peers import websockets_server
 
 LARGE = 1024 * 1024 - 1024  # bytes: nearly as many as are read for a program that does not receive
 PATIENCE = 20  # seconds for a server to start
@@ -45,19 +46,9 @@ def echo(connection: ServerConnection) -> None:
         connection.send(message)
 
 
-@contextlib.contextmanager
-def websockets_server(
-    handle: Callable[[ServerConnection], None] = echo, ping_interval: float | None = SHORT
-) -> Iterator[str]:
+def echo_server() -> contextlib.AbstractContextManager[str]:
     """Run a server of the websockets library that ends connections whose Pings are not answered."""
-    with serve(handle, "127.0.0.1", 0, ping_interval=ping_interval, ping_timeout=SHORT) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return websockets_server(echo, ping_interval=SHORT, ping_timeout=SHORT)
 
 
 UVICORN = f"""
@@ -107,7 +98,7 @@ def uvicorn_server() -> Iterator[str]:
         yield url
 
 
-SERVERS = {"websockets": websockets_server, "uvicorn": uvicorn_server}
+SERVERS = {"websockets": echo_server, "uvicorn": uvicorn_server}
 
 
 @polymorphic
@@ -136,7 +127,7 @@ async def be_busy_without_keepalive(ws: WebSocket[Async]) -> str:
 
 def test_without_keepalive_the_same_server_ends_the_connection(flavour: Flavour) -> None:
     """The tests above can fail."""
-    with websockets_server() as url:
+    with echo_server() as url:
         assert flavour.open(url, be_busy_without_keepalive, ping_interval=None) == "keepalive ping timeout"
 
 
@@ -199,7 +190,7 @@ def test_a_ping_after_a_large_message_waits_for_few_looks(flavour: Flavour, monk
         answered.append(connection.ping().wait(10))
         done.set()
 
-    with websockets_server(ping_after_a_message, ping_interval=None) as url:
+    with websockets_server(ping_after_a_message, ping_interval=None, ping_timeout=SHORT) as url:
         assert flavour.open(url, be_busy_until, done, compression=None) == LARGE
     assert answered == [True]
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 from websockets.typing import Subprotocol
 
 from docs.examples.graphql_ws import SUBPROTOCOL, GraphQLClient, GraphQLFailed
@@ -28,6 +27,7 @@ from polysocket.testing import WebSocketStub
 from tests.backends.flavours import FLAVOURS, PATIENCE, Flavour
 from tests.leaks import nothing_left_behind
 from tests.multiplexing import graphql_server
+from tests.peers import websockets_server
 
 COUNT = "subscription ($start: Int!, $upTo: Int!) { count(start: $start, upTo: $upTo) }"
 FOREVER = "subscription { forever }"
@@ -212,12 +212,8 @@ def scripted(script: Callable[[ServerConnection, Callable[[], Any]], None]) -> I
     def play(connection: ServerConnection) -> None:
         script(connection, lambda: json.loads(connection.recv(PATIENCE)))
 
-    with serve(play, "127.0.0.1", 0, subprotocols=[Subprotocol(SUBPROTOCOL)]) as server:
-        thread = threading.Thread(target=server.serve_forever, name="a scripted server")
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        server.shutdown()
-        thread.join(PATIENCE)
+    with websockets_server(play, subprotocols=[Subprotocol(SUBPROTOCOL)]) as url:
+        yield url
 
 
 def test_pings_of_the_server_are_answered_also_before_its_acknowledgement(flavour: Flavour) -> None:
