@@ -46,7 +46,8 @@ class BlockingEffect(SocketEffect):
                 here = ready(*args, **kwargs)
                 if here is not None:
                     return here
-            coroutine = program(*args, **kwargs)  # As in run(), without its call: this is on the way of each message.
+            # As in run(), without its call, and mostly without that of context_of_call(): each message comes this way.
+            coroutine = program(*args, **kwargs)
             try:
                 context = copy_context() if call_deadline.get() is None else context_of_call()
                 context.run(coroutine.send, None)
