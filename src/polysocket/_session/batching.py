@@ -51,12 +51,15 @@ class _Sending:
                 raise session.error()
             if effect.checkpoint is not None:
                 await effect.checkpoint()
-        deadline = None if timeout is None else effect.now() + timeout
+        began = effect.now()
         for batch in batches(self._messages):
             if self.sent:
                 await effect.next_turn()  # A network that takes everything at once must not hold up an event loop.
-            if deadline is not None:
-                await session._sender.send_within(max(deadline - effect.now(), 0), partial(self._begin_to_send, batch))
+            if timeout is not None:
+                seconds = began + timeout - effect.now()
+                if seconds <= 0 and self.sent:  # Nor must it outlast the time limit.
+                    raise self.timeout(timeout, is_pending=False)
+                await session._sender.send_within(max(seconds, 0), partial(self._begin_to_send, batch))
             elif (rest := self._begin_to_send(batch)) is not None:
                 await rest
 

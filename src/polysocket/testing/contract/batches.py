@@ -355,6 +355,18 @@ async def test_a_batch_that_times_out_says_how_many_messages_are_sent(flavour: F
         await sending.result()
 
 
+@promise
+async def test_a_network_that_takes_all_at_once_does_not_defeat_the_time_limit(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        with pytest.raises(SendTimeout) as caught:
+            await ws.send_many(LARGE[:6], timeout=0)  # in three writes
+        count = caught.value.messages_sent
+        assert count is not None
+        assert count < 6
+        frames = await flavour.call(peer.frames, count)
+        assert [frame.payload for frame in frames] == LARGE[:count]
+
+
 @tcp_and_tls
 @promise
 async def test_a_batch_that_was_not_begun_in_time_is_not_sent(flavour: Flavour, slow_peer: Peer) -> None:
