@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,8 +32,10 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.asyncio import connect as asyncio_connect
+from polysocket.multiplexing import Subscription
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
+from polysocket.testing.contract.multiplexing import Client
 from polysocket.testing.contract.places import Peer
 from polysocket.testing.contract.wire import Wire
 from tests.backends.flavours import ASYNC, ASYNCIO, FLAVOURS, AsyncioFlavour, Flavour
@@ -142,6 +145,7 @@ CALLS: dict[str, Callable[[WebSocket[Async]], Coroutine[Any, Any, Any]]] = {
     "ping with a timeout": lambda ws: ws.ping(timeout=5),
     "pong": lambda ws: ws.pong(),
     "close": lambda ws: ws.close(),
+    "send no fragments": lambda ws: ws.send_fragments([]),
     "either": lambda ws: ws.either(ws.receive_text),
     "either_close": lambda ws: ws.either_close(ws.receive),
     "iteration": lambda ws: anext(aiter(ws)),  # type: ignore[arg-type]
@@ -209,6 +213,38 @@ def test_a_call_after_the_end_of_the_loop_raises_at_once(
     run_and_leave(flavour, open_one)
     flavour.run(use)
     assert peer.rest() == []
+
+
+@in_async_flavours
+def test_a_multiplexer_in_another_loop_raises_at_once_and_changes_nothing(flavour: Flavour) -> None:
+    clients: list[Client[Async]] = []
+    subscriptions: list[Subscription[Async, Any]] = []
+
+    async def own(other: Flavour, pause: Callable[[], Any]) -> None:
+        backend: Any = other.backend(request=SLOW)
+        clients.extend([Client(await opened(backend, server.url)) for _ in range(2)])
+        subscriptions.append(clients[0].subscription(["first"]))
+        assert await subscriptions[0].receive() == "first"
+        await pause()
+        for client in clients:
+            assert await client.ask("after") == "after"
+        await subscriptions[0].unsubscribe()
+        await backend.close()
+
+    async def use() -> None:
+        calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+            *(partial(client.ask, "text") for client in clients),
+            clients[0].subscription(["second"]).receive,
+            subscriptions[0].receive,
+            partial(subscriptions[0].receive, timeout=5),
+            subscriptions[0].unsubscribe,
+        ]
+        for call in calls:
+            with pytest.raises(WrongEventLoop, match="opened in another event loop"), at_once():
+                await call()
+
+    with EchoServer() as server, another_loop(flavour, own):
+        flavour.run(use)
 
 
 # Backends

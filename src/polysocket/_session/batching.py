@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from polysocket._core.batch import Batch, batches, whole_messages
-from polysocket._session.sending import wrong_event_loop
 from polysocket._session.session import Session
 from polysocket.errors import SendTimeout, WebSocketClosed, WebSocketError
 from polysocket.frames import DataFrame
@@ -45,8 +44,7 @@ class _Sending:
     async def send_all(self, timeout: float | None) -> None:
         session, effect = self._session, self._session._effect
         if not self._messages:
-            if session._mutex.running_loop() != session._mutex.loop:
-                raise wrong_event_loop(session._mutex)
+            session.check_event_loop()
             if not session.is_open:
                 raise session.error()
             if effect.checkpoint is not None:

@@ -84,6 +84,7 @@ class Exchanges:
 
     async def start(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start the reader with the first call, and wait until it is ready."""
+        self._session.check_event_loop()
         self._refuse_reader()
         is_first = False
         with self._mutex:
@@ -143,6 +144,8 @@ class Exchanges:
         """Forget an exchange, and drop its answers. Return whether it was open: then more could have arrived."""
         with self._mutex:
             was_open = self._open.get(answers.number) is answers
+            if was_open and self._session.belongs_to_other_loop:
+                self._session.check_event_loop()
             if was_open:
                 del self._open[answers.number]
             answers.values.clear()
@@ -177,6 +180,7 @@ class Exchanges:
     async def receive(self, answers: Answers, timeout: float | None) -> Any:
         """Return the next answer; wait for it at most ``timeout`` seconds."""
         check_timeout(timeout)
+        self._session.check_event_loop()
         self._refuse_reader()
         is_ready = answers.values or answers.make_error is not None
         if is_ready and (checkpoint := self._effect.checkpoint) is not None:

@@ -26,6 +26,7 @@ async def send_fragments(session: Session, parts: Parts | AsyncParts, compress: 
     is closed, since the caller may not hold it.
     """
     check_timeout(timeout)
+    session.check_event_loop()
     _check_parts(parts, is_async=session._effect.is_async)
     message = _Outgoing(session, compress, timeout)
     try:

@@ -103,6 +103,11 @@ class Session(Keepalive):
                 pending_bytes=self._stream.pending,
             )
 
+    def check_event_loop(self) -> None:
+        """Raise :class:`WrongEventLoop` in another event loop than the websocket's."""
+        if self._mutex.running_loop() != self._mutex.loop:
+            raise wrong_event_loop(self._mutex)
+
     def error(self) -> WebSocketClosed:
         """Return the error for a caller that uses the websocket after its end."""
         with self._mutex:
@@ -302,8 +307,7 @@ class Session(Keepalive):
     async def ping(self, payload: bytes | None, timeout: float | None) -> float:
         """Send a Ping, and return the round-trip time in seconds once its Pong arrives."""
         check_timeout(timeout)
-        if self._mutex.running_loop() != self._mutex.loop:
-            raise wrong_event_loop(self._mutex)
+        self.check_event_loop()
         ping = PendingPing(os.urandom(4) if payload is None else snapshot(Ping(payload)).payload)
 
         def note_sent() -> None:
