@@ -22,20 +22,25 @@ from wsproto import ConnectionType, WSConnection
 
 from polysocket import (
     Blocking,
+    Buffer,
     CloseCause,
     ConcurrentReceive,
     ConnectionLost,
     ReentrantCall,
     WebSocket,
     WebSocketClosed,
+    basic_request,
     blocking,
     threaded,
 )
 from polysocket._core.connection import Connection
 from polysocket._core.frame_queue import FrameQueue
 from polysocket._session.receiving import Receiver
+from polysocket._session.sending import Sender
+from polysocket._session.session import Session
 from polysocket.effects.deadlines import TimeLimit
 from polysocket.effects.sockets import SocketStream
+from polysocket.testing.contract.multiplexing import Client
 from tests.builds import replaces_core
 from tests.peers import websockets_server
 
@@ -59,6 +64,9 @@ def server() -> Iterator[tuple[str, Reports]]:
             for text in ws:
                 texts.append(str(text))
                 if text == "echo":
+                    ws.send(text)
+                elif text == "ping":
+                    ws.ping()
                     ws.send(text)
         reports.put((texts, ws.protocol.close_sent.code if ws.protocol.close_sent else None))
 
@@ -211,6 +219,63 @@ def test_an_abort_that_is_interrupted_is_done_by_the_next_close(monkeypatch: pyt
             ws.close()
         ws.close()
         assert reports.get(timeout=10) == ([], 1000)
+
+
+def connect_with_a_buffer(backend: blocking.BlockingBackend, url: str) -> None:
+    backend.connect(url, buffer=Buffer.unbounded())
+
+
+def ask(backend: blocking.BlockingBackend, url: str) -> None:
+    Client(backend.connect(url)).ask("a question")
+
+
+def answer_a_ping_later(backend: blocking.BlockingBackend, url: str) -> None:
+    ws = backend.connect(url, ping_interval=None)
+    ws.send_text("ping")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sender, "has_room", False)
+        ws.receive()
+
+
+@replaces_core
+@pytest.mark.parametrize("has_started", [False, True], ids=["before the thread runs", "while it runs"])
+@pytest.mark.parametrize("call", [connect_with_a_buffer, ask, answer_a_ping_later])
+def test_a_thread_whose_start_is_interrupted_holds_up_no_closing(
+    call: Callable[[blocking.BlockingBackend, str], None], has_started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if threading.current_thread() is not threading.main_thread() or "keepalive" in thread.name:
+            start(thread)
+            return
+        monkeypatch.setattr(threading.Thread, "start", start)
+        if has_started:
+            start(thread)
+        raise Interrupt
+
+    with server() as (url, _), blocking.BlockingBackend(request=basic_request.timeouts(close=60)) as backend:
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(Interrupt):
+            call(backend, url)
+        with alarms(interrupt, 10):
+            backend.close()
+
+
+def test_a_multiplexer_whose_start_is_interrupted_says_that_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_until_closed = Session.run_until_closed
+
+    def interrupted(*_: Any) -> None:
+        monkeypatch.setattr(Session, "run_until_closed", run_until_closed)
+        raise Interrupt
+
+    with server() as (url, _), blocking.connect(url) as ws:
+        client = Client(ws)
+        monkeypatch.setattr(Session, "run_until_closed", interrupted)
+        with pytest.raises(Interrupt):
+            client.ask("a question")
+        with alarms(interrupt, 10), pytest.raises(ConnectionLost):
+            client.ask("another one")
 
 
 @pytest.mark.parametrize(

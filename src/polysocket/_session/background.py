@@ -70,8 +70,13 @@ class Background:
             on_done(error)
             entry.has_ended.set()
 
-        self._programs.append(entry)
-        self._effect.spawn(run, done)
+        try:
+            self._programs.append(entry)
+            self._effect.spawn(run, done)
+        except BaseException as error:  # A signal handler has raised: the program may run, or not.
+            abort_locked(f"reading in the background could not start: {error!r}")
+            entry.has_ended.set()
+            raise
         is_spawning = False
         return refusal
 

@@ -76,7 +76,8 @@ class Exchanges:
         self._mutex = effect.mutex()
         self._open: dict[Hashable, Answers] = {}
         self._full: list[Hashable] = []
-        self._has_started: Event | None = None  # the reader is ready, or has ended; None before it begins
+        self._has_started = effect.event()  # The reader is ready, or has ended.
+        self._is_starting = False  # whether a caller has started the reader, or is about to
         self._make_error: Callable[[], BaseException] | None = None  # after the end of the reader
         self._reader: object = None  # its task or thread
         self.message_size: int = 0
@@ -87,22 +88,25 @@ class Exchanges:
         self._session.check_event_loop()
         self._refuse_reader()
         is_first = False
-        with self._mutex:
-            if self._has_started is None:
-                self._has_started, is_first = self._effect.event(), True
-            has_started = self._has_started
-        if is_first:
 
-            async def run() -> None:
-                self._reader = self._effect.current_task()
-                await read()
+        async def run() -> None:
+            self._reader = self._effect.current_task()
+            await read()
 
-            self._session.run_until_closed(run, self._note_reader_done)
-        await has_started.wait()
+        try:
+            with self._mutex:
+                is_first, self._is_starting = not self._is_starting, True
+            if is_first:
+                self._session.run_until_closed(run, self._note_reader_done)
+        except BaseException as error:
+            if is_first:  # Without a reader, later callers would wait forever.
+                self._session.abort(f"the reader could not start: {error!r}")
+                self.fail(self._session.error)
+            raise
+        await self._has_started.wait()
 
     def note_ready(self) -> None:
         """Let the callers of :meth:`start` go on."""
-        assert self._has_started is not None, "only the reader is ready"
         self._has_started.set()
 
     def fail(self, make_error: Callable[[], BaseException]) -> None:

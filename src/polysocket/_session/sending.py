@@ -326,10 +326,15 @@ class Sender:
             pong, self.due_pong = self.due_pong, None
             self.send_control(pong)
         elif not self._is_pong_waiting:
-            self._is_pong_waiting = True
             has_ended = self._effect.event()
-            self.background.add(has_ended)
-            self._effect.spawn(self._send_pong_later, partial(self._stop_waiting_for_pong, has_ended))
+            stop = partial(self._stop_waiting_for_pong, has_ended)
+            try:
+                self._is_pong_waiting = True
+                self.background.add(has_ended)
+                self._effect.spawn(self._send_pong_later, stop)
+            except BaseException as error:  # A signal handler has raised: the program may run, or not.
+                stop(error)
+                raise
 
     def _send_pong_later(self) -> Coroutine[Any, Any, None]:
         return drain_unless_lost(self._stream, self._send_pong_now)
