@@ -26,6 +26,7 @@ from polysocket import (
     CloseCause,
     ConcurrentReceive,
     ConnectionLost,
+    Listener,
     ReentrantCall,
     WebSocket,
     WebSocketClosed,
@@ -40,6 +41,7 @@ from polysocket._session.sending import Sender
 from polysocket._session.session import Session
 from polysocket.effects.deadlines import TimeLimit
 from polysocket.effects.sockets import SocketStream
+from polysocket.handlers.listener import _Delivery
 from polysocket.testing.contract.multiplexing import Client
 from tests.builds import replaces_core
 from tests.peers import websockets_server
@@ -276,6 +278,18 @@ def test_a_multiplexer_whose_start_is_interrupted_says_that_it_has_ended(monkeyp
             client.ask("a question")
         with alarms(interrupt, 10), pytest.raises(ConnectionLost):
             client.ask("another one")
+
+
+def test_a_listener_that_is_interrupted_before_it_begins_holds_up_no_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise Interrupt
+
+    with server() as (url, _), blocking.BlockingBackend(request=basic_request.timeouts(close=60)) as backend:
+        monkeypatch.setattr(_Delivery, "start", interrupted)
+        with pytest.raises(Interrupt):
+            backend.open_websocket(url, Listener())
+        with alarms(interrupt, 10):
+            backend.close()
 
 
 @pytest.mark.parametrize(

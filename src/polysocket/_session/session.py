@@ -490,8 +490,8 @@ class Session(Keepalive):
 
     def end_listening(self) -> None:
         """Note that the listener was told about the end."""
-        assert self.listening is not None, "only a listener ends listening"
-        self.listening.end()
+        if self.listening is not None:  # else a signal handler has raised before the listener began
+            self.listening.end()
         with self._mutex:
             (call, self._when_over), info = (self._when_over, None), self._connection.close_info
         if call is not None and info is not None:

@@ -91,12 +91,13 @@ class _Delivery:
             Ping: listener.on_ping,
             Pong: listener.on_pong,
         }
-        self._listening = session.listening = Listening(effect)
+        self._listening = Listening(effect)
         self._has_begun = False
         self._refusal: BaseException | None = None  # with which the delivery could not begin
 
     async def start(self, websocket: WebSocket[Any]) -> None:
         try:
+            self._session.listening = self._listening
             await self._call(self._listener.on_open, websocket)
             self._session.begin_receiving()
             self._effect.spawn(self._run, self._note_done)
