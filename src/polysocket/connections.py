@@ -105,11 +105,11 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         loop that was left can be continued with another call: no message is lost.
         """
         step: Callable[[], Any] = cast("Any", self)._next_message
-        return _AsyncEach(step) if self._effect.is_async else _each(step)
+        return _AsyncEach(step) if self._effect.is_async else _Each(step)
 
     def __iter__(self: Connections[Blocking, W_co]) -> Iterator[W_co]:
         self._refuse("for", if_async=True)
-        return _each(self._next_websocket)
+        return _Each(self._next_websocket)
 
     def __aiter__(self: Connections[Async, W_co]) -> AsyncIterator[W_co]:
         self._refuse("async for", if_async=False)
@@ -139,10 +139,19 @@ class CoroutineConnections(Connections[Async, CoroutineWebSocket], effect=Corout
     """Connections as programs use them, whatever the flavour."""
 
 
-def _each(step: Callable[[], T | None]) -> Iterator[T]:
-    """Yield the results of the steps, up to None."""
-    while (result := step()) is not None:
-        yield result
+class _Each(Iterator[T]):
+    """The iterator over the results of steps, up to None, for the blocking flavour.
+
+    It is no generator, so that an exception of a signal handler ends only the current step.
+    """
+
+    def __init__(self, step: Callable[[], T | None]) -> None:
+        self._step = step
+
+    def __next__(self) -> T:
+        if (result := self._step()) is None:
+            raise StopIteration
+        return result
 
 
 class _AsyncEach(AsyncForIterator[T]):

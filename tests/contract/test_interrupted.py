@@ -13,6 +13,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from polysocket import (
 )
 from polysocket._core.connection import Connection
 from polysocket._core.frame_queue import FrameQueue
+from polysocket._opening import reconnecting
 from polysocket._session.receiving import Receiver
 from polysocket._session.sending import Sender
 from polysocket._session.session import Session
@@ -290,6 +292,39 @@ def test_a_listener_that_is_interrupted_before_it_begins_holds_up_no_closing(mon
             backend.open_websocket(url, Listener())
         with alarms(interrupt, 10):
             backend.close()
+
+
+def test_a_reconnect_goes_on_after_an_interrupted_step() -> None:
+    count = position = 0
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        if event in ("call", "c_return") and frame.f_code.co_filename == reconnecting.__file__:
+            count += 1
+            if count == position:
+                raise Interrupt
+
+    with server() as (url, _):
+        while count == position:
+            count, position = 0, position + 1
+            with blocking.reconnect(url) as connections:
+                sys.setprofile(profile)
+                with contextlib.suppress(Interrupt):
+                    next(iter(connections))
+                sys.setprofile(None)
+                ws = next(iter(connections))
+                ws.send_text("echo")
+                assert ws.receive_text() == "echo"
+
+
+def test_a_loop_over_the_messages_of_a_reconnect_goes_on_after_an_interrupted_step() -> None:
+    with server() as (url, _), blocking.reconnect(url) as connections:
+        messages = connections.messages()
+        with alarms(interrupt, 0.2), pytest.raises(Interrupt):
+            next(messages)
+        assert connections.websocket is not None
+        connections.websocket.send_text("echo")
+        assert next(messages) == "echo"
 
 
 @pytest.mark.parametrize(

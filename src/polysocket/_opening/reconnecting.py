@@ -6,8 +6,7 @@ It is written once for every flavour. :class:`~polysocket.connections.Connection
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polysocket._logger import get_logger
@@ -69,7 +68,9 @@ class Reconnector(Generic[W]):
         self._logger = logger
         self._has_renewed_auth = False  # since a session was open
         self._is_closed = False
-        self._reopening = threading.Lock()  # held by the one caller that reopens; no caller waits for it
+        # Those that are about to reopen: the first one does. No lock, since a signal handler can raise between the
+        # taking of a lock and the note that it was taken.
+        self._reopening: list[object] = []
         self._wake: Callable[[], object] = _nothing  # ends the wait of that caller
         self.websocket: W | None = None
         """The websocket that was opened last, until its end is noticed."""
@@ -95,10 +96,15 @@ class Reconnector(Generic[W]):
 
     async def next_websocket(self) -> W | None:
         """Close the websocket that is open, and open the next one. Return None after :meth:`close`."""
-        with self._one_caller():
+        turn = object()
+        try:
+            self._begin_turn(turn)
             await self._leave_session()
             self._lost = None  # A caller that takes websockets takes no gaps.
             return await self._reopen()
+        finally:
+            if turn in self._reopening:
+                self._reopening.remove(turn)
 
     async def next_message(self) -> str | bytes | Gap | None:
         """Return the next message of any websocket, or the gap before one. Return None after :meth:`close`."""
@@ -108,10 +114,15 @@ class Reconnector(Generic[W]):
                     return await anext(self._messages)
                 except (StopAsyncIteration, WebSocketClosed):
                     pass  # Its end is judged below.
-            with self._one_caller():
+            turn = object()
+            try:
+                self._begin_turn(turn)
                 await self._leave_session()
                 if await self._reopen() is not None and (gap := self._take_gap()) is not None:
                     return gap
+            finally:
+                if turn in self._reopening:
+                    self._reopening.remove(turn)
         return None
 
     async def close(self, code: int) -> None:
@@ -137,16 +148,11 @@ class Reconnector(Generic[W]):
         wake, self._wake = self._wake, _nothing
         wake()
 
-    @contextlib.contextmanager
-    def _one_caller(self) -> Generator[None]:
-        is_first = self._reopening.acquire(blocking=False)
-        try:
-            if not is_first:
-                raise ConcurrentReceive("another task or thread is waiting for the next websocket")
-            yield
-        finally:
-            if is_first:
-                self._reopening.release()
+    def _begin_turn(self, turn: object) -> None:
+        """Become the one caller that reopens, until its turn is removed. Raises :class:`ConcurrentReceive`."""
+        self._reopening.append(turn)
+        if self._reopening[0] is not turn:
+            raise ConcurrentReceive("another task or thread is waiting for the next websocket")
 
     # The end of a websocket
 
