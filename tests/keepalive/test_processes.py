@@ -10,11 +10,23 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from polysocket import Close, Frame, Observation, ObservedBackend, Ping, Request, basic_request, blocking, threaded
+from polysocket import (
+    Close,
+    Frame,
+    Observation,
+    ObservedBackend,
+    Ping,
+    Request,
+    Text,
+    basic_request,
+    blocking,
+    threaded,
+)
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, Place
@@ -170,6 +182,32 @@ def test_closing_waits_for_an_observer_that_blocks_at_most_its_time_limit() -> N
         ws.close()
         assert not keeping.payloads
         keeping.go_on.set()
+
+
+class Closing(Blocked):
+    """An observer that closes at the first text, and waits for the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.close: Callable[[], Future[None]] | None = None
+        self.has_closed = False
+
+    def received(self, frame: Frame | Close) -> None:
+        if isinstance(frame, Text) and self.close is not None:
+            self.close().result(10)
+            self.has_closed = True
+
+
+@pytest.mark.parametrize("is_backend", [False, True], ids=["the websocket", "the backend"])
+def test_an_observer_may_wait_for_the_closing_of(is_backend: bool) -> None:
+    closing = Closing()
+    backend: Any = ObservedBackend(threaded.ThreadedBackend(request=basic_request.timeouts(close=60)), closing)
+    with EchoServer() as server, backend:
+        ws = backend.connect(server.url).result()
+        closing.close = backend.close if is_backend else ws.close
+        ws.send_text("a").result()
+        assert ws.receive_text().result(20) == "a"
+        assert closing.has_closed
 
 
 def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:

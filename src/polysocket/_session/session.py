@@ -365,6 +365,7 @@ class Session(Keepalive):
     def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
         """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
         with self._mutex:
+            self._notifications.note_closing()
             if self.is_open:
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
