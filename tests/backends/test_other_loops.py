@@ -17,6 +17,7 @@ import pytest
 
 from polysocket import (
     Async,
+    Backoff,
     Buffer,
     Close,
     CloseInfo,
@@ -32,6 +33,7 @@ from polysocket import (
 )
 from polysocket.asyncio import AsyncioBackend
 from polysocket.asyncio import connect as asyncio_connect
+from polysocket.asyncio import reconnect as asyncio_reconnect
 from polysocket.multiplexing import Subscription
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
@@ -242,6 +244,37 @@ def test_a_multiplexer_in_another_loop_raises_at_once_and_changes_nothing(flavou
         for call in calls:
             with pytest.raises(WrongEventLoop, match="opened in another event loop"), at_once():
                 await call()
+
+    with EchoServer() as server, another_loop(flavour, own):
+        flavour.run(use)
+
+
+@in_asyncio
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "waiting"])
+def test_a_reconnect_is_not_closed_in_another_loop(flavour: Flavour, is_open: bool) -> None:
+    connections: list[Any] = []
+
+    async def own(_: Flavour, pause: Callable[[], Any]) -> None:
+        url = server.url if is_open else "ws://127.0.0.1:9"  # to which no server listens
+        connections.append(asyncio_reconnect(url, policy=Backoff(initial=60, maximum=60)))
+        opening = asyncio.ensure_future(anext(aiter(connections[0])))
+        if is_open:
+            await opening
+        else:
+            await asyncio.sleep(0.2)  # It waits for the next attempt.
+        await pause()
+        with at_once():
+            if is_open:
+                await connections[0].websocket.send_text("after")
+                assert await anext(aiter(connections[0].messages())) == "after"
+            await connections[0].close()
+            if not is_open:
+                with pytest.raises(StopAsyncIteration):
+                    await opening
+
+    async def use() -> None:
+        with pytest.raises(WrongEventLoop), at_once():
+            await connections[0].close()
 
     with EchoServer() as server, another_loop(flavour, own):
         flavour.run(use)

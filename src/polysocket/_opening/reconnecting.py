@@ -17,7 +17,7 @@ from polysocket.backoff import Backoff, Gap
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Effect
-from polysocket.errors import ConcurrentReceive, WebSocketClosed
+from polysocket.errors import ConcurrentReceive, WebSocketClosed, WrongEventLoop
 
 if TYPE_CHECKING:
     from polysocket.observers.logging import Logger
@@ -71,6 +71,7 @@ class Reconnector(Generic[W]):
         # Those that are about to reopen: the first one does. No lock, since a signal handler can raise between the
         # taking of a lock and the note that it was taken.
         self._reopening: list[object] = []
+        self._mutex = effect.mutex()  # of the event loop in which the latest one reopens
         self._wake: Callable[[], object] = _nothing  # ends the wait of that caller
         self.websocket: W | None = None
         """The websocket that was opened last, until its end is noticed."""
@@ -127,6 +128,7 @@ class Reconnector(Generic[W]):
 
     async def close(self, code: int) -> None:
         """Close the websocket that is open, open no more, and end the wait of the caller that reopens."""
+        self._refuse_other_loop()
         self._end()
         if self._session is not None:
             await self._session.close(code)
@@ -148,11 +150,20 @@ class Reconnector(Generic[W]):
         wake, self._wake = self._wake, _nothing
         wake()
 
+    def _refuse_other_loop(self) -> None:
+        """Raise :class:`WrongEventLoop` if the websocket, or the caller that reopens, is in another loop that runs."""
+        session, mutex = self._session, self._mutex
+        if session is not None and session.close_info is None and not session.has_loop_ended:
+            session.check_event_loop()
+        if self._reopening and mutex.running_loop() != mutex.loop and not mutex.has_loop_ended():
+            raise WrongEventLoop("a task of another event loop waits for the next websocket: call this in that loop")
+
     def _begin_turn(self, turn: object) -> None:
         """Become the one caller that reopens, until its turn is removed. Raises :class:`ConcurrentReceive`."""
         self._reopening.append(turn)
         if self._reopening[0] is not turn:
             raise ConcurrentReceive("another task or thread is waiting for the next websocket")
+        self._mutex = self._effect.mutex()
 
     # The end of a websocket
 
