@@ -44,6 +44,9 @@ F = TypeVar("F")
 F_co = TypeVar("F_co", covariant=True)
 A = TypeVar("A", bound=Async)
 
+# mypy takes a subclass such as ThreadedBackend for a Backend[A], whatever the bound of A says. So the overloads of the
+# threaded flavour come before those of A.
+
 # For the overloads: a handler whose result is a websocket, one whose result is a CloseInfo, and their responses.
 ToWebSocket = WebSocketHandler | Listener[F]
 OfWebSocket = WebSocketResponse[WebSocket[F]]
@@ -73,12 +76,12 @@ class Backend(HasWith[F_co]):
     ) -> WebSocket[Blocking]: ...
     @overload
     def connect(
-        self: Backend[A], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
-    ) -> ConnectCall[WebSocket[A]]: ...
-    @overload
-    def connect(
         self: Backend[Threaded], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
     ) -> Future[WebSocket[Threaded]]: ...
+    @overload
+    def connect(
+        self: Backend[A], url_or_request: str | Request, /, **options: Unpack[ConnectOptions]
+    ) -> ConnectCall[WebSocket[A]]: ...
     @lifted_connect
     @shows_options
     async def connect(self, url_or_request: str | Request, /, **options: Unpack[ConnectOptions]) -> WebSocket[Any]:
@@ -104,15 +107,15 @@ class Backend(HasWith[F_co]):
     @overload
     def open_websocket(self: Backend[Blocking], request: str | Request, handler: PipeHandler) -> OfPipe: ...
     @overload
-    def open_websocket(self: Backend[A], request: str | Request, handler: ToWebSocket[A]) -> Coro[OfWebSocket[A]]: ...
-    @overload
-    def open_websocket(self: Backend[Async], request: str | Request, handler: PipeHandler) -> Coro[OfPipe]: ...
-    @overload
     def open_websocket(
         self: Backend[Threaded], request: str | Request, handler: ToWebSocket[Threaded]
     ) -> Future[OfWebSocket[Threaded]]: ...
     @overload
     def open_websocket(self: Backend[Threaded], request: str | Request, handler: PipeHandler) -> Future[OfPipe]: ...
+    @overload
+    def open_websocket(self: Backend[A], request: str | Request, handler: ToWebSocket[A]) -> Coro[OfWebSocket[A]]: ...
+    @overload
+    def open_websocket(self: Backend[Async], request: str | Request, handler: PipeHandler) -> Coro[OfPipe]: ...
     @lifted_overloads
     async def open_websocket(
         self, request: str | Request, handler: WebSocketHandler | Listener[Any] | PipeHandler
@@ -146,14 +149,6 @@ class Backend(HasWith[F_co]):
     ) -> OfPipe: ...
     @overload
     def open_websocket_f(
-        self: Backend[A], request: str | Request, make_handler: Callable[[], Awaitable[ToWebSocket[A]]]
-    ) -> Coro[OfWebSocket[A]]: ...
-    @overload
-    def open_websocket_f(
-        self: Backend[Async], request: str | Request, make_handler: Callable[[], Awaitable[PipeHandler]]
-    ) -> Coro[OfPipe]: ...
-    @overload
-    def open_websocket_f(
         self: Backend[Threaded],
         request: str | Request,
         make_handler: Callable[[], Future[WebSocketHandler] | Future[Listener[Threaded]]],
@@ -162,6 +157,14 @@ class Backend(HasWith[F_co]):
     def open_websocket_f(
         self: Backend[Threaded], request: str | Request, make_handler: Callable[[], Future[PipeHandler]]
     ) -> Future[OfPipe]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[A], request: str | Request, make_handler: Callable[[], Awaitable[ToWebSocket[A]]]
+    ) -> Coro[OfWebSocket[A]]: ...
+    @overload
+    def open_websocket_f(
+        self: Backend[Async], request: str | Request, make_handler: Callable[[], Awaitable[PipeHandler]]
+    ) -> Coro[OfPipe]: ...
     @lifted_overloads
     async def open_websocket_f(self, request: str | Request, make_handler: Callable[[], Any]) -> WebSocketResponse[Any]:
         """Make a handler with an effect of ``F``, then open a websocket for it (sttp's ``openWebsocketF``).

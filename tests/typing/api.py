@@ -34,6 +34,7 @@ from polysocket import (
     Frame,
     Gap,
     Headers,
+    Listener,
     LoggingBackend,
     PipeHandler,
     Proxy,
@@ -45,6 +46,8 @@ from polysocket import (
     TLSInfo,
     Trio,
     WebSocket,
+    WebSocketHandler,
+    WebSocketResponse,
     WebSocketURL,
     basic_request,
     from_message_pipe,
@@ -495,6 +498,65 @@ async def backends_async_with(asyncio: Backend[Asyncio], either: Backend[Async])
         assert_type(logging, LoggingBackend[Async])
     async with BackendStub.trio() as stub:
         assert_type(stub, BackendStub[Trio])
+
+
+def a_blocking_backend_opens(backend: Backend[Blocking], listener: Listener[Blocking], pipe: PipeHandler) -> None:
+    assert_type(backend.connect("ws://localhost", open_timeout=5), WebSocket[Blocking])
+    assert_type(backend.open_websocket("ws://localhost", WebSocketHandler()), WebSocketResponse[WebSocket[Blocking]])
+    assert_type(backend.open_websocket(basic_request, listener), WebSocketResponse[WebSocket[Blocking]])
+    assert_type(backend.open_websocket(basic_request, pipe), WebSocketResponse[CloseInfo])
+    assert_type(backend.open_websocket_f(basic_request, lambda: listener), WebSocketResponse[WebSocket[Blocking]])
+    assert_type(backend.open_websocket_f(basic_request, lambda: pipe), WebSocketResponse[CloseInfo])
+    own = polysocket.blocking.BlockingBackend()
+    assert_type(own.connect("ws://localhost"), WebSocket[Blocking])
+    assert_type(own.open_websocket(basic_request, listener), WebSocketResponse[WebSocket[Blocking]])
+    assert_type(own.open_websocket(basic_request, pipe), WebSocketResponse[CloseInfo])
+
+
+def a_threaded_backend_opens(backend: Backend[Threaded], listener: Listener[Threaded], pipe: PipeHandler) -> None:
+    def make_listener() -> Future[Listener[Threaded]]:
+        raise NotImplementedError
+
+    def make_pipe() -> Future[PipeHandler]:
+        raise NotImplementedError
+
+    assert_type(backend.connect("ws://localhost", open_timeout=5), Future[WebSocket[Threaded]])
+    opened = backend.open_websocket("ws://localhost", WebSocketHandler())
+    assert_type(opened, Future[WebSocketResponse[WebSocket[Threaded]]])
+    assert_type(backend.open_websocket(basic_request, listener), Future[WebSocketResponse[WebSocket[Threaded]]])
+    assert_type(backend.open_websocket(basic_request, pipe), Future[WebSocketResponse[CloseInfo]])
+    made = backend.open_websocket_f(basic_request, make_listener)
+    assert_type(made, Future[WebSocketResponse[WebSocket[Threaded]]])
+    assert_type(backend.open_websocket_f(basic_request, make_pipe), Future[WebSocketResponse[CloseInfo]])
+    own = polysocket.threaded.ThreadedBackend()
+    assert_type(own.connect("ws://localhost"), Future[WebSocket[Threaded]])
+    assert_type(own.open_websocket(basic_request, listener), Future[WebSocketResponse[WebSocket[Threaded]]])
+    assert_type(own.open_websocket(basic_request, pipe), Future[WebSocketResponse[CloseInfo]])
+    made = own.open_websocket_f(basic_request, make_listener)
+    assert_type(made, Future[WebSocketResponse[WebSocket[Threaded]]])
+
+
+async def an_async_backend_opens(backend: Backend[Asyncio], listener: Listener[Asyncio], pipe: PipeHandler) -> None:
+    async def make_listener() -> Listener[Asyncio]:
+        return listener
+
+    async def make_pipe() -> PipeHandler:
+        return pipe
+
+    await assert_type(backend.connect("ws://localhost", open_timeout=5), ConnectCall[WebSocket[Asyncio]])
+    opened = await backend.open_websocket("ws://localhost", WebSocketHandler())
+    assert_type(opened, WebSocketResponse[WebSocket[Asyncio]])
+    assert_type(await backend.open_websocket(basic_request, listener), WebSocketResponse[WebSocket[Asyncio]])
+    assert_type(await backend.open_websocket(basic_request, pipe), WebSocketResponse[CloseInfo])
+    made = await backend.open_websocket_f(basic_request, make_listener)
+    assert_type(made, WebSocketResponse[WebSocket[Asyncio]])
+    assert_type(await backend.open_websocket_f(basic_request, make_pipe), WebSocketResponse[CloseInfo])
+    own = polysocket.asyncio.AsyncioBackend()
+    assert_type(await own.connect("ws://localhost"), WebSocket[Asyncio])
+    assert_type(await own.open_websocket(basic_request, listener), WebSocketResponse[WebSocket[Asyncio]])
+    assert_type(await own.open_websocket(basic_request, pipe), WebSocketResponse[CloseInfo])
+    assert_type(await polysocket.trio.TrioBackend().connect("ws://localhost"), WebSocket[Trio])
+    assert_type(await polysocket.anyio.AnyioBackend().connect("ws://localhost"), WebSocket[Async])
 
 
 def stubs() -> None:
