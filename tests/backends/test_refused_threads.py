@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import pathlib
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
@@ -16,6 +18,7 @@ from polysocket import (
     Buffer,
     Close,
     CloseInfo,
+    ConnectFailed,
     Listener,
     OpeningFailed,
     PipeHandler,
@@ -29,13 +32,14 @@ from polysocket import (
     polymorphic,
     threaded,
 )
+from polysocket._opening import tls
 from polysocket.effects import Async, Threaded, readiness
 from polysocket.effects.poller import process_poller
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import places, wire
 from polysocket.testing.contract.places import Peer, Place
 from polysocket.testing.contract.wire import Wire
-from tests.backends.flavours import THREADS, Flavour, ThreadedFlavour, a_backend, opened
+from tests.backends.flavours import FLAVOURS, THREADS, Flavour, ThreadedFlavour, a_backend, has_trio, opened
 
 REFUSED = "can't start new thread"
 KEEPALIVE = "polysocket keepalive"
@@ -71,6 +75,17 @@ def refused_threads(allowed: int = 0, *, keepalive: bool = False) -> Generator[R
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         yield refusal
+
+
+@contextlib.contextmanager
+def no_more_threads() -> Generator[None]:
+    """Refuse all threads, those of the event loops, too."""
+    refuse = Mock(side_effect=RuntimeError(REFUSED))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        if has_trio:
+            patch.setattr("trio._threads.start_thread_soon", refuse)  # It may have a thread that is idle.
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +200,33 @@ def test_a_websocket_that_can_not_be_opened_fails(peer: Peer) -> None:
     ws = threaded.connect(peer.url, close_timeout=5).result(SOON)
     peer.hang_up()
     ws.close().result(SOON)
+
+
+# uvloop looks up names in threads of libuv, which are there from its first lookup on.
+@pytest.mark.parametrize("flavour", [name for name in FLAVOURS if "uvloop" not in name], indirect=True)
+async def test_a_name_that_can_not_be_looked_up_fails(flavour: Flavour) -> None:
+    async with a_backend(flavour) as backend:
+        with (
+            no_more_threads(),
+            pytest.raises(ConnectFailed, match="could be started to look up server") as caught,
+        ):
+            await backend.connect("ws://server.invalid/")
+    assert caught.value.errno == errno.EAGAIN
+
+
+@pytest.mark.parametrize("part", ["load the default TLS settings", "read the system's proxies"])
+@pytest.mark.parametrize("flavour", [name for name, kind in FLAVOURS.items() if kind.is_async], indirect=True)
+async def test_settings_that_can_not_be_read_are_an_error(
+    flavour: Flavour, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "_default_context", None)
+    monkeypatch.setattr("polysocket.proxy.HAS_PROXY_SETTINGS", True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"wss://127.0.0.1:{listener.getsockname()[1]}/" if "TLS" in part else "ws://server.invalid/"
+        async with a_backend(flavour) as backend:
+            with no_more_threads(), pytest.raises(ConnectFailed, match=f"could be started to {part}") as caught:
+                await backend.connect(url)
+    assert caught.value.errno == errno.EAGAIN
 
 
 def test_a_connection_that_can_not_be_waited_for_fails(tmp_path: pathlib.Path) -> None:

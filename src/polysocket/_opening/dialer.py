@@ -19,6 +19,7 @@ from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import NotTLS, TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
+from polysocket.effects.refusals import no_thread
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, as_proxy, system_proxy
 from polysocket.redaction import escaped
@@ -70,11 +71,9 @@ class Dialer:
 
     async def connect(self, effect: Effect) -> ByteStream:
         """Connect to the server, with TLS for a wss URL. Raises :class:`ConnectFailed`."""
-        if self._reads_settings:
-            proxy = await effect.run_blocking(lambda: system_proxy(self._there))
-            if proxy is not None:
-                self._go_via(proxy)
         try:
+            if self._reads_settings:
+                await self._read_settings(effect)
             stream = await self._connecting(effect)
         except ProxyFailed:
             raise
@@ -94,6 +93,14 @@ class Dialer:
                 raise
         self.step = "in the opening handshake"
         return stream
+
+    async def _read_settings(self, effect: Effect) -> None:
+        try:
+            proxy = await effect.run_blocking(lambda: system_proxy(self._there))
+        except RuntimeError as error:
+            raise no_thread("to read the system's proxies", error) from error
+        if proxy is not None:
+            self._go_via(proxy)
 
     def _go_via(self, setting: str | Proxy) -> None:
         self._tunnel = tunnel_to(self._there, as_proxy(setting, "the result of proxy()"))

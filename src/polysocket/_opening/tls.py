@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.effects.refusals import no_thread
 from polysocket.tls_info import TLSInfo
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]
@@ -34,11 +35,15 @@ _loading = threading.RLock()  # A signal handler may connect while its own threa
 async def default_context(effect: Effect) -> ssl.SSLContext:
     """Return the default context for ``wss``: the system's certificate authorities, host names checked.
 
-    All websockets share one. Loading takes about 20 ms, in which an event loop must not stand still.
+    All websockets share one. Loading takes about 20 ms, in which an event loop must not stand still. Raises OSError if
+    the system has no more threads.
     """
     if _default_context is not None:
         return _default_context
-    return await effect.run_blocking(_load_default_context)
+    try:
+        return await effect.run_blocking(_load_default_context)
+    except RuntimeError as error:
+        raise no_thread("to load the default TLS settings", error) from error
 
 
 def _load_default_context() -> ssl.SSLContext:

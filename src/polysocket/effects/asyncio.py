@@ -21,6 +21,7 @@ from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
 from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, WRITES_BEFORE_TURN, PushStream
+from polysocket.effects.refusals import no_thread
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
 from polysocket.effects.unacknowledged import unacknowledged_bytes
@@ -130,7 +131,10 @@ class AsyncioEffect(CoroutineEffect):
         addresses = known_addresses(host, port, family)
         if addresses is None:
             loop = asyncio.get_running_loop()  # It needs a thread.
-            addresses = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+            try:
+                addresses = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+            except RuntimeError as error:
+                raise no_thread(f"to look up {host}", error) from error
         if len(addresses) == 1:  # no race, and no task
             return await self.adopt(await _connected(addresses[0], local_address))
         return await self.adopt(await first_connected(host, addresses, ConnectingTasks(local_address)))

@@ -6,12 +6,12 @@ thread of its own, and wait for that.
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 
 from polysocket.effects.happy_eyeballs import Address
 from polysocket.effects.interface import Event
+from polysocket.effects.refusals import no_thread
 
 __all__ = ["Lookup", "is_address", "known_addresses"]
 
@@ -51,7 +51,7 @@ class Lookup:
         try:
             threading.Thread(target=self._run, name=f"polysocket lookup {host}", daemon=True).start()
         except RuntimeError as error:
-            raise OSError(errno.EAGAIN, f"no thread could be started to look up {host}") from error
+            raise no_thread(f"to look up {host}", error) from error
 
     def addresses(self) -> list[Address]:
         """Return the addresses. Raises OSError. May be called after the end."""

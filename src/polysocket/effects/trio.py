@@ -19,6 +19,7 @@ from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
 from polysocket.effects.poller import Poller
+from polysocket.effects.refusals import no_thread
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
@@ -133,7 +134,10 @@ class TrioEffect(CoroutineEffect):
         family = socket.AF_UNSPEC if local_address is None else family_of(local_address)
         addresses = known_addresses(host, port, family)
         if addresses is None:  # It needs a thread.
-            addresses = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            try:
+                addresses = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            except RuntimeError as error:
+                raise no_thread(f"to look up {host}", error) from error
         connected = await first_connected(host, addresses, ConnectingSockets(local_address))
         return SocketStream(trio.socket.from_stdlib_socket(connected))
 
