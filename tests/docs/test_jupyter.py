@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def outputs_of(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
     """Run the cells in a kernel of their own, and return what each shows."""
     import nbformat
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(folder / name))
@@ -38,7 +40,11 @@ def outputs_of(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     v4: Any = nbformat.v4
     notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=30, kernel_name="python3").execute(cwd=os.fspath(folder))
+    with tempfile.TemporaryDirectory() as short_path:  # A Unix socket's path has at most 107 bytes.
+        # Jupyter chooses ports before it binds them, so that another test could take one.
+        over_unix_sockets = Config(KernelManager={"transport": "ipc", "ip": f"{short_path}/kernel"})
+        client = NotebookClient(notebook, timeout=30, kernel_name="python3", config=over_unix_sockets)
+        client.execute(cwd=os.fspath(folder))
     return ["".join(map(shown, cell.outputs)) for cell in notebook.cells]
 
 
