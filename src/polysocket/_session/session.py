@@ -125,7 +125,7 @@ class Session(Keepalive):
             self._watch()
             self._sender.on_sent.append(sent)
             if isinstance(observation, ConnectionLog):
-                self._notifications.log = guarded(observation.noted)
+                self._notifications.log = in_context(guarded(observation.noted), opening)
         self.when_ended(in_context(guarded(observation.closed), opening))
 
     def when_ended(self, call: Callable[[CloseInfo], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -34,7 +35,7 @@ from polysocket.effects import Event
 from polysocket.observers import Observation
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import Flavour, connect, promise
-from polysocket.testing.contract.places import Peer, Place, client_context
+from polysocket.testing.contract.places import Echo, Peer, Place, client_context
 
 LIMITS = basic_request.timeouts(open=5, close=5)
 
@@ -178,6 +179,38 @@ async def test_an_observer_sees_the_opening_calls_variables_in_a_thread_that_has
         await talking.result()
     assert observer.seen == of_the_opening("opening", "opened", "received", "sent", "closed")
     await unlift(backend.close())
+
+
+class NotingHandler(logging.Handler):
+    """A handler of log records that notes the variable, as a filter does that adds the number of a request."""
+
+    def __init__(self, has_answered: Event) -> None:
+        super().__init__()
+        self.seen: Seen = Seen()
+        self.has_answered: Event = has_answered
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.note("log")
+        if "the peer has answered a Ping" in record.getMessage():
+            self.has_answered.set()
+
+
+@promise
+async def test_the_log_sees_the_variables_of_the_call_that_opened(
+    flavour: Flavour, echo: Echo, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keepalive has lines of its own, which no call of the user causes."""
+    handler, logger = NotingHandler(flavour.event()), logging.getLogger("noted")
+    caplog.set_level(logging.DEBUG, "noted")
+    logger.addHandler(handler)
+    try:
+        with set_to("opening"):
+            ws = await connect(flavour, echo, logger=logger, ping_interval=0.01)
+        await handler.has_answered.wait()
+        await ws.close()
+    finally:
+        logger.removeHandler(handler)
+    assert handler.seen == of_the_opening("log")
 
 
 @promise
