@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
 from polysocket.testing import EchoServer
-from polysocket.testing.contract.places import server_context
+from polysocket.testing.contract.places import Peer, Place, answering, server_context
 
 # Each takes milliseconds to import, and belongs to another flavour, to only some connections, or to the opening itself.
 LATER = [
@@ -53,7 +54,7 @@ def test_a_flavour_imports_at_once_only_what_it_always_needs(module: str, allowe
 CONNECTING = """
 import sys, threading
 import polysocket.{flavour}
-from polysocket import OpeningFailed
+from polysocket import Backoff, OpeningFailed
 {run_imports}
 
 imported = []
@@ -73,6 +74,12 @@ async def main():
                 await ws.receive_text()
         except OpeningFailed as error:
             print(error, file=sys.stderr)
+    try:
+        async with polysocket.{flavour}.reconnect({unavailable!r}, policy=Backoff(initial=0)) as websockets:
+            async for _ in websockets:
+                pass
+    except OpeningFailed as error:
+        print(error, file=sys.stderr)
 
 
 sys.meta_path.insert(0, Finder())
@@ -87,12 +94,20 @@ RUN = {
 
 
 @pytest.mark.parametrize("library", RUN)
-def test_connecting_imports_nothing_on_an_event_loop(library: str) -> None:
-    """The second server's certificate is not trusted, so that the default context is loaded."""
+def test_connecting_imports_nothing_on_an_event_loop(library: str, tmp_path: pathlib.Path) -> None:
+    """The second server's certificate is not trusted, so that the default context is loaded.
+
+    The last server names the date of the next attempt, which it rejects for good.
+    """
     pytest.importorskip(library)
     flavour = "asyncio" if library == "uvloop" else library
     run_imports, run = RUN[library]
-    with EchoServer() as plain, EchoServer(ssl=server_context()) as secure:
+    answers = answering("503 Unavailable", "Retry-After: Thu, 01 Jan 2026 00:00:00 GMT"), answering("404 Not Found")
+    with (
+        EchoServer() as plain,
+        EchoServer(ssl=server_context()) as secure,
+        Peer(Place("tcp", tmp_path), *answers) as last,
+    ):
         port = plain.url.rpartition(":")[2].strip("/")
         connections = [
             (plain.url, {}),
@@ -102,7 +117,10 @@ def test_connecting_imports_nothing_on_an_event_loop(library: str) -> None:
             ("ws://server.invalid/", {"proxy": f"http://localhost:{port}"}),
             ("ws://server.invalid/", {"proxy": f"socks5://localhost:{port}"}),
         ]
-        code = CONNECTING.format(flavour=flavour, run_imports=run_imports, connections=connections, run=run)
+        code = CONNECTING.format(
+            flavour=flavour, run_imports=run_imports, connections=connections, unavailable=last.url, run=run
+        )
         ran = subprocess.run([sys.executable, "-X", "utf8", "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+    assert "404 Not Found" in ran.stderr
     assert not ran.stdout.split(), ran.stderr

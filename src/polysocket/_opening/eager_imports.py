@@ -1,12 +1,14 @@
 """Modules that the flavours of event loops import at once: a later import would block the loop for milliseconds.
 
-Opening a websocket, or a message in JSON, needs these modules; the flavours of threads import each when it is needed.
+Opening a websocket, reconnecting, or a message in JSON, needs these modules; the flavours of threads import each when
+it is needed.
 """
 
 import importlib
 
 MODULES = (
     "concurrent.futures.thread",  # for the executor of asyncio, which resolves names
+    "email.utils",  # for the date of a Retry-After header
     "encodings.idna",  # for getaddrinfo()
     "encodings.punycode",  # for a host that is not in ASCII
     "idna.uts46data",
