@@ -35,7 +35,7 @@ def is_exempt(host: str, port: int, no_proxy: str) -> bool:
     address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    return any(_matches(entry, host, address, port) for entry in re.split(r"[,\s]+", no_proxy.lower()))
+    return any(_matches(entry, host, address, port) for entry in re.split(r"[,\s]+", no_proxy))
 
 
 def _matches(entry: str, host: str, address: _Address | None, port: int) -> bool:
@@ -62,7 +62,7 @@ def _matches_name(name: str, host: str) -> bool:
         domain = domain[1:]
     bare = domain.removeprefix(".")
     try:
-        bare = bare if bare.isascii() else encode_idna(bare)
+        bare = bare.lower() if bare.isascii() else encode_idna(bare)
     except UnicodeError:
         return False
     return bool(bare) and (host.endswith(f".{bare}") or (domain[0] != "." and host == bare))

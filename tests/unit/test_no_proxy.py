@@ -25,6 +25,8 @@ CASES: list[tuple[str, str, bool]] = [
     ("EXAMPLE.com", "ws://Example.COM/", True),
     ("bücher.example", "ws://bücher.example/", True),
     ("xn--bcher-kva.example", "ws://bücher.example/", True),
+    ("ΟΔΟΣ-24.example", "ws://οδοσ-24.example/", True),
+    ("ΟΔΟΣ-24.example", "ws://οδος-24.example/", False),
     # Trailing dots
     ("example.com.", "ws://example.com/", True),
     ("example.com", "ws://example.com./", True),

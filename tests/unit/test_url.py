@@ -59,6 +59,7 @@ def test_a_url_is_parsed_into_its_parts(url: str, parts: tuple[str, str, int, st
     [
         ("faß.example", "xn--fa-hia.example"),
         ("ς.example", "xn--3xa.example"),
+        ("ΟΔΟΣ-24.example", "xn---24-zxc8cb2a.example"),  # str.lower() makes a ς of the last letter
         ("BÜCHER.example", "xn--bcher-kva.example"),
         ("bu\u0308cher.example", "xn--bcher-kva.example"),
         ("日本語。jp．", "xn--wgv71a119e.jp."),
