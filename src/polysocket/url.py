@@ -187,6 +187,8 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
     place = parts.netloc.rpartition("@")[2]
     if ("[" in place or "]" in place) and not _IN_BRACKETS.fullmatch(place):
         raise InvalidURL(f"{redact_url(url)!r} is not a URL: only ':port' may stand beside an address in brackets")
+    if place[:2].lower() == "[v":  # RFC 3986 §3.2.2: a later version of IP, of which there is none
+        raise InvalidURL(f"{redact_url(url)!r} is not a URL: only an IPv6 address may stand in brackets")
     if host is not None and not host.isascii() and "[" not in place:
         host = place.partition(":")[0]  # str.lower() has made a ς of a Σ that ends a word, where UTS 46 makes a σ.
     try:

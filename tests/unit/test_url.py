@@ -250,6 +250,17 @@ def test_only_a_port_may_stand_beside_an_address_in_brackets(place: str) -> None
         Proxy(f"http://{place}")
 
 
+@pytest.mark.parametrize("name", ["v1.example.com", "v6.::1"])
+def test_only_an_ipv6_address_may_stand_in_brackets(name: str) -> None:
+    """RFC 3986 §3.2.2 keeps ``v1.…`` for later versions of IP, of which there are none. It is no name for DNS."""
+    for url in (f"ws://[{name}]/", f"wss://user:secret@[{name}]:8443/?token"):
+        with pytest.raises(InvalidURL, match="only an IPv6 address may stand in brackets") as caught:
+            url_of(url)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(InvalidURL, match="only an IPv6 address may stand in brackets"):
+        Proxy(f"http://[{name}]")
+
+
 @pytest.mark.parametrize("url", [None, b"ws://example.com/", 80])
 def test_a_url_must_be_a_str(url: Any) -> None:
     with pytest.raises(InvalidURL, match=f"^a WebSocket URL is a str, not {type(url).__name__}$"):
