@@ -16,7 +16,7 @@ __all__ = ["is_exempt"]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # A host or an address with a port; an IPv6 address stands in brackets then.
-_HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]*))?")
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{0,5}))?")
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:

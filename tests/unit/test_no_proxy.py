@@ -38,6 +38,7 @@ CASES: list[tuple[str, str, bool]] = [
     ("*.example.com:8000", "ws://a.example.com:8000/", True),
     ("example.com:", "ws://example.com:9000/", True),
     (":80", "ws://example.com/", False),
+    ("example.com:" + "8" * 5000, "ws://example.com/", False),
     # Addresses
     ("192.0.2.1", "ws://192.0.2.1:9000/", True),
     ("192.0.2.1:80", "ws://192.0.2.1/", True),
