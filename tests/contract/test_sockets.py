@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import sys
 from typing import Any
 
@@ -54,6 +55,20 @@ async def test_a_socket_is_closed_if_setting_its_options_fails(
         listener.hang_up()
     if len(changed) > number:
         assert changed[number].fileno() == -1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell of a reset elsewhere")
+@promise
+async def test_the_error_for_a_given_socket_that_was_reset_says_so(flavour: Flavour) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    with pytest.raises(ConnectFailed, match=r"the given socket: .*Connection reset by peer") as caught:
+        await flavour.open("ws://localhost/", sock=sock)
+    assert caught.value.errno == errno.ECONNRESET
+    assert sock.fileno() == -1
 
 
 @promise

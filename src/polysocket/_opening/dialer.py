@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -285,6 +286,8 @@ def _check_socket(sock: socket.socket) -> None:
     try:
         sock.getpeername()
     except OSError:
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # such as a reset by the peer
+            raise OSError(error, os.strerror(error)) from None
         raise OSError(errno.ENOTCONN, "it is not connected; call its connect() first") from None
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         # The runtimes do so for the connections that they open: a small frame must not wait for an acknowledgement.
