@@ -148,6 +148,8 @@ class TrioEffect(CoroutineEffect):
 
     async def adopt(self, sock: socket.socket, /) -> SocketStream:
         """Make a stream of a connected socket."""
+        if type(sock) is not socket.socket:  # trio takes no subclass, such as that of PySocks.
+            sock = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
         return SocketStream(trio.socket.from_stdlib_socket(sock))
 
 

@@ -246,6 +246,18 @@ async def test_an_ssl_socket_is_refused_before_a_byte_is_sent(flavour: Flavour, 
             right.recv(1)
 
 
+class _Subclass(socket.socket):
+    """A socket such as that of PySocks."""
+
+
+@promise
+async def test_a_socket_of_a_subclass_is_used(flavour: Flavour, peer: Peer) -> None:
+    plain = socket.create_connection(("127.0.0.1", int(peer.url.rpartition(":")[2].strip("/"))))
+    async with connected(flavour, peer, sock=_Subclass(fileno=plain.detach())) as ws:
+        await ws.send_text("a")
+        assert (await flavour.call(peer.frame)).payload == b"a"
+
+
 def _listening() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
