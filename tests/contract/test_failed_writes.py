@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import pathlib
 import socket
 import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from polysocket import Async, Close, CloseCause, ConnectionLost, ConnectOptions, WebSocket, WebSocketClosed
+from polysocket import (
+    Async,
+    Close,
+    CloseCause,
+    CloseInfo,
+    ConnectionLost,
+    ConnectOptions,
+    DataFrame,
+    Listener,
+    PipeHandler,
+    Text,
+    WebSocket,
+    WebSocketClosed,
+    basic_request,
+)
+from polysocket.effects import Event
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import Flavour, connect, promise
+from polysocket.testing.contract.handlers import close, opened
 from polysocket.testing.contract.keeping import repeat
 from polysocket.testing.contract.places import Peer, Place
 from tests.contract.flavours import FLAVOURS
@@ -105,6 +124,110 @@ async def test_a_peer_that_reads_no_more_is_not_waited_for_after_the_close_timeo
     await ws.close()
     with pytest.raises(ConnectionLost):
         await ws.receive()
+
+
+# More than a websocket reads for a program that takes nothing, and less than the system holds besides.
+BEYOND_READ_AHEAD = 1030
+LIMITS = basic_request.timeouts(open=5, close=5)
+
+
+async def fill(flavour: Flavour, peer: Peer, count: int, ending: bytes) -> None:
+    """Have the peer send numbered messages and an ending, and hang up."""
+    await flavour.call(peer.send, b"".join(wire.text(f"{number}".ljust(1000)) for number in range(count)))
+    await flavour.call(peer.send, ending)
+    await flavour.call(peer.wait_until_acknowledged)
+    peer.hang_up()
+
+
+class Answering(Listener[Any]):
+    """A listener that answers each frame; its first method returns when it is told to."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self.taken: list[str] = []
+        self.codes: list[int] = []
+        self.errors: set[type[Exception]] = set()
+        self.go_on: Event = flavour.event()
+        self.has_ended: Event = flavour.event()
+        self._wait = flavour.effect().lift(self.go_on.wait)
+
+    def on_open(self, ws: WebSocket[Any]) -> None:
+        self._ws = ws
+
+    def on_text(self, frame: Text) -> object:
+        self.taken.append(frame.payload.strip())
+        return self._wait() if len(self.taken) == 1 else self._ws.send_text("answer")
+
+    def on_error(self, error: Exception) -> None:
+        self.errors.add(type(error))
+
+    def on_close(self, info: CloseInfo) -> None:
+        self.codes.append(info.code)
+        self.has_ended.set()
+
+
+@promise
+async def test_a_listener_whose_answer_fails_gets_the_rest(flavour: Flavour, peer: Peer) -> None:
+    listener, backend = Answering(flavour), flavour.backend(request=LIMITS)
+    await opened(flavour, backend, peer, listener)
+    await fill(flavour, peer, BEYOND_READ_AHEAD, wire.close(4003))
+    listener.go_on.set()
+    await listener.has_ended.wait()
+    assert listener.taken == [str(number) for number in range(BEYOND_READ_AHEAD)]
+    assert listener.codes == [4003]
+    assert ConnectionLost in listener.errors
+    await close(flavour, backend)
+
+
+@pytest.mark.parametrize(
+    ("then", "end"),
+    [
+        ("takes", WebSocketClosed),
+        ("only yields", WebSocketClosed),  # until the close timeout, as after a Close
+        ("returns", ConnectionLost),
+    ],
+)
+@promise
+async def test_a_pipe_whose_answer_fails_gets_the_rest(
+    flavour: Flavour, peer: Peer, then: str, end: type[WebSocketClosed]
+) -> None:
+    taken: list[str] = []
+    go_on, is_async = threading.Event(), flavour.effect().is_async
+    unasked = itertools.repeat(Text("unasked"), {"takes": 0, "only yields": sys.maxsize, "returns": 100}[then])
+
+    def take(frame: DataFrame) -> Text:
+        taken.append(str(frame.payload).strip())
+        return Text("answer")
+
+    def stage(incoming: Iterator[DataFrame]) -> Iterator[Text]:
+        yield take(next(incoming))
+        assert go_on.wait(10)
+        yield from unasked
+        if then == "takes":
+            yield from map(take, incoming)
+
+    async def async_stage(incoming: AsyncIterator[DataFrame]) -> AsyncIterator[Text]:
+        yield take(await anext(incoming))
+        assert await flavour.call(go_on.wait, 10)
+        for text in unasked:
+            yield text
+        if then == "takes":
+            async for frame in incoming:
+                yield take(frame)
+
+    async def pipe() -> object:
+        handler = PipeHandler(async_stage if is_async else stage)
+        return (await flavour.effect().unlift(backend.open_websocket(peer.url, handler))).result
+
+    backend = flavour.backend(request=LIMITS.timeouts(close=0.2))
+    piping = flavour.spawn(pipe)
+    await flavour.call(lambda: peer.stream)
+    await fill(flavour, peer, COUNT, b"" if then == "returns" else wire.close(4003))
+    go_on.set()
+    with pytest.raises(end) as caught:
+        await piping.result()
+    assert then != "takes" or caught.value.close_info.code == 4003
+    assert taken == [str(number) for number in range(COUNT if then == "takes" else 1)]
+    await close(flavour, backend)
 
 
 @pytest.mark.parametrize("flavour", ASYNCIO, indirect=True)

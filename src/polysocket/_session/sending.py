@@ -60,6 +60,8 @@ class Sender:
         """The answer to the latest Ping, which waits until the network takes it."""
         self.background: set[Event] = set()
         """For each program in the background that waits to send a Pong: set when the program has ended."""
+        self.loss: CloseInfo | None = None
+        """The explanation of a failed write, until the reader meets the end of the connection; None without one."""
         self._effect = effect
         self._stream = stream
         self._connection = connection
@@ -252,7 +254,8 @@ class Sender:
             return self._connection.error()
         if error is INTERRUPTED:
             return ConnectionLost(CloseInfo(Side.LOCAL, CloseCause.CANCELLATION, detail=str(error)))
-        return ConnectionLost(CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error)))
+        self.loss = self.loss or CloseInfo(Side.REMOTE, CloseCause.NETWORK, detail=str(error))
+        return ConnectionLost(self.loss)
 
     def give_up(self, reason: str) -> None:
         """Write nothing more, and wake no caller: the event loop of the stream has ended."""

@@ -108,6 +108,16 @@ class Session(Keepalive):
         if self._mutex.running_loop() != self._mutex.loop:
             raise wrong_event_loop(self._mutex)
 
+    @property
+    def loss(self) -> CloseInfo | None:
+        """The explanation of a connection that takes nothing more, though more may be received; None if it is well."""
+        return self._sender.loss
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the websocket has ended, and all that has arrived was received."""
+        return self.close_info is not None and not self.queue.count
+
     def error(self) -> WebSocketClosed:
         """Return the error for a caller that uses the websocket after its end."""
         with self._mutex:

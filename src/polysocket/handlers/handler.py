@@ -12,7 +12,7 @@ from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.websocket import WebSocket
 
-__all__ = ["Handler", "WebSocketHandler", "is_own_close"]
+__all__ = ["Handler", "WebSocketHandler", "is_own_end"]
 
 
 class Handler(ABC):
@@ -48,13 +48,15 @@ class WebSocketHandler(Handler):
         return WebSocket(session, effect)
 
 
-def is_own_close(session: Session, error: BaseException) -> bool:
-    """Return whether ``error`` was raised because a Close ended this session.
+def is_own_end(session: Session, error: BaseException) -> bool:
+    """Return whether ``error`` was raised because a Close, or the network, ended this session.
 
     A user's code may raise the :class:`WebSocketClosed` of another websocket. Two such errors belong to the same
-    websocket if their sent Close is the same object.
+    websocket if their sent Close is the same object, or if the network explains both by the same object.
     """
-    if not isinstance(error, WebSocketClosed) or error.close_info.cause is not CloseCause.CLOSE:
+    if not isinstance(error, WebSocketClosed):
         return False
-    info = session.close_info
-    return info is not None and error.close_info.sent is info.sent
+    ended, info = error.close_info, session.close_info
+    if ended.cause is CloseCause.NETWORK:
+        return ended is info or ended is session.loss
+    return ended.cause is CloseCause.CLOSE and info is not None and ended.sent is info.sent

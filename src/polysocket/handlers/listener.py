@@ -14,7 +14,7 @@ from polysocket.close_info import CloseCause, CloseInfo
 from polysocket.effects import Effect
 from polysocket.errors import InvalidHandler, WebSocketClosed
 from polysocket.frames import Binary, Frame, Ping, Pong, Text
-from polysocket.handlers.handler import Handler, is_own_close
+from polysocket.handlers.handler import Handler, is_own_end
 from polysocket.websocket import WebSocket
 
 __all__ = ["Listener", "await_result"]
@@ -32,8 +32,8 @@ class Listener(Handler, Generic[F]):
 
     - A method that raises is reported to :meth:`on_error`. The websocket is closed with 1011, and the remaining frames
       are dropped.
-    - A method that sends after the Close gets :class:`WebSocketClosed`. That error is reported too, but the remaining
-      frames are still delivered.
+    - A method that sends after the Close, or on a connection that is lost, gets :class:`WebSocketClosed`. That error is
+      reported too, but the remaining frames are still delivered.
     - Frames that arrive before the peer's Close are still delivered after the websocket was closed. If a method closes
       it, or the program does while a method runs, at most 1 MiB of them is kept until the method returns.
     """
@@ -158,17 +158,17 @@ class _Delivery:
 
     async def _report(self, method: Callable[[Any], object], error: BaseException) -> bool:
         name = type(self._listener).__name__
-        is_after_close = is_own_close(self._session, error)
+        is_after_end = is_own_end(self._session, error)
         if method == self._listener.on_error:
             get_logger().error("%s.on_error failed", name, exc_info=error)
         else:
             is_overridden = type(self._listener).on_error is not Listener[Any].on_error
-            if not is_overridden and not is_after_close:
+            if not is_overridden and not is_after_end:
                 get_logger().error("a method of %s failed", name, exc_info=error)
             await self._call(self._listener.on_error, _as_exception(error, f"{name}.{_name(method)}"))
-        if not is_after_close:
+        if not is_after_end:
             await self._session.close(close_codes.CALLBACK_RAISED)
-        return is_after_close
+        return is_after_end
 
 
 class _MethodFailed(Exception):

@@ -21,9 +21,9 @@ from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import Effect
-from polysocket.errors import InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
+from polysocket.errors import ConnectionLost, InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
 from polysocket.frames import Binary, Close, DataFrame, Frame, Text, join_fragments
-from polysocket.handlers.handler import Handler, is_own_close
+from polysocket.handlers.handler import Handler, is_own_end
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
 
@@ -48,6 +48,8 @@ class PipeHandler(Handler):
     - If the peer closes, the incoming stream yields all frames received before the Close. Then it ends after a normal
       closing (1000, 1001, no code) and raises :class:`WebSocketClosed` after any other. Frames that the stage yields
       from then on are dropped.
+    - If the connection is lost, the incoming stream yields all frames that have arrived, and raises
+      :class:`ConnectionLost`. Meanwhile, frames that the stage yields are dropped. After that, sending raises, too.
     - A stage may run for at most ``close_timeout`` seconds after the websocket has ended. Then an async stage is
       cancelled. A blocking stage is ended when it next yields or asks for a frame, because a waiting thread can't be
       interrupted.
@@ -81,7 +83,7 @@ class PipeHandler(Handler):
             await session.close(close_codes.MESSAGE_KIND_REFUSED)
             raise
         except BaseException as error:
-            if not is_own_close(session, error):
+            if not is_own_end(session, error):
                 await session.close_after(error)
                 raise
             await session.close()
@@ -90,6 +92,8 @@ class PipeHandler(Handler):
         else:
             await session.close()
         assert session.close_info is not None, "a closed session has a close_info"
+        if run.has_dropped_lost and session.close_info.cause is CloseCause.NETWORK:
+            raise session.error()
         return session.close_info
 
 
@@ -100,7 +104,10 @@ class _StageRun:
         self._effect = effect
         self._session = session
         self._is_in_message = False  # The stage's last data frame was a fragment with more to follow.
-        self._ended_at: float | None = None  # when the websocket ended, on the effect's clock
+        self._ended_at: float | None = None  # when the websocket ended, or took nothing more, on the effect's clock
+        self._has_ended = effect.event()  # or takes nothing more
+        self.has_dropped_lost: bool = False
+        """Whether frames of the stage were dropped since the connection was lost."""
 
     async def run_async(self, stage: Any) -> None:
         """Run a stage of an async flavour; cancel it at the deadline."""
@@ -137,12 +144,23 @@ class _StageRun:
         try:
             await self._session.send(frame, is_continuation=is_data and self._is_in_message)
         except WebSocketClosed as error:
-            if error.close_info.cause is not CloseCause.CLOSE or error.close_info.initiator is not Side.REMOTE:
+            if not self._may_drop(error.close_info):
                 raise
             await self._drop()
         else:
             if isinstance(frame, Text | Binary):
                 self._is_in_message = not frame.final
+
+    def _may_drop(self, end: CloseInfo) -> bool:
+        """Return whether the stage may go on after this end of the websocket, since it may have frames to take."""
+        if end.initiator is not Side.REMOTE:
+            return False
+        if end.cause is CloseCause.NETWORK and not self._session.is_exhausted:
+            self.has_dropped_lost = True
+            if self._ended_at is None:
+                self._note_end(end)
+            return True
+        return end.cause is CloseCause.CLOSE
 
     async def _drop(self) -> None:
         if self._is_overdue():
@@ -154,7 +172,7 @@ class _StageRun:
                     await self._effect.event().wait()
 
     def _check_message_is_complete(self) -> None:
-        if self._is_in_message and self._session.is_open:
+        if self._is_in_message and self._session.is_open and not self.has_dropped_lost:
             raise InvalidFrame("the stage has ended within a message: its last frame has final=False")
 
     # The deadline
@@ -162,16 +180,12 @@ class _StageRun:
     @contextlib.asynccontextmanager
     async def _cancelled_at_deadline(self) -> AsyncGenerator[None]:
         """Cancel the block at the deadline, and raise the websocket's end."""
-        websocket_has_ended, stage_has_ended = self._effect.event(), self._effect.event()
+        stage_has_ended = self._effect.event()
         is_running, is_cancelled = True, False
-
-        def note_end(info: CloseInfo) -> None:
-            self._note_end(info)
-            websocket_has_ended.set()
 
         async def watch() -> None:
             nonlocal is_cancelled
-            await websocket_has_ended.wait()
+            await self._has_ended.wait()
             try:
                 async with self._effect.time_limit(self._session.seconds_left(self._ended_at)):
                     await stage_has_ended.wait()
@@ -181,19 +195,20 @@ class _StageRun:
                     cancel()
 
         async with self._effect.interruptible() as cancel:
-            self._session.when_ended(note_end)
+            self._session.when_ended(self._note_end)
             self._effect.spawn(watch, lambda _: None)
             try:
                 yield
             finally:
                 is_running = False
                 stage_has_ended.set()
-                websocket_has_ended.set()
+                self._has_ended.set()
         if is_cancelled:
             raise self._overdue()
 
     def _note_end(self, _: CloseInfo) -> None:
         self._ended_at = self._effect.now()
+        self._has_ended.set()
 
     def _is_overdue(self) -> bool:
         return self._ended_at is not None and self._session.seconds_left(self._ended_at) == 0
@@ -202,6 +217,8 @@ class _StageRun:
         get_logger().warning(
             "the stage of a pipe has not ended within the close timeout after its websocket, and was ended"
         )
+        if self._session.close_info is None and self._session.loss is not None:
+            return ConnectionLost(self._session.loss)
         return self._session.error()
 
 
