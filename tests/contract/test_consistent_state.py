@@ -6,6 +6,7 @@ A trace function pauses the changing thread at each line of the code that guards
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,10 +25,11 @@ from polysocket import (
     WebSocketClosed,
     WebSocketHandler,
     basic_request,
+    blocking,
 )
 from polysocket.effects import ThreadMutex
 from polysocket.effects.sockets import SocketEffect
-from polysocket.testing import BackendStub, memory_pair
+from polysocket.testing import BackendStub, EchoServer, memory_pair
 
 PATIENCE = 10  # seconds until a test fails
 
@@ -237,3 +239,23 @@ def test_a_signal_handler_may_close_the_backend_in_the_middle_of_its_bookkeeping
         backend.open_websocket("ws://localhost/", WebSocketHandler())
     assert calls > 0
     backend.close()
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_another_thread_may_close_before_a_loop_waits_for_the_next_message(number: int) -> None:
+    lines = itertools.count(1)
+    closing: list[threading.Thread] = []
+
+    def close_once() -> None:
+        if next(lines) == number:
+            closing.append(threading.Thread(target=connections.close))
+            closing[0].start()
+            closing[0].join(PATIENCE)
+
+    with EchoServer() as server:
+        connections = blocking.reconnect(server.url, on_open=lambda ws: ws.send_text("a"))
+        messages = connections.messages()
+        assert next(messages) == "a"
+        with at_each_line(("_opening/reconnecting.py",), close_once):
+            assert list(messages) == []
+    assert len(closing) == 1

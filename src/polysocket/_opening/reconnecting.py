@@ -110,9 +110,9 @@ class Reconnector(Generic[W]):
     async def next_message(self) -> str | bytes | Gap | None:
         """Return the next message of any websocket, or the gap before one. Return None after :meth:`close`."""
         while not self._is_closed:
-            if self._messages is not None:
+            if (messages := self._messages) is not None:  # Another thread that closes forgets it.
                 try:
-                    return await anext(self._messages)
+                    return await anext(messages)
                 except (StopAsyncIteration, WebSocketClosed):
                     pass  # Its end is judged below.
             turn = object()
@@ -130,8 +130,8 @@ class Reconnector(Generic[W]):
         """Close the websocket that is open, open no more, and end the wait of the caller that reopens."""
         self._refuse_other_loop()
         self._end()
-        if self._session is not None:
-            await self._session.close(code)
+        if (session := self._session) is not None:
+            await session.close(code)
             self._forget_session()
 
     async def close_after(self, error: BaseException | None) -> None:
@@ -141,8 +141,8 @@ class Reconnector(Generic[W]):
     def abort(self) -> None:
         """Drop the connection without waiting, open no more, and end the wait of the caller that reopens."""
         self._end()
-        if self._session is not None:
-            self._session.abort()
+        if (session := self._session) is not None:
+            session.abort()
             self._forget_session()
 
     def _end(self) -> None:
@@ -214,8 +214,8 @@ class Reconnector(Generic[W]):
             if self.websocket is not None and not self._is_closed:
                 self._has_renewed_auth = False
                 return self.websocket
-        if self._session is not None:  # It was opened while another thread closed.
-            await self._session.close()
+        if (session := self._session) is not None:  # It was opened while another thread closed.
+            await session.close()
             self._forget_session()
         return None
 
@@ -238,15 +238,15 @@ class Reconnector(Generic[W]):
             self._wake = interrupt
             try:
                 if not self._is_closed:
-                    self._session = await self._open_session()
-                    self._session.begin()
+                    self._session = session = await self._open_session()
+                    session.begin()
                     if self._buffer is not None:
-                        self._session.read_ahead(self._buffer)
+                        session.read_ahead(self._buffer)
                     self._opened_at = self._effect.now()
-                    self.websocket = self._wrap(self._session)
+                    self.websocket = websocket = self._wrap(session)
                     if self._prepare is not None:
-                        await self._prepare(self.websocket)
-                    self._messages = AsyncMessages(self._session, None)
+                        await self._prepare(websocket)
+                    self._messages = AsyncMessages(session, None)
             finally:
                 self._wake = _nothing
 
