@@ -184,6 +184,10 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
         if "@" in url:  # The error may quote a secret, so it is neither shown nor chained.
             raise InvalidURL(f"{redact_url(url)!r} is not a URL: its host is malformed") from None
         raise InvalidURL(f"{redact_url(url)!r} is not a URL: {error}") from error
+    if "\\" in parts.netloc:  # Browsers read it as "/", which begins the path: then another host stands before it.
+        raise InvalidURL(
+            f"{redact_url(url)!r} is not a URL: no backslash may stand before its path; in a user's name, write %5C"
+        )
     place = parts.netloc.rpartition("@")[2]
     if ("[" in place or "]" in place) and not _IN_BRACKETS.fullmatch(place):
         raise InvalidURL(f"{redact_url(url)!r} is not a URL: only ':port' may stand beside an address in brackets")

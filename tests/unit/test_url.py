@@ -250,6 +250,16 @@ def test_only_a_port_may_stand_beside_an_address_in_brackets(place: str) -> None
         Proxy(f"http://{place}")
 
 
+@pytest.mark.parametrize("place", [r"good.example\@evil.example", r"user\:secret@host", r"host\path", r"[::1]\x"])
+def test_no_backslash_may_stand_before_the_path(place: str) -> None:
+    """RFC 3986 allows none anywhere. Browsers read it as ``/``, and connect to the host before it."""
+    for call in (lambda: url_of(f"wss://{place}/"), lambda: Proxy(f"http://{place}")):
+        with pytest.raises(InvalidURL, match="no backslash may stand before its path") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+    assert url_of(r"ws://host/a\b").path == "/a%5Cb"
+
+
 @pytest.mark.parametrize("name", ["v1.example.com", "v6.::1"])
 def test_only_an_ipv6_address_may_stand_in_brackets(name: str) -> None:
     """RFC 3986 §3.2.2 keeps ``v1.…`` for later versions of IP, of which there are none. It is no name for DNS."""
