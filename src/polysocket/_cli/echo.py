@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import ssl
 import sys
 import tempfile
-import time
 from argparse import Namespace
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from polysocket._cli.exit_status import ExitStatus
 from polysocket.testing import EchoServer
 
 __all__ = ["echo"]
-
-DAY = 24 * 3600  # Any time would do. Ctrl-C ends a sleep on every platform, unlike the wait for a lock.
 
 
 def echo(arguments: Namespace) -> ExitStatus:
@@ -27,8 +25,7 @@ def echo(arguments: Namespace) -> ExitStatus:
         _end_as_ctrl_c_does()
         with _tls(arguments) as context, EchoServer(ssl=context, host=arguments.host, port=arguments.port) as server:
             print(server.url, flush=True)
-            while True:
-                time.sleep(DAY)
+            _wait_for_signal()
     except KeyboardInterrupt:
         return ExitStatus.NORMAL
     except ModuleNotFoundError:
@@ -43,6 +40,22 @@ def _end_as_ctrl_c_does() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP.
             signal.signal(number, signal.default_int_handler)
+
+
+def _wait_for_signal() -> NoReturn:
+    """Wait until a signal's handler raises.
+
+    Python writes a byte for each signal. One that comes when a ``time.sleep()`` is about to begin would not end it.
+    """
+    waiting, woken_by = socket.socketpair()
+    with waiting, woken_by:
+        woken_by.setblocking(False)
+        signal.set_wakeup_fd(woken_by.fileno())
+        try:
+            while True:
+                waiting.recv(1)
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _failed(message: str) -> ExitStatus:
