@@ -7,6 +7,10 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("polysocket", deadline=None)  # Speed is for the benchmarks: a machine may be busy.
+settings.load_profile("polysocket")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -191,7 +191,8 @@ def test_a_call_that_is_interrupted_midway_ends_the_connection_at_once(
         monkeypatch.setattr(owner, name, work)
         raise Interrupt
 
-    with server() as (url, _), blocking.connect(url, close_timeout=5) as ws:
+    # Without keepalive, which would read in its own thread.
+    with server() as (url, _), blocking.connect(url, close_timeout=5, ping_interval=None) as ws:
         ws.send_text("echo")
         monkeypatch.setattr(owner, name, interrupted)
         with pytest.raises(Interrupt):

@@ -23,7 +23,7 @@ Message = Sequence[str | bytes]  # its fragments
 Item = Message | Ping | Pong | Close
 Step = tuple[Frame | Close, bool]  # a frame, and whether it continues a message
 
-many = settings(deadline=None, max_examples=200)
+many = settings(max_examples=200)
 
 roles = st.sampled_from([CLIENT, SERVER])
 

@@ -38,7 +38,7 @@ def decode(data: bytes, position: int, masked: bool, limit: int, frames: list[Fr
     return position
 
 
-many = settings(deadline=None, max_examples=300)
+many = settings(max_examples=300)
 
 keys = st.binary(min_size=4, max_size=4)
 maskings = st.booleans()

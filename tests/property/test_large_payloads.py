@@ -33,7 +33,7 @@ def wire(role: ConnectionType, compressed: bool, messages: list[tuple[str, list[
     return sent
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(roles, st.booleans(), messages, st.lists(st.integers(0, 2**20), max_size=8), st.booleans())
 @example(CLIENT, False, [("b", [65536]), ("b", [65536])], [4], True)
 @example(CLIENT, False, [("b", [LARGE, 65536]), ("t", [65536])], [20, 60_000, 90_000], False)

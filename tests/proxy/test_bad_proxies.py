@@ -40,7 +40,7 @@ from tests.proxy.proxies import TOO_LONG
 in_async_flavours = pytest.mark.parametrize("flavour", ASYNC, indirect=True)
 
 KIB = 1024
-SHORT = 0.1  # seconds, for an open_timeout that expires
+SHORT = 0.4  # seconds, for an open_timeout that expires
 SERVER = "ws://server.example/chat?token=s3cret"
 SECURE = "wss://server.example/"
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -363,7 +363,7 @@ async def test_open_timeout_ends_waiting_for_a_silent_proxy_or_server(
     async with a_proxy(flavour, script) as peer:
         error = await failing(flavour, url_of(peer, scheme), url, open=SHORT)
     assert isinstance(error, OpenTimeout)
-    says(error, f"via {name_of(peer)} was not open within 0.1 seconds: still {error.step}")
+    says(error, f"via {name_of(peer)} was not open within {SHORT} seconds: still {error.step}")
     assert error.timeout == SHORT
     assert error.step in ("connecting", "in the TLS handshake", "in the opening handshake")
 

@@ -36,7 +36,7 @@ from polysocket.testing.contract.places import (
     upgrading,
 )
 
-SHORT = 0.1  # seconds: an open_timeout that passes
+SHORT = 0.4  # seconds: an open_timeout that passes, though not before a peer of loopback has answered
 
 
 # Open
