@@ -1,7 +1,8 @@
-"""The calls in which the blocking and the threaded flavour wait; none blocks without an end.
+"""The calls in which the blocking and the threaded flavour wait.
 
-In Windows, nothing ends a call that blocks early: Ctrl-C waits for its end. So each lasts at most ``LONGEST_WAIT``, and
-then its caller looks again and renews it.
+Python runs signal handlers in the main thread, before and after a call that blocks. Most systems end the call for that;
+Windows does not. No system does if the signal comes just before the call, while the thread lets another one run. So a
+call in the main thread lasts at most ``LONGEST_WAIT``. Then its caller looks again and renews it.
 
 Callers look each name up in this module at each call, so that a test can replace it.
 """
@@ -15,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from polysocket.effects.readiness import Wait
 
 __all__ = [
+    "ENDLESS",
     "LONGEST_WAIT",
     "ring",
     "until_over",
@@ -35,13 +37,24 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Seconds. In Windows, about as long as a person waits for Ctrl-C to act; the renewal costs next to nothing. Elsewhere a
-# signal ends a wait, and poll() takes at most 2**31 ms, about 24 days.
-LONGEST_WAIT: float = 1.0 if sys.platform == "win32" else 24 * 60 * 60.0
+LONGEST_WAIT: float = 1.0
+"""Seconds that the main thread waits at most: about as long as a person waits for Ctrl-C to act."""
+
+ENDLESS: Final = 24 * 60 * 60.0
+"""Seconds for a wait without a time limit. ``poll()`` takes at most 2**31 ms, about 24 days."""
+
+
+def _longest_wait() -> float:
+    return LONGEST_WAIT if threading.get_ident() == threading.main_thread().ident else ENDLESS
 
 
 def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
-    """Block until the socket is readable or writable, as asked for, or ``seconds`` have passed; return which it is."""
+    """Block until the socket is readable or writable, as asked for, or ``seconds`` have passed; return which it is.
+
+    The main thread returns after ``LONGEST_WAIT``, too. So do the other functions here.
+    """
+    if seconds > LONGEST_WAIT:
+        seconds = min(seconds, _longest_wait())
     if sys.platform == "win32":
         can_read, can_write, _ = select.select([fd] * readable, [fd] * writable, [], seconds)
         return bool(can_read), bool(can_write)
@@ -55,6 +68,7 @@ def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) ->
 
 def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> socket.socket | None:
     """Block until one of the sockets has connected or failed; return it, or None after ``seconds``."""
+    seconds = min(seconds, _longest_wait())
     if sys.platform == "win32":
         _, connected, failed = select.select([], sockets, sockets, seconds)
         return next(iter([*connected, *failed]), None)
@@ -70,7 +84,7 @@ def wait_until_connected(sockets: Sequence[socket.socket], seconds: float) -> so
 
 def wait_until_rung(bell: threading.Lock, seconds: float) -> bool:
     """Block until the bell, a lock that is held, is rung; return False if ``seconds`` pass first."""
-    return bell.acquire(timeout=seconds)
+    return bell.acquire(timeout=min(seconds, _longest_wait()))
 
 
 def ring(bell: threading.Lock) -> None:
@@ -82,7 +96,7 @@ def ring(bell: threading.Lock) -> None:
 def wait_until_ended(thread: threading.Thread) -> None:
     """Block until a thread has ended."""
     while thread.is_alive():
-        thread.join(LONGEST_WAIT)
+        thread.join(_longest_wait())
 
 
 def wait_for_result(future: Future[T]) -> T:
@@ -90,7 +104,7 @@ def wait_for_result(future: Future[T]) -> T:
     try:
         while not future.done():
             with contextlib.suppress(TimeoutError):
-                future.exception(LONGEST_WAIT)  # It raises a TimeoutError only if the time has passed.
+                future.exception(_longest_wait())  # It raises a TimeoutError only if the time has passed.
         return future.result()
     finally:
         del future  # Its error has a traceback with this frame.

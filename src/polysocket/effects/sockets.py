@@ -41,14 +41,14 @@ call_deadline: ContextVar[float | None] = ContextVar("call_deadline", default=No
 
 
 def seconds_left() -> float:
-    """Return the seconds that the calling program may wait until it looks again. Raises DeadlinePassed."""
+    """Return the seconds that the calling program may wait. Raises DeadlinePassed."""
     deadline = call_deadline.get()
     if deadline is None:
-        return polling.LONGEST_WAIT
+        return polling.ENDLESS
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise DeadlinePassed
-    return min(seconds, polling.LONGEST_WAIT)
+    return min(seconds, polling.ENDLESS)
 
 
 def context_of_call() -> Context:
@@ -313,7 +313,7 @@ class SocketStream(SendBuffer):
                 if self._aborted or not (readable or writable):
                     return None  # Another thread has sent all that was pending.
                 self._waiters[waiter] = writable
-            seconds = polling.LONGEST_WAIT if call_deadline.get() is None else self._seconds_to_wait()
+            seconds = polling.ENDLESS if call_deadline.get() is None else self._seconds_to_wait()
             can_read, can_write = polling.wait_until_ready(self._socket.fileno(), readable, writable, seconds)
             received = self._receive(buffer) if can_read else None
         finally:
