@@ -15,7 +15,7 @@ from polysocket._session.async_for import AsyncForIterator
 from polysocket.backoff import Backoff, Gap
 from polysocket.effects import Async, Blocking, CoroutineEffect, Effect, Lifter
 from polysocket.errors import InvalidRequest
-from polysocket.redaction import redact_url
+from polysocket.redaction import redact_query
 from polysocket.request import Request
 from polysocket.websocket import CoroutineWebSocket, WebSocket, open_logged_session
 
@@ -63,7 +63,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         request, transport = prepare(target, options, "reconnect")
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
-        url = "" if request.url is None else redact_url(request.url.with_query)
+        url = "" if request.url is None else redact_query(request.url.with_query)
         self._shown = f"{effect.name}.Connections {url}"
         self._reconnector: Reconnector[W_co] = Reconnector(
             effect,

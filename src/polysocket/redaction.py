@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escaped", "is_secret", "redact_field", "redact_url"]
+__all__ = ["escaped", "is_secret", "redact_field", "redact_query", "redact_url"]
 
 _SECRET = re.compile(
     "auth(?!enticate$)|cookie|token|secret|passw|session|credential|signature|csrf|xsrf|api-?key", re.IGNORECASE
 )
 _USERINFO = re.compile(r"^((?:wss?|https?|socks5h?):)?/{0,2}.*@", re.DOTALL)
-_QUERY = re.compile(r"\?.*", re.DOTALL)
+_QUERY = re.compile(r"([?#]).*", re.DOTALL)  # or the fragment, which may hold a token (RFC 6749 §4.2.2)
 _URL_FIELDS = frozenset({"location", "content-location", "referer"})
 
 
 def redact_url(url: str) -> str:
-    """Return a URL, which may be malformed, without its credentials and its query."""
-    return _QUERY.sub("?…", _USERINFO.sub(r"\1//…@", url))
+    """Return a URL, which may be malformed, without its credentials, its query and its fragment."""
+    user = _USERINFO.match(url)
+    if user is not None and _QUERY.search(user[0]):  # The "@" may be the query's, or the "?" a password's.
+        return f"{user[1] or ''}//…"
+    return redact_query(_USERINFO.sub(r"\1//…@", url))
+
+
+def redact_query(url: str) -> str:
+    """Return a URL that has no credentials, or the target of one, without its query and its fragment."""
+    return _QUERY.sub(r"\1…", url)
 
 
 def is_secret(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from polysocket.errors import InvalidURL
-from polysocket.redaction import redact_url
+from polysocket.redaction import redact_query, redact_url
 
 __all__ = [
     "ParsedURL",
@@ -99,7 +99,7 @@ class WebSocketURL:
         return f"{self.scheme}://{self._authority(self.host)}{self.path}"
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({redact_url(self.with_query)!r})"
+        return f"WebSocketURL({redact_query(self.with_query)!r})"
 
     def _authority(self, host: str) -> str:
         shown = _bracketed(host) if ":" in host else host

@@ -42,8 +42,8 @@ WRONG_URLS = {
     "wss:///chat": "'wss:///chat' names no host",
     "ws://:8080/": "'ws://:8080/' names no host",
     "ws://example.com:0/": "'ws://example.com:0/' names port 0, to which nothing can connect",
-    "ws://example.com/#top": "'ws://example.com/#top' has a fragment ('#…'), which a WebSocket URL may not have",
-    "ws://example.com/#": "'ws://example.com/#' has a fragment ('#…'), which a WebSocket URL may not have",
+    "ws://example.com/#top": "'ws://example.com/#…' has a fragment ('#…'), which a WebSocket URL may not have",
+    "ws://example.com/#": "'ws://example.com/#…' has a fragment ('#…'), which a WebSocket URL may not have",
     "ws://exam ple.com/": "'ws://exam ple.com/' has a space or control character in it",
     "ws://example.com/\n": "'ws://example.com/\\n' has a space or control character in it",
     "ws://a..example/": (

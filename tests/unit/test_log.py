@@ -11,7 +11,7 @@ from polysocket import Binary, Close, LoggingObserver, Ping, Response, Text, bas
 from polysocket.headers import Headers
 from polysocket.observers.logging import ConnectionLog, connection_log
 
-REQUEST = basic_request.get("ws://localhost/chat?token=secret")
+REQUEST = basic_request.get("ws://localhost/chat?mail=me@example.com&token=secret")
 
 
 def own_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -51,6 +51,8 @@ def test_each_log_has_a_number_of_its_own(caplog: pytest.LogCaptureFixture) -> N
 def test_the_handshake_is_redacted_and_escaped(log: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
     log.sent_request(REQUEST, Headers({"Authorization": "secret", "X-API-Key": "secret", "Origin": "https://a"}))
     log.received_response(Response(302, Headers({"Location": "//user:secret@b/?secret", "X": "\x9b2J"}), "Found\x9b"))
+    log.received_response(Response(302, Headers({"Location": "https://b/#token=secret"}), "Found"))
+    log.received_response(Response(302, Headers({"Location": "https://b/?mail=me@b&token=secret"}), "Found"))
     assert own_lines(caplog) == [
         "sent GET /chat?… HTTP/1.1",
         "sent Authorization: …",
@@ -59,6 +61,10 @@ def test_the_handshake_is_redacted_and_escaped(log: ConnectionLog, caplog: pytes
         "received HTTP/1.1 302 Found\\x9b",
         "received Location: //…@b/?…",
         "received X: \\x9b2J",
+        "received HTTP/1.1 302 Found",
+        "received Location: https://b/#…",
+        "received HTTP/1.1 302 Found",
+        "received Location: https://…",
     ]
 
 

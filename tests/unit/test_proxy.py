@@ -58,7 +58,7 @@ def test_a_url_is_parsed_into_its_parts(url: str, parts: tuple[Any, ...]) -> Non
         ("http://pro xy", "'http://pro xy' has a space or control character in it"),
         ("http://proxy/path", "'http://proxy/path' has a path or a query, but a proxy is a host with a port"),
         ("http://proxy?a=s3cret", "'http://proxy?…' has a path or a query, but a proxy is a host with a port"),
-        ("http://proxy#a", "'http://proxy#a' has a fragment ('#…'), which a proxy URL may not have"),
+        ("http://proxy#a", "'http://proxy#…' has a fragment ('#…'), which a proxy URL may not have"),
         ("http://me:s3cret@[::1", "'http://…@[::1' is not a URL: its host is malformed"),
         ("ftp://me:s3cret@proxy", "'//…@proxy' is not a proxy URL: it must begin with"),
         ("socks5://:s3cret@proxy", "the user of socks5://proxy:1080 has from 1 to 255 bytes"),

@@ -48,6 +48,10 @@ def test_no_repr_of_a_request_or_of_its_parts_shows_a_secret(case: str) -> None:
         f"ws://user:{SECRET}@/",
         f"ws://user:a@{SECRET}@a..b/",
         f"ws://user:{SECRET}@\u2028/",
+        f"ws://example.com:x/?mail=me@example.com&token={SECRET}",
+        f"ws://user:pass@example.com:x/?mail=me@example.com&token={SECRET}",
+        f"ws://example.com/#token={SECRET}",
+        f"ws://example.com/#mail=me@example.com&token={SECRET}",
     ],
 )
 def test_the_error_about_a_url_does_not_show_its_secrets(url: str) -> None:
@@ -98,8 +102,16 @@ def test_no_repr_of_a_response_shows_a_cookie() -> None:
     assert SECRET not in repr(UpgradeRejected(response))
 
 
-@pytest.mark.parametrize("location", [f"wss://example.com/?token={SECRET}", f"wss://user:{SECRET}@example.com/"])
-def test_no_repr_of_a_response_shows_the_query_or_the_credentials_of_its_location(location: str) -> None:
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"wss://example.com/?token={SECRET}",
+        f"wss://example.com/?mail=me@example.com&token={SECRET}",
+        f"wss://example.com/#token={SECRET}",
+        f"wss://user:{SECRET}@example.com/",
+    ],
+)
+def test_no_repr_of_a_response_shows_the_query_the_fragment_or_the_credentials_of_its_location(location: str) -> None:
     response = Response(302, Headers([("Location", location)]), "Found")
     assert SECRET not in repr(response)
     assert SECRET not in repr(UpgradeRejected(response))
@@ -109,6 +121,7 @@ def test_a_url_is_shown_without_credentials_and_query() -> None:
     url = WebSocketURL.parse("ws://user:password@[::1]:81/chat?token=x")
     assert str(url) == "ws://[::1]:81/chat"
     assert repr(url) == "WebSocketURL('ws://[::1]:81/chat?…')"
+    assert repr(WebSocketURL.parse("ws://h/@me?mail=me@h&token=x")) == "WebSocketURL('ws://h/@me?…')"
 
 
 def test_a_request_is_shown_with_its_url_and_headers() -> None:

@@ -211,7 +211,7 @@ def test_only_wss_is_secure() -> None:
         ("ws://[fe80::1%25a%00]/", None),
         ("ws://[fe80::1%25a%2F]/", None),
         ("ws://[fe80::1%25a%25b]/", None),
-        ("ws://example.com/#", "'ws://example.com/#' has a fragment ('#…'), which a WebSocket URL may not have"),
+        ("ws://example.com/#", "'ws://example.com/#…' has a fragment ('#…'), which a WebSocket URL may not have"),
         ("ws://example.com/a#b", None),
         ("ws://example.com/a?b#c", None),
         (" ws://example.com/", "' ws://example.com/' has a space or control character in it"),

@@ -9,7 +9,7 @@ from polysocket._methods.waiting import ProgramEffect
 from polysocket._session.session import Session
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Lifter
-from polysocket.redaction import redact_url
+from polysocket.redaction import redact_query
 from polysocket.request import Request
 from polysocket.response import Response
 from polysocket.tls_info import TLSInfo
@@ -113,4 +113,4 @@ class WebSocket(HasWith[F_co]):
     def __repr__(self) -> str:
         of_class = getattr(type(self), "_effect", None)  # A program's view of a websocket has an effect without a name.
         flavour = getattr(of_class, "name", self._session._effect.name)
-        return f"<{flavour}.WebSocket {redact_url(self.url)} {self._session.state}>"
+        return f"<{flavour}.WebSocket {redact_query(self.url)} {self._session.state}>"

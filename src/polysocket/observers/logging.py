@@ -17,7 +17,7 @@ from polysocket.errors import InvalidRequest
 from polysocket.frames import Binary, Close, Frame, Text
 from polysocket.headers import Headers
 from polysocket.observers.observation import Observation, Observer, payload_size
-from polysocket.redaction import escaped, redact_field, redact_url
+from polysocket.redaction import escaped, redact_field, redact_query
 from polysocket.request import Request
 from polysocket.response import Response
 
@@ -96,7 +96,7 @@ class ConnectionLog(_Log):
     def sent_request(self, request: Request, headers: Headers) -> None:
         """Log a request of the opening handshake, with the headers as they are sent."""
         target = "" if request.url is None else request.url.target
-        self._log_head("sent", f"GET {redact_url(target)} HTTP/1.1", headers)
+        self._log_head("sent", f"GET {redact_query(target)} HTTP/1.1", headers)
 
     def received_response(self, response: Response) -> None:
         """Log a response of the opening handshake."""

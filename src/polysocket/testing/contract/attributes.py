@@ -84,7 +84,7 @@ async def test_extensions_are_those_that_were_agreed_on(
 
 @promise
 async def test_repr_has_flavour_url_and_state_without_secrets(flavour: Flavour, peer: Peer) -> None:
-    url = f"{peer.url.replace('//', '//user:secret@')}chat?token=secret"
+    url = f"{peer.url.replace('//', '//user:secret@')}chat?mail=me@example.com&token=secret"
     ws = await flavour.connect(url, **peer.options())
     seen = await flavour.seen(ws)
     name = flavour.effect().name

@@ -385,7 +385,7 @@ async def test_a_second_caller_that_waits_is_refused(flavour: Flavour, place: Pl
 
 @promise
 async def test_repr_has_flavour_url_and_state_without_secrets(flavour: Flavour, peer: Peer) -> None:
-    url = f"{peer.url.replace('//', '//user:secret@')}chat?token=secret"
+    url = f"{peer.url.replace('//', '//user:secret@')}chat?mail=me@example.com&token=secret"
     connections = reconnect(flavour, peer, url)
     begin = f"<{flavour.effect().name}.Connections {peer.url}chat?…"
     assert repr(connections) == f"{begin} waiting>"
