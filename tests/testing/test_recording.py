@@ -134,6 +134,7 @@ async def test_a_recording_is_saved_loaded_and_replayed(
 
 async def test_a_rejection_is_recorded_and_replayed(flavour: Flavour, tag: type[Any]) -> None:
     headers = {"Set-Cookie": "session=c00kie", "Location": "/login?token=s3cr3t", "X-Why": "late"}
+    headers["Content-Location"] = "https://login.example/#token=s3cr3t"
     rejecting = BackendStub.of(tag).when_any_request().then_reject(403, headers, b"hunter2")
     async with recorded(flavour, rejecting) as backend:
         with pytest.raises(UpgradeRejected):

@@ -1,7 +1,7 @@
 """``RecordingBackend``: a backend that records real conversations, without their secrets.
 
-It redacts headers whose names suggest a secret, query strings and user names in other headers, and the secrets that the
-user's ``redact`` removes from frames.
+It redacts headers whose names suggest a secret, query strings, fragments and user names in other headers, and the
+secrets that the user's ``redact`` removes from frames.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ F_co = TypeVar("F_co", covariant=True)
 REDACTED: str = "[redacted]"
 """The text that replaces a secret."""
 
-_QUERY = re.compile(r"\?[^\s#]+")
+_QUERY = re.compile(r"([?#])\S+")  # or a fragment
 _USER = re.compile(r"(?<=//)[^\s/?#]*@")
 
 
@@ -109,4 +109,4 @@ def _without_secrets(headers: Headers) -> Headers:
 
 
 def _without_query(value: str) -> str:
-    return _QUERY.sub(f"?{REDACTED}", _USER.sub(f"{REDACTED}@", value))
+    return _QUERY.sub(rf"\1{REDACTED}", _USER.sub(f"{REDACTED}@", value))
