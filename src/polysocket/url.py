@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -35,8 +36,8 @@ _LONGEST_NAME = 253  # characters (RFC 1035 §2.3.4); it also bounds the time th
 
 _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
-# RFC 3986 §3.2.2 (reg-name, and what an IPv6 address has); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
-_HOST = re.compile(r"[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z:_~!$&'()*+,;=%-]{1,63})*\.?")
+# RFC 3986 §3.2.2 (reg-name); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
+_HOST = re.compile(r"[0-9A-Za-z_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z_~!$&'()*+,;=%-]{1,63})*\.?")
 
 # RFC 3986 §3.2.2. Python 3.11 ignores other text beside the brackets, which another parser may take for the host.
 _IN_BRACKETS = re.compile(r"\[[^][]*\](?::[^][]*)?")
@@ -209,6 +210,12 @@ def ascii_host(host: str, text: str) -> str:
     zone = zone.removeprefix("25")  # Many write the "%" itself, as in ping fe80::1%eth0.
     if mark and not _ZONE.fullmatch(zone):
         raise InvalidURL(f"{redact_url(text)!r} has a zone that can't be the name of a network interface")
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise InvalidURL(f"{redact_url(text)!r} has a host with ':' in it that is not an IPv6 address") from None
+        return host + mark + zone
     try:
         encoded = host if host.isascii() else encode_idna(host)
     except UnicodeError as error:
@@ -219,7 +226,7 @@ def ascii_host(host: str, text: str) -> str:
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
-    return encoded + mark + zone
+    return encoded
 
 
 def encode_idna(host: str) -> str:

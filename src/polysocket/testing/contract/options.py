@@ -167,6 +167,9 @@ async def test_max_redirects_is_the_number_of_redirects_to_follow(flavour: Flavo
         ("host", 5, "host is a str, not 5"),
         ("host", "a b", "host can't be used: "),
         ("host", "", "host can't be used: "),
+        ("host", "example.com:80", "host can't be used: 'example.com:80' has a host with ':' in it that"),
+        ("host", "example.com\uff1a80", "host can't be used: "),  # ":" in its wide form
+        ("server_hostname", "example.com:443", "server_hostname can't be used: "),
         ("port", "80", "port is a number from 1 to 65535, not '80'"),
         ("port", 0, "port is a number from 1 to 65535, not 0"),
         ("server_hostname", 5, "server_hostname is a str, not 5"),
