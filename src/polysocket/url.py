@@ -39,6 +39,11 @@ _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 # RFC 3986 §3.2.2 (reg-name); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
 _HOST = re.compile(r"[0-9A-Za-z_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z_~!$&'()*+,;=%-]{1,63})*\.?")
 
+# An IPv4 address in a notation of inet_aton() (POSIX) besides the usual one: from 1 to 4 numbers in base 16, 8 or 10
+_UNUSUAL_IPV4 = re.compile(
+    r"(?!(?:(?:0|[1-9][0-9]{0,2})(?:\.|$)){4})(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]+|[0-9]+)){0,3}"
+)
+
 # RFC 3986 §3.2.2. Python 3.11 ignores other text beside the brackets, which another parser may take for the host.
 _IN_BRACKETS = re.compile(r"\[[^][]*\](?::[^][]*)?")
 
@@ -64,7 +69,8 @@ class WebSocketURL:
     def parse(cls, url: str) -> WebSocketURL:
         """Split a URL into its parts; raises :class:`InvalidURL`, which says what is wrong with the URL.
 
-        A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional.
+        A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional. An IPv4
+        address in another notation, such as ``127.1``, becomes the usual one.
         """
         if not isinstance(url, str):
             raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
@@ -226,7 +232,22 @@ def ascii_host(host: str, text: str) -> str:
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
-    return encoded
+    return _usual_notation(encoded) if _UNUSUAL_IPV4.fullmatch(encoded) else encoded
+
+
+def _usual_notation(host: str) -> str:
+    """Return the dotted decimal of an IPv4 address in another notation, such as ``127.1`` or ``0x7f.0.0.1``.
+
+    Resolvers and browsers read these notations, so ``NO_PROXY`` and the check of a certificate must not take the
+    address for a name.
+    """
+    try:
+        *first, last = [
+            int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[0] == "0" else 10) for part in host.split(".")
+        ]
+        return ".".join(map(str, bytes(first) + last.to_bytes(4 - len(first), "big")))
+    except (ValueError, OverflowError):  # a number in base 8 with an 8 or a 9, or one that is too large: a name
+        return host
 
 
 def encode_idna(host: str) -> str:

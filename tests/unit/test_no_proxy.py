@@ -52,6 +52,7 @@ CASES: list[tuple[str, str, bool]] = [
     ("[2001:db8::1]:81", "ws://[2001:db8::1]/", False),
     ("fe80::1", "ws://[fe80::1%25eth0]/", True),
     ("fe80::1%eth0", "ws://[fe80::1%25eth0]/", True),
+    ("192.0.2.1", "ws://192.0.513/", True),
     # Networks
     ("10.0.0.0/8", "ws://10.200.1.2/", True),
     ("10.1.2.3/8", "ws://10.200.1.2/", True),
@@ -78,6 +79,8 @@ CASES: list[tuple[str, str, bool]] = [
     ("", "ws://localhost.:9000/", True),
     ("", "ws://a.localhost/", False),
     ("", "ws://127.8.8.8/", True),
+    ("", "ws://127.1/", True),
+    ("", "ws://0x7f000001/", True),
     ("", "ws://[::1]/", True),
     ("", "ws://[::ffff:127.0.0.1]/", True),
     # One list with all kinds

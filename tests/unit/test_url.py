@@ -85,6 +85,35 @@ def test_a_host_is_encoded_as_in_browsers(host: str, encoded: str) -> None:
     assert Proxy(f"http://{host}:3128").host == encoded
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("10.1.258", "10.1.1.2"),
+        ("0x7f.1", "127.0.0.1"),
+        ("0X7F.0.0.0x1", "127.0.0.1"),
+        ("0177.0.0.01", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("0", "0.0.0.0"),
+        ("255.255.255.255", "255.255.255.255"),
+        ("\uff11\uff12\uff17\u30021", "127.0.0.1"),  # in wide digits
+        ("256.1", "256.1"),
+        ("1.2.3.256", "1.2.3.256"),
+        ("4294967296", "4294967296"),
+        ("1.2.3.4.5", "1.2.3.4.5"),
+        ("08.0.0.1", "08.0.0.1"),
+        ("127.1.example", "127.1.example"),
+        ("0x.1", "0x.1"),
+        ("127.1.", "127.1."),
+    ],
+)
+def test_an_ipv4_address_in_another_notation_becomes_the_usual_one(host: str, address: str) -> None:
+    """Resolvers and browsers read the notations of POSIX's ``inet_addr()``."""
+    assert WebSocketURL.parse(f"ws://{host}/").host == address
+    assert Proxy(f"http://{host}:3128").host == address
+
+
 def test_idna_and_urllib_request_are_imported_only_when_needed() -> None:
     """Importing them takes longer than importing all of polysocket's own modules."""
     program = """
