@@ -18,6 +18,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # A host or an address with a port; an IPv6 address stands in brackets then.
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{0,5}))?")
 
+_MAPPED_PREFIX = 96  # bits before the IPv4 address in an IPv6 address (RFC 4291 §2.5.5.2)
+
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:
     """Return whether a host is exempt from the proxy: ``localhost``, loopback addresses, and the entries' hosts.
@@ -42,10 +44,8 @@ def _matches(entry: str, host: str, address: _Address | None, port: int) -> bool
     if entry == "*":
         return True
     if "/" in entry:
-        try:
-            return address is not None and address in ipaddress.ip_network(entry, strict=False)
-        except ValueError:
-            return False
+        network = _parse_network(entry)
+        return address is not None and network is not None and address in network
     name, only_port = entry, ""
     if parts := _HOST_AND_PORT.fullmatch(entry):  # not if it is an IPv6 address without brackets
         name, only_port = parts["bracketed"] or parts["host"] or "", parts["port"] or ""
@@ -66,6 +66,16 @@ def _matches_name(name: str, host: str) -> bool:
     except UnicodeError:
         return False
     return bool(bare) and (host.endswith(f".{bare}") or (domain[0] != "." and host == bare))
+
+
+def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if network.version == 6 and (mapped := network.network_address.ipv4_mapped) and network.prefixlen >= _MAPPED_PREFIX:
+        return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
+    return network
 
 
 def _parse_address(text: str) -> _Address | None:
