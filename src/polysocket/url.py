@@ -155,7 +155,12 @@ def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
         raise InvalidURL(f"{redact_url(url)!r} has a fragment ('#…'), which a {kind} may not have")
     credentials = None
     if parts.username is not None:
-        credentials = unquote(parts.username), unquote(parts.password or "")
+        try:
+            credentials = unquote(parts.username, errors="strict"), unquote(parts.password or "", errors="strict")
+        except UnicodeDecodeError:  # It quotes the password, so it is not chained.
+            raise InvalidURL(
+                f"{redact_url(url)!r} has a user or a password that is not percent-encoded UTF-8"
+            ) from None
     return ParsedURL(scheme, ascii_host(host, url), port or ports[scheme], credentials, parts)
 
 

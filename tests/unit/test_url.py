@@ -321,6 +321,16 @@ def test_credentials_with_a_lone_surrogate_are_refused(userinfo: str) -> None:
         basic_request.basic_auth(*userinfo.split(":"))
 
 
+@pytest.mark.parametrize("userinfo", ["%e9:x", "x:secret%e9"])
+def test_credentials_that_are_not_utf8_are_refused(userinfo: str) -> None:
+    """Another password than the one in the URL must not be sent."""
+    for call in (basic_request.get, Proxy):
+        with pytest.raises(InvalidURL, match="not percent-encoded UTF-8") as caught:
+            call(f"http://{userinfo}@example.com/")
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
 @pytest.mark.parametrize(
     ("url", "path", "query"),
     [
