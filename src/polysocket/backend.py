@@ -276,7 +276,7 @@ class SocketConnector:
 
     def __init__(self, effect: Effect, transport: Transport, request: Request) -> None:
         if not isinstance(request, Request):
-            raise InvalidRequest(f"request is a Request, not {request!r}")
+            raise InvalidRequest(f"request is a Request, not {type(request).__name__}")
         self.effect = effect
         self.request = request
         self._transport = transport

@@ -201,10 +201,14 @@ def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
     if isinstance(setting, str):
         return Proxy(setting)
     if not isinstance(setting, Proxy):
-        raise InvalidRequest(
-            f"{what} is a URL, a Proxy or None, not {setting!r}{_PROXY_REMEDIES.get(repr(setting), '')}"
-        )
+        raise _not_a_proxy(setting, what)
     return setting
+
+
+def _not_a_proxy(setting: object, what: str) -> InvalidRequest:
+    """Return the error for another object, which may hold a password, as another library's mapping of URLs does."""
+    shown = repr(setting) if isinstance(setting, bool) else type(setting).__name__
+    return InvalidRequest(f"{what} is a URL, a Proxy or None, not {shown}{_PROXY_REMEDIES.get(shown, '')}")
 
 
 def _encoded(text: str) -> bytes:

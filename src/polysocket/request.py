@@ -105,7 +105,7 @@ class Request:
         if self.compression is not None and not isinstance(self.compression, Deflate):
             raise InvalidRequest(f"compression is a Deflate or None, not {self.compression!r}")
         if self.url is not None and not isinstance(self.url, WebSocketURL):
-            raise InvalidRequest(f"url is a WebSocketURL, not {self.url!r}: give a str to .get(url)")
+            raise InvalidRequest(f"url is a WebSocketURL, not {type(self.url).__name__}: give a str to .get(url)")
         if not isinstance(self.headers, Headers):
             raise InvalidRequest(f"headers is a Headers, not {type(self.headers).__name__}: add each with .header()")
         if type(self.auto_pong) is not bool:

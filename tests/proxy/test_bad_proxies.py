@@ -415,7 +415,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "no scheme": ("localhost:3128", InvalidURL, "is not a proxy URL"),
     "no host": ("http://", InvalidURL, "names no host"),
     "a wrong port": ("http://localhost:70000", InvalidURL, "a port is a number from 1 to 65535"),
-    "a number": (3128, InvalidRequest, "proxy is a URL, a Proxy or None, not 3128"),
+    "a number": (3128, InvalidRequest, "proxy is a URL, a Proxy or None, not int"),
     "bytes": (b"http://localhost", InvalidRequest, "proxy is a URL"),
 }
 
@@ -435,7 +435,7 @@ def test_a_function_that_does_not_return_a_proxy_is_refused(name: str, door: Doo
     wrong: Callable[[Any], Any] = lambda url: url  # noqa: E731
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
-    says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL(")
+    says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL")
     assert not door.has_connection()
 
 

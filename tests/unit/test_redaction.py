@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
+from polysocket.blocking import BlockingBackend
 from polysocket.errors import InvalidRequest, InvalidURL, UpgradeRejected
 from polysocket.headers import Headers
 from polysocket.request import Request, basic_request
@@ -88,9 +90,13 @@ def test_the_error_about_a_url_shows_no_secrets_even_if_they_are_misplaced(url: 
         lambda: basic_request.bearer_auth(f"{SECRET}\n"),
         lambda: basic_request.cookie("session", f"{SECRET};"),
         lambda: basic_request.basic_auth(f"a:{SECRET}", SECRET),
+        lambda: Request(url=cast("Any", f"ws://user:{SECRET}@example.com/")),
+        lambda: BlockingBackend(request=cast("Any", f"ws://user:{SECRET}@example.com/")),
+        lambda: BlockingBackend(proxy=cast("Any", {"http": f"http://user:{SECRET}@example.com"})),
+        lambda: BlockingBackend(proxy=cast("Any", f"http://user:{SECRET}@example.com".encode())),
     ],
 )
-def test_the_error_about_a_value_does_not_show_it(build: Callable[[], Request]) -> None:
+def test_the_error_about_a_value_does_not_show_it(build: Callable[[], object]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         build()
     assert SECRET not in str(caught.value)
