@@ -11,7 +11,7 @@ _SECRET = re.compile(
 )
 _USERINFO = re.compile(r"^((?:wss?|https?|socks5h?):)?/{0,2}.*@", re.DOTALL)
 _QUERY = re.compile(r"([?#]).*", re.DOTALL)  # or the fragment, which may hold a token (RFC 6749 §4.2.2)
-_URL_FIELDS = frozenset({"location", "content-location", "referer"})
+_URL_FIELDS = frozenset({"location", "content-location", "link", "referer", "refresh"})
 
 
 def redact_url(url: str) -> str:

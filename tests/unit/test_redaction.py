@@ -108,6 +108,12 @@ def test_no_repr_of_a_response_shows_a_cookie() -> None:
     assert SECRET not in repr(UpgradeRejected(response))
 
 
+@pytest.mark.parametrize("name", ["Content-Location", "Link", "Location", "Referer", "Refresh"])
+@pytest.mark.parametrize("value", ["<https://h/?token={}>", "0; url=https://h/?mail=me@h&x={}", "https://u:{}@h/"])
+def test_no_repr_of_headers_shows_the_secrets_of_a_url(name: str, value: str) -> None:
+    assert SECRET not in repr(Headers([(name, value.format(SECRET))]))
+
+
 @pytest.mark.parametrize(
     "location",
     [
