@@ -23,6 +23,7 @@ from polysocket.effects import Async, Blocking, Threaded
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import ExchangeEnded, InvalidRequest, MultiplexerFailed, WebSocketClosed
 from polysocket.polymorphic import PolymorphicClient
+from polysocket.request import check_timeout
 from polysocket.websocket import WebSocket
 
 __all__ = ["Exchange", "Multiplexer", "Subscription"]
@@ -95,8 +96,10 @@ class Multiplexer(PolymorphicClient[F_co], ABC):
                 :class:`SubscriptionFull`: it must not hold up the others.
 
         Raises:
-            InvalidRequest: The buffer would wait.
+            InvalidRequest: The buffer would wait, or is not a Buffer.
         """
+        if not isinstance(buffer, Buffer):
+            raise InvalidRequest(f"buffer is a Buffer, not {buffer!r}")
         if buffer.frames is not None and buffer.overflow != "fail":
             raise InvalidRequest("the buffer of a subscription can't wait, which would hold up all others")
         return Subscription(self, request, Answers(next(self._numbers), buffer))
@@ -224,6 +227,7 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         Cancellation:
             Neither a cancellation nor a timeout loses an answer that has not been returned.
         """
+        check_timeout(timeout)  # before it subscribes
         await self._begin()
         answer: T_co = await self._client._exchanges.receive(self._answers, timeout)
         return answer
@@ -300,6 +304,8 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
 
 def _raising(error: BaseException | None) -> Callable[[], BaseException]:
     """Return a function that returns the error for a caller that waits."""
+    if not isinstance(error, BaseException | None):
+        raise TypeError(f"error is an exception or None, not {error!r}")
     return (lambda: ExchangeEnded("the peer has finished the exchange")) if error is None else (lambda: error)
 
 

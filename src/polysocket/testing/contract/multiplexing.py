@@ -226,6 +226,23 @@ async def test_a_full_subscription_is_unsubscribed_at_once(flavour: Flavour, pee
 
 
 @promise
+async def test_wrong_arguments_are_refused_before_anything_is_sent(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer) as ws:
+        client = Client(ws)
+        wrong: Any = "wrong"
+        with pytest.raises(InvalidRequest, match="buffer is a Buffer, not 'wrong'"):
+            client.subscription(["a"], buffer=wrong)
+        for call in (lambda: client.finish(1, wrong), lambda: client.finish_all(wrong)):
+            with pytest.raises(TypeError, match="error is an exception or None, not 'wrong'"):
+                call()
+        subscription = client.subscription(["a"])
+        with pytest.raises(InvalidRequest, match="timeout is a number of seconds"):
+            await subscription.receive(timeout=wrong)
+        await ws.send_text("nothing before")
+        assert await text_of(flavour, peer) == "nothing before"
+
+
+@promise
 async def test_a_buffer_that_waits_is_refused(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
         with pytest.raises(InvalidRequest, match="can't wait"):
