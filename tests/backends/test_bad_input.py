@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -264,6 +265,13 @@ def test_a_blocking_backend_refuses_async_with(leave_nothing: None, make: Callab
 
     with pytest.raises(TypeError, match="'with'"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("given", ["polysocket", 5, logging], ids=["a name", "a number", "the module"])
+def test_a_logger_that_is_not_one_is_refused(flavour: Flavour, given: Any) -> None:
+    for wrap in (LoggingObserver, lambda given: LoggingBackend(flavour.backend(), given)):
+        with pytest.raises(InvalidRequest, match=r"logger is a logging\.Logger or a LoggerAdapter, not "):
+            wrap(given)
 
 
 @pytest.mark.parametrize("wrap", [LoggingBackend, lambda given: ObservedBackend(given, LoggingObserver())])
