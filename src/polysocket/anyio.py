@@ -23,6 +23,7 @@ from polysocket.effects.anyio import AnyioEffect, running_effect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Close, Text
 from polysocket.request import Request
+from polysocket.websocket import check_async
 
 __all__ = ["AnyioBackend", "Connections", "ObjectStream", "WebSocket", "connect", "reconnect"]
 
@@ -102,6 +103,7 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
     """
 
     def __init__(self, websocket: websocket.WebSocket[Async]) -> None:
+        check_async(self, websocket)
         self.websocket = websocket
         self._is_closed = False
         self._has_sent_end = False

@@ -20,6 +20,7 @@ from polysocket.effects.trio import TrioEffect
 from polysocket.errors import ConcurrentReceive, WebSocketClosed
 from polysocket.frames import Binary, Text
 from polysocket.request import Request
+from polysocket.websocket import check_async
 
 __all__ = ["Connections", "TrioBackend", "WebSocket", "WebSocketChannel", "connect", "reconnect"]
 
@@ -95,6 +96,7 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
     """
 
     def __init__(self, websocket: websocket.WebSocket[Trio]) -> None:
+        check_async(self, websocket)
         self.websocket = websocket
         self._is_closed = False
 

@@ -28,7 +28,7 @@ from polysocket.request import Request
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["ConnectCall", "WebSocket", "lifted_connect", "open_logged_session", "open_websocket"]
+__all__ = ["ConnectCall", "WebSocket", "check_async", "lifted_connect", "open_logged_session", "open_websocket"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -247,3 +247,9 @@ class ConnectCall(Coroutine[Any, Any, V_co], Generic[V_co]):
                 "connect() opens one websocket, for 'async with': 'async for ws in reconnect(…)' opens the next one "
                 "whenever one has ended"
             )
+
+
+def check_async(adapter: object, websocket: object) -> None:
+    """Raise TypeError unless this is a websocket of an asynchronous flavour, whose methods an adapter can await."""
+    if not isinstance(websocket, WebSocket) or not websocket._effect.is_async:
+        raise TypeError(f"{type(adapter).__name__}() takes a websocket of an asynchronous flavour, not {websocket!r}")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from polysocket import ConnectionLost, WebSocketClosed
+from polysocket import Blocking, ConnectionLost, Threaded, WebSocketClosed
+from polysocket.testing import memory_pair
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
 from polysocket.testing.contract.wire import Wire
@@ -31,6 +32,13 @@ def run(body: Callable[[WebSocketChannel], Awaitable[None]], url: str) -> None:
                 await body(channel)
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("kind", [Blocking, Threaded])
+def test_a_websocket_that_can_not_be_awaited_is_refused(kind: type[Any]) -> None:
+    """It would take a message, and fail to await it."""
+    with memory_pair(kind) as (client, _), pytest.raises(TypeError, match="takes a websocket of an asynchronous fl"):
+        WebSocketChannel(client)
 
 
 def test_a_channel_carries_messages_of_both_kinds(url: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import anyio
 import anyio.abc
 import pytest
 from anyio.streams.stapled import StapledObjectStream
 
-from polysocket import ConnectionLost, WebSocketClosed
+from polysocket import Blocking, ConnectionLost, Threaded, WebSocketClosed
 from polysocket.anyio import ObjectStream, connect
+from polysocket.testing import memory_pair
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
 from polysocket.testing.contract.wire import Wire
@@ -24,6 +27,15 @@ async def test_a_stream_carries_messages_of_both_kinds(url: str) -> None:
         for message in ("a", b"b"):
             await both.send(message)
             assert await both.receive() == message
+
+
+@pytest.mark.parametrize("kind", [Blocking, Threaded])
+async def test_a_websocket_that_can_not_be_awaited_is_refused(kind: type[Any]) -> None:
+    """It would take a message, and fail to await it."""
+    with memory_pair(kind) as (client, _), pytest.raises(TypeError, match="takes a websocket of an asynchronous fl"):
+        ObjectStream(client)
+    with pytest.raises(TypeError, match="takes a websocket of an asynchronous flavour, not 5"):
+        ObjectStream(cast("Any", 5))
 
 
 async def test_iteration_ends_if_the_peer_closes_normally(peer: Peer) -> None:
