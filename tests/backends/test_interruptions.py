@@ -18,9 +18,12 @@ from polysocket import (
     Listener,
     ObservedBackend,
     Text,
+    WebSocket,
     WebSocketHandler,
     basic_request,
 )
+from polysocket.blocking import BlockingBackend
+from polysocket.effects import Blocking
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer
 from polysocket.testing.contract.wire import Wire
@@ -154,6 +157,41 @@ async def test_a_cancelled_block_does_not_wait_for_the_peer(
         assert ws.close_info is not None
         assert ws.close_info.cause is CloseCause.CANCELLATION
         assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+@in_async_flavours
+async def test_a_listener_is_told_of_the_end_if_its_opening_is_cancelled(flavour: Flavour, peer: Peer) -> None:
+    opening, never = flavour.inbox(), flavour.inbox()
+
+    class Waiting(Recorder):
+        async def on_open(self, ws: WebSocket[Any]) -> None:
+            opening.put(ws)
+            await never.get()
+
+    listener = Waiting(flavour.inbox())
+    async with a_backend(flavour) as backend:
+        task = flavour.spawn(backend.open_websocket, peer.url, listener)
+        await opening.get()
+        task.cancel()
+        (info,) = await calls_to_the_end(listener)
+        assert info.cause is CloseCause.CANCELLATION
+        assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+def test_a_listener_is_told_of_the_end_if_a_signal_handler_interrupts_its_opening(peer: Peer) -> None:
+    told: list[CloseInfo] = []
+
+    class Interrupted(Listener[Blocking]):
+        def on_open(self, _: WebSocket[Blocking]) -> None:
+            raise KeyboardInterrupt
+
+        def on_close(self, info: CloseInfo) -> None:
+            told.append(info)
+
+    with BlockingBackend() as backend:
+        with pytest.raises(KeyboardInterrupt):
+            backend.open_websocket(peer.url, Interrupted())
+        assert [info.cause for info in told] == [CloseCause.CANCELLATION]
 
 
 # Exits and bugs

@@ -98,12 +98,20 @@ class _Delivery:
     async def start(self, websocket: WebSocket[Any]) -> None:
         try:
             self._session.listening = self._listening
-            await self._call(self._listener.on_open, websocket)
+            await self._open(websocket)
             self._session.begin_receiving()
             self._effect.spawn(self._run, self._note_done)
             await self._check_begun()
         except BaseException:
             self._session.end_listening()
+            raise
+
+    async def _open(self, websocket: WebSocket[Any]) -> None:
+        try:
+            await self._call(self._listener.on_open, websocket)
+        except BaseException as error:  # The caller was cancelled, or interrupted: no other call follows.
+            self._session.abort(f"on_open was ended by {error!r}")
+            await self._call(self._listener.on_close, self._session.close_info)
             raise
 
     async def _check_begun(self) -> None:
