@@ -77,7 +77,7 @@ class Multiplexer(PolymorphicClient[F_co], ABC):
         """Tell the peer that a subscription is no longer wanted. Override it if the protocol has a message for it.
 
         It is called once for a subscription that is left, or overflows, before the peer has finished it. The request
-        may not have been sent if sending it has failed.
+        may not have been sent if sending it has failed. If a cancellation ends the subscription, it can't wait.
         """
 
     def exchange(self, number: Hashable = None) -> Exchange:
@@ -248,8 +248,8 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         await self._begin()
 
     @lifted
-    async def _close_after(self, error: BaseException | None, /) -> None:  # noqa: ARG002 - it unsubscribes in any case
-        await self._end()
+    async def _close_after(self, error: BaseException | None, /) -> None:
+        await self._end(error)
 
     async def _begin(self) -> None:
         """Subscribe, unless it has begun before."""
@@ -260,13 +260,18 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         if exchanges.open(self._answers):
             try:
                 await self._client.on_subscribe(self._answers.number, self._request)
-            except BaseException:
-                await self._end()
+            except BaseException as error:
+                await self._end(error)
                 raise
 
-    async def _end(self) -> None:
-        if self._client._exchanges.close(self._answers):
-            with suppress(WebSocketClosed):  # Then there is nothing to end.
+    async def _end(self, error: BaseException | None = None) -> None:
+        """Unsubscribe after this error, if any; after a cancellation, tell the peer only if that needs no waiting."""
+        if not self._client._exchanges.close(self._answers):
+            return
+        effect = self._client.websocket._session._effect
+        is_cancelled = error is not None and effect.is_cancellation(error)
+        with suppress(WebSocketClosed, *([TimeoutError] if is_cancelled else [])):  # Then there is nothing to end.
+            async with effect.time_limit(0 if is_cancelled else None):
                 await self._client.on_unsubscribe(self._answers.number)
 
     def __enter__(self: S) -> S:

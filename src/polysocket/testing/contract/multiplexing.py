@@ -27,9 +27,13 @@ from polysocket.multiplexing import Multiplexer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connected, promise
 from polysocket.testing.contract.places import Echo, Peer
+from polysocket.testing.contract.wire import Wire
 
 F = TypeVar("F")
 T = TypeVar("T")
+
+HUGE = 6 * 1024 * 1024  # bytes: more than the network takes from a sender whose peer does not read
+LONG = 5  # seconds, in which a call that does not wait for the network has ended on any machine
 
 
 class Client(Multiplexer[F]):
@@ -194,6 +198,33 @@ async def test_leaving_a_subscription_sends_its_end_once(flavour: Flavour, peer:
         async with client.subscription(["d"]):
             pass
         assert [await text_of(flavour, peer) for _ in range(3)] == ["1:left", "2:d", "2:left"]
+
+
+@pytest.mark.parametrize("request_", [["a"], []], ids=["while it begins", "while it waits"])
+@promise
+async def test_a_subscription_that_is_cancelled_does_not_wait_for_the_network(
+    flavour: Flavour, slow_peer: Peer, request_: list[str]
+) -> None:
+    async with connected(flavour, slow_peer) as ws:
+        client = Client(ws)
+        async with client.exchange():  # starts the reader
+            pass
+        sending = flavour.spawn(ws.send_binary, bytes(HUGE))
+        await sending.waiting()
+
+        async def subscribe() -> None:
+            async with client.subscription(request_) as subscription:
+                await subscription.receive()
+
+        began = flavour.effect().now()
+        assert await flavour.interrupt(subscribe, 5) is INTERRUPTED
+        assert flavour.effect().now() - began < LONG
+        assert await flavour.call(slow_peer.frame) == Wire(wire.BINARY, bytes(HUGE))
+        await sending.result()
+        asking = flavour.spawn(client.ask, "next")
+        assert await text_of(flavour, slow_peer) == "3:next"
+        await answer(flavour, slow_peer, "3:answer")
+        assert await asking.result() == "answer"
 
 
 @promise
