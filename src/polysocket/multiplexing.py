@@ -56,8 +56,9 @@ class Multiplexer(PolymorphicClient[F_co], ABC):
     async def on_start(self) -> None:
         """Open the protocol's session: a program that runs once, before all exchanges and before ``on_message``.
 
-        Override it if the protocol begins with messages of its own, such as a login. It may send and receive. An
-        exception fails the client, as in :meth:`on_message`.
+        Override it if the protocol begins with messages of its own, such as a login. It may send and receive. All
+        requests wait for its end, without a time limit: give its own calls one. An exception fails the client, as in
+        :meth:`on_message`.
         """
 
     @abstractmethod
@@ -215,7 +216,7 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
         """Return the next answer.
 
         Args:
-            timeout: Seconds to wait; None for no limit.
+            timeout: Seconds to wait once the subscription has begun; None for no limit.
 
         Raises:
             ReceiveTimeout: No answer was received in time.
