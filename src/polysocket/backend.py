@@ -387,13 +387,22 @@ class SocketConnector:
     async def _observed(self, request: Request, log: ConnectionLog | None, opening: Awaitable[Session]) -> Session:
         """Await a session, add it to the open ones, and tell the log and the observers about it."""
         begun = observations(self._observers, request)
-        session = await observed(self._added(opening), begun if log is None else [*begun, log])
-        session.begin()
-        session.when_over(lambda _: self._open_sessions.discard(session))  # after the observers were told
+        added: list[Session] = []
+        try:
+            session = await observed(self._added(opening, added), begun if log is None else [*begun, log])
+            session.begin()
+            session.when_over(lambda _: self._open_sessions.discard(session))  # after the observers were told
+        except BaseException:
+            for each in added:  # An observer, or a signal handler, has raised: no caller gets the session.
+                each.abort()
+                self._open_sessions.discard(each)
+            raise
         return session
 
-    async def _added(self, opening: Awaitable[Session]) -> Session:
+    async def _added(self, opening: Awaitable[Session], added: list[Session]) -> Session:
+        """Await a session, and add it to the open ones and to ``added``."""
         session = await opening
+        added.append(session)
         if not self._open_sessions.add(session):
             session.abort()
             self._check_open()

@@ -17,6 +17,7 @@ from polysocket import (
     ConnectionLost,
     Listener,
     ObservedBackend,
+    Response,
     Text,
     WebSocket,
     WebSocketHandler,
@@ -192,6 +193,18 @@ def test_a_listener_is_told_of_the_end_if_a_signal_handler_interrupts_its_openin
         with pytest.raises(KeyboardInterrupt):
             backend.open_websocket(peer.url, Interrupted())
         assert [info.cause for info in told] == [CloseCause.CANCELLATION]
+
+
+def test_an_opening_that_a_signal_handler_interrupts_in_an_observer_leaves_no_websocket_open(peer: Peer) -> None:
+    class Interrupted(EndObserver):
+        def opened(self, _: Response) -> None:
+            raise KeyboardInterrupt
+
+    with BlockingBackend() as backend:
+        observed = ObservedBackend(backend, Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            observed.open_websocket(peer.url, WebSocketHandler())
+        assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe9")]
 
 
 # Exits and bugs
