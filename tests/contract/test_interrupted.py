@@ -38,12 +38,14 @@ from polysocket import (
 from polysocket._core.connection import Connection
 from polysocket._core.frame_queue import FrameQueue
 from polysocket._opening import reconnecting
+from polysocket._session import exchanges
 from polysocket._session.receiving import Receiver
 from polysocket._session.sending import Sender
 from polysocket._session.session import Session
 from polysocket.effects.deadlines import TimeLimit
 from polysocket.effects.sockets import SocketStream
 from polysocket.handlers.listener import _Delivery
+from polysocket.testing import EchoServer
 from polysocket.testing.contract.multiplexing import Client
 from tests.builds import replaces_core
 from tests.peers import websockets_server
@@ -326,6 +328,32 @@ def test_a_loop_over_the_messages_of_a_reconnect_goes_on_after_an_interrupted_st
         assert connections.websocket is not None
         connections.websocket.send_text("echo")
         assert next(messages) == "echo"
+
+
+@pytest.mark.parametrize(
+    "call", [lambda client: client.ask("b"), lambda client: client.websocket.close()], ids=["ask", "close"]
+)
+def test_a_signal_handler_may_call_a_multiplexer_at_any_moment(call: Callable[[Client[Blocking]], object]) -> None:
+    count = position = 0
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        if event in ("call", "c_return") and frame.f_code.co_filename == exchanges.__file__:
+            count += 1
+            if count == position:
+                sys.setprofile(None)
+                with contextlib.suppress(ReentrantCall):
+                    call(client)
+
+    with EchoServer() as server:
+        while count == position:
+            count, position = 0, position + 1
+            with alarms(interrupt, 10), blocking.connect(server.url) as ws:
+                client = Client(ws)
+                sys.setprofile(profile)
+                with contextlib.suppress(WebSocketClosed):
+                    assert client.ask("a") == "a"
+                sys.setprofile(None)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
+from polysocket._session.sending import reentrant_call
 from polysocket._session.session import Session
 from polysocket.buffer import Buffer
 from polysocket.effects import Effect, Event
@@ -73,11 +74,13 @@ class Exchanges:
     def __init__(self, session: Session, effect: Effect) -> None:
         self._session = session
         self._effect = effect
-        self._mutex = effect.mutex()
+        # With a mutex of its own, a signal handler could wait for the reader, which waits for the handler's own thread.
+        self._mutex = session._mutex
         self._open: dict[Hashable, Answers] = {}
         self._full: list[Hashable] = []
         self._has_started = effect.event()  # The reader is ready, or has ended.
         self._is_starting = False  # whether a caller has started the reader, or is about to
+        self._starter: object = None  # the task or thread of that caller, until the reader has started
         self._make_error: Callable[[], BaseException] | None = None  # after the end of the reader
         self._reader: object = None  # its task or thread
         self.message_size: int = 0
@@ -86,8 +89,8 @@ class Exchanges:
     async def start(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start the reader with the first call, and wait until it is ready."""
         self._session.check_event_loop()
-        self._refuse_reader()
-        is_first = False
+        self._refuse_reentrant_call()
+        task, is_first = self._effect.current_task(), False
 
         async def run() -> None:
             self._reader = self._effect.current_task()
@@ -96,10 +99,14 @@ class Exchanges:
         try:
             with self._mutex:
                 is_first, self._is_starting = not self._is_starting, True
+                if is_first:
+                    self._starter = task
             if is_first:
                 self._session.run_until_closed(run, self._note_reader_done)
+                self._starter = None
         except BaseException as error:
             if is_first:  # Without a reader, later callers would wait forever.
+                self._starter = None
                 self._session.abort(f"the reader could not start: {error!r}")
                 self.fail(self._session.error)
             raise
@@ -185,7 +192,7 @@ class Exchanges:
         """Return the next answer; wait for it at most ``timeout`` seconds."""
         check_timeout(timeout)
         self._session.check_event_loop()
-        self._refuse_reader()
+        self._refuse_reentrant_call()
         is_ready = answers.values or answers.make_error is not None
         if is_ready and (checkpoint := self._effect.checkpoint) is not None:
             await checkpoint()
@@ -223,8 +230,11 @@ class Exchanges:
                     if waiter in answers.waiting:
                         answers.waiting.remove(waiter)
 
-    def _refuse_reader(self) -> None:
-        """Raise if the reader itself would wait for an answer, which nothing else could hand over."""
+    def _refuse_reentrant_call(self) -> None:
+        """Raise :class:`ReentrantCall` if nothing could hand over the answer while this caller waits for it."""
+        self._session._refuse_reentrant_call("a method that waits for an answer")
+        if self._starter is not None and self._effect.current_task() == self._starter:
+            raise reentrant_call("a method that waits for an answer")
         if self._reader is not None and self._effect.current_task() == self._reader:
             raise ReentrantCall(
                 "on_start and on_message can't wait for an answer, which only they could hand over: start a program "
