@@ -226,7 +226,8 @@ class Subscription(HasWith[F_co], Generic[F_co, T_co]):
             MultiplexerFailed: The client can't handle what the peer sends.
 
         Cancellation:
-            Neither a cancellation nor a timeout loses an answer that has not been returned.
+            Neither a cancellation nor a timeout loses an answer that has not been returned. A cancellation while the
+            first call sends the request ends the subscription.
         """
         check_timeout(timeout)  # before it subscribes
         await self._begin()
