@@ -15,7 +15,8 @@ from concurrent.futures import Future
 import pytest
 
 from polysocket import ReceiveTimeout, WebSocket, threaded
-from polysocket.effects import Threaded
+from polysocket.effects import Threaded, polling
+from polysocket.effects.threaded import ThreadedEffect
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.places import Peer, Place
@@ -236,3 +237,23 @@ def test_a_process_ends_silently_while_websockets_wait(server: EchoServer, scrip
         [sys.executable, "-c", script, server.url], capture_output=True, text=True, check=False, timeout=SOON
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_time_limit_ends_waits_whose_events_are_all_set_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a flood, the program that reads sets each event before the one that waits goes on."""
+    effect = ThreadedEffect()
+    event, began = effect.event(), time.monotonic()
+
+    async def wait_in_a_flood(_: object) -> None:
+        event.set()
+
+    async def program() -> None:
+        nonlocal event
+        async with effect.time_limit(SHORT):
+            while time.monotonic() - began < SOON:
+                event = effect.event()
+                await event.wait()
+
+    monkeypatch.setattr(polling, "until_over", wait_in_a_flood)
+    with pytest.raises(TimeoutError):
+        effect.lift(program)().result(SOON)

@@ -157,6 +157,7 @@ class ThreadedEvent:
     async def wait(self) -> None:
         """Wait until the event is set."""
         while not self._is_set:
+            seconds_left()  # before the wait: in a flood, each event may be set before its program goes on
             wait = Wait(deadline=call_deadline.get())
             self._waits.append(wait)
             try:
@@ -164,8 +165,6 @@ class ThreadedEvent:
                     await polling.until_over(wait)
             finally:
                 self._waits.remove(wait)
-            if not self._is_set:
-                seconds_left()
 
 
 class ThreadedStream(SocketStream):
