@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from operator import itemgetter
@@ -379,3 +380,14 @@ def test_an_invalid_recording_is_refused_and_its_line_named(
 def test_a_recording_without_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one line"):
         Recording.from_lines([])
+
+
+def test_reading_a_recording_takes_twice_as_long_for_twice_the_frames() -> None:
+    def seconds(count: int) -> float:
+        frames = (Recorded(0, "client", Text("a")),) * count
+        lines = list(Recording("ws://localhost/", frames=frames).lines())
+        began = time.process_time()
+        assert Recording.from_lines(lines).frames == frames
+        return time.process_time() - began
+
+    assert seconds(60_000) < 30 * seconds(6_000), "not 100 times as long"

@@ -88,34 +88,38 @@ class Recording:
     @staticmethod
     def from_lines(lines: list[str]) -> Recording:
         """Return the recording with these :meth:`lines`. Raise ValueError, which names the first invalid line."""
-        recording = None
+        recording, frames, closed = None, list[Recorded](), None
         for number, line in enumerate(lines, 1):
             try:
-                recording = _with_line(recording, json.loads(line))
+                value = json.loads(line)
+                if recording is None:
+                    recording = _decode_first(value)
+                elif "closed" in value:
+                    closed = _decode_close_info(value["closed"])
+                else:
+                    frames.append(_decode_recorded(value))
             except (KeyError, TypeError, ValueError) as error:
                 shown = line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
                 raise ValueError(f"line {number} is not a line of a recording: {shown!r}") from error
         if recording is None:
             raise ValueError("a recording has at least one line")
-        return recording
+        return replace(recording, frames=tuple(frames), closed=closed)
 
 
 def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _with_line(recording: Recording | None, line: Any) -> Recording:
-    """Return the recording with the content of one more line."""
-    if recording is None:
-        if line["polysocket"] != FORMAT:
-            raise ValueError(f"the recording has format {line['polysocket']!r}, but this version reads format {FORMAT}")
-        response = None if line["response"] is None else _decode_response(line["response"])
-        return Recording(line["url"], _decode_headers(line["request_headers"]), response, line["failure"])
-    if "closed" in line:
-        return replace(recording, closed=_decode_close_info(line["closed"]))
+def _decode_first(line: Any) -> Recording:
+    if line["polysocket"] != FORMAT:
+        raise ValueError(f"the recording has format {line['polysocket']!r}, but this version reads format {FORMAT}")
+    response = None if line["response"] is None else _decode_response(line["response"])
+    return Recording(line["url"], _decode_headers(line["request_headers"]), response, line["failure"])
+
+
+def _decode_recorded(line: Any) -> Recorded:
     sender: Literal["client", "server"] = "client" if "client" in line else "server"
-    recorded = Recorded(float(line["seconds"]), sender, _decode_frame(line[sender]))
-    return replace(recording, frames=(*recording.frames, recorded))
+    return Recorded(float(line["seconds"]), sender, _decode_frame(line[sender]))
 
 
 def _encode_response(response: Response) -> dict[str, object]:
