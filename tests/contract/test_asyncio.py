@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -235,3 +236,35 @@ def test_what_exits_a_task_after_a_receive_ends_the_loop(run: Runner, echo: Echo
 
     with pytest.raises(error):
         run(main())
+
+
+def test_a_flood_while_nobody_receives_is_looked_at_once_in_a_turn(
+    run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, call_later = 0, AsyncioEffect.call_later
+
+    def count(effect: AsyncioEffect, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        nonlocal looks
+        looks += seconds == 0
+        return call_later(effect, seconds, call)
+
+    async def main() -> None:
+        nonlocal looks
+        most = 0
+        async with polysocket_asyncio.connect(peer.url, close_timeout=0.1):
+            flooding = asyncio.create_task(asyncio.to_thread(flood))
+            while not flooding.done():
+                looks = 0
+                await asyncio.sleep(0)
+                most = max(most, looks)
+            await flooding
+        assert 0 < most <= 2, "the turns of this task may begin before and after a look"
+
+    def flood() -> None:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            peer.send(wire.encode(wire.PING, b"x") * 1_000)
+        peer.hang_up()
+
+    monkeypatch.setattr(AsyncioEffect, "call_later", count)
+    run(main())

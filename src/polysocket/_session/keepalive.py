@@ -79,6 +79,7 @@ class Keepalive(ReadLoop, Ticking):
     _is_last_look = False
     _is_draining = False
     _is_delivering = False  # in a thread of its own
+    _is_look_due = False  # soon, since there is more to read
     _due = 0.0
     _slot: Slot | None = None  # of the next tick; None before the first one, and after the end
     _revoke_idle: Callable[[], object] | None = None
@@ -176,9 +177,10 @@ class Keepalive(ReadLoop, Ticking):
     def look_if_left(self) -> None:
         """Look, unless a poller calls and a caller has read since its last call: it is likely to read on.
 
-        A look between two receives would drop the Pings that are not the latest.
+        A look between two receives would drop the Pings that are not the latest. Nor does it look if a look is due: in
+        a flood, each arrival would add one more to each turn of an event loop.
         """
-        if not self._look_delay or self._reader.reads == self._reads_at_look:
+        if not self._is_look_due and (not self._look_delay or self._reader.reads == self._reads_at_look):
             self._look()
         self._reads_at_look = self._reader.reads
 
@@ -244,9 +246,17 @@ class Keepalive(ReadLoop, Ticking):
 
     def _look_soon(self, seconds: float = 0) -> None:
         """Look when the caller has done its part: there is more to read, and nothing else may tell of it."""
-        self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_on)))
+        if self._is_look_due:
+            return
+        self._is_look_due = True  # before the call, which another thread may make at once
+        try:
+            self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_on)))
+        except BaseException:
+            self._is_look_due = False
+            raise
 
     def _look_on(self) -> None:
+        self._is_look_due = False
         if not self._look():
             self._look_soon(IDLE)
 
