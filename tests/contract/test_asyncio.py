@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from polysocket import Asyncio, ReceiveTimeout, Text, WebSocket
+from polysocket import Asyncio, Buffer, ReceiveTimeout, Text, WebSocket
 from polysocket import asyncio as polysocket_asyncio
-from polysocket.effects.asyncio import AsyncioEffect
+from polysocket.effects.asyncio import AsyncioEffect, TransportStream
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Listener, Peer
@@ -267,4 +267,39 @@ def test_a_flood_while_nobody_receives_is_looked_at_once_in_a_turn(
         peer.hang_up()
 
     monkeypatch.setattr(AsyncioEffect, "call_later", count)
+    run(main())
+
+
+def test_a_flood_that_is_read_ahead_is_read_once_in_a_turn(
+    run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While each read fills the buffer, uvloop reads up to 32 times in a turn."""
+    reads, read_view = 0, TransportStream.read_view
+
+    async def count(stream: TransportStream) -> bytes | memoryview:
+        nonlocal reads
+        data = await read_view(stream)
+        reads += 1
+        return data
+
+    async def main() -> None:
+        nonlocal reads
+        most = 0
+        async with polysocket_asyncio.connect(peer.url, buffer=Buffer.unbounded(), close_timeout=0.1):
+            flooding = asyncio.create_task(asyncio.to_thread(flood))
+            while not flooding.done():
+                reads = 0
+                await asyncio.sleep(0)
+                most = max(most, reads)
+            await flooding
+        assert 0 < most <= 2, "the turns of this task may begin before and after a read"
+
+    def flood() -> None:
+        message = b"".join(wire.fragments(wire.BINARY, *[bytes(60)] * 4_000))
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            peer.send(message)
+        peer.hang_up()
+
+    monkeypatch.setattr(TransportStream, "read_view", count)
     run(main())

@@ -259,6 +259,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if not TYPE_CHECKING:
             self.get_buffer = partial(getattr, self._target, "view")  # "sizehint" is its default: no call of Python.
         self._is_of_asyncio = False  # whether the transport is one of asyncio's own event loops
+        self._full_turns = 0  # turns of another loop in which the reader has enough, this one included
         self._is_direct = False  # whether writes go past the transport, which has nothing to send
         self._send_error: OSError | None = None  # of a write past the transport, which then has met one, too
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
@@ -274,12 +275,14 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         """Do what :meth:`data_received` does with what was read: written out, to spare each message a call."""
         target = self._target
         reader = None if self._reader is None or self._reader.done() else self._reader
+        has_read_enough = False
         if target.view is not self._shared:
             target.view = self._shared
             self._filled = nbytes
         elif reader is not None and nbytes >= LEAST_VIEW:
             # The reader takes what it needs within its call.
             self._chunks.append(self._shared[:nbytes])
+            has_read_enough = nbytes == len(self._shared) and self._has_filled_before()
         else:
             self._chunks.append(bytes(self._shared[:nbytes]))
             self._unread += nbytes
@@ -287,7 +290,12 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                 self._hold_back()
         if reader is not None:
             try:
-                reader.set_directly()
+                if has_read_enough:
+                    reader.set_result(None)
+                    self._is_reading = False
+                    self.pause_reading()
+                else:
+                    reader.set_directly()
             except (SystemExit, KeyboardInterrupt) as error:
                 if self._is_of_asyncio:
                     raise
@@ -297,6 +305,24 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                     self._keep_view()
         elif self._watcher is not None:
             self._watcher()
+
+    def _has_filled_before(self) -> bool:
+        """Note that a read has filled the buffer; return whether one has before, in this turn of the loop.
+
+        libuv then reads on, up to 32 times. If the reader took all of that at once, other tasks would have no turn.
+        """
+        if self._is_of_asyncio:
+            return False
+        has_filled = self._full_turns > 0
+        if not has_filled:
+            self._loop.call_soon(self._begin_turn)
+        self._full_turns = 1 + has_filled  # The reader takes this in the next turn, if it may not now.
+        return has_filled
+
+    def _begin_turn(self) -> None:
+        self._full_turns -= 1
+        if self._full_turns:
+            self._loop.call_soon(self._begin_turn)
 
     def _keep_view(self) -> None:
         """Copy what the reader has not taken at once."""
