@@ -238,7 +238,7 @@ def test_what_exits_a_task_after_a_receive_ends_the_loop(run: Runner, echo: Echo
         run(main())
 
 
-def test_a_flood_while_nobody_receives_is_looked_at_once_in_a_turn(
+def test_a_flood_that_no_caller_receives_is_looked_at_once_in_a_turn(
     run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, call_later = 0, AsyncioEffect.call_later
