@@ -339,11 +339,10 @@ class SocketConnector:
                 other_loops += 1
             else:
                 sessions.append(session)
-        for session in sessions:
-            session.begin_closing(code)
+        closings = [(session, session.begin_closing(code)) for session in sessions]
         try:
-            for session in sessions:
-                await session.close()
+            for session, is_in_notification in closings:
+                await session.close(is_in_notification=is_in_notification)
             await self._wait_for_listeners(sessions)
         finally:
             self.abort()  # If the closing was cancelled, the remaining connections are dropped.

@@ -210,6 +210,33 @@ def test_an_observer_may_wait_for_the_closing_of(is_backend: bool) -> None:
         assert closing.has_closed
 
 
+class ClosingAndWorking(Closing):
+    """An observer that closes at the first text, and then works until it may go on."""
+
+    def received(self, frame: Frame | Close) -> None:
+        if isinstance(frame, Text) and self.close is not None:
+            self.close()
+            super(Closing, self).received(frame)
+
+
+def test_a_closing_waits_for_an_observer_that_has_closed_before() -> None:
+    working = ClosingAndWorking()
+    backend: Any = ObservedBackend(threaded.ThreadedBackend(request=basic_request.timeouts(close=60)), working)
+    with EchoServer() as server, backend:
+        ws = backend.connect(server.url).result()
+        working.close = ws.close
+        ws.send_text("a").result()
+        receiving = threading.Thread(target=ws.receive_text)
+        receiving.start()
+        assert working.is_blocked.wait(10)
+        closing = ws.close()
+        with pytest.raises(TimeoutError):
+            closing.result(0.2)
+        working.go_on.set()
+        closing.result(10)
+        receiving.join()
+
+
 def test_a_mutex_that_is_held_for_long_holds_up_no_other_websocket(tmp_path: pathlib.Path) -> None:
     """A signal handler may run long while its thread holds the mutex."""
     with EchoServer(limits=quiet) as server, Peer(Place("tcp", tmp_path)) as peer:

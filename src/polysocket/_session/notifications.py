@@ -27,18 +27,17 @@ class Notifications:
         self._mutex = mutex
         self._is_delivering = False
         self._thread = 0  # that makes the latest call
-        self._is_closing = False  # whether that call closes the websocket, and may wait for the end
         self._waiting: list[Event] = []
 
     @property
     def is_delivered_elsewhere(self) -> bool:
-        """Whether another thread makes the calls, and is in the middle of one that does not wait for the closing."""
-        return self._is_delivering and self._thread != get_ident() and not self._is_closing
+        """Whether another thread makes the calls, and is in the middle of one."""
+        return self._is_delivering and self._thread != get_ident()
 
-    def note_closing(self) -> None:
-        """Note that a closing begins, perhaps in one of the calls. A future's program can go on in another thread."""
-        if self._is_delivering and self._thread == get_ident():
-            self._is_closing = True
+    @property
+    def is_delivered_here(self) -> bool:
+        """Whether this thread makes the calls, so that its caller may be one of them."""
+        return self._is_delivering and self._thread == get_ident()
 
     async def wait(self, waiter: Event) -> None:
         """Wait until another thread that makes the calls has made all that are due."""
@@ -82,4 +81,4 @@ class Notifications:
                 context.run(call, argument)
             finally:
                 if is_own_call:
-                    self._is_delivering = self._is_closing = False
+                    self._is_delivering = False

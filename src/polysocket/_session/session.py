@@ -347,8 +347,14 @@ class Session(Keepalive):
 
     # Closing
 
-    async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
-        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection."""
+    async def close(
+        self, code: int = close_codes.BLOCK_ENDED, reason: str = "", *, is_in_notification: bool = False
+    ) -> None:
+        """Close the websocket: the closing handshake (RFC 6455 §7.1.2), then the connection.
+
+        It ends after the calls to observers, unless one of these closes: then it begins in that call's thread, and may
+        go on in another one. ``is_in_notification`` says so of a closing that has begun before.
+        """
         if self._mutex.running_loop() != self._mutex.loop:
             if self._connection.state is State.CLOSED:
                 return
@@ -356,14 +362,14 @@ class Session(Keepalive):
                 self.abort()
             raise wrong_event_loop(self._mutex)
         self._refuse_reentrant_call("close")
-        self.begin_closing(code, reason)
+        is_in_notification = self.begin_closing(code, reason) or is_in_notification
         await self._finish()
         with self._mutex:
             programs = [] if self._background is None else self._background.ends()
             background = [*programs, *self._sender.background]
         for has_ended in background:
             await has_ended.wait()
-        if self._notifications.is_delivered_elsewhere:
+        if not is_in_notification and self._notifications.is_delivered_elsewhere:
             await self._wait_for_delivery()
 
     async def _wait_for_delivery(self) -> None:
@@ -372,15 +378,19 @@ class Session(Keepalive):
             async with self._effect.time_limit(self.seconds_left(self._closing_since)):
                 await self._notifications.wait(self._effect.event())
 
-    def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
-        """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room."""
+    def begin_closing(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> bool:
+        """Send the Close; :meth:`close` waits for the end, and meanwhile keeps what arrives while there is room.
+
+        Return whether an observer may be the caller.
+        """
         with self._mutex:
-            self._notifications.note_closing()
+            is_in_notification = self._notifications.is_delivered_here
             if self.is_open:
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
                 self._closing_since = self._effect.now()
         self._notifications.deliver()
+        return is_in_notification
 
     def send_close(self, code: int, reason: str) -> None:
         """Send a Close without waiting, unless one was sent or received; it may come within a message (§5.4)."""

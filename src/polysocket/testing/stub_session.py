@@ -54,11 +54,13 @@ class StubSession(Session):
     def begin(self) -> None:
         """Keep nothing alive: the peer is in this process, and a test decides when something is received."""
 
-    async def close(self, code: int = close_codes.BLOCK_ENDED, reason: str = "") -> None:
+    async def close(
+        self, code: int = close_codes.BLOCK_ENDED, reason: str = "", *, is_in_notification: bool = False
+    ) -> None:
         """Close the websocket, and raise what the function that answers the Close has raised."""
-        self.begin_closing(code, reason)
+        is_in_notification = self.begin_closing(code, reason) or is_in_notification
         self._peer_stream.raise_answer()
-        await super().close(code, reason)
+        await super().close(code, reason, is_in_notification=is_in_notification)
 
     async def read_until(
         self, take: Callable[[], T | None], what: str | None = None, timeout: float | None = None
