@@ -162,18 +162,25 @@ async def test_a_cancelled_block_does_not_wait_for_the_peer(
 
 @in_async_flavours
 async def test_a_listener_is_told_of_the_end_if_its_opening_is_cancelled(flavour: Flavour, peer: Peer) -> None:
-    opening, never = flavour.inbox(), flavour.inbox()
+    opening, never, go_on = flavour.inbox(), flavour.inbox(), flavour.inbox()
 
     class Waiting(Recorder):
         async def on_open(self, ws: WebSocket[Any]) -> None:
             opening.put(ws)
             await never.get()
 
+        async def on_close(self, info: CloseInfo) -> None:
+            await go_on.get()
+            super().on_close(info)
+
     listener = Waiting(flavour.inbox())
     async with a_backend(flavour) as backend:
         task = flavour.spawn(backend.open_websocket, peer.url, listener)
         await opening.get()
         task.cancel()
+        with pytest.raises(BaseException, match=r"(?i)cancel|^$"):  # the runtime's cancellation
+            await task.result()  # It does not wait for on_close.
+        go_on.put(None)
         (info,) = await calls_to_the_end(listener)
         assert info.cause is CloseCause.CANCELLATION
         assert await flavour.call(peer.rest) == [Wire(wire.CLOSE, b"\x03\xe9")]
@@ -189,10 +196,9 @@ def test_a_listener_is_told_of_the_end_if_a_signal_handler_interrupts_its_openin
         def on_close(self, info: CloseInfo) -> None:
             told.append(info)
 
-    with BlockingBackend() as backend:
-        with pytest.raises(KeyboardInterrupt):
-            backend.open_websocket(peer.url, Interrupted())
-        assert [info.cause for info in told] == [CloseCause.CANCELLATION]
+    with BlockingBackend() as backend, pytest.raises(KeyboardInterrupt):
+        backend.open_websocket(peer.url, Interrupted())
+    assert [info.cause for info in told] == [CloseCause.CANCELLATION]
 
 
 def test_an_opening_that_a_signal_handler_interrupts_in_an_observer_leaves_no_websocket_open(peer: Peer) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from polysocket import Asyncio, Buffer, ReceiveTimeout, Text, WebSocket
 from polysocket import asyncio as polysocket_asyncio
+from polysocket._session.keepalive import Keepalive
 from polysocket.effects.asyncio import AsyncioEffect, TransportStream
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
@@ -268,6 +269,33 @@ def test_a_flood_that_no_caller_receives_is_looked_at_once_in_a_turn(
 
     monkeypatch.setattr(AsyncioEffect, "call_later", count)
     run(main())
+
+
+def test_a_look_that_a_signal_handler_ended_is_made_up_for(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_on = Keepalive._look_on
+
+    def end(keepalive: Keepalive) -> None:
+        monkeypatch.setattr(Keepalive, "_look_on", look_on)
+        raise RuntimeError("raised by a signal handler")
+
+    def converse() -> None:
+        peer.send(wire.encode(wire.PING, b"x") * 40_000)  # in more than one read
+        while peer.frame().payload != b"x":
+            pass
+        while Keepalive._look_on is not look_on:
+            pass
+        peer.send(wire.encode(wire.PING, b"later"))
+        while peer.frame().payload != b"later":
+            pass
+        peer.hang_up()
+
+    async def main() -> None:
+        async with polysocket_asyncio.connect(peer.url):
+            await asyncio.to_thread(converse)
+
+    monkeypatch.setattr(Keepalive, "_look_on", end)
+    monkeypatch.setattr("polysocket._session.keepalive.LATE", 0.0)
+    asyncio.run(main())
 
 
 def test_a_flood_that_is_read_ahead_is_read_once_in_a_turn(

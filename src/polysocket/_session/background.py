@@ -77,7 +77,8 @@ class Background:
             abort_locked(f"reading in the background could not start: {error!r}")
             entry.has_ended.set()
             raise
-        is_spawning = False
+        finally:
+            is_spawning = False
         return refusal
 
     def ends(self) -> list[Event]:

@@ -79,7 +79,7 @@ class Keepalive(ReadLoop, Ticking):
     _is_last_look = False
     _is_draining = False
     _is_delivering = False  # in a thread of its own
-    _is_look_due = False  # soon, since there is more to read
+    _look_due: float | None = None  # when a look is made, since there is more to read
     _due = 0.0
     _slot: Slot | None = None  # of the next tick; None before the first one, and after the end
     _revoke_idle: Callable[[], object] | None = None
@@ -180,7 +180,7 @@ class Keepalive(ReadLoop, Ticking):
         A look between two receives would drop the Pings that are not the latest. Nor does it look if a look is due: in
         a flood, each arrival would add one more to each turn of an event loop.
         """
-        if not self._is_look_due and (not self._look_delay or self._reader.reads == self._reads_at_look):
+        if not self._is_look_due() and (not self._look_delay or self._reader.reads == self._reads_at_look):
             self._look()
         self._reads_at_look = self._reader.reads
 
@@ -246,17 +246,16 @@ class Keepalive(ReadLoop, Ticking):
 
     def _look_soon(self, seconds: float = 0) -> None:
         """Look when the caller has done its part: there is more to read, and nothing else may tell of it."""
-        if self._is_look_due:
-            return
-        self._is_look_due = True  # before the call, which another thread may make at once
-        try:
+        if not self._is_look_due():
+            self._look_due = self._effect.now() + seconds  # before the call, which another thread may make at once
             self._effect.call_later(seconds, partial(_call, WeakMethod(self._look_on)))
-        except BaseException:
-            self._is_look_due = False
-            raise
+
+    def _is_look_due(self) -> bool:
+        """Return whether a look will be made; a signal handler that raised may have ended one that is late."""
+        return self._look_due is not None and self._effect.now() < self._look_due + LATE
 
     def _look_on(self) -> None:
-        self._is_look_due = False
+        self._look_due = None
         if not self._look():
             self._look_soon(IDLE)
 

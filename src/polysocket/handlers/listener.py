@@ -98,7 +98,12 @@ class _Delivery:
     async def start(self, websocket: WebSocket[Any]) -> None:
         try:
             self._session.listening = self._listening
-            await self._open(websocket)
+            await self._call(self._listener.on_open, websocket)
+        except BaseException as error:  # The caller was cancelled, or interrupted, and must not wait for the listener.
+            self._session.abort(f"on_open was ended by {error!r}")
+            self._effect.spawn(self._tell_of_end, self._note_done)
+            raise
+        try:
             self._session.begin_receiving()
             self._effect.spawn(self._run, self._note_done)
             await self._check_begun()
@@ -106,13 +111,9 @@ class _Delivery:
             self._session.end_listening()
             raise
 
-    async def _open(self, websocket: WebSocket[Any]) -> None:
-        try:
-            await self._call(self._listener.on_open, websocket)
-        except BaseException as error:  # The caller was cancelled, or interrupted: no other call follows.
-            self._session.abort(f"on_open was ended by {error!r}")
-            await self._call(self._listener.on_close, self._session.close_info)
-            raise
+    async def _tell_of_end(self) -> None:
+        self._has_begun = True
+        await self._call(self._listener.on_close, self._session.close_info)
 
     async def _check_begun(self) -> None:
         """Raise the error with which the system has refused to begin; the listener's last call comes first."""

@@ -157,8 +157,7 @@ class _StageRun:
             return False
         if end.cause is CloseCause.NETWORK and not self._session.is_exhausted:
             self.has_dropped_lost = True
-            if self._ended_at is None:
-                self._note_end(end)
+            self._note_end(end)
             return True
         return end.cause is CloseCause.CLOSE
 
@@ -207,7 +206,8 @@ class _StageRun:
             raise self._overdue()
 
     def _note_end(self, _: CloseInfo) -> None:
-        self._ended_at = self._effect.now()
+        if self._ended_at is None:
+            self._ended_at = self._effect.now()
         self._has_ended.set()
 
     def _is_overdue(self) -> bool:
