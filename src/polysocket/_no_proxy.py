@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from polysocket.url import encode_idna, without_zone
+from polysocket.url import encode_idna, usual_notation, without_zone
 
 __all__ = ["is_exempt"]
 
@@ -53,7 +53,8 @@ def _matches(entry: str, host: str, address: _Address | None, port: int) -> bool
         return False
     if (only_address := _parse_address(without_zone(name))) is not None:
         return address == only_address
-    return _matches_name(name, host)
+    # By Go's rules, "2.1" is a domain. It may have been meant for the address 2.0.0.1, too.
+    return _matches_name(name, host) or (address is not None and address == _parse_address(usual_notation(name)))
 
 
 def _matches_name(name: str, host: str) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "encode_idna",
     "has_same_origin",
     "parse_url",
+    "usual_notation",
     "without_zone",
 ]
 
@@ -237,15 +238,17 @@ def ascii_host(host: str, text: str) -> str:
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
-    return _usual_notation(encoded) if _UNUSUAL_IPV4.fullmatch(encoded) else encoded
+    return usual_notation(encoded)
 
 
-def _usual_notation(host: str) -> str:
+def usual_notation(host: str) -> str:
     """Return the dotted decimal of an IPv4 address in another notation, such as ``127.1`` or ``0x7f.0.0.1``.
 
-    Resolvers and browsers read these notations, so ``NO_PROXY`` and the check of a certificate must not take the
-    address for a name.
+    Another host is returned as it is. Resolvers and browsers read these notations, so ``NO_PROXY`` and the check of a
+    certificate must not take the address for a name.
     """
+    if not _UNUSUAL_IPV4.fullmatch(host):
+        return host
     try:
         *first, last = [
             int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[0] == "0" else 10) for part in host.split(".")

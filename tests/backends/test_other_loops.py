@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import socket
 import threading
 import time
 import warnings
@@ -255,7 +256,7 @@ def test_a_reconnect_is_not_closed_in_another_loop(flavour: Flavour, is_open: bo
     connections: list[Any] = []
 
     async def own(_: Flavour, pause: Callable[[], Any]) -> None:
-        url = server.url if is_open else "ws://127.0.0.1:9"  # to which no server listens
+        url = server.url if is_open else f"ws://127.0.0.1:{unused.getsockname()[1]}"
         connections.append(asyncio_reconnect(url, policy=Backoff(initial=60, maximum=60)))
         opening = asyncio.ensure_future(anext(aiter(connections[0])))
         if is_open:
@@ -276,8 +277,10 @@ def test_a_reconnect_is_not_closed_in_another_loop(flavour: Flavour, is_open: bo
         with pytest.raises(WrongEventLoop), at_once():
             await connections[0].close()
 
-    with EchoServer() as server, another_loop(flavour, own):
-        flavour.run(use)
+    with socket.socket() as unused, EchoServer() as server:
+        unused.bind(("127.0.0.1", 0))  # and does not listen
+        with another_loop(flavour, own):
+            flavour.run(use)
 
 
 # Backends

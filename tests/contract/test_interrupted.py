@@ -321,9 +321,13 @@ def test_a_reconnect_goes_on_after_an_interrupted_step() -> None:
 
 
 def test_a_loop_over_the_messages_of_a_reconnect_goes_on_after_an_interrupted_step() -> None:
+    def interrupt_once_open(*_: Any) -> None:
+        if connections.websocket is not None:
+            raise Interrupt
+
     with server() as (url, _), blocking.reconnect(url) as connections:
         messages = connections.messages()
-        with alarms(interrupt, 0.2), pytest.raises(Interrupt):
+        with alarms(interrupt_once_open, 0.1, 0.1), pytest.raises(Interrupt):
             next(messages)
         assert connections.websocket is not None
         connections.websocket.send_text("echo")

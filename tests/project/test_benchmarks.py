@@ -146,11 +146,9 @@ def test_lines_are_drawn_as_svg() -> None:
 @pytest.mark.parametrize("flood", [*fairness.FLOODS, *fairness.OPENINGS])
 def test_a_flood_leaves_other_tasks_their_turns(monkeypatch: pytest.MonkeyPatch, flood: str) -> None:
     monkeypatch.setattr(fairness, "SECONDS", 0.1)
-    options, state = (
-        (fairness.FLOODS[flood][2], fairness.RECEIVED) if flood in fairness.FLOODS else ({}, fairness.OPENED)
-    )
+    state = fairness.RECEIVED if flood in fairness.FLOODS else fairness.OPENED
     with fairness.flooding(flood) as url:
-        wait = fairness.LOOPS["asyncio"](url, options, state)
+        wait = fairness.LOOPS["asyncio"](url, fairness.options_of(flood), state)
     assert wait < 40 * fairness.PROMISE  # "python -m benchmarks.fairness --check" looks closely
 
 

@@ -93,6 +93,9 @@ CASES: list[tuple[str, str, bool]] = [
     # One list with all kinds
     (GO, "ws://1.2.3.4/", True),
     (GO, "ws://1.2.3.5/", False),
+    ("10.1", "ws://10.1/", True),
+    ("10.1", "ws://10.0.0.1/", True),
+    ("0xa.1", "ws://10.1/", True),
     (GO, "ws://8.8.8.8/", True),
     (GO, "ws://[2001:db8:1:2::3]/", True),
     (GO, "ws://[2001:db8:2::3]/", False),

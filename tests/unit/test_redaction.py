@@ -63,6 +63,12 @@ def test_the_error_about_a_url_does_not_show_its_secrets(url: str) -> None:
     assert SECRET not in repr(caught.value)
 
 
+@pytest.mark.parametrize("query", ["?mail=me@example.com", "?a", "#a@b"])
+def test_the_error_about_a_url_names_its_host(query: str) -> None:
+    with pytest.raises(InvalidURL, match=r"ws://example\.com:99999/chat[?#]…"):
+        basic_request.get(f"ws://example.com:99999/chat{query}")
+
+
 @pytest.mark.parametrize(
     "url",
     [

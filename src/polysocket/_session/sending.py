@@ -61,7 +61,7 @@ class Sender:
         self.background: set[Event] = set()
         """For each program in the background that waits to send a Pong: set when the program has ended."""
         self.loss: CloseInfo | None = None
-        """The explanation of a failed write, until the reader meets the end of the connection; None without one."""
+        """The explanation of the first write that has failed; None if none has."""
         self._effect = effect
         self._stream = stream
         self._connection = connection

@@ -1,8 +1,8 @@
 """The calls in which the blocking and the threaded flavour wait.
 
 Python runs signal handlers in the main thread, before and after a call that blocks. Most systems end the call for that;
-Windows does not. No system does if the signal comes just before the call, while the thread lets another one run. So a
-call in the main thread lasts at most ``LONGEST_WAIT``. Then its caller looks again and renews it.
+Windows does not. A signal that comes just before the call, while the thread lets another one run, ends it on no system.
+So a call in the main thread lasts at most ``LONGEST_WAIT``. Then its caller looks again and renews it.
 
 Callers look each name up in this module at each call, so that a test can replace it.
 """
@@ -51,7 +51,7 @@ def _longest_wait() -> float:
 def wait_until_ready(fd: int, readable: bool, writable: bool, seconds: float) -> tuple[bool, bool]:
     """Block until the socket is readable or writable, as asked for, or ``seconds`` have passed; return which it is.
 
-    The main thread returns after ``LONGEST_WAIT``, too. So do the other functions here.
+    In the main thread, this function and the next two return after ``LONGEST_WAIT``, too.
     """
     if seconds > LONGEST_WAIT:
         seconds = min(seconds, _longest_wait())

@@ -17,7 +17,7 @@ from polysocket.errors import UpgradeRejected
 from polysocket.frames import Close, Frame
 from polysocket.headers import Headers
 from polysocket.observers.observation import Observation
-from polysocket.redaction import is_secret
+from polysocket.redaction import holds_url, is_secret
 from polysocket.request import Request
 from polysocket.response import Response
 from polysocket.testing.recording import Recorded, Recording, Redact, unchanged
@@ -29,7 +29,8 @@ F_co = TypeVar("F_co", covariant=True)
 REDACTED: str = "[redacted]"
 """The text that replaces a secret."""
 
-_QUERY = re.compile(r"([?#])\S+")  # or a fragment
+_QUERY = re.compile(r"(\?)[^\s#]+")
+_QUERY_OR_FRAGMENT = re.compile(r"([?#])\S+")
 _USER = re.compile(r"(?<=//)[^\s/?#]*@")
 
 
@@ -105,8 +106,11 @@ def _without_body(response: Response) -> Response:
 
 
 def _without_secrets(headers: Headers) -> Headers:
-    return Headers((name, REDACTED if is_secret(name) else _without_query(value)) for name, value in headers.pairs)
+    return Headers((name, _without_secret(name, value)) for name, value in headers.pairs)
 
 
-def _without_query(value: str) -> str:
-    return _QUERY.sub(rf"\1{REDACTED}", _USER.sub(f"{REDACTED}@", value))
+def _without_secret(name: str, value: str) -> str:
+    if is_secret(name):
+        return REDACTED
+    pattern = _QUERY_OR_FRAGMENT if holds_url(name) else _QUERY
+    return pattern.sub(rf"\1{REDACTED}", _USER.sub(f"{REDACTED}@", value))
