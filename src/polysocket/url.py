@@ -238,7 +238,7 @@ def ascii_host(host: str, text: str) -> str:
         has_lengths = all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
-    return usual_notation(encoded)
+    return usual_notation(encoded) if _UNUSUAL_IPV4.fullmatch(encoded) else encoded
 
 
 def usual_notation(host: str) -> str:

@@ -20,7 +20,7 @@ from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import NotTLS, TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
-from polysocket.effects.refusals import no_thread
+from polysocket.effects.no_thread import no_thread
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, as_proxy, system_proxy
 from polysocket.redaction import escaped

@@ -1,7 +1,7 @@
 """Modules that the flavours of event loops import at once: a later import would block the loop for milliseconds.
 
-Opening a websocket, reconnecting, or a message in JSON, needs these modules; the flavours of threads import each when
-it is needed.
+These modules are needed to open a websocket, to reconnect, or for JSON. The flavours of threads import each when it is
+needed.
 """
 
 import importlib

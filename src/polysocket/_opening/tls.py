@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from polysocket.effects import ByteStream, DelegatingStream, Effect
 from polysocket.effects.kept_errors import without_tracebacks
-from polysocket.effects.refusals import no_thread
+from polysocket.effects.no_thread import no_thread
 from polysocket.tls_info import TLSInfo
 
 __all__ = ["NotTLS", "TLSStream", "default_context"]

@@ -55,7 +55,7 @@ class _Sending:
                 await effect.next_turn()  # A network that takes everything at once must not hold up an event loop.
             if timeout is not None:
                 seconds = began + timeout - effect.now()
-                if seconds <= 0 and self.sent:  # Nor must it outlast the time limit.
+                if seconds <= 0 and self.sent:  # Nor must such a network defeat the time limit.
                     raise self.timeout(timeout, is_pending=False)
                 await session._sender.send_within(max(seconds, 0), partial(self._begin_to_send, batch))
             elif (rest := self._begin_to_send(batch)) is not None:

@@ -155,7 +155,7 @@ class Exchanges:
         """Forget an exchange, and drop its answers. Return whether it was open: then more could have arrived."""
         with self._mutex:
             was_open = self._open.get(answers.number) is answers
-            if was_open and self._session.belongs_to_other_loop:
+            if was_open and self._session.belongs_to_other_loop:  # not if no loop runs, as in the garbage collector
                 self._session.check_event_loop()
             if was_open:
                 del self._open[answers.number]

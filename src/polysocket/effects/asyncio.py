@@ -20,8 +20,8 @@ from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
+from polysocket.effects.no_thread import no_thread
 from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, WRITES_BEFORE_TURN, PushStream
-from polysocket.effects.refusals import no_thread
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE
 from polysocket.effects.unacknowledged import unacknowledged_bytes

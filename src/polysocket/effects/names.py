@@ -11,7 +11,7 @@ import threading
 
 from polysocket.effects.happy_eyeballs import Address
 from polysocket.effects.interface import Event
-from polysocket.effects.refusals import no_thread
+from polysocket.effects.no_thread import no_thread
 
 __all__ = ["Lookup", "is_address", "known_addresses"]
 

@@ -252,7 +252,7 @@ class _ProcessPoller(Poller):
         if not (self._posted_sockets or self._posted_timers):
             return False
         turn = object()
-        goes_on = self._is_first(turn) and not self._is_running  # and for what was posted just before, this one goes on
+        goes_on = self._is_first(turn) and not self._is_running  # and this one goes on for what was posted just before
         self._is_running = self._is_running or goes_on
         self._starting.remove(turn)
         return goes_on

@@ -18,8 +18,8 @@ from polysocket.effects.happy_eyeballs import SocketAttempts, family_of, first_c
 from polysocket.effects.interface import CoroutineEffect
 from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
+from polysocket.effects.no_thread import no_thread
 from polysocket.effects.poller import Poller
-from polysocket.effects.refusals import no_thread
 from polysocket.effects.send_buffer import SendBuffer, Watcher
 from polysocket.effects.shutdown import shut_down
 from polysocket.effects.sizes import READ_SIZE

@@ -8,5 +8,5 @@ __all__ = ["no_thread"]
 
 
 def no_thread(purpose: str, error: RuntimeError) -> OSError:
-    """Return the system's error for the RuntimeError that Python makes of it; ``purpose`` begins with ``to``."""
+    """Return an OSError with the system's code, which Python's RuntimeError lacks; ``purpose`` begins with ``to``."""
     return OSError(errno.EAGAIN, f"no thread could be started {purpose}: {error}")
