@@ -42,7 +42,7 @@ class LoggingObserver:
     """An :class:`Observer` that logs openings, rejections and closings at INFO, and each frame at DEBUG.
 
     Secrets (credentials, cookies, query strings) are redacted. Frames are logged with their kind and size only.
-    The default logger is ``polysocket``. Raises :class:`InvalidRequest` if ``logger`` is something else, such as a name.
+    The default logger is ``polysocket``. Raises :class:`InvalidRequest` if ``logger`` is no logger, but a name, say.
     """
 
     def __init__(self, logger: logging.Logger | logging.LoggerAdapter[Any] | None = None) -> None:
