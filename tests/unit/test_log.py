@@ -64,7 +64,7 @@ def test_the_handshake_is_redacted_and_escaped(log: ConnectionLog, caplog: pytes
         "received HTTP/1.1 302 Found",
         "received Location: https://b/#…",
         "received HTTP/1.1 302 Found",
-        "received Location: https://…",
+        "received Location: https://b/?…",
     ]
 
 
