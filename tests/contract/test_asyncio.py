@@ -298,7 +298,7 @@ def test_a_look_that_a_signal_handler_ended_is_made_up_for(peer: Peer, monkeypat
     asyncio.run(main())
 
 
-def test_a_flood_that_is_read_ahead_is_read_once_in_a_turn(
+def test_a_flood_that_is_read_ahead_is_read_a_few_times_in_a_turn(
     run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While each read fills the buffer, uvloop reads up to 32 times in a turn."""
@@ -320,7 +320,7 @@ def test_a_flood_that_is_read_ahead_is_read_once_in_a_turn(
                 await asyncio.sleep(0)
                 most = max(most, reads)
             await flooding
-        assert 0 < most <= 2, "the turns of this task may begin before and after a read"
+        assert 0 < most <= 8, "not 32"
 
     def flood() -> None:
         message = b"".join(wire.fragments(wire.BINARY, *[bytes(60)] * 4_000))

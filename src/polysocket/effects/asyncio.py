@@ -212,6 +212,9 @@ async def _connected(address: Address, local_address: tuple[str, int] | None) ->
     return sock
 
 
+LONG_TURN: Final = 0.001
+"""Seconds from which on a reader leaves what fills the buffer to the next turn. It needs less for large messages."""
+
 LEAST_VIEW: Final = 16 * 1024
 """Bytes of a read that are not copied if a reader waits: for fewer, the view takes longer than the copy."""
 
@@ -259,7 +262,8 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if not TYPE_CHECKING:
             self.get_buffer = partial(getattr, self._target, "view")  # "sizehint" is its default: no call of Python.
         self._is_of_asyncio = False  # whether the transport is one of asyncio's own event loops
-        self._full_turns = 0  # turns of another loop in which the reader has enough, this one included
+        self._turn_seconds: float = 0  # that the reader has needed in this turn of another loop, for full buffers
+        self._is_left = False  # whether it takes one in the next turn
         self._is_direct = False  # whether writes go past the transport, which has nothing to send
         self._send_error: OSError | None = None  # of a write past the transport, which then has met one, too
         self._unread_socket: socket.socket | None = None  # after a failed write, until all was read
@@ -275,14 +279,14 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         """Do what :meth:`data_received` does with what was read: written out, to spare each message a call."""
         target = self._target
         reader = None if self._reader is None or self._reader.done() else self._reader
-        has_read_enough = False
+        has_filled = False
         if target.view is not self._shared:
             target.view = self._shared
             self._filled = nbytes
         elif reader is not None and nbytes >= LEAST_VIEW:
             # The reader takes what it needs within its call.
             self._chunks.append(self._shared[:nbytes])
-            has_read_enough = nbytes == len(self._shared) and self._has_filled_before()
+            has_filled = nbytes == len(self._shared) and not self._is_of_asyncio
         else:
             self._chunks.append(bytes(self._shared[:nbytes]))
             self._unread += nbytes
@@ -290,10 +294,8 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                 self._hold_back()
         if reader is not None:
             try:
-                if has_read_enough:
-                    reader.set_result(None)
-                    self._is_reading = False
-                    self.pause_reading()
+                if has_filled:
+                    self._let_take(reader)
                 else:
                     reader.set_directly()
             except (SystemExit, KeyboardInterrupt) as error:
@@ -306,23 +308,31 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         elif self._watcher is not None:
             self._watcher()
 
-    def _has_filled_before(self) -> bool:
-        """Note that a read has filled the buffer; return whether one has before, in this turn of the loop.
+    def _let_take(self, reader: DirectFuture) -> None:
+        """Let the reader take what has filled the buffer; in the next turn, if it has needed long in this one.
 
-        libuv then reads on, up to 32 times. If the reader took all of that at once, other tasks would have no turn.
+        libuv reads on then, up to 32 times. If the reader took all of that at once, other tasks would have no turn.
         """
-        if self._is_of_asyncio:
-            return False
-        has_filled = self._full_turns > 0
-        if not has_filled:
+        if self._turn_seconds >= LONG_TURN:
+            self._is_left = True
+            reader.set_result(None)
+            self._is_reading = False
+            self.pause_reading()
+            return
+        if not self._turn_seconds:
             self._loop.call_soon(self._begin_turn)
-        self._full_turns = 1 + has_filled  # The reader takes this in the next turn, if it may not now.
-        return has_filled
+        begin = time.perf_counter()
+        try:
+            reader.set_directly()
+        finally:
+            self._turn_seconds += time.perf_counter() - begin
 
     def _begin_turn(self) -> None:
-        self._full_turns -= 1
-        if self._full_turns:
+        if self._is_left:  # The reader takes that in this turn, and no more.
+            self._is_left = False
             self._loop.call_soon(self._begin_turn)
+        else:
+            self._turn_seconds = 0
 
     def _keep_view(self) -> None:
         """Copy what the reader has not taken at once."""
