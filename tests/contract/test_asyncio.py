@@ -239,35 +239,42 @@ def test_what_exits_a_task_after_a_receive_ends_the_loop(run: Runner, echo: Echo
         run(main())
 
 
+async def most_in_a_turn(peer: Peer, data: bytes, calls: list[object], **options: Any) -> int:
+    """Flood a websocket; return the most calls, of those that are noted in the list, between two turns of this task."""
+
+    def flood() -> None:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            peer.send(data)
+        peer.hang_up()
+
+    most = 0
+    async with polysocket_asyncio.connect(peer.url, close_timeout=0.1, **options):
+        flooding = asyncio.create_task(asyncio.to_thread(flood))
+        while not flooding.done():
+            calls.clear()
+            await asyncio.sleep(0)
+            most = max(most, len(calls))
+        await flooding
+    return most
+
+
 def test_a_flood_that_no_caller_receives_is_looked_at_once_in_a_turn(
     run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, call_later = 0, AsyncioEffect.call_later
+    looks: list[object] = []
+    call_later = AsyncioEffect.call_later
 
-    def count(effect: AsyncioEffect, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
-        nonlocal looks
-        looks += seconds == 0
+    def note(effect: AsyncioEffect, seconds: float, call: Callable[[], object], /) -> Callable[[], object]:
+        if seconds == 0:
+            looks.append(call)
         return call_later(effect, seconds, call)
 
     async def main() -> None:
-        nonlocal looks
-        most = 0
-        async with polysocket_asyncio.connect(peer.url, close_timeout=0.1):
-            flooding = asyncio.create_task(asyncio.to_thread(flood))
-            while not flooding.done():
-                looks = 0
-                await asyncio.sleep(0)
-                most = max(most, looks)
-            await flooding
+        most = await most_in_a_turn(peer, wire.encode(wire.PING, b"x") * 1_000, looks)
         assert 0 < most <= 2, "the turns of this task may begin before and after a look"
 
-    def flood() -> None:
-        until = time.monotonic() + 0.3
-        while time.monotonic() < until:
-            peer.send(wire.encode(wire.PING, b"x") * 1_000)
-        peer.hang_up()
-
-    monkeypatch.setattr(AsyncioEffect, "call_later", count)
+    monkeypatch.setattr(AsyncioEffect, "call_later", note)
     run(main())
 
 
@@ -302,32 +309,17 @@ def test_a_flood_that_is_read_ahead_is_read_a_few_times_in_a_turn(
     run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While each read fills the buffer, uvloop reads up to 32 times in a turn."""
-    reads, read_view = 0, TransportStream.read_view
+    reads: list[object] = []
+    read_view = TransportStream.read_view
 
-    async def count(stream: TransportStream) -> bytes | memoryview:
-        nonlocal reads
+    async def note(stream: TransportStream) -> bytes | memoryview:
         data = await read_view(stream)
-        reads += 1
+        reads.append(None)
         return data
 
     async def main() -> None:
-        nonlocal reads
-        most = 0
-        async with polysocket_asyncio.connect(peer.url, buffer=Buffer.unbounded(), close_timeout=0.1):
-            flooding = asyncio.create_task(asyncio.to_thread(flood))
-            while not flooding.done():
-                reads = 0
-                await asyncio.sleep(0)
-                most = max(most, reads)
-            await flooding
-        assert 0 < most <= 8, "not 32"
-
-    def flood() -> None:
         message = b"".join(wire.fragments(wire.BINARY, *[bytes(60)] * 4_000))
-        until = time.monotonic() + 0.5
-        while time.monotonic() < until:
-            peer.send(message)
-        peer.hang_up()
+        assert 0 < await most_in_a_turn(peer, message, reads, buffer=Buffer.unbounded()) <= 8
 
-    monkeypatch.setattr(TransportStream, "read_view", count)
+    monkeypatch.setattr(TransportStream, "read_view", note)
     run(main())

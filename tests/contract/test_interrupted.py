@@ -297,24 +297,37 @@ def test_a_listener_that_is_interrupted_before_it_begins_holds_up_no_closing(mon
             backend.close()
 
 
-def test_a_reconnect_goes_on_after_an_interrupted_step() -> None:
+def each_place(file: str, act: Callable[[], object]) -> Iterator[contextlib.AbstractContextManager[None]]:
+    """Yield a block for each place of a file at which CPython runs signal handlers; the n-th block acts at the n-th."""
     count = position = 0
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         nonlocal count
-        if event in ("call", "c_return") and frame.f_code.co_filename == reconnecting.__file__:
+        if event in ("call", "c_return") and frame.f_code.co_filename == file:
             count += 1
             if count == position:
-                raise Interrupt
-
-    with server() as (url, _):
-        while count == position:
-            count, position = 0, position + 1
-            with blocking.reconnect(url) as connections:
-                sys.setprofile(profile)
-                with contextlib.suppress(Interrupt):
-                    next(iter(connections))
                 sys.setprofile(None)
+                act()
+
+    @contextlib.contextmanager
+    def profiled() -> Iterator[None]:
+        sys.setprofile(profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    while count == position:
+        count, position = 0, position + 1
+        yield profiled()
+
+
+def test_a_reconnect_goes_on_after_an_interrupted_step() -> None:
+    with server() as (url, _):
+        for place in each_place(str(reconnecting.__file__), interrupt):
+            with blocking.reconnect(url) as connections:
+                with contextlib.suppress(Interrupt), place:
+                    next(iter(connections))
                 ws = next(iter(connections))
                 ws.send_text("echo")
                 assert ws.receive_text() == "echo"
@@ -338,26 +351,16 @@ def test_a_loop_over_the_messages_of_a_reconnect_goes_on_after_an_interrupted_st
     "call", [lambda client: client.ask("b"), lambda client: client.websocket.close()], ids=["ask", "close"]
 )
 def test_a_signal_handler_may_call_a_multiplexer_at_any_moment(call: Callable[[Client[Blocking]], object]) -> None:
-    count = position = 0
+    def call_again() -> None:
+        with contextlib.suppress(ReentrantCall):
+            call(client)
 
-    def profile(frame: FrameType, event: str, _: object) -> None:
-        nonlocal count
-        if event in ("call", "c_return") and frame.f_code.co_filename == exchanges.__file__:
-            count += 1
-            if count == position:
-                sys.setprofile(None)
-                with contextlib.suppress(ReentrantCall):
-                    call(client)
-
-    with EchoServer() as server:
-        while count == position:
-            count, position = 0, position + 1
-            with alarms(interrupt, 10), blocking.connect(server.url) as ws:
+    with EchoServer() as echo_server:
+        for place in each_place(str(exchanges.__file__), call_again):
+            with alarms(interrupt, 10), blocking.connect(echo_server.url) as ws:
                 client = Client(ws)
-                sys.setprofile(profile)
-                with contextlib.suppress(WebSocketClosed):
+                with contextlib.suppress(WebSocketClosed), place:
                     assert client.ask("a") == "a"
-                sys.setprofile(None)
 
 
 @pytest.mark.parametrize(
