@@ -169,6 +169,14 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Try 50 times as many sequences of frames, settings and chunkings as the tests do."""
+    install_wheel(session, "polysocket[test]")
+    arguments = session.posargs or ["tests/property", *PARALLEL]
+    session.run("pytest", *arguments, env={**TEMPORARY, "EXAMPLES": "50"})
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Inject faults of the network at every byte of conversations, or some (``-- -k "trio-tls"``)."""
     install_wheel(session, "polysocket[test]")

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("polysocket", deadline=None)  # Speed is for the benchmarks: a machine may be busy.
+from tests.examples import examples
+
+# No deadline: speed is for the benchmarks, and a machine may be busy.
+settings.register_profile("polysocket", examples(), deadline=None)
 settings.load_profile("polysocket")
 
 

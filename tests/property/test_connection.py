@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wsproto import ConnectionType
 
@@ -17,13 +17,14 @@ from polysocket.close_info import CloseCause
 from polysocket.errors import MessageTooBig, ProtocolError
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 from tests.connections import BINARY, CLIENT, CLOSE, CONT, PING, SERVER, TEXT, Connection, connect, other, take
+from tests.examples import examples
 from tests.oracle import Watched, chunks, compare
 
 Message = Sequence[str | bytes]  # its fragments
 Item = Message | Ping | Pong | Close
 Step = tuple[Frame | Close, bool]  # a frame, and whether it continues a message
 
-many = settings(max_examples=200)
+many = examples(200)
 
 roles = st.sampled_from([CLIENT, SERVER])
 

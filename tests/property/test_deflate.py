@@ -12,7 +12,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from websockets.exceptions import NegotiationError
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
@@ -32,6 +32,7 @@ from polysocket._core.failure import Refused
 from polysocket._core.zlib_streams import Inflater
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidUpgrade
+from tests.examples import examples
 from tests.wsproto_extension import WsprotoExtension
 
 CLIENT, SERVER = ConnectionType.CLIENT, ConnectionType.SERVER
@@ -40,7 +41,7 @@ Sent = tuple[Content, bool]  # and whether a Ping follows each fragment
 PING = b"\xf2\x48"
 TAIL = b"\x00\x00\xff\xff"
 
-fast = settings(max_examples=100)
+fast = examples(100)
 
 repeats = st.tuples(st.binary(max_size=40), st.integers(1, 400)).map(lambda pair: pair[0] * pair[1])
 binaries = st.lists(st.one_of(st.binary(max_size=200), repeats), min_size=1, max_size=4)
@@ -377,7 +378,7 @@ damages = st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=2)
 endings = st.sampled_from([b"", b"", b"\x00", TAIL, b"\x03\x00", b"\x01\x00\x00\xff\xff", b"\x00\x00"])
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     final_blocks,
     st.lists(st.tuples(st.booleans(), endings, damages, st.booleans()), min_size=4, max_size=4),

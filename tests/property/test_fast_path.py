@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from unittest.mock import patch
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wsproto import ConnectionType
 from wsproto.connection import Connection, ConnectionState
@@ -23,6 +23,7 @@ from polysocket._core.partial_message import FEWEST_FRAGMENTS, PartialMessage
 from polysocket._core.received import SIZE, Received, frame_of
 from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import encoded
+from tests.examples import examples
 
 LIMIT = 2**63 - 1
 
@@ -38,7 +39,7 @@ def decode(data: bytes, position: int, masked: bool, limit: int, frames: list[Fr
     return position
 
 
-many = settings(max_examples=300)
+many = examples(300)
 
 keys = st.binary(min_size=4, max_size=4)
 maskings = st.booleans()

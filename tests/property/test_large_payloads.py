@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wsproto import ConnectionType
 
 from polysocket._core.decoder import LARGE
 from polysocket.frames import Binary, Ping, Text
 from tests.connections import CLIENT, SERVER, connect
+from tests.examples import examples
 from tests.oracle import compare
 
 roles = st.sampled_from([CLIENT, SERVER])
@@ -33,7 +34,7 @@ def wire(role: ConnectionType, compressed: bool, messages: list[tuple[str, list[
     return sent
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(roles, st.booleans(), messages, st.lists(st.integers(0, 2**20), max_size=8), st.booleans())
 @example(CLIENT, False, [("b", [65536]), ("b", [65536])], [4], True)
 @example(CLIENT, False, [("b", [LARGE, 65536]), ("t", [65536])], [20, 60_000, 90_000], False)
