@@ -97,15 +97,9 @@ class Reconnector(Generic[W]):
 
     async def next_websocket(self) -> W | None:
         """Close the websocket that is open, and open the next one. Return None after :meth:`close`."""
-        turn = object()
-        try:
-            self._begin_turn(turn)
-            await self._leave_session()
-            self._lost = None  # A caller that takes websockets takes no gaps.
-            return await self._reopen()
-        finally:
-            if turn in self._reopening:
-                self._reopening.remove(turn)
+        websocket = await self._replace_websocket()
+        self._lost = None  # A caller that takes websockets takes no gaps.
+        return websocket
 
     async def next_message(self) -> str | bytes | Gap | None:
         """Return the next message of any websocket, or the gap before one. Return None after :meth:`close`."""
@@ -115,15 +109,8 @@ class Reconnector(Generic[W]):
                     return await anext(messages)
                 except (StopAsyncIteration, WebSocketClosed):
                     pass  # Its end is judged below.
-            turn = object()
-            try:
-                self._begin_turn(turn)
-                await self._leave_session()
-                if await self._reopen() is not None and (gap := self._take_gap()) is not None:
-                    return gap
-            finally:
-                if turn in self._reopening:
-                    self._reopening.remove(turn)
+            if await self._replace_websocket() is not None and (gap := self._take_gap()) is not None:
+                return gap
         return None
 
     async def close(self, code: int) -> None:
@@ -158,13 +145,6 @@ class Reconnector(Generic[W]):
         if self._reopening and mutex.running_loop() != mutex.loop and not mutex.has_loop_ended():
             raise WrongEventLoop("a task of another event loop waits for the next websocket: call this in that loop")
 
-    def _begin_turn(self, turn: object) -> None:
-        """Become the one caller that reopens, until its turn is removed. Raises :class:`ConcurrentReceive`."""
-        self._reopening.append(turn)
-        if self._reopening[0] is not turn:
-            raise ConcurrentReceive("another task or thread is waiting for the next websocket")
-        self._mutex = self._effect.mutex()
-
     # The end of a websocket
 
     async def _leave_session(self) -> None:
@@ -195,6 +175,23 @@ class Reconnector(Generic[W]):
         self.websocket = self._session = self._messages = None
 
     # The next websocket
+
+    async def _replace_websocket(self) -> W | None:
+        """Close the websocket that is open, if any, and open the next one. Return None after :meth:`close`.
+
+        Raises :class:`ConcurrentReceive` while another caller is about to open one.
+        """
+        turn = object()
+        try:
+            self._reopening.append(turn)
+            if self._reopening[0] is not turn:
+                raise ConcurrentReceive("another task or thread is waiting for the next websocket")
+            self._mutex = self._effect.mutex()
+            await self._leave_session()
+            return await self._reopen()
+        finally:
+            if turn in self._reopening:
+                self._reopening.remove(turn)
 
     async def _reopen(self) -> W | None:
         """Open a websocket, in as many attempts as the policy allows. Return None after :meth:`close`."""
