@@ -37,8 +37,8 @@ _LONGEST_NAME = 253  # characters (RFC 1035 §2.3.4); it also bounds the time th
 
 _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
-# RFC 3986 §3.2.2 (reg-name); each label has from 1 to 63 characters (RFC 1035 §2.3.4)
-_HOST = re.compile(r"[0-9A-Za-z_~!$&'()*+,;=%-]{1,63}(?:\.[0-9A-Za-z_~!$&'()*+,;=%-]{1,63})*\.?")
+# RFC 3986 §3.2.2 (reg-name), decoded; each label has from 1 to 63 characters (RFC 1035 §2.3.4)
+_HOST = re.compile(r"[0-9a-z_~!$&'()*+,;=-]{1,63}(?:\.[0-9a-z_~!$&'()*+,;=-]{1,63})*\.?")
 
 # An IPv4 address in a notation of inet_aton() (POSIX) besides the usual one: from 1 to 4 numbers in base 16, 8 or 10
 _UNUSUAL_IPV4 = re.compile(
@@ -70,8 +70,8 @@ class WebSocketURL:
     def parse(cls, url: str) -> WebSocketURL:
         """Split a URL into its parts; raises :class:`InvalidURL`, which says what is wrong with the URL.
 
-        A host that is not in ASCII is encoded as browsers do: IDNA in the form of UTS 46, non-transitional. An IPv4
-        address in another notation, such as ``127.1``, becomes the usual one.
+        A host that is percent-encoded or not in ASCII is read as browsers do: it is decoded, and encoded by IDNA in the
+        form of UTS 46, non-transitional. An IPv4 address in another notation, such as ``127.1``, becomes the usual one.
         """
         if not isinstance(url, str):
             raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
@@ -162,6 +162,8 @@ def parse_url(url: str, kind: str, ports: Mapping[str, int]) -> ParsedURL:
             raise InvalidURL(
                 f"{redact_url(url)!r} has a user or a password that is not percent-encoded UTF-8"
             ) from None
+    if "%" in host:
+        host = _decoded_host(host, url)
     return ParsedURL(scheme, ascii_host(host, url), port or ports[scheme], credentials, parts)
 
 
@@ -216,10 +218,25 @@ def _split(url: str) -> tuple[SplitResult, str | None, int | None]:
     return parts, host, port
 
 
+def _decoded_host(host: str, url: str) -> str:
+    """Return the host of a URL without its percent-encoding (RFC 3986 §3.2.2), so that a name is one in each notation.
+
+    Of a zone, only the "%" before it is decoded. Many write that "%" itself, as in ping fe80::1%eth0.
+    """
+    if ":" in host:
+        return host.replace("%25", "%", 1)
+    try:
+        decoded = unquote(host, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidURL(f"{redact_url(url)!r} has a host that is not percent-encoded UTF-8") from None
+    if ":" in decoded:  # It would be an IPv6 address without brackets.
+        raise InvalidURL(f"{redact_url(url)!r} has a host that is not a domain name: it has a ':', percent-encoded")
+    return decoded
+
+
 def ascii_host(host: str, text: str) -> str:
     """Return a host in ASCII, without brackets; raises :class:`InvalidURL`, which quotes the URL or another text."""
     host, mark, zone = host.partition("%") if ":" in host else (host, "", "")
-    zone = zone.removeprefix("25")  # Many write the "%" itself, as in ping fe80::1%eth0.
     if mark and not _ZONE.fullmatch(zone):
         raise InvalidURL(f"{redact_url(text)!r} has a zone that can't be the name of a network interface")
     if ":" in host:
@@ -229,7 +246,7 @@ def ascii_host(host: str, text: str) -> str:
             raise InvalidURL(f"{redact_url(text)!r} has a host with ':' in it that is not an IPv6 address") from None
         return host + mark + zone
     try:
-        encoded = host if host.isascii() else encode_idna(host)
+        encoded = host.lower() if host.isascii() else encode_idna(host)
     except UnicodeError as error:
         raise InvalidURL(
             f"{redact_url(text)!r} has a host that is not a domain name: IDNA does not allow it"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from polysocket._opening.transport import Transport
 from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.proxy import Proxy
 from polysocket.request import basic_request
@@ -77,10 +78,18 @@ def test_a_url_is_parsed_into_its_parts(url: str, parts: tuple[str, str, int, st
         ("i❤.ws", "xn--i-7iq.ws"),
         ("xn--fa-hia.example", "xn--fa-hia.example"),
         ("xn--a.example", "xn--a.example"),
+        ("ex%61mple%2Ecom", "example.com"),
+        ("EX%41MPLE.com", "example.com"),
+        ("fa%C3%9F.example", "xn--fa-hia.example"),
+        ("日本%E8%AA%9E。jp", "xn--wgv71a119e.jp"),
+        ("%31%32%37.1", "127.0.0.1"),
     ],
 )
 def test_a_host_is_encoded_as_in_browsers(host: str, encoded: str) -> None:
-    """UTS 46 §4, non-transitional: IDNA 2008, and the names in use that it refuses (``_``, ``--``, symbols)."""
+    """UTS 46 §4, non-transitional: IDNA 2008, and the names in use that it refuses (``_``, ``--``, symbols).
+
+    Before that, percent-encoding is decoded (RFC 3986 §3.2.2).
+    """
     assert WebSocketURL.parse(f"ws://{host}/").host == encoded
     assert Proxy(f"http://{host}:3128").host == encoded
 
@@ -149,6 +158,16 @@ def test_a_host_that_browsers_refuse_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["a%2Fb", "a%40b", "a%00b", "a%25b", "a%", "a%2", "a\uff0541b", "a%3A80", "%3A%3A1", "a%5B", "%FF", "%2E"]
+)
+def test_no_host_has_what_it_would_have_once_decoded(host: str) -> None:
+    """The WHATWG's URL standard refuses it. Another program may decode it, and connect to another host."""
+    for call in (lambda: WebSocketURL.parse(f"ws://{host}/"), lambda: Proxy(f"http://{host}:3128")):
+        with pytest.raises(InvalidURL, match="host that is not "):
+            call()
+
+
+@pytest.mark.parametrize(
     ("path", "target"),
     [
         ("/é", "/%C3%A9"),
@@ -193,6 +212,22 @@ def test_a_zone_is_shown(text: str) -> None:
     assert str(url) == text
     assert repr(url) == f"WebSocketURL({text!r})"
     assert str(Proxy("http://[fe80::1%25eth0]:3128")) == "http://[fe80::1%25eth0]:3128"
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1%25", "fe80::1%25"),
+        ("fe80::1%251", "fe80::1%251"),
+        ("[fe80::1%251]", "fe80::1%1"),
+        ("[fe80::1%25eth0]", "fe80::1%eth0"),
+        ("fe80::1%25eth0", "fe80::1%eth0"),
+    ],
+)
+def test_the_zone_of_an_option_is_encoded_only_in_brackets(given: str, host: str) -> None:
+    """Elsewhere the number of an interface may be 25, or begin with it. A name is read in each notation."""
+    assert Transport(host=given).host == host
 
 
 @pytest.mark.parametrize(

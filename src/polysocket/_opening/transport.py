@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from dataclasses import dataclass
@@ -85,7 +86,10 @@ def _checked_host(name: str, host: object) -> str:
     """Return a host in ASCII, without brackets; raises :class:`InvalidRequest`."""
     if not isinstance(host, str):
         raise InvalidRequest(f"{name} is a str, not {host!r}")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if host.startswith("[") and host.endswith("]"):  # as in a URL, with the "%" of a zone percent-encoded
+        bare = host[1:-1].replace("%25", "%", 1)
+    else:  # as from getaddrinfo(): a zone may be the number 25, or begin with it
+        bare = re.sub(r"%25(?=\D)", "%", host, count=1)
     try:
         return ascii_host(bare, host)
     except InvalidURL as error:
