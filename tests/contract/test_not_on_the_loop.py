@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -10,10 +13,72 @@ import pytest
 
 from polysocket import ConnectFailed, OpenTimeout, system_proxy
 from polysocket._opening import tls
+from polysocket.testing import EchoServer
 from polysocket.testing.contract.flavour import Flavour, promise
 from polysocket.testing.contract.places import Echo, Listener, Place
 
 Threads = list[threading.Thread]
+
+RUNS = {
+    "asyncio": ("asyncio", ["asyncio"], "asyncio.run(main())"),
+    "uvloop": ("asyncio", ["uvloop"], "uvloop.run(main())"),
+    "trio": ("trio", ["trio"], "trio.run(main)"),
+    "anyio and asyncio": ("anyio", ["anyio"], "anyio.run(main)"),
+    "anyio and trio": ("anyio", ["anyio", "trio"], "anyio.run(main, backend='trio')"),
+}
+"""For each library, the flavour's module, what a program imports, and how it runs."""
+
+FIRST_USE = """
+import sys
+import {libraries}
+from polysocket.{module} import connect, reconnect
+
+imported = []
+
+def note(event, arguments):
+    if event == "import" and is_running and arguments[0] not in sys.modules:
+        imported.append(arguments[0])
+
+async def fail(url, **options):
+    try:
+        await connect(url, **options)
+    except OSError as error:
+        return str(error)
+
+async def main():
+    global is_running
+    is_running = True
+    async with connect(sys.argv[1]) as ws:
+        await ws.send_json([1])
+        await ws.receive_json()
+        await ws.ping()
+    async for ws in reconnect(sys.argv[1]):
+        break
+    await fail("ws://faß.invalid/")
+    await fail("wss://localhost:1/")
+    await fail("ws://localhost/", proxy="http://localhost:1")
+    await fail("ws://localhost/", proxy="socks5://localhost:1")
+    is_running = False
+
+is_running = False
+sys.addaudithook(note)
+{run}
+print(imported)
+"""
+
+
+@pytest.mark.parametrize("library", RUNS)
+def test_nothing_is_imported_while_an_event_loop_runs(library: str) -> None:
+    module, libraries, run = RUNS[library]
+    for name in libraries:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    program = FIRST_USE.format(libraries=", ".join(libraries), module=module, run=run)
+    with EchoServer() as server:
+        done = subprocess.run(
+            [sys.executable, "-c", program, server.url], capture_output=True, text=True, check=False, timeout=30
+        )
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def noting(threads: Threads, function: Callable[[], object]) -> Callable[[], object]:

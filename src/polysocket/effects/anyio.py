@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from functools import cache
 
 import sniffio
 
+import polysocket.effects.poller  # most of what trio's effect imports
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.delegating import DelegatingEffect
 from polysocket.effects.interface import CoroutineEffect, Effect
@@ -15,6 +17,10 @@ from polysocket.effects.mutex import Mutex
 from polysocket.errors import NoAsyncLibrary
 
 __all__ = ["AnyioEffect", "running_effect"]
+
+
+if "trio" in sys.modules:  # Then it may run, and the import in _effect_of() would block its loop for milliseconds.
+    import polysocket.effects.trio  # noqa: F401
 
 
 @cache
