@@ -90,6 +90,25 @@ async def test_the_error_names_a_local_address_of_another_machine(flavour: Flavo
 
 
 @promise
+async def test_the_zone_of_a_local_address_is_used(
+    flavour: Flavour, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bind() takes the zone of a link-local address as a number, and ignores one that is in the text."""
+    bound: list[tuple[str, int, int, int]] = []
+
+    def note(_: socket.socket, where: tuple[str, int, int, int]) -> None:
+        bound.append(where)
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    number, name = socket.if_nameindex()[0]
+    monkeypatch.setattr(socket.socket, "bind", note)
+    for zone in (name, str(number)):
+        with pytest.raises(ConnectFailed, match=rf"\(local_address \[fe80::1%25{zone}\]:0\)$"):
+            await flavour.open(f"ws://[::1]:{refused}/", local_address=f"fe80::1%{zone}")
+        assert bound.pop()[3] == number
+
+
+@promise
 async def test_only_the_family_of_the_local_address_is_used(flavour: Flavour, echo: Echo) -> None:
     ws = await flavour.open(f"ws://localhost:{port_of(echo)}/", local_address="127.0.0.1")
     assert ws.local_address[0] == "127.0.0.1"

@@ -104,8 +104,12 @@ def family_of(local_address: tuple[str, int]) -> socket.AddressFamily:
 
 def bind(sock: socket.socket, local_address: tuple[str, int]) -> None:
     """Bind a socket that will connect to the IP address and the port. Raises OSError, which names them."""
+    where: Any = local_address
     try:
-        sock.bind(local_address)
+        if "%" in local_address[0]:  # bind() itself ignores a zone that is in the text.
+            flags = socket.AI_NUMERICHOST
+            [(*_, where)] = socket.getaddrinfo(*local_address, socket.AF_INET6, socket.SOCK_STREAM, flags=flags)
+        sock.bind(where)
     except OSError as error:
         place = authority(*local_address)
         raise OSError(error.errno, f"{error.strerror or error} (local_address {place})", place) from None

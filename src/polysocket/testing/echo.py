@@ -159,7 +159,7 @@ class EchoServer:
 
 def _tcp_listener(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server((str(address[0]), port), family=family)
+    return socket.create_server(address, family=family)
 
 
 def _unix_listener(path: str) -> socket.socket:
