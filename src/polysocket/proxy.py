@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,8 +33,12 @@ HAS_PROXY_SETTINGS = sys.platform in ("darwin", "win32")
 
 _MAX_SOCKS_CREDENTIAL = 255  # bytes of a user name or password, whose length is sent in one byte (RFC 1929 §2)
 
-# What to write instead of True and False, which other libraries take.
-_PROXY_REMEDIES = {"True": ": system_proxy, the default, is the system's", "False": ": None is no proxy"}
+# What to write instead of True and False, which other libraries take, and of an async function.
+_PROXY_REMEDIES = {
+    "True": ": system_proxy, the default, is the system's",
+    "False": ": None is no proxy",
+    "coroutine": ": the function is a plain one in every flavour",
+}
 _SSL_REMEDIES = {
     "True": ": the URL's scheme turns TLS on, and ssl=None trusts the system's authorities",
     "False": ": the URL's scheme turns TLS off, and a context says what is checked",
@@ -188,12 +192,17 @@ def _in_settings(kind: str, url: WebSocketURL) -> str | None:
 
 
 def check_context(context: object) -> None:
-    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext`` or None."""
+    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext`` of a client, or None."""
     if context is not None:
         import ssl  # noqa: PLC0415 - slow to import, and only some connections need TLS
 
         if not isinstance(context, ssl.SSLContext):
             raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}{_SSL_REMEDIES.get(repr(context), '')}")
+        if context.protocol == ssl.PROTOCOL_TLS_SERVER:  # An attempt to connect would tell, and reconnect() try again.
+            raise InvalidRequest(
+                "ssl is a client's context, not a server's: make it by ssl.create_default_context(), "
+                "which is a client's without Purpose.CLIENT_AUTH"
+            )
 
 
 def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
@@ -207,6 +216,8 @@ def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
 
 def _not_a_proxy(setting: object, what: str) -> InvalidRequest:
     """Return the error for another object, which may hold a password, as another library's mapping of URLs does."""
+    if isinstance(setting, Coroutine):
+        setting.close()
     shown = repr(setting) if isinstance(setting, bool) else type(setting).__name__
     return InvalidRequest(f"{what} is a URL, a Proxy or None, not {shown}{_PROXY_REMEDIES.get(shown, '')}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -242,6 +243,11 @@ def test_an_ssl_argument_that_is_not_a_context_is_refused(flavour: Flavour, give
     with pytest.raises(InvalidRequest) as caught:
         flavour.backend(ssl=given)
     assert str(caught.value).startswith(f"ssl is an ssl.SSLContext, not {given!r}")
+
+
+def test_the_tls_context_of_a_server_is_refused(flavour: Flavour) -> None:
+    with pytest.raises(InvalidRequest, match="ssl is a client's context, not a server's: "):
+        flavour.backend(ssl=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
 
 
 @pytest.mark.parametrize("given", ["ws://localhost/", None], ids=repr)

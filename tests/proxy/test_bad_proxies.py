@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -436,6 +437,20 @@ def test_a_function_that_does_not_return_a_proxy_is_refused(name: str, door: Doo
     with pytest.raises(InvalidRequest) as caught:
         interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
     says(caught.value, "the result of proxy() is a URL, a Proxy or None, not WebSocketURL")
+    assert not door.has_connection()
+
+
+@pytest.mark.parametrize("name", interop.FLAVOURS)
+def test_an_async_function_for_a_proxy_is_refused(name: str, door: Door, recwarn: pytest.WarningsRecorder) -> None:
+    async def choose(_: Any) -> None: ...
+
+    wrong: Any = choose
+    with pytest.raises(InvalidRequest) as caught:
+        interop.FLAVOURS[name].open(door.url, nothing, proxy=wrong)
+    says(caught.value, "not coroutine: the function is a plain one in every flavour")
+    del caught
+    gc.collect()
+    assert not recwarn.list  # a coroutine that was never awaited
     assert not door.has_connection()
 
 

@@ -17,6 +17,7 @@ from polysocket._opening.transport import Transport
 
 LONE = "\ud800"  # UTF-8 does not have lone surrogates
 CONTEXT = ssl.create_default_context()
+SERVER_CONTEXT = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ def test_the_error_names_the_type_of_a_url_that_is_not_a_str() -> None:
     [
         ("http://proxy", {"ssl": CONTEXT}, "ssl of a Proxy is for https proxies, and this is http://proxy:80"),
         ("https://proxy", {"ssl": True}, "ssl is an ssl.SSLContext, not True"),
+        ("https://proxy", {"ssl": SERVER_CONTEXT}, "ssl is a client's context, not a server's: make it by ssl.create"),
         ("socks5://proxy", {"headers": {"A": "b"}}, "a SOCKS proxy takes no headers"),
         ("http://proxy", {"headers": {"Host": "b"}}, "the Host header of a Proxy can't be set by hand"),
         ("http://proxy", {"headers": {"Upgrade": "b"}}, "the Upgrade header can't be set by hand"),
