@@ -18,9 +18,9 @@ from typing import Any, Final, TypeAlias
 
 from polysocket._version import __version__
 from polysocket.compression import Deflate
-from polysocket.errors import InvalidRequest
+from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.headers import Headers, is_field_value, is_token
-from polysocket.url import WebSocketURL
+from polysocket.url import WebSocketURL, ascii_origin
 
 __all__ = [
     "SHORTEST_PING_INTERVAL",
@@ -157,7 +157,13 @@ class Request:
         return replace(self, subprotocols=subprotocols)
 
     def origin(self, origin: str) -> Request:
-        """Set the Origin header, as a browser's page would (RFC 6454)."""
+        """Set the Origin header, as a browser's page would (RFC 6454): its host is sent in ASCII, as in a URL."""
+        _check_text("the value given for header Origin", origin)
+        if not origin.isascii():
+            try:
+                origin = ascii_origin(origin)
+            except InvalidURL as error:
+                raise InvalidRequest(f"the origin can't be used: {error}") from None
         return self.header("Origin", origin, replace_existing=True)
 
     def basic_auth(self, user: str, password: str) -> Request:
@@ -303,6 +309,8 @@ def _off(name: str) -> str:
 
 def check_fields(request: Request) -> None:
     """Raise :class:`InvalidRequest` if a request was made, or unpickled, with fields that its methods refuse."""
+    if request.url is not None and not request.url.host.isascii():  # getaddrinfo() would encode it by IDNA 2003.
+        raise InvalidRequest("the host of the URL is not in ASCII: make the URL with WebSocketURL.parse()")
     for name, value in request.headers.pairs:
         _check_header(name, value)
     if request.subprotocols:

@@ -17,6 +17,7 @@ __all__ = [
     "ParsedURL",
     "WebSocketURL",
     "ascii_host",
+    "ascii_origin",
     "authority",
     "certificate_name",
     "encode_idna",
@@ -256,6 +257,15 @@ def ascii_host(host: str, text: str) -> str:
         why = "it has a character that no host has" if has_lengths else "each part has from 1 to 63 characters"
         raise InvalidURL(f"{redact_url(text)!r} has a host that is not a domain name: {why}")
     return usual_notation(encoded) if _UNUSUAL_IPV4.fullmatch(encoded) else encoded
+
+
+def ascii_origin(origin: str) -> str:
+    """Return an origin with its host in ASCII (RFC 6454 §6.2); raises :class:`InvalidURL`."""
+    scheme, mark, place = origin.partition("://")
+    host, colon, port = place.partition(":")
+    if not (scheme.isascii() and port.isascii()):
+        raise InvalidURL(f"{redact_url(origin)!r} is not an origin: only its host may have other characters than ASCII")
+    return f"{scheme}{mark}{ascii_host(host, origin)}{colon}{port}"
 
 
 def usual_notation(host: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from polysocket._core.client_handshake import ClientHandshake
 from polysocket.compression import Deflate
 from polysocket.errors import InvalidRequest
 from polysocket.headers import Headers
@@ -123,6 +124,32 @@ def test_a_header_may_replace_all_with_its_name() -> None:
 def test_origin_and_auth_replace_earlier_values() -> None:
     request = basic_request.origin("https://a").origin("https://b").basic_auth("a", "b").bearer_auth("c")
     assert request.headers.pairs == (("Origin", "https://b"), ("Authorization", "Bearer c"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "sent"),
+    [
+        ("https://faß.example", "https://xn--fa-hia.example"),
+        ("https://例え。テスト:8443", "https://xn--r8jz45g.xn--zckzah:8443"),
+        ("null", "null"),
+    ],
+)
+def test_an_origin_is_sent_in_ascii(origin: str, sent: str) -> None:
+    """RFC 6454 §6.2: a server compares it with the origins that it allows, which browsers send so."""
+    assert basic_request.origin(origin).headers["Origin"] == sent
+
+
+@pytest.mark.parametrize("origin", ["faß.example", "https://faß.example/path", "https://ß:ß@a", "ß://a b"])
+def test_an_origin_that_has_no_form_in_ascii_is_refused(origin: str) -> None:
+    with pytest.raises(InvalidRequest, match="the origin can't be used: "):
+        basic_request.origin(origin)
+
+
+def test_a_url_of_a_host_that_is_not_in_ascii_is_refused() -> None:
+    """Python would look it up by IDNA 2003, which makes another host of it."""
+    url = dataclasses.replace(WebSocketURL.parse(URL), host="faß.example")
+    with pytest.raises(InvalidRequest, match="not in ASCII: make the URL with"):
+        ClientHandshake(dataclasses.replace(basic_request, url=url))
 
 
 def test_cookies_share_one_header() -> None:
