@@ -51,6 +51,10 @@ def _matches(entry: str, host: str, address: _Address | None, port: int) -> bool
         name, only_port = parts["bracketed"] or parts["host"] or "", parts["port"] or ""
     if only_port and int(only_port) != port:
         return False
+    try:
+        name = name.lower() if name.isascii() else encode_idna(name)
+    except UnicodeError:
+        return False
     if (only_address := _parse_address(without_zone(name))) is not None:
         return address == only_address
     # By Go's rules, "2.1" is a domain. It may have been meant for the address 2.0.0.1, too.
@@ -62,10 +66,6 @@ def _matches_name(name: str, host: str) -> bool:
     if domain.startswith("*."):
         domain = domain[1:]
     bare = domain.removeprefix(".")
-    try:
-        bare = bare.lower() if bare.isascii() else encode_idna(bare)
-    except UnicodeError:
-        return False
     return bool(bare) and (host.endswith(f".{bare}") or (domain[0] != "." and host == bare))
 
 

@@ -31,6 +31,9 @@ CASES: list[tuple[str, str, bool]] = [
     ("example.com.", "ws://example.com/", True),
     ("example.com", "ws://example.com./", True),
     (".example.com.:80", "ws://a.example.com./", True),
+    ("bücher。example。", "ws://bücher.example/", True),
+    ("*.bücher。example", "ws://a.bücher.example./", True),
+    ("。bücher.example", "ws://bücher.example/", False),
     # Ports
     ("example.com:80", "ws://example.com/", True),
     ("example.com:443", "wss://a.example.com/", True),
@@ -53,6 +56,8 @@ CASES: list[tuple[str, str, bool]] = [
     ("fe80::1", "ws://[fe80::1%25eth0]/", True),
     ("fe80::1%eth0", "ws://[fe80::1%25eth0]/", True),
     ("192.0.2.1", "ws://192.0.513/", True),
+    ("192。0.2.1", "ws://192.0.2.1/", True),
+    ("１０.1", "ws://10.0.0.1/", True),  # in wide digits
     # Networks
     ("10.0.0.0/8", "ws://10.200.1.2/", True),
     ("10.1.2.3/8", "ws://10.200.1.2/", True),
