@@ -72,6 +72,22 @@ async def test_the_error_for_a_given_socket_that_was_reset_says_so(flavour: Flav
 
 
 @promise
+async def test_a_socket_that_was_given_before_is_refused(flavour: Flavour) -> None:
+    """Else the request, with its credentials, would go to the first websocket's peer in the middle of its frames."""
+    with EchoServer() as server:
+        port = int(server.url.rpartition(":")[2].strip("/"))
+        sock = socket.create_connection(("127.0.0.1", port))
+        ws = await flavour.open(server.url, sock=sock)
+        for is_open in (True, False):
+            with pytest.raises(ConnectFailed, match=r"the given socket: .*it was given before; pass a new"):
+                await flavour.open(server.url, sock=sock)
+            if is_open:
+                await ws.send_text("Hello!")
+                assert await ws.receive_text() == "Hello!"
+                await ws.close()
+
+
+@promise
 async def test_a_platform_without_unix_sockets_is_named_in_the_error(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
+from weakref import WeakSet
 
 from polysocket import proxy as proxies
 from polysocket._core.tunnel import Tunnel, tunnel_to
@@ -268,7 +269,15 @@ class ResumedStream(DelegatingStream):
         return received or self.inner.read_now()
 
 
+_given: WeakSet[socket.socket] = WeakSet()
+"""The sockets that were given to a websocket: the request of another one would go out in the middle of its frames."""
+
+
 async def _adopt(effect: Effect, sock: socket.socket) -> ByteStream:
+    if sock in _given:
+        text = "it was given before; pass a new one, such as socket.create_connection((host, port))"
+        raise OSError(errno.EBUSY, text)  # It is left open: the other websocket owns it.
+    _given.add(sock)
     try:
         _check_socket(sock)
         return await effect.adopt(sock)

@@ -117,7 +117,9 @@ def _checked_address(address: object) -> tuple[str, int]:
 def _check_plain(sock: object) -> None:
     """Raise :class:`InvalidRequest` unless bytes that are sent on the socket go out as they are."""
     if not isinstance(sock, socket.socket):
-        raise InvalidRequest(f"sock is a socket.socket, not {sock!r}")
+        raise InvalidRequest(
+            f"sock is a socket.socket, not {sock!r}: pass one such as socket.create_connection((host, port))"
+        )
     ssl = sys.modules.get("ssl")  # An SSLSocket is there only if ssl was imported.
     if ssl is not None and isinstance(sock, ssl.SSLSocket):
         # uvloop would write to its file descriptor, so that the request would go out in plain text.
