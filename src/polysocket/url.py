@@ -72,7 +72,7 @@ class WebSocketURL:
         """Split a URL into its parts; raises :class:`InvalidURL`, which says what is wrong with the URL.
 
         A host that is percent-encoded or not in ASCII is read as browsers do: it is decoded, and encoded by IDNA in the
-        form of UTS 46, non-transitional. An IPv4 address in another notation, such as ``127.1``, becomes the usual one.
+        form of UTS 46, non-transitional. An address in another notation, such as ``127.1``, becomes the usual one.
         """
         if not isinstance(url, str):
             raise InvalidURL(f"a WebSocket URL is a str, not {type(url).__name__}")
@@ -242,7 +242,7 @@ def ascii_host(host: str, text: str) -> str:
         raise InvalidURL(f"{redact_url(text)!r} has a zone that can't be the name of a network interface")
     if ":" in host:
         try:
-            IPv6Address(host)
+            host = IPv6Address(host).compressed  # One address has one form (RFC 5952), for the comparison of origins.
         except ValueError:
             raise InvalidURL(f"{redact_url(text)!r} has a host with ':' in it that is not an IPv6 address") from None
         return host + mark + zone

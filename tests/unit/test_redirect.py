@@ -70,6 +70,24 @@ def test_a_redirect_to_another_origin_drops_the_headers_and_the_credentials(loca
     assert again.subprotocols == ("a", "b", "chat")
 
 
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("ws://[2001:db8::1]/", "http://[2001:DB8:0:0::0001]/other"),
+        ("ws://[2001:0db8::0.0.0.1]:80/", "//[2001:db8::1]/other"),
+        ("ws://[fe80::1%25eth0]/", "http://[FE80:0::1]/other"),
+        ("ws://127.1/", "http://127.0.0.1:80/other"),
+        ("ws://faß.example/", "http://fa%c3%9f.EXAMPLE/other"),
+    ],
+)
+def test_an_origin_is_the_same_in_each_notation_of_its_host(url: str, location: str) -> None:
+    request = basic_request.get(url).bearer_auth("t")
+    again = redirected(request, moved(location))
+    assert request.url is not None
+    assert again.url == replace(request.url, target="/other")
+    assert again.headers == request.headers
+
+
 def test_a_redirect_to_the_same_origin_keeps_the_function_for_credentials() -> None:
     assert redirected(REQUEST.authenticate(dict), moved("/other")).auth is dict
 
