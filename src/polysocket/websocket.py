@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, ParamSpec, Self
 
 from polysocket._lifting import HasEffect, lifted, lifted_overloads
 from polysocket._methods import receiving, sending
+from polysocket._methods.waiting import check_function
 from polysocket._opening.observing import observed
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._opening.transport import Transport
@@ -89,8 +90,9 @@ class WebSocket(receiving.WebSocket[F_co], sending.WebSocket[F_co]):
         """Return the result of ``call()``, or the Close if the websocket has ended with one (sttp's ``eitherClose``).
 
         ``call`` is a function without parameters, such as ``ws.receive_text``. Raises :class:`WebSocketClosed` if the
-        websocket has ended without a Close.
+        websocket has ended without a Close, and TypeError for anything but a function.
         """
+        check_function("either_close", call)
         try:
             return await self._effect.unlift(call())
         except WebSocketClosed as error:
@@ -110,8 +112,9 @@ class WebSocket(receiving.WebSocket[F_co], sending.WebSocket[F_co]):
     async def either(self, call: Callable[[], Any], /) -> Any | Close | None:
         """Return the result of ``call()``; if the websocket has ended, the Close or None (sttp's ``either``).
 
-        ``call`` is a function without parameters, such as ``ws.receive_text``.
+        ``call`` is a function without parameters, such as ``ws.receive_text``. Raises TypeError for anything else.
         """
+        check_function("either", call)
         try:
             return await self._effect.unlift(call())
         except WebSocketClosed as error:

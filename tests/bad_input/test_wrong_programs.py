@@ -227,3 +227,11 @@ def test_the_effect_of_a_blocking_websocket_outside_of_a_program_is_refused(flav
     ws: Any = WebSocketStub().build(flavour)
     with pytest.raises(AttributeError, match="effect is for polymorphic programs"):
         ws.effect  # noqa: B018 - the attribute raises
+
+
+def test_a_function_that_returns_no_future_is_named_in_the_threaded_flavour() -> None:
+    ws: Any = WebSocketStub.with_initial_incoming(["a"]).build(Threaded)
+    for method in (ws.either, ws.either_close):
+        with pytest.raises(TypeError, match=r"a function of polysocket\.threaded returns a Future, not int"):
+            method(lambda: 1).result()
+    ws.close().result()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Generic, TypeVar
 
 from polysocket._logger import get_logger
 from polysocket.effects import Effect, Event
+from polysocket.errors import InvalidRequest
 from polysocket.request import check_timeout
 
-__all__ = ["BackgroundProgram", "ProgramEffect"]
+__all__ = ["BackgroundProgram", "ProgramEffect", "check_function"]
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ class ProgramEffect:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for a number of seconds. Raises :class:`InvalidRequest` for anything but a number."""
+        if seconds is None:
+            raise InvalidRequest("seconds is a number of seconds, not None")
         check_timeout(seconds, "seconds")
         with suppress(TimeoutError):
             async with self._effect.time_limit(seconds):
@@ -70,8 +74,20 @@ class ProgramEffect:
 
         Raises:
             RuntimeError: The system has no more threads.
+            TypeError: The call is not a function.
         """
+        check_function("spawn", call)
         return BackgroundProgram(self._effect, call)
+
+
+def check_function(method: str, call: object) -> None:
+    """Raise TypeError unless the argument of a method is a function. Many give the result of its call instead."""
+    if not callable(call):
+        if inspect.iscoroutine(call):
+            call.close()  # Python would warn that it was never awaited.
+        raise TypeError(
+            f"{method}() takes a function, such as ws.receive_text without its (), not {type(call).__name__}"
+        )
 
 
 class BackgroundProgram(Generic[T]):

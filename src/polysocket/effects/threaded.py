@@ -76,6 +76,8 @@ class ThreadedEffect(SocketEffect):
 
     async def unlift(self, value: Future[T], /) -> T:
         """Wait for the future's result."""
+        if not isinstance(value, Future):
+            raise TypeError(f"a function of {self.name} returns a Future, not {type(value).__name__}")
         try:
             if not value.done():
                 done = self.event()

@@ -23,6 +23,11 @@ async def sleep(ws: WebSocket[Async], seconds: float) -> float:
 
 
 @polymorphic
+async def spawn(ws: WebSocket[Async], call: Any) -> object:
+    return await ws.effect.spawn(call).result()
+
+
+@polymorphic
 async def receive_within(ws: WebSocket[Async], seconds: float | None) -> str:
     async with ws.effect.time_limit(seconds):
         return await ws.receive_text()
@@ -99,6 +104,8 @@ async def test_a_program_may_sleep(flavour: Flavour, echo: Echo) -> None:
         assert await sleep(ws, 0) < 5
         with pytest.raises(InvalidRequest, match="seconds is a number of seconds"):
             await sleep(ws, "1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        with pytest.raises(InvalidRequest, match="seconds is a number of seconds, not None"):
+            await sleep(ws, None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @promise
@@ -147,3 +154,14 @@ async def test_the_effect_of_a_program_has_the_name_of_the_flavour(flavour: Flav
 
     async with connected(flavour, echo) as ws:
         assert await name(ws) == flavour.effect().name
+
+
+@pytest.mark.parametrize("method", ["spawn", "either", "either_close"])
+@promise
+async def test_anything_but_a_function_is_refused_at_once(flavour: Flavour, echo: Echo, method: str) -> None:
+    """With a pair of parentheses too many, the call is over before the method begins."""
+    async with connected(flavour, echo) as ws:
+        call: Any = ws.effect.spawn if method == "spawn" else getattr(ws, method)
+        for wrong in ("Hello!", None, ws.pong()):
+            with pytest.raises(TypeError, match=rf"^{method}\(\) takes a function, such as ws.receive_text "):
+                await call(wrong)
