@@ -21,14 +21,14 @@ from polysocket._session.listening import calling_listener
 from polysocket._session.session import Session, close_after
 from polysocket.close_info import CloseInfo
 from polysocket.effects import Async, Blocking, Effect, Mutex, Threaded
-from polysocket.errors import BackendClosed, InvalidHandler, InvalidRequest, WrongEventLoop
+from polysocket.errors import BackendClosed, InvalidHandler, WrongEventLoop
 from polysocket.handlers.handler import Handler, WebSocketHandler
 from polysocket.handlers.listener import Listener
 from polysocket.handlers.pipe import PipeHandler
 from polysocket.observers.logging import ConnectionLog, LoggingObserver, connection_log
 from polysocket.observers.observation import Observer, observations
 from polysocket.proxy import ProxySetting, system_proxy
-from polysocket.request import Request, basic_request
+from polysocket.request import Request, basic_request, check_request
 from polysocket.response import WebSocketResponse
 from polysocket.websocket import ConnectCall, WebSocket, lifted_connect
 
@@ -219,9 +219,16 @@ class ObservedBackend(Backend[F_co]):
     """A backend that wraps another one, and tells an observer about the websockets that it opens."""
 
     def __init__(self, backend: Backend[F_co], observer: Observer) -> None:
-        if not isinstance(backend, Backend):
-            raise TypeError(f"{type(self).__name__}() takes a backend to wrap, not {backend!r}")
+        self._check(backend)
+        if isinstance(observer, type) or not callable(getattr(observer, "opening", None)):
+            raise TypeError(f"{type(self).__name__}() takes an observer, which has an opening(), not {observer!r}")
         super().__init__(backend._connector.observed_by(observer))
+
+    @classmethod
+    def _check(cls, backend: object) -> None:
+        """Raise TypeError unless this is a backend, which can be wrapped."""
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{cls.__name__}() takes a backend to wrap, not {backend!r}")
 
 
 class LoggingBackend(ObservedBackend[F_co]):
@@ -275,8 +282,7 @@ class SocketConnector:
     """The :class:`Connector` of real connections; it tells observers about each websocket that it opens."""
 
     def __init__(self, effect: Effect, transport: Transport, request: Request) -> None:
-        if not isinstance(request, Request):
-            raise InvalidRequest(f"request is a Request, not {type(request).__name__}")
+        check_request("request", request)
         self.effect = effect
         self.request = request
         self._transport = transport

@@ -41,6 +41,12 @@ class Headers(Mapping[str, str]):
             pairs = tuple(cast("Mapping[str, str]", fields).items())
         else:
             pairs = tuple(fields)
+        try:
+            for _name, _value in pairs:
+                pass
+        except (TypeError, ValueError):
+            kind = type(fields).__name__
+            raise TypeError(f"headers have names with values, such as {{'X-Name': 'value'}}; not {kind}") from None
         object.__setattr__(self, "pairs", pairs)  # as dataclasses do for a frozen class
 
     def get_all(self, name: str) -> list[str]:

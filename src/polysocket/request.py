@@ -282,6 +282,12 @@ def basic_credentials(user: str, password: str) -> str:
     return f"Basic {token}"
 
 
+def check_request(name: str, value: object) -> None:
+    """Raise :class:`InvalidRequest` unless the argument is a request."""
+    if not isinstance(value, Request):
+        raise InvalidRequest(f"{name} is a Request, not {type(value).__name__}")
+
+
 def check_timeout(seconds: object, name: str = "timeout") -> None:
     """Raise :class:`InvalidRequest` unless ``seconds`` is a number or None."""
     is_float = isinstance(seconds, float) and not math.isnan(seconds)

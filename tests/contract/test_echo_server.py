@@ -6,12 +6,15 @@ import dataclasses
 import errno
 import pathlib
 import socket
+import threading
+from collections.abc import Callable
+from threading import Thread
 from unittest import mock
 
 import pytest
 
 from polysocket import basic_request, blocking
-from polysocket.testing import EchoServer
+from polysocket.testing import EchoServer, echo
 from polysocket.testing.contract.fixtures import every_transport
 from polysocket.testing.contract.places import Echo, Place, client_context, server_context
 
@@ -53,6 +56,53 @@ def test_it_removes_the_file_of_its_unix_socket(tmp_path: pathlib.Path) -> None:
             ws.send_text("a")
             assert ws.receive_text() == "a"
     assert not path.exists()
+
+
+class Interrupt(BaseException):
+    """Raised by a signal handler."""
+
+
+def interrupt(*_: object) -> None:
+    raise Interrupt
+
+
+def started_and_interrupted(thread: threading.Thread, start: Callable[[threading.Thread], None] = Thread.start) -> None:
+    start(thread)
+    raise Interrupt
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "replacement"),
+    [
+        (socket, "socketpair", interrupt),
+        (Thread, "start", interrupt),
+        (Thread, "start", started_and_interrupted),
+        (echo, "wait_until_ended", interrupt),
+    ],
+    ids=["socketpair", "before the thread", "after the thread", "in the end of the block"],
+)
+def test_it_ends_if_a_signal_handler_raises_in_its_beginning_or_its_end(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, replacement: object
+) -> None:
+    path, before = tmp_path / "socket", set(threading.enumerate())
+    monkeypatch.setattr(owner, name, replacement)
+    with pytest.raises(Interrupt), EchoServer(unix_path=path):
+        pass
+    monkeypatch.undo()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert not path.exists()
+    with EchoServer(unix_path=path):  # It can listen again.
+        pass
+
+
+def test_it_leaves_the_file_of_another_server(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "socket"
+    with EchoServer(unix_path=path):
+        with pytest.raises(OSError, match="in use"), EchoServer(unix_path=path):
+            pass
+        assert path.exists()
 
 
 def test_it_has_no_url_before_it_listens() -> None:

@@ -142,8 +142,7 @@ class ServerHandshake:
         Raises ValueError for a status, header or body that can't be sent.
         """
         self._unanswered()
-        if status not in range(200, 600):
-            raise ValueError(f"{status!r} is not a status that can reject an upgrade: it must be from 200 to 599")
+        check_status(status)
         if body and status in _BODILESS:
             raise ValueError(f"an answer with status {status} has no body (RFC 9110 §6.4.1)")
         self._answer(status, [pair for pair in headers if pair[0].lower() not in _SET_BY_ANSWER], body)
@@ -281,6 +280,12 @@ def _offered_subprotocols(fields: Fields) -> tuple[str, ...]:
     if len(set(offered)) < len(offered):  # RFC 6455 §4.1: "MUST all be unique strings"
         raise MalformedHeader("Sec-WebSocket-Protocol header has a subprotocol twice")
     return tuple(offered)
+
+
+def check_status(status: int) -> None:
+    """Raise ValueError unless an upgrade can be rejected with this status."""
+    if type(status) is not int or not 200 <= status < 600:
+        raise ValueError(f"{status!r} is not a status that can reject an upgrade: it must be from 200 to 599")
 
 
 def _phrase(status: int) -> str:

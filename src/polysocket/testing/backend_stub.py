@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from polysocket._core.handshake import Upgraded
-from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
+from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest, check_status
 from polysocket._opening.opening_handshake import follow
 from polysocket._opening.options import ConnectOptions, prepare
 from polysocket._opening.transport import Transport
@@ -35,6 +35,7 @@ from polysocket.observers.logging import ConnectionLog
 from polysocket.observers.observation import Observer
 from polysocket.request import Request, basic_request
 from polysocket.response import Response, WebSocketResponse
+from polysocket.testing.arguments import check_callable, check_kind
 from polysocket.testing.effect_of import effect_of
 from polysocket.testing.errors import UnmatchedRequest
 from polysocket.testing.handshake import Agreed, Answer, plain, shake_hands
@@ -103,7 +104,7 @@ class BackendStub(Backend[F]):
             request: The request that a URL given as a ``str`` begins with.
             effect: The effect, for a flavour of your own.
         """
-        return BackendStub(StubConnector(effect or effect_of(flavour), request))
+        return BackendStub(StubConnector(effect_of(flavour, effect), request))
 
     @staticmethod
     def blocking() -> BackendStub[Blocking]:
@@ -132,6 +133,7 @@ class BackendStub(Backend[F]):
 
     def when_request_matches(self, predicate: Callable[[Request], bool]) -> When[F]:
         """Begin a rule for the requests that match the predicate (sttp's ``whenRequestMatches``)."""
+        check_callable("predicate", predicate)
         return When(self, predicate, f"requests that match {_described(predicate)}")
 
     def when_any_request(self) -> When[F]:
@@ -140,6 +142,7 @@ class BackendStub(Backend[F]):
 
     def with_fallback(self, backend: Backend[F]) -> BackendStub[F]:
         """Let another backend open the websockets for which no rule matches; its owner closes it."""
+        check_kind("backend", backend, Backend)
         return BackendStub(self._stub_connector.with_fallback(backend._connector))
 
     def _with_rule(self, rule: Rule) -> BackendStub[F]:
@@ -165,6 +168,7 @@ class When(Generic[F]):
 
         The opening raises ValueError if the client has not offered the ``subprotocol``.
         """
+        check_kind("stub", stub, WebSocketStub)
         return self._then(Reply(_accepting(headers, subprotocol), stub))
 
     def then_handle_open_web_socket(
@@ -178,6 +182,7 @@ class When(Generic[F]):
 
         The function's result is the response's result. It may be in ``F``: a coroutine or a future.
         """
+        check_callable("function", function)
         return self._then(Reply(_accepting(headers, subprotocol), handle=function))
 
     def then_replay(self, recording: Recording, *, redact: Redact = unchanged) -> BackendStub[F]:
@@ -185,6 +190,7 @@ class When(Generic[F]):
 
         The frames are sent as in :meth:`WebSocketStub.replaying`. Raises ValueError if the recording has no response.
         """
+        check_kind("recording", recording, Recording)
         response = recording.response
         if response is None:
             raise ValueError(f"this recording has no response to replay: {recording.failure}")
@@ -197,6 +203,8 @@ class When(Generic[F]):
     def then_reject(self, status: int, headers: HeaderFields = (), body: bytes = b"") -> BackendStub[F]:
         """Answer with a status other than 101: the opening raises :class:`UpgradeRejected`, or follows a redirect."""
         pairs = Headers(headers).pairs
+        check_status(status)
+        check_kind("body", body, bytes)
 
         def reject(_: UpgradeRequest, handshake: ServerHandshake) -> None:
             handshake.reject(status, pairs, body)
@@ -205,6 +213,8 @@ class When(Generic[F]):
 
     def then_raise(self, error: Exception) -> BackendStub[F]:
         """Raise this error from the opening, such as a :class:`ConnectFailed`."""
+        if not isinstance(error, Exception):
+            raise TypeError(f"error is an Exception, not {type(error).__name__}")
 
         def fail(_: UpgradeRequest, __: ServerHandshake) -> None:
             raise error
@@ -339,6 +349,8 @@ class _FunctionOfHandler(Handler):
 
 def _accepting(headers: HeaderFields, subprotocol: str | None) -> Answer:
     pairs = Headers(headers).pairs
+    if subprotocol is not None:
+        check_kind("subprotocol", subprotocol, str)
 
     def accept(_: UpgradeRequest, handshake: ServerHandshake) -> Upgraded:
         return handshake.accept(subprotocol, pairs)

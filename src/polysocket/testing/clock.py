@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects import DeadlinePassed, DelegatingEffect, Effect, Event, TimeLimit, unlimited
+from polysocket.testing.arguments import check_effect, check_kind, is_number
 
 __all__ = ["VirtualClock", "VirtualEffect"]
 
@@ -42,8 +43,10 @@ class VirtualClock:
     def advance(self, seconds: float) -> None:
         """Let time pass, make the calls that are due meanwhile, and wake the callers whose time limit has passed.
 
-        Raise ValueError for negative seconds.
+        Raise ValueError for negative seconds, and TypeError for anything but a number.
         """
+        if not is_number(seconds):
+            raise TypeError(f"seconds is a number, not {seconds!r}")
         if seconds < 0:
             raise ValueError(f"a clock can't be advanced by {seconds!r} seconds: time does not go back")
         end = self._now + seconds
@@ -93,6 +96,8 @@ class VirtualEffect(DelegatingEffect):
     """An effect that wraps another one, and takes the time from a clock."""
 
     def __init__(self, effect: Effect, clock: VirtualClock) -> None:
+        check_effect(effect)
+        check_kind("clock", clock, VirtualClock)
         super().__init__(effect)
         self._clock = clock
 

@@ -5,6 +5,7 @@ It is not for production: each connection has a thread of its own, and the numbe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import selectors
@@ -12,21 +13,24 @@ import socket
 import ssl
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from polysocket._logger import get_logger
 from polysocket._opening.accept import accept_session
 from polysocket._opening.tls import TLSStream
 from polysocket.effects import Async, ByteStream, CoroutineEffect, run
 from polysocket.effects.blocking import BlockingEffect
-from polysocket.effects.polling import wait_until_ready
-from polysocket.errors import OpeningFailed, WebSocketClosed
+from polysocket.effects.polling import wait_until_ended, wait_until_ready
+from polysocket.errors import InvalidRequest, OpeningFailed, WebSocketClosed
 from polysocket.frames import Binary, Text
-from polysocket.request import Request, basic_request
+from polysocket.proxy import check_context
+from polysocket.request import Request, basic_request, check_request
 from polysocket.url import authority
 from polysocket.websocket import WebSocket
 
 __all__ = ["EchoServer"]
+
+MAX_PORT = 65535
 
 RETRY_DELAY = 0.1  # seconds after a failed accept(): short for a test, but long enough not to flood the log
 
@@ -42,6 +46,9 @@ class EchoServer:
         port: The port to listen on; 0 for a free one.
         unix_path: The path of the Unix socket to listen on. The end of the block removes the file.
         limits: The compression, subprotocols, sizes and time limits that the server accepts.
+
+    Raises:
+        InvalidRequest: An argument can't be used.
     """
 
     def __init__(
@@ -53,10 +60,18 @@ class EchoServer:
         unix_path: str | os.PathLike[str] | None = None,
         limits: Request = basic_request,
     ) -> None:
+        _check_context(ssl)
+        if not isinstance(host, str):
+            raise InvalidRequest(f"host is a str, not {type(host).__name__}")
+        if type(port) is not int or not 0 <= port <= MAX_PORT:
+            raise InvalidRequest(f"port is a number from 0 to {MAX_PORT}, not {port!r}")
+        if not isinstance(unix_path, str | os.PathLike | None):
+            raise InvalidRequest(f"unix_path is a path, not {type(unix_path).__name__}")
+        check_request("limits", limits)
         self._ssl = ssl
         self._host = host
         self._port = port
-        self._unix_path = None if unix_path is None else os.fspath(unix_path)
+        self._unix_path = None if unix_path is None else os.fsdecode(unix_path)
         self._limits = limits
         self._effect = BlockingEffect()
         self._lock = threading.Lock()
@@ -76,36 +91,41 @@ class EchoServer:
         return f"{scheme}://{authority(host, self._listener.getsockname()[1])}/"
 
     def __enter__(self) -> Self:
-        if self._unix_path is None:
-            self._listener = _tcp_listener(self._host, self._port)
-        else:
-            self._listener = _unix_listener(self._unix_path)
-        self._stopping, self._stop = socket.socketpair()
-        self._listening = threading.Thread(target=self._listen, args=(self._listener,), daemon=True)
+        resources, listening = contextlib.ExitStack(), None
         try:
-            self._listening.start()
-        except RuntimeError:  # The system has no more threads.
-            self._close_sockets()
+            if self._unix_path is None:
+                self._listener = resources.enter_context(_tcp_listener(self._host, self._port))
+            else:
+                self._listener = resources.enter_context(_unix_listener(self._unix_path))
+                resources.callback(_remove_file, self._unix_path)
+            self._stopping, self._stop = map(resources.enter_context, socket.socketpair())
+            listening = threading.Thread(target=self._run, args=(self._listener, resources), daemon=True)
+            self._listening = listening
+            listening.start()
+        except BaseException:  # The system has no more threads, or a signal handler has raised.
+            if listening in threading.enumerate():
+                self._stop.close()
+            else:
+                resources.close()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop.close()  # wakes the thread that listens
-        self._listening.join()
-        with self._lock:
-            for stream in self._streams:
-                stream.abort()
-        for thread in self._threads:
-            thread.join()
-        self._close_sockets()
+        wait_until_ended(self._listening)
 
-    def _close_sockets(self) -> None:
-        self._stop.close()
-        if self._listener is not None:
-            self._listener.close()
-        self._stopping.close()
-        if self._unix_path is not None and not self._unix_path.startswith("\0"):  # an abstract address is no file
-            pathlib.Path(self._unix_path).unlink(missing_ok=True)
+    def _run(self, listener: socket.socket, resources: contextlib.ExitStack) -> None:
+        """Serve clients until the server stops, then end all that was begun.
+
+        It is done in this thread, since a signal handler may interrupt the one of the ``with`` block.
+        """
+        with resources:
+            self._listen(listener)
+            with self._lock:
+                for stream in self._streams:
+                    stream.abort()
+            for thread in self._threads:
+                thread.join()
 
     def _listen(self, listener: socket.socket) -> None:
         while self._has_client(listener):
@@ -157,9 +177,21 @@ class EchoServer:
                 await websocket.send(Text(message) if isinstance(message, str) else Binary(message))
 
 
+def _check_context(context: object) -> None:
+    """Raise :class:`InvalidRequest` unless the context, if any, is one for servers."""
+    check_context(context)
+    if context is not None and cast("ssl.SSLContext", context).protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise InvalidRequest("ssl is a context for clients: a server needs ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
+
+
 def _tcp_listener(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     return socket.create_server(address, family=family)
+
+
+def _remove_file(unix_path: str) -> None:
+    if not unix_path.startswith("\0"):  # an abstract address is no file
+        pathlib.Path(unix_path).unlink(missing_ok=True)
 
 
 def _unix_listener(path: str) -> socket.socket:

@@ -10,6 +10,7 @@ import pkgutil
 from typing import Any
 
 from polysocket.effects import Async, Asyncio, Blocking, Effect, Threaded, Trio
+from polysocket.testing.arguments import check_effect
 
 __all__ = ["effect_of"]
 
@@ -23,10 +24,17 @@ _EFFECTS: dict[type[Any], str] = {
 }
 
 
-def effect_of(flavour: type[Any]) -> Effect:
-    """Return the effect of one of polysocket's own flavours. Raise TypeError for any other tag."""
-    if flavour not in _EFFECTS:
+def effect_of(flavour: type[Any], effect: Effect | None = None) -> Effect:
+    """Return the effect of one of polysocket's own flavours, or the given one of another flavour.
+
+    Raise TypeError for any other tag, and for an object that is no effect.
+    """
+    if effect is not None:
+        check_effect(effect)
+        return effect
+    name = next((name for tag, name in _EFFECTS.items() if tag is flavour), None)  # It may be unhashable.
+    if name is None:
         names = ", ".join(tag.__name__ for tag in _EFFECTS)
         raise TypeError(f"{flavour!r} is not one of {names}; for a flavour of your own, pass its effect, too")
-    effect: Effect = pkgutil.resolve_name(_EFFECTS[flavour])()
-    return effect
+    own: Effect = pkgutil.resolve_name(name)()
+    return own

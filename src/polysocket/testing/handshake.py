@@ -8,9 +8,9 @@ from typing import NamedTuple
 from polysocket._core.client_handshake import ClientHandshake
 from polysocket._core.handshake import Upgraded
 from polysocket._core.server_handshake import ServerHandshake, UpgradeRequest
-from polysocket.errors import InvalidUpgrade
+from polysocket.errors import InvalidRequest, InvalidUpgrade
 from polysocket.observers.logging import ConnectionLog
-from polysocket.request import Request, authenticated, basic_request
+from polysocket.request import Request, authenticated, basic_request, check_request
 from polysocket.response import Response
 
 __all__ = ["Agreed", "Answer", "plain", "plain_request", "quiet", "shake_hands"]
@@ -50,6 +50,10 @@ def shake_hands(
         InvalidRequest: The request can't be sent.
         InvalidUpgrade: The client refuses the server's answer.
     """
+    check_request("request", request)
+    check_request("limits", limits)
+    if request.url is None:
+        raise InvalidRequest("the request has no URL: add it with .get('ws://…')")
     client, server = (
         ClientHandshake(authenticated(request)),
         ServerHandshake(limits.compression, limits.max_message_size),

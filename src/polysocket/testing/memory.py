@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from polysocket.effects import ByteStream, Effect, Event
 from polysocket.effects.poller import TICK
+from polysocket.testing.arguments import check_effect, check_kind, is_number
 
 __all__ = ["Faults", "MemoryStream", "Wire", "faultless", "memory_streams"]
 
@@ -39,6 +40,14 @@ class Faults:
     """The number of unread bytes above which a sender waits; None for no limit."""
 
     def __post_init__(self) -> None:
+        if type(self.pieces) is not tuple or any(type(size) is not int for size in self.pieces):
+            raise TypeError(f"pieces is a tuple of sizes, not {self.pieces!r}")
+        if not is_number(self.delay):
+            raise TypeError(f"delay is a number of seconds, not {self.delay!r}")
+        for name in ("cut_after", "room"):
+            value = getattr(self, name)
+            if value is not None and type(value) is not int:
+                raise TypeError(f"{name} is a whole number or None, not {value!r}")
         if any(size < 1 for size in self.pieces):
             raise ValueError(f"pieces must be sizes of at least 1 byte, not {self.pieces!r}")
         for name in ("cut_after", "delay", "room"):
@@ -298,5 +307,8 @@ def memory_streams(
     effect: Effect, to_server: Faults = faultless, to_client: Faults = faultless
 ) -> tuple[ByteStream, ByteStream]:
     """Return two joined streams: the client's and the server's."""
+    check_effect(effect)
+    check_kind("to_server", to_server, Faults)
+    check_kind("to_client", to_client, Faults)
     upstream, downstream = Wire(effect, to_server), Wire(effect, to_client)
     return MemoryStream(downstream, upstream), MemoryStream(upstream, downstream)

@@ -79,11 +79,12 @@ def memory_pair(
         effect: The effect, for a flavour of your own.
 
     Raises:
-        InvalidRequest: The request can't be sent.
+        InvalidRequest: The request can't be sent, or the request or the limits are no Request.
         InvalidUpgrade: The client refuses the server's answer.
         UpgradeRejected: The server rejects the request.
+        TypeError: Another argument is of a wrong type.
     """
-    waiting = effect or effect_of(flavour)
+    waiting = effect_of(flavour, effect)
     if clock is not None:
         waiting = VirtualEffect(waiting, clock)
     agreed = shake_hands(request, lambda asked, server: server.accept(asked.first_of(limits.subprotocols)), limits)

@@ -20,6 +20,7 @@ from polysocket.observers.observation import Observation
 from polysocket.redaction import holds_url, is_secret
 from polysocket.request import Request
 from polysocket.response import Response
+from polysocket.testing.arguments import check_callable
 from polysocket.testing.recording import Recorded, Recording, Redact, unchanged
 
 __all__ = ["REDACTED", "RecordingBackend"]
@@ -41,6 +42,8 @@ class RecordingBackend(ObservedBackend[F_co]):
     """
 
     def __init__(self, backend: Backend[F_co], *, redact: Redact = unchanged) -> None:
+        self._check(backend)
+        check_callable("redact", redact)
         self._observer = _RecordingObserver(backend._connector.effect.now, redact)
         super().__init__(backend, self._observer)
 

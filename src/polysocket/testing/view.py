@@ -12,4 +12,6 @@ __all__ = ["SessionView", "inside"]
 
 def inside(ws: WebSocket[Any]) -> SessionView:
     """Return the state inside a websocket at this moment: queued frames, waiting callers, pending bytes."""
+    if not isinstance(ws, WebSocket):
+        raise TypeError(f"inside() takes a WebSocket, not {type(ws).__name__}")
     return ws._session.view

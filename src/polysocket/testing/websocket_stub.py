@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from polysocket.effects import Effect
-from polysocket.frames import Close, DataFrame
+from polysocket.frames import Binary, Close, DataFrame, Ping, Pong, Text
 from polysocket.request import Request
 from polysocket.response import Response
+from polysocket.testing.arguments import check_callable, check_kind
 from polysocket.testing.effect_of import effect_of
 from polysocket.testing.errors import StubError
 from polysocket.testing.handshake import plain, plain_request, shake_hands
@@ -40,8 +41,7 @@ class _Responses:
         if isinstance(frame, Close):
             return []
         self._state, answers = self._function(self._state, frame)
-        _check_list(answers)
-        return answers
+        return _checked(answers)
 
     def explain_end(self, awaited: str) -> str:
         """Return how to prepare more."""
@@ -51,9 +51,15 @@ class _Responses:
         )
 
 
-def _check_list(answers: object) -> None:
+def _checked(answers: object) -> tuple[Incoming, ...]:
+    """Return the answers; raise TypeError unless a stub can send each of them."""
     if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
         raise TypeError(f"a stub sends a list of frames or messages, not {answers!r}")
+    listed: tuple[object, ...] = tuple(answers)
+    for answer in listed:
+        if not isinstance(answer, Text | Binary | Ping | Pong | Close | str | bytes | Exception):
+            raise TypeError(f"a stub sends frames, messages and exceptions, not {answer!r}")
+    return cast("tuple[Incoming, ...]", listed)
 
 
 def _silence() -> Responder:
@@ -78,8 +84,7 @@ class WebSocketStub:
     @staticmethod
     def with_initial_incoming(frames: Iterable[Incoming]) -> WebSocketStub:
         """Return a stub whose frames, or whole messages, are received first (sttp's ``initialReceive``)."""
-        _check_list(frames)
-        return WebSocketStub(tuple(frames))
+        return WebSocketStub(_checked(frames))
 
     @staticmethod
     def replaying(recording: Recording, *, redact: Redact = unchanged) -> WebSocketStub:
@@ -95,6 +100,8 @@ class WebSocketStub:
         Raises:
             ValueError: No websocket was opened in the recording.
         """
+        check_kind("recording", recording, Recording)
+        check_callable("redact", redact)
         return WebSocketStub(tuple(Replay(recording, redact).initial), lambda: Replay(recording, redact))
 
     def then_respond(self, function: Callable[[DataFrame], Iterable[Incoming]]) -> WebSocketStub:
@@ -102,12 +109,14 @@ class WebSocketStub:
 
         ``send`` calls the function, and raises the function's errors. The function must not use the websocket.
         """
+        check_callable("function", function)
         return replace(self, make_responder=lambda: _Responses(None, lambda _, frame: (None, function(frame))))
 
     def then_respond_with_state(
         self, initial: S, function: Callable[[S, DataFrame], tuple[S, Iterable[Incoming]]]
     ) -> WebSocketStub:
         """Answer as :meth:`then_respond` does, with a function from a state to the next one (``thenRespondS``)."""
+        check_callable("function", function)
         return replace(self, make_responder=lambda: _Responses(initial, function))
 
     def then_wait(self) -> WebSocketStub:
@@ -134,7 +143,7 @@ class WebSocketStub:
         agreed = shake_hands(request, lambda _, handshake: handshake.accept(), plain)
         if isinstance(agreed, Response):
             raise StubError(f"the request can't be accepted: {agreed.status_line}: {agreed.body.decode()}")
-        waiting = effect or effect_of(flavour)
+        waiting = effect_of(flavour, effect)
         return WebSocket(self._open(waiting, agreed.client.response, request), waiting)
 
     def _open(self, effect: Effect, response: Response, request: Request) -> StubSession:
