@@ -47,9 +47,13 @@ class Backoff:
             _check_count(self.attempts, "attempts of a Backoff is a whole number, or None for no limit")
 
     def delay(self, retry: int) -> float:
-        """Return a random delay in seconds before a retry; the first retry is number 1."""
+        """Return a random delay in seconds before a retry; the first retry is number 1.
+
+        Raises :class:`InvalidRequest` for anything but a number of at least 1.
+        """
+        _check_count(retry, "retry is a whole number")
         try:
-            longest = min(self.initial * self.factor ** (retry - 1), self.maximum)
+            longest = min(self.initial * float(self.factor) ** (retry - 1), self.maximum)
         except OverflowError:  # after about 1,000 retries, which take a day
             longest = self.maximum if self.initial else 0
         return random.uniform(0, longest)

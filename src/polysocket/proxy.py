@@ -137,6 +137,8 @@ def system_proxy(url: WebSocketURL, /) -> Proxy | None:
     loopback addresses. If none of these variables is set, the settings of macOS or Windows are used. A proxy without a
     scheme is an http proxy. Errors name the variable. Raises :class:`InvalidURL`.
     """
+    if not isinstance(url, WebSocketURL):
+        raise InvalidURL(f"url is a WebSocketURL, not {type(url).__name__}: WebSocketURL.parse(url) makes one")
     if HAS_PROXY_SETTINGS and needs_settings(url):
         kind = "https" if url.secure else "http"
         named, source = _in_settings(kind, url), f"the system's settings for {kind}"

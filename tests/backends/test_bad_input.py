@@ -287,3 +287,9 @@ def test_an_object_that_is_not_a_backend_is_not_wrapped(
 ) -> None:
     with pytest.raises(TypeError, match=r"takes a backend to wrap, not .*(None|BlockingBackend|LoggingObserver)"):
         wrap(given)
+
+
+@pytest.mark.parametrize("given", [None, LoggingObserver, print], ids=["None", "a class", "a function"])
+def test_an_object_that_is_not_an_observer_observes_nothing(leave_nothing: None, given: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes an observer, which has an opening\(\), not .*(None|Observer|print)"):
+        ObservedBackend(BlockingBackend(), given)

@@ -82,3 +82,9 @@ def test_an_initial_delay_of_zero_stays_zero(retry: int) -> None:
 
 def test_a_maximum_below_the_initial_delay_bounds_it() -> None:
     assert max(Backoff(initial=10, maximum=0.1).delay(1) for _ in range(100)) <= 0.1
+
+
+@pytest.mark.parametrize("retry", [0, -1, "1", 1.0, None, True])
+def test_a_retry_is_a_whole_number_of_at_least_1(retry: Any) -> None:
+    with pytest.raises(InvalidRequest, match="retry is a whole number, and at least 1, not"):
+        Backoff().delay(retry)

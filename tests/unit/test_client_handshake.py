@@ -296,6 +296,17 @@ def test_an_answer_in_tls_is_recognized() -> None:
         answer(b"\x15\x03\x01")
 
 
+@pytest.mark.parametrize(
+    "frame",
+    ["00 00 12 04 00 00000000 000300000064", "00 00 08 07 00 00000000 00000000 00000001"],
+    ids=["SETTINGS", "GOAWAY"],
+)
+def test_a_server_that_speaks_http_2_only_is_recognized(frame: str) -> None:
+    """It may be one of gRPC, or an HTTP/2 server without TLS (h2c)."""
+    with pytest.raises(InvalidUpgrade, match=r"\(which looks like HTTP/2: HTTP/1\.1 is needed\)$"):
+        answer(bytes.fromhex(frame))
+
+
 def test_the_error_about_an_echoed_request_does_not_show_its_secrets() -> None:
     """A TCP echo server sends back the query and the Authorization."""
     handshake = ClientHandshake(REQUEST.bearer_auth("secret"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -74,3 +75,9 @@ def test_the_repr_of_headers_hides_secrets_and_shows_the_rest() -> None:
     assert repr(headers) == (
         "Headers([('X-A', '1'), ('AUTHORIZATION', '…'), ('cookie', '…'), ('Set-Cookie', '…'), ('x-b', '2')])"
     )
+
+
+@pytest.mark.parametrize("fields", [["Server"], [1], [("a", "b", "c")], "Server: x"])
+def test_fields_without_a_name_and_a_value_each_are_refused(fields: Any) -> None:
+    with pytest.raises(TypeError, match=r"headers have names with values, such as .+; not (list|str)$"):
+        Headers(fields)

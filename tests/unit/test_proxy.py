@@ -276,3 +276,9 @@ def test_the_error_about_an_invalid_proxy_in_the_settings_says_that_the_system_n
         InvalidURL, match=r"^the proxy in the system's settings for https can't be used: 'socks4://proxy\.example' is"
     ):
         asked("wss://server.example/")
+
+
+def test_the_systems_proxy_is_that_of_a_parsed_url() -> None:
+    url: Any = "ws://server.example/"
+    with pytest.raises(InvalidURL, match="url is a WebSocketURL, not str: "):
+        system_proxy(url)

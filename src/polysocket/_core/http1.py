@@ -54,6 +54,9 @@ _MAX_SHOWN = 40  # bytes of an answer that is not HTTP, shown in an error: a ban
 
 _TLS_RECORD_TYPES = (b"\x15", b"\x16")  # an alert and a handshake (RFC 8446 §5.1)
 
+_begins_http2 = re.compile(rb"\x00..[\x04\x07].\x00{4}", re.DOTALL).match
+"""Match a SETTINGS or GOAWAY frame of stream 0, with which a server of HTTP/2 begins (RFC 9113 §3.4, §4.1)."""
+
 # h11 has a text for each way in which the first line is malformed; users get one.
 _FIRST_LINE = frozenset(
     {"illegal request line", "illegal status line", "no request line received", "no response line received"}
@@ -260,6 +263,8 @@ class MessageReader:
         text = f"{line!r}…" if len(line) < len(self.first) else repr(line)
         if self.first[:1] in _TLS_RECORD_TYPES:
             return f"{text} (which looks like TLS{self._if_tls and f': {self._if_tls}'})"
+        if _begins_http2(self.first):
+            return f"{text} (which looks like HTTP/2: HTTP/1.1 is needed)"
         return text
 
 

@@ -170,6 +170,8 @@ class _Endpoint(NamedTuple):
         reason = getattr(error, "reason", None)
         if isinstance(error, ssl.SSLError) and reason:
             return str(reason).lower().replace("_", " ")
+        if "no application protocol" in str(error):  # RFC 7301 §3.2; Python has no reason for this alert.
+            return "the server takes none of the protocols that were offered; HTTP/1.1 is needed"
         if error.errno and error.filename is not None:
             return f"[Errno {error.errno}] {error.strerror}"
         return str(error)

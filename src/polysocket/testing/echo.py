@@ -30,8 +30,6 @@ from polysocket.websocket import WebSocket
 
 __all__ = ["EchoServer"]
 
-MAX_PORT = 65535
-
 RETRY_DELAY = 0.1  # seconds after a failed accept(): short for a test, but long enough not to flood the log
 
 
@@ -63,8 +61,8 @@ class EchoServer:
         _check_context(ssl)
         if not isinstance(host, str):
             raise InvalidRequest(f"host is a str, not {type(host).__name__}")
-        if type(port) is not int or not 0 <= port <= MAX_PORT:
-            raise InvalidRequest(f"port is a number from 0 to {MAX_PORT}, not {port!r}")
+        if type(port) is not int or port not in range(65536):
+            raise InvalidRequest(f"port is a number from 0 to 65535, not {port!r}")
         if not isinstance(unix_path, str | os.PathLike | None):
             raise InvalidRequest(f"unix_path is a path, not {type(unix_path).__name__}")
         check_request("limits", limits)

@@ -163,6 +163,25 @@ async def test_a_server_that_may_speak_no_tls_is_hinted_at(
     await answering_it.result()
 
 
+SPEAKING_HTTP_2: Final = {
+    "ws": "00 00 06 04 00 00000000 000300000064",  # SETTINGS (RFC 9113 §6.5)
+    "wss": "15 03 03 00 02 02 78",  # fatal, no_application_protocol (RFC 7301 §3.2)
+}
+
+
+@pytest.mark.parametrize(("scheme", "answer"), SPEAKING_HTTP_2.items(), ids=SPEAKING_HTTP_2)
+@promise
+async def test_a_server_that_speaks_http_2_only_is_hinted_at(
+    flavour: Flavour, silent: Listener, scheme: str, answer: str
+) -> None:
+    """A server of gRPC is one."""
+    answering_it = flavour.spawn(flavour.call, _answer, silent, lambda sock: sock.sendall(bytes.fromhex(answer)))
+    options = {"ssl": client_context()} if scheme == "wss" else {}
+    error = await failing(flavour, silent.url.replace("ws", scheme), **options)
+    assert "HTTP/1.1 is needed" in str(error)
+    await answering_it.result()
+
+
 @tcp_and_tls
 @promise
 async def test_an_answer_that_says_nothing_about_tls_gets_no_hint(flavour: Flavour, place: Place) -> None:
