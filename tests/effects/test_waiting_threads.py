@@ -116,6 +116,20 @@ def test_a_callback_that_blocks_does_not_hold_up_other_websockets(server: EchoSe
         assert all(passed.acquire(timeout=SOON) for _ in range(count))
 
 
+def test_a_time_limit_is_kept_although_each_worker_is_in_a_callback(server: EchoServer) -> None:
+    release, late = threading.Event(), list[float]()
+    with websockets(server, 5) as [*opened, other]:
+        for ws in opened:  # Each takes the one worker that is free.
+            ws.receive_text().add_done_callback(lambda _: release.wait(SOON))
+            ws.send_text("a").result(SOON)
+            begin = time.monotonic()
+            with pytest.raises(ReceiveTimeout):
+                other.receive_text(timeout=SHORT).result(SOON)
+            late.append(time.monotonic() - begin - SHORT)
+        release.set()
+    assert min(late) < 0.04  # The machine may be busy.
+
+
 def test_a_callback_may_wait_for_another_message(server: EchoServer) -> None:
     received: Future[str] = Future()
     with websockets(server, 1) as [ws]:

@@ -17,8 +17,9 @@ from typing import Final
 
 __all__ = ["Workers"]
 
-PATIENCE: Final = 0.05
-"""Seconds that work waits until the pool grows: longer than a program runs between two waits, unnoticed by a person."""
+PATIENCE: Final = 0.02
+"""Seconds that work waits until the pool grows: longer than a program runs between two waits, and not too long for a
+time limit, whose end is such work."""
 
 MOST_IDLE: Final = 4
 """Idle workers that are kept, so that a few callbacks that block now and then don't start a thread each time."""
