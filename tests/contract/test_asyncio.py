@@ -12,6 +12,7 @@ import pytest
 
 from polysocket import Asyncio, Buffer, ReceiveTimeout, Text, WebSocket
 from polysocket import asyncio as polysocket_asyncio
+from polysocket._opening.tls import TLSStream
 from polysocket._session.keepalive import Keepalive
 from polysocket.effects.asyncio import AsyncioEffect, TransportStream
 from polysocket.testing.contract import wire
@@ -249,7 +250,8 @@ async def most_in_a_turn(peer: Peer, data: bytes, calls: list[object], **options
         peer.hang_up()
 
     most = 0
-    async with polysocket_asyncio.connect(peer.url, close_timeout=0.1, **options):
+    options = {**peer.options(), "close_timeout": 0.1, **options}
+    async with polysocket_asyncio.connect(peer.url, **options):
         flooding = asyncio.create_task(asyncio.to_thread(flood))
         while not flooding.done():
             calls.clear()
@@ -322,4 +324,27 @@ def test_a_flood_that_is_read_ahead_is_read_a_few_times_in_a_turn(
         assert 0 < await most_in_a_turn(peer, message, reads, buffer=Buffer.unbounded()) <= 8
 
     monkeypatch.setattr(TransportStream, "read_view", note)
+    run(main())
+
+
+@pytest.mark.parametrize("transport", ["tls"], indirect=True)
+def test_a_flood_of_records_without_data_is_decrypted_a_few_times_in_a_turn(
+    run: Runner, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer's session tickets are such records; here its data is dropped."""
+    decrypted: list[object] = []
+    decrypt = TLSStream._decrypt
+
+    def drop(stream: TLSStream) -> bytes | None:
+        data = decrypt(stream)
+        if not data or data.startswith(b"HTTP/"):
+            return data
+        decrypted.append(None)
+        return None
+
+    async def main() -> None:
+        flood = wire.encode(wire.BINARY, bytes(1_000_000))
+        assert 0 < await most_in_a_turn(peer, flood, decrypted) <= 8
+
+    monkeypatch.setattr(TLSStream, "_decrypt", drop)
     run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from unittest import mock
 
 import pytest
 
+from polysocket._opening.tls import TLSStream
 from polysocket.effects import DelegatingEffect, DelegatingStream, run
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.blocking import BlockingEffect
@@ -35,6 +37,28 @@ class InterruptedSocket(socket.socket):
         self.is_interrupted = False
         super().send(data[:2], *flags)
         raise KeyboardInterrupt
+
+
+class Recordless(DelegatingStream):
+    """A stream on which bytes of one long TLS record come, a few at a time."""
+
+    def __init__(self, inner: SocketStream) -> None:
+        super().__init__(inner)
+        self.arriving = [b"\x16\x03\x03\x40\x00", *[bytes(10)] * 100]
+
+    def read_now(self) -> bytes | None:
+        return self.arriving.pop(0) if self.arriving else None
+
+
+def test_a_look_at_tls_reads_once_although_that_decrypts_nothing(leave_nothing: None) -> None:
+    """Else a flood of records without data, such as session tickets, would last as long as the look."""
+    sock, other = socket.socketpair()
+    with sock, other:
+        inner = Recordless(SocketStream(sock))
+        stream = TLSStream(inner, ssl.create_default_context(), BlockingEffect(), "localhost", server_side=False)
+        for left in (100, 99, 98):
+            assert stream.read_now() is None
+            assert len(inner.arriving) == left
 
 
 def interrupted_pair() -> tuple[InterruptedSocket, socket.socket]:

@@ -140,9 +140,12 @@ class TLSStream(DelegatingStream):
         return data
 
     def read_now(self) -> bytes | None:
-        """Return decrypted bytes that are there, ``b""`` at EOF, or None."""
+        """Return decrypted bytes that are there, ``b""`` at EOF, or None.
+
+        It reads once: a flood of records without data, such as session tickets, must not hold up an event loop.
+        """
         data = None if self._needs_bytes else self._decrypt()
-        while data is None and (received := self.inner.read_now()) is not None:
+        if data is None and (received := self.inner.read_now()) is not None:
             self._take(received)
             data = self._decrypt()
         return data

@@ -306,7 +306,9 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                 if self._chunks and type(self._chunks[-1]) is memoryview:
                     self._keep_view()
         elif self._watcher is not None:
-            self._watcher()
+            # libuv reads on, up to 32 times, before other tasks have a turn.
+            reads_on = nbytes == len(self._shared) and not self._is_of_asyncio
+            (self.call_watcher_soon if reads_on else self._watcher)()
 
     def _let_take(self, reader: DirectFuture) -> None:
         """Let the reader take what has filled the buffer; in the next turn, if it has needed long in this one.
