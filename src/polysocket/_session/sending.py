@@ -68,6 +68,7 @@ class Sender:
         self._encoder = connection.encoder
         self._mutex = mutex
         self._checkpoint = effect.checkpoint
+        self._deadline: Any = getattr(effect, "deadline", None)
         self._running_loop, self._loop, self._is_held = mutex.running_loop, mutex.loop, mutex.is_held
         self._notifications = notifications
         self._due = notifications.due
@@ -141,6 +142,8 @@ class Sender:
             self._notifications.deliver()
         if stream.pending:
             return self._drain()
+        if self._deadline is not None and self._deadline.get() is not None:
+            return self._effect.next_turn()  # A program that only sends may never wait, and has a time limit, too.
         return None if self._checkpoint is None else self._checkpoint()
 
     def send_locked(

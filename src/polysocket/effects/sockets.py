@@ -115,6 +115,8 @@ class SocketEffect(ABC):
     leaves_caller: bool = False
     """Whether a program that has to wait leaves the caller's thread, so that the caller never waits for itself."""
     checkpoint: Callable[[], Awaitable[object]] | None = None
+    deadline: ContextVar[float | None] = call_deadline
+    """The deadline of the calling program: one that sends looks at it, too, although it need not wait."""
 
     async def next_turn(self) -> None:
         """Look at the time limit, which a flood must not outlast, and let other threads have the mutex at times."""

@@ -42,6 +42,21 @@ async def receive_until_close(ws: WebSocket[Async]) -> list[object]:
     return received
 
 
+@polymorphic
+async def send_often(ws: WebSocket[Async], seconds: float) -> None:
+    async with ws.effect.time_limit(seconds):
+        for _ in range(100_000):  # A second at least. The system takes them, though the peer reads nothing.
+            await ws.send_text("")
+
+
+@promise
+async def test_a_time_limit_ends_a_program_that_only_sends(flavour: Flavour, peer: Peer) -> None:
+    async with connected(flavour, peer, close_timeout=0.1) as ws:
+        with pytest.raises(TimeoutError):
+            await send_often(ws, 0.05)
+        assert ws.is_open
+
+
 @promise
 async def test_a_program_returns_its_value(flavour: Flavour, echo: Echo) -> None:
     async with connected(flavour, echo) as ws:
