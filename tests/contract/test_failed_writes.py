@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import pathlib
+import select
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import polysocket
 from polysocket import (
     Async,
     Close,
@@ -23,9 +25,10 @@ from polysocket import (
     ConnectionLost,
     ConnectOptions,
     DataFrame,
-    Listener,
+    OpeningFailed,
     PipeHandler,
     Text,
+    UpgradeRejected,
     WebSocket,
     WebSocketClosed,
     basic_request,
@@ -33,9 +36,10 @@ from polysocket import (
 from polysocket.effects import Event
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.flavour import Flavour, connect, promise
+from polysocket.testing.contract.forking import forked_child
 from polysocket.testing.contract.handlers import close, opened
 from polysocket.testing.contract.keeping import repeat
-from polysocket.testing.contract.places import Peer, Place
+from polysocket.testing.contract.places import PATIENCE, Listener, Peer, Place, answering
 from tests.contract.flavours import FLAVOURS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems hold less for a program that reads late")
@@ -51,6 +55,12 @@ def open_files() -> int:
 async def send_until_refused(ws: WebSocket[Async]) -> None:
     with pytest.raises(WebSocketClosed):
         await repeat(lambda: ws.send_text("unread"))
+
+
+async def leave_unread(flavour: Flavour, peer: Peer, ws: WebSocket[Async]) -> None:
+    """Send what the peer doesn't read: when it hangs up, its system resets the connection."""
+    await ws.send_text("unread")
+    await flavour.call(select.select, [peer.stream.socket], [], [], PATIENCE)
 
 
 async def received(ws: WebSocket[Async]) -> int:
@@ -82,11 +92,14 @@ async def with_messages(flavour: Flavour, peer: Peer) -> WebSocket[Async]:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "unix"], indirect=True)
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
 @promise
 async def test_all_that_the_system_has_acknowledged_is_received_after_a_failed_write(
-    flavour: Flavour, peer: Peer
+    flavour: Flavour, peer: Peer, is_reset: bool
 ) -> None:
     ws = await with_messages(flavour, peer)
+    if is_reset:
+        await leave_unread(flavour, peer, ws)
     peer.hang_up()
     await send_until_refused(ws)
     assert await received(ws) == COUNT
@@ -115,6 +128,37 @@ async def test_a_peer_that_reads_no_more_may_go_on_sending(flavour: Flavour, pee
 
 @pytest.mark.parametrize("transport", ["unix"], indirect=True)
 @promise
+async def test_a_reset_while_the_rest_is_awaited_loses_nothing(flavour: Flavour, peer: Peer) -> None:
+    ws = await connect(flavour, peer, ping_interval=None)
+    peer.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+    await leave_unread(flavour, peer, ws)
+    peer.stream.socket.shutdown(socket.SHUT_RD)
+    await send_until_refused(ws)
+    receiving = flavour.spawn(received, ws)
+    await receiving.waiting()
+    peer.send(b"".join(wire.text(f"{number}".ljust(1000)) for number in range(COUNT)) + wire.close(4003))
+    peer.hang_up()
+    assert await receiving.result() == COUNT
+    assert await ws.receive() == Close(4003)
+    await ws.close()
+
+
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@promise
+async def test_a_close_after_a_failed_write_ends_the_connection_of_a_process_that_has_forked(
+    flavour: Flavour, peer: Peer
+) -> None:
+    ws = await connect(flavour, peer, close_timeout=0.1)
+    with forked_child():
+        peer.stream.socket.shutdown(socket.SHUT_RD)
+        await send_until_refused(ws)
+        await ws.close()
+        with pytest.raises(BrokenPipeError):
+            peer.send(wire.text("late"))
+
+
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@promise
 async def test_a_peer_that_reads_no_more_is_not_waited_for_after_the_close_timeout(
     flavour: Flavour, peer: Peer
 ) -> None:
@@ -139,7 +183,7 @@ async def fill(flavour: Flavour, peer: Peer, count: int, ending: bytes) -> None:
     peer.hang_up()
 
 
-class Answering(Listener[Any]):
+class Answering(polysocket.Listener[Any]):
     """A listener that answers each frame; its first method returns when it is told to."""
 
     def __init__(self, flavour: Flavour) -> None:
@@ -266,3 +310,33 @@ async def test_a_lost_websocket_that_was_read_to_its_end_holds_no_socket(flavour
             await ws.receive()
         assert open_files() == before - 2  # this side's socket, and the peer's
         await ws.close()
+
+
+# In the opening handshake
+
+BUSY = answering("503 Service Unavailable", body=b"busy")(b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "match"),
+    [
+        (BUSY, UpgradeRejected, "503"),
+        (b"", OpeningFailed, "Broken pipe|closed the connection without an answer"),  # uvloop reads before it writes
+        (BUSY[:9], OpeningFailed, "Broken pipe|closed the connection in the middle"),
+    ],
+    ids=["rejection", "nothing", "torn"],
+)
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@promise
+async def test_a_rejection_by_a_server_that_reads_no_request_is_raised(
+    flavour: Flavour, place: Place, said: bytes, error: type[OpeningFailed], match: str
+) -> None:
+    """The server has answered and hung up before the request is written, as one with too many clients does."""
+    listener = Listener(place)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(listener.path or "")
+    with listener.socket.accept()[0] as server:
+        server.sendall(said)
+    with pytest.raises(error, match=match):
+        await flavour.open("ws://localhost/", sock=sock)
+    listener.hang_up()

@@ -441,7 +441,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
             return
         try:
             sock.setblocking(False)
-            self._loop.add_reader(sock, self._read_rest)
+            self._watch_rest(sock)
         except (OSError, NotImplementedError):  # The default loop in Windows can't watch a socket.
             sock.close()
             return
@@ -449,10 +449,21 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if not self._is_reading:
             self._loop.remove_reader(sock)
 
+    def _watch_rest(self, sock: socket.socket) -> None:
+        """Have the rest be read, until the reader is removed."""
+        # libuv's poll ends at an error of the socket: the peer of a Unix socket closes with something unread. The call
+        # clears it.
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._loop.add_reader(sock, self._read_rest)
+
     def _read_rest(self) -> None:
-        assert self._unread_socket is not None, "the reader was removed before"
+        sock = self._unread_socket
+        assert sock is not None, "the reader was removed before"
         try:
-            data = self._unread_socket.recv(READ_AHEAD)
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # It has come meanwhile.
+                self._loop.remove_reader(sock)
+                self._watch_rest(sock)
+            data = sock.recv(READ_AHEAD)
         except BlockingIOError:
             return
         except OSError:  # The failed write has already told of it.
@@ -466,6 +477,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         sock, self._unread_socket = self._unread_socket, None
         if sock is not None:
             self._loop.remove_reader(sock)
+            shut_down(sock)  # The transport has closed its own without a shutdown.
             sock.close()
             if not self._loop.is_closed():  # else no task of it can be woken
                 self.eof_received()
@@ -488,7 +500,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if self._unread_socket is None:
             self.transport.resume_reading()
         else:
-            self._loop.add_reader(self._unread_socket, self._read_rest)
+            self._watch_rest(self._unread_socket)
 
     async def close(self) -> None:
         """Let the transport send what it has, shut the connection down, and close the transport."""
