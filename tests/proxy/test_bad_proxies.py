@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import socket
 import threading
 import time
@@ -124,6 +126,24 @@ async def test_a_proxy_with_an_unknown_name_is_named(flavour: Flavour) -> None:
 
 
 PAGE = b"<!doctype html><title>Not from here</title>"
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_rejection_by_a_proxy_that_reads_nothing_is_raised(
+    flavour: Flavour, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write fails if the proxy has hung up by then, after its answer."""
+
+    def send(sock: socket.socket, data: bytes) -> int:
+        if sock.family == socket.AF_INET:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        return os.write(sock.fileno(), data)  # to wake an event loop
+
+    answer = b"\x05\xff" if scheme == "socks5" else b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    monkeypatch.setattr(socket.socket, "send", send, raising=False)
+    async with a_proxy(flavour, lambda conversation: conversation.send(answer)) as peer:
+        error = await failing(flavour, url_of(peer, scheme))
+    assert isinstance(error, ProxyRejected)
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "404 Not Found", "301 Moved", "101 Hm"])

@@ -21,6 +21,7 @@ from polysocket._core.tunnel import Tunnel, tunnel_to
 from polysocket._opening.tls import NotTLS, TLSStream, default_context
 from polysocket._opening.transport import Transport
 from polysocket.effects import ByteStream, DelegatingStream, Effect
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.effects.no_thread import no_thread
 from polysocket.errors import ConnectFailed, ProxyFailed, ProxyRejected
 from polysocket.proxy import Proxy, as_proxy, system_proxy
@@ -223,15 +224,21 @@ async def _connect_via_proxy(effect: Effect, tunnel: Tunnel, local_address: tupl
 async def _open_tunnel(effect: Effect, stream: ByteStream, tunnel: Tunnel) -> bytes:
     """Talk with the proxy until the tunnel is open; return the bytes that have come through the tunnel."""
     received: bytes | None = None
+    failure: OSError | None = None
     while received is None:
         if tunnel.rejection is not None:
             await read_body(effect, stream, tunnel.receive)
             raise tunnel.rejection
         try:
-            if data := tunnel.data_to_send():
-                stream.write(data)
-                await stream.drain()
+            try:
+                if failure is None and (data := tunnel.data_to_send()):
+                    stream.write(data)
+                    await stream.drain()
+            except OSError as error:  # The proxy may have rejected the request before it hung up.
+                failure = without_tracebacks(error)
             data = await stream.read()
+            if failure is not None and not data:
+                raise failure
         except OSError as error:
             (cause,) = causes_of(error)
             text = (

@@ -18,6 +18,7 @@ from polysocket._opening.dialer import Dialer, causes_of, read_body, system_errn
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
+from polysocket.effects.kept_errors import without_tracebacks
 from polysocket.errors import (
     ConnectFailed,
     InvalidRequest,
@@ -90,14 +91,21 @@ class _Attempt:
     async def shake_hands(self, stream: ByteStream) -> Upgraded | Response:
         """Send the request and read the answer. Of an answer other than 101, the body may be incomplete."""
         answer: Upgraded | Response | None = None
+        failure: OSError | None = None
         if self._log is not None:
             self._log.sent_request(self._request, self._handshake.headers)
         try:
-            stream.write(self._handshake.data_to_send())
-            if stream.pending:
-                await stream.drain()
+            try:
+                stream.write(self._handshake.data_to_send())
+                if stream.pending:
+                    await stream.drain()
+            except OSError as error:  # The server may have rejected the request before it hung up.
+                failure = without_tracebacks(error)
             while answer is None:
-                answer = self._handshake.receive(await stream.read()) or self._handshake.rejection
+                data = await stream.read()
+                if failure is not None and not data:
+                    raise failure
+                answer = self._handshake.receive(data) or self._handshake.rejection
         except OSError as error:
             (cause,), hint = causes_of(error), self._handshake.scheme_hint
             text = f"the connection to {self._request.url} was lost during the opening handshake: {cause}{hint}"
