@@ -86,6 +86,8 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
     async def close(self) -> None:
         """Close the websocket that is open, and open no more. Loops over this object end.
 
+        A loop over :meth:`messages` ends after the messages that arrive before the peer's Close.
+
         May be called more than once, and from another task or thread. A caller that waits for the next attempt wakes at
         once, and one that waits for an opening too; but in the blocking flavour, an opening goes on to its end.
 

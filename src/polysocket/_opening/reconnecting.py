@@ -102,16 +102,20 @@ class Reconnector(Generic[W]):
         return websocket
 
     async def next_message(self) -> str | bytes | Gap | None:
-        """Return the next message of any websocket, or the gap before one. Return None after :meth:`close`."""
-        while not self._is_closed:
-            if (messages := self._messages) is not None:  # Another thread that closes forgets it.
+        """Return the next message of any websocket, or the gap before one.
+
+        Return None after :meth:`close`, once what has arrived before the peer's Close was returned.
+        """
+        while True:
+            if (messages := self._messages) is not None:
                 try:
                     return await anext(messages)
                 except (StopAsyncIteration, WebSocketClosed):
                     pass  # Its end is judged below.
+            if self._is_closed:
+                return None
             if await self._replace_websocket() is not None and (gap := self._take_gap()) is not None:
                 return gap
-        return None
 
     async def close(self, code: int) -> None:
         """Close the websocket that is open, open no more, and end the wait of the caller that reopens."""
@@ -119,7 +123,7 @@ class Reconnector(Generic[W]):
         self._end()
         if (session := self._session) is not None:
             await session.close(code)
-            self._forget_session()
+            self._forget_websocket()
 
     async def close_after(self, error: BaseException | None) -> None:
         """Close at the end of a ``with`` block that raised ``error``."""
@@ -130,7 +134,7 @@ class Reconnector(Generic[W]):
         self._end()
         if (session := self._session) is not None:
             session.abort()
-            self._forget_session()
+            self._forget_websocket()
 
     def _end(self) -> None:
         self._is_closed = True
@@ -172,7 +176,12 @@ class Reconnector(Generic[W]):
         return Gap(info, self._attempts_since_lost, max(self._opened_at - self._lost_at, 0))
 
     def _forget_session(self) -> None:
-        self.websocket = self._session = self._messages = None
+        self._forget_websocket()
+        self._messages = None
+
+    def _forget_websocket(self) -> None:
+        """Forget the websocket that was closed; its messages that have arrived can still be taken."""
+        self.websocket = self._session = None
 
     # The next websocket
 

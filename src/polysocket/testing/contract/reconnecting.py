@@ -355,6 +355,30 @@ async def test_closing_ends_a_loop_over_messages(flavour: Flavour, echo: Echo) -
     assert received == ["a"]
 
 
+@pytest.mark.parametrize("is_waiting", [True, False], ids=["waiting", "in its body"])
+@promise
+async def test_a_loop_over_messages_gets_those_that_arrive_while_another_task_closes(
+    flavour: Flavour, peer: Peer, is_waiting: bool
+) -> None:
+    async def rest() -> list[str | bytes | Gap]:
+        return [message async for message in messages]
+
+    connections = reconnect(flavour, peer)
+    messages = connections.messages()
+    first = flavour.spawn(anext, messages)
+    await flavour.call(peer.send, wire.text("first"))
+    assert await first.result() == "first"
+    looping = flavour.spawn(rest) if is_waiting else None
+    if looping is not None:
+        await looping.waiting()
+    closing = flavour.spawn(connections.close)
+    assert (await flavour.call(peer.frame)).opcode == wire.CLOSE
+    peer.send(b"".join(map(wire.text, "abc")) + wire.close())
+    peer.hang_up()
+    await closing.result()
+    assert await (rest() if looping is None else looping.result()) == ["a", "b", "c"]
+
+
 @promise
 async def test_a_cancelled_block_drops_the_connection(flavour: Flavour, place: Place) -> None:
     async def block() -> None:
