@@ -14,8 +14,12 @@ from unittest import mock
 import pytest
 
 from polysocket import ConnectFailed, OpenTimeout, blocking
-from polysocket.effects.happy_eyeballs import Address, interleaved
+from polysocket.effects import Effect
+from polysocket.effects.asyncio import AsyncioEffect, ConnectingTasks
+from polysocket.effects.happy_eyeballs import Address, Attempts, interleaved
+from polysocket.effects.sockets import SocketEffect
 from polysocket.testing.contract import INTERRUPTED, Flavour, promise
+from polysocket.testing.contract.forking import forked_child
 from polysocket.testing.contract.places import Echo
 from polysocket.testing.contract.refusals import check_short
 from tests.contract.test_blocking import ctrl_c, in_the_main_thread
@@ -160,6 +164,28 @@ async def test_connecting_may_be_cancelled_while_addresses_are_silent(flavour: F
 def test_ctrl_c_while_addresses_are_silent_leaks_nothing(hole: int) -> None:
     with resolved(address(hole), address(hole)), ctrl_c("wait_until_connected"):
         blocking.connect("ws://many.example/")
+
+
+def attempts_of(effect: Effect) -> Attempts:
+    if isinstance(effect, SocketEffect):
+        return effect.attempts()
+    if isinstance(effect, AsyncioEffect):
+        return ConnectingTasks(None)
+    from polysocket.effects.trio import ConnectingSockets
+
+    return ConnectingSockets()
+
+
+@promise
+async def test_attempts_that_are_aborted_end_although_a_forked_process_has_their_sockets(flavour: Flavour) -> None:
+    attempts = attempts_of(flavour.effect())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempts.start(address(listener.getsockname()[1]))
+        server, _ = await flavour.call(listener.accept)
+        with server, forked_child():
+            await attempts.abort()
+            server.settimeout(5)
+            assert server.recv(1) == b""
 
 
 def test_address_families_alternate() -> None:

@@ -22,7 +22,7 @@ from polysocket.effects.mutex import NoMutex
 from polysocket.effects.names import known_addresses
 from polysocket.effects.no_thread import no_thread
 from polysocket.effects.push_stream import MOST_CHUNKS, READ_AHEAD, WRITES_BEFORE_TURN, PushStream
-from polysocket.effects.shutdown import shut_down
+from polysocket.effects.shutdown import drop, shut_down
 from polysocket.effects.sizes import READ_SIZE
 from polysocket.effects.unacknowledged import unacknowledged_bytes
 from polysocket.effects.unix_sockets import connected_unix_socket
@@ -151,7 +151,7 @@ class AsyncioEffect(CoroutineEffect):
             await asyncio.get_running_loop().create_connection([stream].pop, sock=sock)
         except BaseException:
             stream.transport = None  # uvloop's keeps the stream, and may never call connection_lost().
-            sock.close()  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
+            drop(sock)  # asyncio leaves the socket open if setsockopt() fails, as in macOS after a reset.
             raise
         return stream
 
@@ -188,7 +188,7 @@ class ConnectingTasks:
         finally:
             for task in self._tasks:
                 if task.done() and not task.cancelled() and task.exception() is None:
-                    task.result().close()
+                    drop(task.result())
 
 
 async def _connected(address: Address, local_address: tuple[str, int] | None) -> socket.socket:
@@ -205,7 +205,7 @@ async def _connected(address: Address, local_address: tuple[str, int] | None) ->
                 return sock
         await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException as error:
-        sock.close()
+        drop(sock)
         if isinstance(error, OSError) and error.errno and error.filename is None:
             raise attempt_failed(error.errno, where) from None  # asyncio leaves the reason out of its text
         raise
@@ -477,8 +477,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         sock, self._unread_socket = self._unread_socket, None
         if sock is not None:
             self._loop.remove_reader(sock)
-            shut_down(sock)  # The transport has closed its own without a shutdown.
-            sock.close()
+            drop(sock)  # The transport has closed its own without a shutdown.
             if not self._loop.is_closed():  # else no task of it can be woken
                 self.eof_received()
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from polysocket.effects.kept_errors import without_tracebacks
+from polysocket.effects.shutdown import drop
 from polysocket.url import authority
 
 __all__ = [
@@ -67,8 +68,8 @@ class SocketAttempts(ABC):
         family, kind, proto, _, where = address
         sock = socket.socket(family, kind, proto)
         self._sockets[sock] = where
-        sock.setblocking(False)
         try:
+            sock.setblocking(False)
             if self._local_address is not None:
                 bind(sock, self._local_address)
             with contextlib.suppress(BlockingIOError):
@@ -94,7 +95,7 @@ class SocketAttempts(ABC):
     async def abort(self) -> None:
         """Close the sockets of the attempts that still run."""
         for sock in self._sockets:
-            sock.close()
+            drop(sock)
 
 
 def family_of(local_address: tuple[str, int]) -> socket.AddressFamily:
@@ -161,6 +162,6 @@ async def first_connected(host: str, addresses: Iterable[Address], attempts: Att
         # A small frame must not wait until the peer acknowledges the previous one (Nagle's algorithm).
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
-        connected.close()
+        drop(connected)
         raise
     return connected

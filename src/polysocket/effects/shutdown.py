@@ -9,10 +9,16 @@ from __future__ import annotations
 import contextlib
 import socket
 
-__all__ = ["shut_down"]
+__all__ = ["drop", "shut_down"]
 
 
 def shut_down(sock: socket.socket) -> None:
     """End the connection in both directions, even if other descriptors are open; the caller closes the socket."""
     with contextlib.suppress(OSError):  # The peer was faster.
         sock.shutdown(socket.SHUT_RDWR)
+
+
+def drop(sock: socket.socket) -> None:
+    """End the connection of a socket, one that is being made too, and close the socket."""
+    shut_down(sock)
+    sock.close()
