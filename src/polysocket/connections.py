@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -64,6 +65,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
         url = "" if request.url is None else redact_query(request.url.with_query)
+        self._process = os.getpid()
         self._shown = f"{effect.name}.Connections {url}"
         self._reconnector: Reconnector[W_co] = Reconnector(
             effect,
@@ -133,7 +135,8 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         return f"<{self._shown} {self._reconnector.state}>"
 
     def __del__(self) -> None:
-        if hasattr(self, "_reconnector"):  # __init__ may have raised.
+        # __init__ may have raised. In a forked process, the connection is the parent's to end.
+        if hasattr(self, "_reconnector") and self._process == os.getpid():
             self._reconnector.abort()
 
 

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
+from weakref import WeakSet
 
 from polysocket._logger import get_logger
 from polysocket.effects import polling
@@ -41,6 +42,9 @@ LONGEST_FORK: Final = 2.0
 MOST_SOCKETS: Final = 500
 """Sockets for one select() of Windows, which takes 512 (FD_SETSIZE)."""
 
+
+_pollers: Final[WeakSet[Poller]] = WeakSet()
+"""The pollers of this process: of its threads, and of each event loop that has one."""
 
 Timer: TypeAlias = list[Callable[[], object]]
 """A call that is due once; empty after it was made or revoked."""
@@ -64,6 +68,7 @@ class Poller(ABC):
         self._numbers = itertools.count()
         self._is_running = False
         self._looking_thread = 0  # while it looks
+        _pollers.add(self)
 
     def watch(self, fd: int, call: Callable[[], object]) -> float:
         """Make this call at each look at which the socket is readable, until :meth:`unwatch`.
@@ -295,7 +300,9 @@ def _go_on() -> None:
 def _leave_to_parent() -> None:
     """Begin anew in a forked process: its sockets of the parent are the parent's to keep alive."""
     global _poller  # noqa: PLW0603 - one for the process
-    _poller.close()
+    # The system shares what a selector watches (epoll): to forget a socket here would forget it in the parent, too.
+    for poller in tuple(_pollers):
+        poller.close()
     _poller = _ProcessPoller()
     _held.clear()
 

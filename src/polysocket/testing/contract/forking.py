@@ -2,6 +2,8 @@
 
 Without ``shutdown`` the system ends a connection only when its last descriptor is closed. Here the child is forked
 while the connection is open, and lives until the peer has seen the end. Platforms without ``fork`` pass at once.
+
+A child that frees its copy of a websocket changes nothing for the parent.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import os
 import socket
 import warnings
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from polysocket import CloseCause, WebSocketHandler, basic_request
 from polysocket.testing.contract import wire
+from polysocket.testing.contract.connections import reconnect
 from polysocket.testing.contract.effect import stream_and_socket
 from polysocket.testing.contract.fixtures import every_transport, tcp_and_tls
 from polysocket.testing.contract.flavour import INTERRUPTED, Flavour, connect, promise
@@ -31,10 +35,7 @@ def forked_child() -> Generator[None]:
         yield
         return
     until, end = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads, which this child ignores.
-        child = os.fork()
-    if child == 0:
+    if (child := _fork()) == 0:
         try:
             os.close(end)
             os.read(until, 1)
@@ -46,6 +47,24 @@ def forked_child() -> Generator[None]:
         os.close(until)
         os.close(end)
         os.waitpid(child, 0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads, which a child here ignores.
+        return os.fork()
+
+
+def clear_in_a_child(held: list[Any]) -> None:
+    """Fork a child that frees what the list holds, and wait for its end."""
+    if not hasattr(os, "fork"):
+        return
+    if (child := _fork()) == 0:
+        try:
+            held.clear()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 @every_transport
@@ -142,3 +161,30 @@ async def test_a_stream_of_a_process_that_has_forked_sends_all_before_it_ends(fl
         receiving = flavour.spawn(flavour.call, receive_all)
         await stream.close()
         assert await receiving.result() == size
+
+
+@tcp_and_tls
+@promise
+async def test_a_websocket_that_a_forked_process_frees_is_kept_alive(flavour: Flavour, peer: Peer) -> None:
+    held = [await connect(flavour, peer)]
+    for payload in (b"before", b"after"):
+        peer.send(wire.encode(wire.PING, payload))
+        assert await flavour.call(peer.frame) == Wire(wire.PONG, payload)
+        clear_in_a_child(held)
+    peer.hang_up()
+    await held[0].close()
+
+
+@promise
+async def test_a_reconnect_that_a_forked_process_frees_stays_connected(flavour: Flavour, peer: Peer) -> None:
+    held = [reconnect(flavour, peer)]
+    messages = held[0].messages()
+    opening = flavour.spawn(flavour.call, peer.send, wire.text("before"))
+    assert await anext(messages) == "before"
+    await opening.result()
+    del messages
+    clear_in_a_child(held)
+    peer.send(wire.text("after"))
+    assert await anext(held[0].messages()) == "after"
+    peer.hang_up()
+    await held[0].close()
