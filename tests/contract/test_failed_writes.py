@@ -296,6 +296,18 @@ async def test_a_rest_that_can_not_be_read_is_lost_without_an_error(
     await ws.close()
 
 
+@promise
+async def test_senders_that_never_wait_meet_a_failed_write_before_the_event_loop_logs_them(
+    flavour: Flavour, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transport of asyncio warns of each write after the fifth that follows its end."""
+    ws = await connect(flavour, peer)
+    peer.reset()
+    await send_until_refused(ws)
+    assert caplog.messages == []
+    await ws.close()
+
+
 @pytest.mark.parametrize("flavour", ASYNCIO, indirect=True)
 @promise
 async def test_a_lost_websocket_that_was_read_to_its_end_holds_no_socket(flavour: Flavour, place: Place) -> None:

@@ -385,6 +385,8 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         The transport would do the same, but its own ``write`` takes about as long as all else that sends a small frame.
         """
         rest: Any = data
+        if self._send_error is not None:
+            self._raise_error()  # The transport would log each write after its end.
         if self._is_direct:
             try:
                 sent = self._socket.send(data)
@@ -400,7 +402,10 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
                 rest = memoryview(data)[sent:]
         super().write(rest)
         self._is_direct = self._is_of_asyncio and not self.transport.get_write_buffer_size()
-        if self._send_error is not None and not self.transport.is_closing():
+        if self._send_error is not None:
+            if self.transport.is_closing():
+                self._error = self._send_error
+                self._raise_error()  # now, as in the other flavours; connection_lost() is called in the next turn
             self._send_error = None
 
     def pause_writing(self) -> None:
