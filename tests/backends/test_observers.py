@@ -23,6 +23,7 @@ from polysocket import (
     Ping,
     PipeHandler,
     Pong,
+    ReceiveTimeout,
     Request,
     Response,
     Side,
@@ -188,6 +189,31 @@ async def test_an_observer_has_been_told_of_the_end_when_the_with_block_ends(fla
         await begun.get()
     is_left.set()
     assert too_late == [False]
+
+
+@in_threads
+async def test_a_peer_that_is_faster_than_an_observer_is_held_back(flavour: Flavour, peer: Peer) -> None:
+    # While no caller receives, a thread of its own calls the observer.
+    begun, goes_on = flavour.inbox(), threading.Event()
+
+    class Slow(Recording):
+        def received(self, frame: Frame | Close, /) -> None:
+            begun.put(frame)
+            goes_on.wait(10)
+
+    backend = ObservedBackend(flavour.backend(), Slow())
+    async with flavour.entered(backend):
+        ws = await opened(flavour, seen(flavour, backend), peer.url, WebSocketHandler())
+        peer.send(wire.encode(wire.PING))
+        await begun.get()
+        try:
+            peer.send(wire.encode(wire.PING) * 5000 + wire.encode(wire.TEXT, "the end"))
+            with pytest.raises(ReceiveTimeout):
+                await ws.receive_text(timeout=1)
+        finally:
+            goes_on.set()
+        assert await ws.receive_text(timeout=10) == "the end"
+        peer.hang_up()
 
 
 async def test_an_observer_is_told_of_the_frames_of_a_pipe(flavour: Flavour, server: Server) -> None:

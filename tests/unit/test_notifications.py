@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -82,3 +83,33 @@ def test_an_event_for_the_log_is_told_in_turn_if_the_log_is_on() -> None:
     notifications.note("no byte for 20 seconds: Ping")
     notifications.deliver()
     assert told == ["a frame", "no byte for 20 seconds: Ping"]
+
+
+def test_a_caller_that_waits_for_another_thread_goes_on_if_that_one_is_interrupted() -> None:
+    notifications = Notifications(ThreadMutex())
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def tell(_: str) -> None:
+        begun.set()
+        goes_on.wait(10)
+        raise Interrupt
+
+    def deliver() -> None:
+        with pytest.raises(Interrupt):
+            notifications.deliver()
+
+    async def wait() -> None:
+        waiter = asyncio.Event()
+        waiting = asyncio.create_task(notifications.wait(waiter))
+        await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.to_thread(thread.join)
+        await asyncio.wait_for(waiting, 10)
+
+    notifications.add(tell, "a")
+    notifications.add(tell, "b")
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    begun.wait(10)
+    asyncio.run(wait())
+    assert len(notifications.due) == 1

@@ -185,8 +185,11 @@ class Keepalive(ReadLoop, Ticking):
         self._reads_at_look = self._reader.reads
 
     def _look(self) -> bool:
-        """Read what has arrived, unless a caller does so or there is no room; return False if the mutex is not free."""
-        if not self._mutex.acquire(timeout=PATIENCE):
+        """Read what has arrived, unless a caller does so or there is no room.
+
+        Return False if the mutex is not free, or if observers are late: then it has to look again.
+        """
+        if self._notifications.is_late or not self._mutex.acquire(timeout=PATIENCE):
             return False
         try:
             has_more = self._read_now()
@@ -283,7 +286,7 @@ class Keepalive(ReadLoop, Ticking):
             self._end_with_peer(now, self._lingers_until)
         if self._connection.state is not State.OPEN or interval is None:
             return  # The closing handshake has a time limit of its own.
-        if self._reader.reads != self._reads or self._connection.queue.is_full:
+        if self._reader.reads != self._reads or self._connection.queue.is_full or self._notifications.is_late:
             self._reads = self._reader.reads
             self._deadline = None
         if self._deadline is not None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from polysocket._session.reading import wake
 from polysocket.effects import Event, Mutex
@@ -14,6 +14,9 @@ from polysocket.effects import Event, Mutex
 __all__ = ["Notifications"]
 
 T = TypeVar("T")
+
+# Calls that are due, about 180 bytes each, after which nothing more is read: those of one read of Pings come on top.
+MOST_DUE: Final = 256
 
 
 class Notifications:
@@ -38,6 +41,11 @@ class Notifications:
     def is_delivered_here(self) -> bool:
         """Whether this thread makes the calls, so that its caller may be one of them."""
         return self._is_delivering and self._thread == get_ident()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether another thread makes the calls, and is slower than the peer: then nothing more is to be read."""
+        return len(self.due) >= MOST_DUE and self.is_delivered_elsewhere
 
     async def wait(self, waiter: Event) -> None:
         """Wait until another thread that makes the calls has made all that are due."""
@@ -79,6 +87,9 @@ class Notifications:
                     self._thread = get_ident()
                     context, call, argument = self.due.popleft()
                 context.run(call, argument)
+            except BaseException:
+                wake(self._waiting)  # They make the calls that are still due.
+                raise
             finally:
                 if is_own_call:
                     self._is_delivering = False

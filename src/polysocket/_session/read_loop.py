@@ -164,6 +164,8 @@ class ReadLoop(ABC):
                             is_reader = 0
                     if self._notifications.due:
                         self._notifications.deliver()
+                        if self._notifications.is_late:
+                            await self._notifications.wait(self._effect.event())
             finally:
                 if is_receiver:
                     receiver.is_receiving = is_receiver = False
