@@ -12,6 +12,7 @@ from polysocket import Asyncio, Blocking, ConnectionLost
 from polysocket._core.batch import MAX_BATCH, batches, whole_messages
 from polysocket._core.frame_queue import FRAME_COST
 from polysocket.frames import Binary, Text
+from polysocket.observers.observation import payload_size
 from polysocket.testing import Faults, memory_pair
 from polysocket.testing.memory import MemoryStream
 
@@ -59,6 +60,9 @@ def test_batches_are_bounded_in_bytes_and_messages() -> None:
     for batch in (found := list(batches(small))):
         assert sum(len(message.payload) + FRAME_COST for message in batch.messages) <= MAX_BATCH
     assert len(found) == 10_000 * (FRAME_COST + 1) // MAX_BATCH + 1
+    wide = whole_messages(["😀" * 1000] * 100)
+    for batch in batches(wide):
+        assert sum(payload_size(message) for message in batch.messages) <= MAX_BATCH
     large = whole_messages([bytes(MAX_BATCH), "b", bytes(MAX_BATCH * 2), "c"])
     assert [batch.messages for batch in batches(large)] == [[message] for message in large]
 

@@ -17,6 +17,7 @@ __all__ = ["Batch", "batches", "whole_messages"]
 # Bytes of payload, and FRAME_COST for each message: a thousand small messages go in one write. Encoding them takes an
 # event loop a few milliseconds, and the frames are held beside the messages.
 MAX_BATCH: Final = 256 * 1024
+MOST_BYTES: Final = 4  # of a character in UTF-8: to count those of each text would take as long as to encode it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def batches(messages: list[DataFrame]) -> Iterator[Batch]:
     rest = iter(messages)
     count = size = 0
     for message in messages:
-        cost = len(message._payload) + FRAME_COST
+        payload = message._payload
+        is_wide = isinstance(payload, str) and not payload.isascii()
+        cost = len(payload) * (MOST_BYTES if is_wide else 1) + FRAME_COST
         if count and size + cost > MAX_BATCH:
             yield Batch(list(islice(rest, count)))
             count = size = 0
