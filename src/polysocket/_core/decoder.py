@@ -17,7 +17,7 @@ from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
 from polysocket._core.pieces import LEAST_ROOM, Payload, Pieces, payload_of
-from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received, frame_of
+from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, UNPACKED, WHOLE, PackedText, Received, frame_of
 from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Close, Frame, Ping, Pong
 
@@ -373,7 +373,10 @@ class Decoder:
     def _end_frame(self, payload: bytes, frames: list[Received], marks: list[int]) -> None:
         message = self._message
         part = FRAGMENT if not self._final else WHOLE if message.fragments == 1 else LAST_FRAGMENT
-        frames.append(payload.decode() if message.opcode == TEXT else payload)
+        if message.opcode == TEXT and len(payload) >= UNPACKED and not payload.isascii():
+            frames.append(PackedText(payload))
+        else:
+            frames.append(payload.decode() if message.opcode == TEXT else payload)
         marks.append(len(payload) << SIZE | part)
         self._missing = -1
         if self._final:

@@ -9,7 +9,7 @@ from typing import Final
 
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, WHOLE, Received
+from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, UNPACKED, WHOLE, PackedText, Received
 from polysocket._core.validation import MAX_CONTROL_PAYLOAD
 from polysocket._core.zlib_streams import Inflater
 
@@ -144,10 +144,10 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
             if first >= FINAL:
                 part = LAST_FRAGMENT
                 message.opcode = 0
-        if kind == TEXT:
-            frames.append(text)
+        if kind != TEXT or (taken >= UNPACKED and len(text) != size):
+            frames.append(payload if kind != TEXT else PackedText(payload))
         else:
-            frames.append(payload)
+            frames.append(text)
         marks.append(size << SIZE | part)
         taken += size
         most -= 1

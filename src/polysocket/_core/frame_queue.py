@@ -10,6 +10,7 @@ from polysocket._core.received import (
     FRAGMENT,
     PART,
     SIZE,
+    UNPACKED,
     WHOLE,
     Fragments,
     PackedText,
@@ -29,7 +30,6 @@ QUEUE_CAPACITY: Final = 1024 * 1024  # bytes: the default max_message_size, so t
 # this side hold no more than this besides what it sends: the rest waits undecoded. Room for 1,024 empty frames.
 MAX_OVERHEAD: Final = 128 * 1024
 SMALL: Final = 2 * FRAME_COST  # as counted in the queue: a frame with a payload of less than its cost
-UNPACKED: Final = 16 * 1024  # bytes in the queue from which a wide text is packed: small streams are spared the work
 
 Kinds = type[Text] | type[Binary] | tuple[type[Text | Binary], ...]
 
@@ -201,7 +201,7 @@ class FrameQueue:
         if self.fragments is None:
             self.fragments = Fragments()
         for position in range(head, end):
-            self.fragments.add(self._frames[position], self._marks[position] >> SIZE)
+            self.fragments.add(self._frames[position])
 
     def take_messages(self, most: int) -> list[str | bytes]:
         """Take the payloads of the messages in one frame that come next, at most ``most``.

@@ -16,6 +16,7 @@ __all__ = [
     "LAST_FRAGMENT",
     "PART",
     "SIZE",
+    "UNPACKED",
     "WHOLE",
     "Fragments",
     "PackedText",
@@ -33,7 +34,8 @@ PART: Final = 0b11
 SIZE: Final = 2  # the position of the size's lowest bit
 
 MOST_FRAGMENTS: Final = 64  # that are not joined yet; a fragment costs its sender two bytes or more, and this side 130
-FEWEST_PACKED: Final = 64  # bytes of UTF-8: for less, the packed text would be hardly smaller
+PACKED_COST: Final = 89  # bytes that CPython needs for a packed text besides its UTF-8
+UNPACKED: Final = 16 * 1024  # bytes that wait, from which a wide text is packed: small streams are spared the work
 
 
 class PackedText:
@@ -51,7 +53,7 @@ Received = bytes | str | PackedText | Ping | Pong | Close
 def packed(text: str) -> PackedText | None:
     """Return a text in its packed form; None if that does not take much less memory."""
     utf8 = text.encode()
-    return PackedText(utf8) if len(utf8) >= FEWEST_PACKED and sys.getsizeof(text) * 2 > len(utf8) * 3 else None
+    return PackedText(utf8) if sys.getsizeof(text) > len(utf8) * 3 // 2 + PACKED_COST else None
 
 
 def frame_of(received: Received, mark: int) -> Frame | Close:
@@ -93,13 +95,13 @@ class Fragments:
         """One of the fragments, which are all of one kind."""
         return frame_of(self._parts[0], FRAGMENT)
 
-    def add(self, part: Received, size: int) -> None:
-        """Add the next fragment, of ``size`` bytes."""
+    def add(self, part: Received) -> None:
+        """Add the next fragment."""
         if len(self._parts) >= MOST_FRAGMENTS:
             if self._joined is None:
                 self._joined = Pieces()
             self._joined.add(self._join_parts())
-        if isinstance(part, str) and len(part) != size:  # It is not ASCII.
+        if isinstance(part, str) and not part.isascii():
             part = packed(part) or part
         self._parts.append(part)
 
