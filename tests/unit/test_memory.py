@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import ssl
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 import h11
 import pytest
@@ -17,12 +19,14 @@ from wsproto import ConnectionType
 
 from polysocket._core.connection import Connection
 from polysocket._core.http1 import MessageReader
+from polysocket._opening.tls import TLSStream
 from polysocket._session.notifications import Notifications
 from polysocket._session.reading import Reader
 from polysocket._session.receiving import DATA, Receiver
 from polysocket._session.sending import Sender
-from polysocket.effects import PushStream
+from polysocket.effects import ByteStream, DelegatingStream, PushStream
 from polysocket.effects.asyncio import AsyncioEffect
+from polysocket.effects.blocking import BlockingEffect
 from polysocket.testing.memory import memory_streams
 from tests.connections import BINARY, CLIENT, CONT, PING, PONG, SERVER, TEXT, deflate, frame_to
 
@@ -148,6 +152,45 @@ def test_wide_texts_that_no_caller_receives_are_not_held_as_characters(size: int
         tracemalloc.stop()
     # Besides what waits, a frame is in the buffer in which it arrived, and another one may be decoded to be checked.
     assert peak <= 2 * sent + MIB + CONSTANT, (peak, sent)
+
+
+@pytest.mark.parametrize("size", [MIB, 3])
+def test_tls_holds_little_of_a_large_write(size: int) -> None:
+    """OpenSSL keeps the memory of the largest write to its buffer, which tracemalloc does not see."""
+    inner = Written()
+    stream = TLSStream(inner, ssl.create_default_context(), BlockingEffect(), "localhost", False)
+    encrypted = OpenSSL()
+    stream._tls, stream._outgoing = encrypted, encrypted  # type: ignore[assignment]
+    stream.write(bytes(size))
+    assert inner.size == size
+    assert encrypted.largest <= CONSTANT
+
+
+class Written(DelegatingStream):
+    """A stream that counts what is written."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("ByteStream", None))
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+
+class OpenSSL:
+    """OpenSSL's object and its buffer in one, which notes the largest content of the buffer."""
+
+    def __init__(self) -> None:
+        self.pending = self.largest = 0
+
+    def write(self, data: memoryview) -> int:
+        self.pending += len(data)
+        self.largest = max(self.largest, self.pending)
+        return len(data)
+
+    def read(self) -> bytes:
+        content, self.pending = bytes(self.pending), 0
+        return content
 
 
 class Loopback(PushStream):

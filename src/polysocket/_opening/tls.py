@@ -24,6 +24,9 @@ __all__ = ["NotTLS", "TLSStream", "default_context"]
 RECORD_SIZE = 16 * 1024  # RFC 8446 §5.1: OpenSSL returns at most one record at a time
 
 
+# Bytes that are encrypted at once. OpenSSL keeps the memory of the largest write as long as the connection lasts.
+WRITE_SIZE = 8 * RECORD_SIZE
+
 RECORD_TYPES = range(20, 25)  # RFC 8446 §5.1: the first byte of each record
 
 MAX_SHOWN = 40  # bytes of an answer without TLS, shown in an error: a banner, or the status line of HTTP
@@ -155,8 +158,7 @@ class TLSStream(DelegatingStream):
         with self._mutex:
             rest = memoryview(data)
             while rest:
-                rest = rest[self._tls.write(rest) :]
-            if self._outgoing.pending:
+                rest = rest[self._tls.write(rest[:WRITE_SIZE]) :]
                 self.inner.write(self._outgoing.read())
 
     async def close(self) -> None:
