@@ -6,12 +6,13 @@ The bound is for bytes that wait undecoded, for a message that is not complete, 
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import itertools
 import ssl
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import h11
 import pytest
@@ -27,6 +28,9 @@ from polysocket._session.sending import Sender
 from polysocket.effects import ByteStream, DelegatingStream, PushStream
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.blocking import BlockingEffect
+from polysocket.frames import Binary, DataFrame, Text
+from polysocket.handlers import from_message_pipe
+from polysocket.observers.observation import payload_size
 from polysocket.testing.memory import memory_streams
 from tests.connections import BINARY, CLIENT, CONT, PING, PONG, SERVER, TEXT, deflate, frame_to
 
@@ -152,6 +156,41 @@ def test_wide_texts_that_no_caller_receives_are_not_held_as_characters(size: int
         tracemalloc.stop()
     # Besides what waits, a frame is in the buffer in which it arrived, and another one may be decoded to be checked.
     assert peak <= 2 * sent + MIB + CONSTANT, (peak, sent)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [Binary(b"ab", final=False)] * 4000,
+        [Text("", final=False)] * 4000,
+        [Text(MIXED[:250].decode(), final=False)] * 400,
+        [Text("😀", final=False)] * 4000,
+    ],
+    ids=["bytes", "nothing", "wide text", "emoji"],
+)
+def test_a_pipe_holds_no_more_of_a_message_than_twice_what_was_sent(sent: list[DataFrame]) -> None:
+    kind = type(sent[0])
+    last: Any = Text("") if kind is Text else Binary(b"")
+    size = sum(payload_size(frame) + 2 for frame in sent)
+    peak = 0
+
+    def incoming() -> Iterator[DataFrame]:
+        nonlocal peak
+        for frame in sent:
+            yield copy.copy(frame) if isinstance(frame, Text) else Binary(frame.payload[:1] + b"b", False)  # a new one
+        _, peak = tracemalloc.get_traced_memory()
+        yield last
+
+    stage = from_message_pipe(lambda message: message)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        (answer,) = stage.over(incoming())
+    finally:
+        tracemalloc.stop()
+    assert isinstance(answer, Text | Binary)
+    assert payload_size(answer) == size - 2 * len(sent)
+    assert peak <= 2 * size + CONSTANT, (peak, size)
 
 
 @pytest.mark.parametrize("size", [MIB, 3])

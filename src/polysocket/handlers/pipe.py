@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from polysocket._core import close_codes
+from polysocket._core.received import Fragments
 from polysocket._lifting import wait_for_result
 from polysocket._logger import get_logger
 from polysocket._session.iterating import AsyncUntilClosed, UntilClosed
@@ -22,7 +23,7 @@ from polysocket.buffer import Buffer
 from polysocket.close_info import CloseCause, CloseInfo, Side
 from polysocket.effects import Effect
 from polysocket.errors import ConnectionLost, InvalidFrame, InvalidHandler, UnexpectedFrame, WebSocketClosed
-from polysocket.frames import Binary, Close, DataFrame, Frame, Text, join_fragments
+from polysocket.frames import Binary, Close, DataFrame, Frame, Text
 from polysocket.handlers.handler import Handler, is_own_end
 
 __all__ = ["MessageStage", "PipeHandler", "from_message_pipe", "from_text_pipe"]
@@ -248,7 +249,7 @@ class MessageStage:
 
     def over(self, incoming: Iterable[DataFrame]) -> Generator[Frame | Close, None, None]:
         """Run the stage as a generator."""
-        fragments: list[DataFrame] = []
+        fragments = Fragments()
         for frame in incoming:
             message = self._completed_message(fragments, frame)
             if message is not None:
@@ -256,7 +257,7 @@ class MessageStage:
 
     async def over_async(self, incoming: AsyncIterator[DataFrame]) -> AsyncGenerator[Frame | Close, None]:
         """Run the stage as an async generator."""
-        fragments: list[DataFrame] = []
+        fragments = Fragments()
         async for frame in incoming:
             message = self._completed_message(fragments, frame)
             if message is not None:
@@ -264,16 +265,14 @@ class MessageStage:
                 for outgoing in _frames(await answer if inspect.isawaitable(answer) else answer):
                     yield outgoing
 
-    def _completed_message(self, fragments: list[DataFrame], frame: DataFrame) -> str | bytes | None:
-        """Add a frame to the fragments; return the message and clear them if it was the last one."""
+    def _completed_message(self, fragments: Fragments, frame: DataFrame) -> str | bytes | None:
+        """Return the message that a frame completes, with the fragments before it; else add it to them."""
         if isinstance(frame, Binary) and not self._takes_binary:
             raise UnexpectedFrame("a Binary frame came into a pipe of text", frame, Text)
-        fragments.append(frame)
-        if not frame.final:
-            return None
-        message = join_fragments(fragments)
-        fragments.clear()
-        return message
+        if frame.final and not fragments:
+            return frame.payload
+        fragments.add(frame.payload)
+        return fragments.join() if frame.final else None
 
 
 def _frames(answer: Answer) -> list[Frame | Close]:
