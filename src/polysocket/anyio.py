@@ -14,6 +14,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from polysocket import backend, connections, websocket
+from polysocket._core.validation import snapshot
 from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
@@ -135,10 +136,11 @@ class ObjectStream(anyio.abc.ObjectStream[str | bytes]):
         Raises ``BrokenResourceError`` if the websocket has ended, ``ClosedResourceError`` after :meth:`send_eof` and
         :meth:`aclose`.
         """
+        frame = snapshot(Text(item) if isinstance(item, str) else Binary(item))
         await anyio.lowlevel.checkpoint()
         self._check(self._has_sent_end)
         try:
-            await self.websocket.send(Text(item) if isinstance(item, str) else Binary(item))
+            await self.websocket.send(frame)
         except WebSocketClosed as error:
             self._check(self._has_sent_end, error)
             raise anyio.BrokenResourceError(str(error)) from error

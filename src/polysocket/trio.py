@@ -11,6 +11,7 @@ from typing import Unpack
 import trio
 
 from polysocket import backend, connections, websocket
+from polysocket._core.validation import snapshot
 from polysocket._opening import eager_imports as _  # noqa: F401 - for its effect
 from polysocket._opening.finality import is_final
 from polysocket._opening.options import ConnectOptions, shows_options
@@ -125,10 +126,11 @@ class WebSocketChannel(trio.abc.Channel[str | bytes]):
 
         Raises ``BrokenResourceError`` if the websocket has ended, ``ClosedResourceError`` after :meth:`aclose`.
         """
+        frame = snapshot(Text(value) if isinstance(value, str) else Binary(value))
         await trio.lowlevel.checkpoint()
         self._check()
         try:
-            await self.websocket.send(Text(value) if isinstance(value, str) else Binary(value))
+            await self.websocket.send(frame)
         except WebSocketClosed as error:
             self._check(error)
             raise trio.BrokenResourceError(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,6 +39,23 @@ def test_a_websocket_that_can_not_be_awaited_is_refused(kind: type[Any]) -> None
     """It would take a message, and fail to await it."""
     with memory_pair(kind) as (client, _), pytest.raises(TypeError, match="takes a websocket of an asynchronous fl"):
         WebSocketChannel(client)
+
+
+def test_a_message_is_taken_before_other_tasks_can_change_it(url: str) -> None:
+    async def body(channel: WebSocketChannel) -> None:
+        buffer = bytearray(b"before")
+
+        async def change() -> None:
+            buffer[:] = b"after."
+
+        for _ in range(10):  # trio runs tasks in a random order
+            buffer[:] = b"before"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(change)
+                await channel.send(cast("bytes", buffer))
+            assert (await channel.receive(), bytes(buffer)) == (b"before", b"after.")
+
+    run(body, url)
 
 
 def test_a_channel_carries_messages_of_both_kinds(url: str) -> None:

@@ -29,6 +29,21 @@ async def test_a_stream_carries_messages_of_both_kinds(url: str) -> None:
             assert await both.receive() == message
 
 
+async def test_a_message_is_taken_before_other_tasks_can_change_it(url: str) -> None:
+    async with ObjectStream(await connect(url)) as stream:
+        buffer = bytearray(b"before")
+
+        async def change() -> None:
+            buffer[:] = b"after."
+
+        for _ in range(10):  # trio runs tasks in a random order
+            buffer[:] = b"before"
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(change)
+                await stream.send(cast("bytes", buffer))
+            assert (await stream.receive(), bytes(buffer)) == (b"before", b"after.")
+
+
 @pytest.mark.parametrize("kind", [Blocking, Threaded])
 async def test_a_websocket_that_can_not_be_awaited_is_refused(kind: type[Any]) -> None:
     """It would take a message, and fail to await it."""
