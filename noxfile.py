@@ -170,10 +170,10 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def properties(session: nox.Session) -> None:
-    """Try 50 times as many sequences of frames, settings and chunkings as the tests do."""
+    """Try 20 times as many sequences of frames, settings and chunkings as the tests do."""
     install_wheel(session, "polysocket[test]")
     arguments = session.posargs or ["tests/property", *PARALLEL]
-    session.run("pytest", *arguments, "--timeout=0", env={**TEMPORARY, "EXAMPLES": "50"})
+    session.run("pytest", *arguments, "--timeout=0", env={**TEMPORARY, "EXAMPLES": "20"})
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""How many examples the property tests take; with ``EXAMPLES=50``, 50 times as many (``nox -s properties``)."""
+"""How many examples the property tests take; with ``EXAMPLES=20``, 20 times as many (``nox -s properties``)."""
 
 from __future__ import annotations
 
