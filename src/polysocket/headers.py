@@ -45,7 +45,7 @@ class Headers(Mapping[str, str]):
             for _name, _value in pairs:
                 pass
         except (TypeError, ValueError):
-            kind = type(fields).__name__
+            kind = type(cast("object", fields)).__name__
             raise TypeError(f"headers have names with values, such as {{'X-Name': 'value'}}; not {kind}") from None
         object.__setattr__(self, "pairs", pairs)  # as dataclasses do for a frozen class
 

@@ -5,11 +5,12 @@ A proxy's user and password come from its URL, and stay out of every ``repr``, `
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from polysocket._no_proxy import is_exempt
 from polysocket.errors import InvalidRequest, InvalidURL
@@ -21,7 +22,15 @@ from polysocket.url import WebSocketURL, authority, parse_url, without_zone
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Proxy", "ProxySetting", "as_proxy", "check_context", "needs_settings", "system_proxy"]
+__all__ = [
+    "Proxy",
+    "ProxySetting",
+    "as_proxy",
+    "check_client_context",
+    "check_context",
+    "needs_settings",
+    "system_proxy",
+]
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
@@ -86,7 +95,7 @@ class Proxy:
         self._check()
 
     def _check(self) -> None:
-        check_context(self.ssl)
+        check_client_context(self.ssl)
         if self.ssl is not None and self.scheme != "https":
             raise InvalidRequest(f"ssl of a Proxy is for https proxies, and this is {self}")
         if self.scheme == "socks5":
@@ -194,13 +203,22 @@ def _in_settings(kind: str, url: WebSocketURL) -> str | None:
 
 
 def check_context(context: object) -> None:
-    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext`` of a client, or None."""
+    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext``, or None."""
     if context is not None:
         import ssl  # noqa: PLC0415 - slow to import, and only some connections need TLS
 
         if not isinstance(context, ssl.SSLContext):
             raise InvalidRequest(f"ssl is an ssl.SSLContext, not {context!r}{_SSL_REMEDIES.get(repr(context), '')}")
-        if context.protocol == ssl.PROTOCOL_TLS_SERVER:  # An attempt to connect would tell, and reconnect() try again.
+
+
+def check_client_context(context: object) -> None:
+    """Raise :class:`InvalidRequest` unless these TLS settings are an ``ssl.SSLContext`` for a client, or None."""
+    check_context(context)
+    if context is not None:
+        import ssl  # noqa: PLC0415 - slow to import, and only some connections need TLS
+
+        # An attempt to connect would tell, and reconnect() try again.
+        if cast("ssl.SSLContext", context).protocol == ssl.PROTOCOL_TLS_SERVER:
             raise InvalidRequest(
                 "ssl is a client's context, not a server's: make it by ssl.create_default_context(), "
                 "which is a client's without Purpose.CLIENT_AUTH"
@@ -218,7 +236,7 @@ def as_proxy(setting: str | Proxy, what: str = "proxy") -> Proxy:
 
 def _not_a_proxy(setting: object, what: str) -> InvalidRequest:
     """Return the error for another object, which may hold a password, as another library's mapping of URLs does."""
-    if isinstance(setting, Coroutine):
+    if inspect.iscoroutine(setting):
         setting.close()
     shown = repr(setting) if isinstance(setting, bool) else type(setting).__name__
     return InvalidRequest(f"{what} is a URL, a Proxy or None, not {shown}{_PROXY_REMEDIES.get(shown, '')}")

@@ -30,6 +30,8 @@ __all__ = [
     "basic_credentials",
     "basic_request",
     "check_fields",
+    "check_request",
+    "check_seconds",
     "check_timeout",
 ]
 
@@ -296,6 +298,13 @@ def check_timeout(seconds: object, name: str = "timeout") -> None:
         raise InvalidRequest(f"{name} is a number of seconds, or None for no {_off(name)}; not an int that large")
     if not (seconds is None or is_float or is_int):
         raise InvalidRequest(f"{name} is a number of seconds, or None for no {_off(name)}; not {seconds!r}")
+
+
+def check_seconds(seconds: object) -> None:
+    """Raise :class:`InvalidRequest` unless ``seconds`` is a number."""
+    if seconds is None:
+        raise InvalidRequest("seconds is a number of seconds, not None")
+    check_timeout(seconds, "seconds")
 
 
 def _check_limit(name: str, seconds: Any) -> None:

@@ -9,8 +9,7 @@ from typing import Generic, TypeVar
 
 from polysocket._logger import get_logger
 from polysocket.effects import Effect, Event
-from polysocket.errors import InvalidRequest
-from polysocket.request import check_timeout
+from polysocket.request import check_seconds, check_timeout
 
 __all__ = ["BackgroundProgram", "ProgramEffect", "check_function"]
 
@@ -38,9 +37,7 @@ class ProgramEffect:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for a number of seconds. Raises :class:`InvalidRequest` for anything but a number."""
-        if seconds is None:
-            raise InvalidRequest("seconds is a number of seconds, not None")
-        check_timeout(seconds, "seconds")
+        check_seconds(seconds)
         with suppress(TimeoutError):
             async with self._effect.time_limit(seconds):
                 await self._effect.event().wait()

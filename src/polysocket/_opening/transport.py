@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from polysocket.errors import InvalidRequest, InvalidURL
 from polysocket.observers.logging import check_logger
-from polysocket.proxy import ProxySetting, as_proxy, check_context, system_proxy
+from polysocket.proxy import ProxySetting, as_proxy, check_client_context, system_proxy
 from polysocket.url import ascii_host
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Transport:
 
     def __post_init__(self) -> None:
         if self.ssl is not None:
-            check_context(self.ssl)
+            check_client_context(self.ssl)
         if self.logger is not None:
             check_logger(self.logger)
         if self.sock is not None:

@@ -9,7 +9,6 @@ from functools import cache
 
 import sniffio
 
-import polysocket.effects.poller  # most of what trio's effect imports
 from polysocket.effects.asyncio import AsyncioEffect
 from polysocket.effects.delegating import DelegatingEffect
 from polysocket.effects.interface import CoroutineEffect, Effect
@@ -20,7 +19,7 @@ __all__ = ["AnyioEffect", "running_effect"]
 
 
 if "trio" in sys.modules:  # Then it may run, and the import in _effect_of() would block its loop for milliseconds.
-    import polysocket.effects.trio  # noqa: F401
+    from polysocket.effects import trio as _  # noqa: F401
 
 
 @cache

@@ -55,7 +55,7 @@ def _checked(answers: object) -> tuple[Incoming, ...]:
     """Return the answers; raise TypeError unless a stub can send each of them."""
     if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
         raise TypeError(f"a stub sends a list of frames or messages, not {answers!r}")
-    listed: tuple[object, ...] = tuple(answers)
+    listed = tuple(cast("Iterable[object]", answers))
     for answer in listed:
         if not isinstance(answer, Text | Binary | Ping | Pong | Close | str | bytes | Exception):
             raise TypeError(f"a stub sends frames, messages and exceptions, not {answer!r}")

@@ -175,7 +175,11 @@ async def test_a_server_that_speaks_http_2_only_is_hinted_at(
     flavour: Flavour, silent: Listener, scheme: str, answer: str
 ) -> None:
     """A server of gRPC is one."""
-    answering_it = flavour.spawn(flavour.call, _answer, silent, lambda sock: sock.sendall(bytes.fromhex(answer)))
+
+    def send(sock: socket.socket) -> None:
+        sock.sendall(bytes.fromhex(answer))
+
+    answering_it = flavour.spawn(flavour.call, _answer, silent, send)
     options = {"ssl": client_context()} if scheme == "wss" else {}
     error = await failing(flavour, silent.url.replace("ws", scheme), **options)
     assert "HTTP/1.1 is needed" in str(error)
