@@ -351,7 +351,7 @@ async def test_iteration_ends_at_a_normal_closing_and_raises_at_another(
 
 @promise
 async def test_closes_that_cross_are_both_kept(flavour: Flavour, peer: Peer) -> None:
-    ws = await connect(flavour, peer)
+    ws = await connect(flavour, peer, ping_interval=None)  # Keepalive would answer the peer's Close.
     peer.send(wire.text("crossing") + wire.close(1001))
     await ws.send(Close(4000))
     assert await flavour.call(peer.frame) == Wire(wire.CLOSE, b"\x0f\xa0")
