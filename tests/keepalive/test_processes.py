@@ -210,6 +210,38 @@ def test_an_observer_may_wait_for_the_closing_of(is_backend: bool) -> None:
         assert closing.has_closed
 
 
+class ClosingAtPing(Blocked):
+    """An observer that closes at the first Ping, and waits for the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.close: Callable[[], Future[None]] | None = None
+        self.closed_after: Future[float] = Future()
+
+    def received(self, frame: Frame | Close) -> None:
+        if self.close is not None and not self.closed_after.done():
+            begun = time.monotonic()
+            self.close().result(20)
+            self.closed_after.set_result(time.monotonic() - begun)
+
+
+def test_an_observer_may_wait_for_the_closing_during_a_flood(tmp_path: pathlib.Path) -> None:
+    """The peer is not held back until the observer has returned."""
+    closing = ClosingAtPing()
+    backend = ObservedBackend(threaded.ThreadedBackend(request=basic_request.timeouts(close=10)), closing)
+    with Peer(Place("tcp", tmp_path)) as peer, backend:
+        ws = backend.connect(peer.url).result()
+        closing.close = ws.close
+        peer.send(wire.encode(wire.PING))
+        assert peer.frame().opcode == wire.PONG
+        assert peer.frame().opcode == wire.CLOSE
+        peer.send(wire.encode(wire.PING) * 2000 + wire.close())
+        peer.hang_up()
+        assert closing.closed_after.result(20) < 5
+        assert ws.close_info is not None
+        assert ws.close_info.received == Close(1000)
+
+
 class ClosingAndWorking(Closing):
     """An observer that closes at the first text, and then works until it may go on."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from polysocket._session.notifications import Notifications
+from polysocket._session.reading import wake
+from polysocket.effects import Event, run
 from polysocket.effects.mutex import ThreadMutex
+from polysocket.effects.sockets import ThreadEvent
 
 
 class Interrupt(BaseException):
@@ -85,11 +89,11 @@ def test_an_event_for_the_log_is_told_in_turn_if_the_log_is_on() -> None:
     assert told == ["a frame", "no byte for 20 seconds: Ping"]
 
 
-def test_a_caller_that_waits_for_another_thread_goes_on_if_that_one_is_interrupted() -> None:
+def test_a_caller_that_waits_for_another_thread_makes_its_calls_if_that_one_is_interrupted() -> None:
     notifications = Notifications(ThreadMutex())
-    begun, goes_on = threading.Event(), threading.Event()
+    begun, goes_on, told = threading.Event(), threading.Event(), list[str]()
 
-    def tell(_: str) -> None:
+    def interrupt(_: str) -> None:
         begun.set()
         goes_on.wait(10)
         raise Interrupt
@@ -106,10 +110,32 @@ def test_a_caller_that_waits_for_another_thread_goes_on_if_that_one_is_interrupt
         await asyncio.to_thread(thread.join)
         await asyncio.wait_for(waiting, 10)
 
-    notifications.add(tell, "a")
-    notifications.add(tell, "b")
+    notifications.add(interrupt, "a")
+    notifications.add(told.append, "b")
     thread = threading.Thread(target=deliver)
     thread.start()
     begun.wait(10)
     asyncio.run(wait())
-    assert len(notifications.due) == 1
+    assert told == ["b"]
+
+
+def test_a_caller_that_begins_to_wait_while_another_thread_is_interrupted_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notifications = Notifications(ThreadMutex())
+    late = threading.Thread(target=lambda: run(notifications.wait(ThreadEvent())), daemon=True)
+
+    def wake_and_begin(waiting: list[Event], wake: Callable[[list[Event]], None] = wake) -> None:
+        wake(waiting)
+        if late.ident is None:
+            late.start()
+
+    def interrupt(_: str) -> None:
+        raise Interrupt
+
+    monkeypatch.setattr("polysocket._session.notifications.wake", wake_and_begin)
+    notifications.add(interrupt, "a")
+    with pytest.raises(Interrupt):
+        notifications.deliver()
+    late.join(10)
+    assert not late.is_alive()

@@ -27,6 +27,8 @@ class Notifications:
         """The calls, each with the context of the caller that has caused it, since another caller may make it."""
         self.log: Callable[[str], object] | None = None
         """The log of the websocket; None if it is off."""
+        self.may_hold_back: bool = True
+        """False once one of the calls closes the websocket: it may wait for the peer's Close, which must be read."""
         self._mutex = mutex
         self._is_delivering = False
         self._thread = 0  # that makes the latest call
@@ -45,7 +47,7 @@ class Notifications:
     @property
     def is_late(self) -> bool:
         """Whether another thread makes the calls, and is slower than the peer: then nothing more is to be read."""
-        return len(self.due) >= MOST_DUE and self.is_delivered_elsewhere
+        return len(self.due) >= MOST_DUE and self.may_hold_back and self.is_delivered_elsewhere
 
     async def wait(self, waiter: Event) -> None:
         """Wait until another thread that makes the calls has made all that are due."""
@@ -54,6 +56,7 @@ class Notifications:
                 return
             self._waiting.append(waiter)
         await waiter.wait()
+        self.deliver()  # what that thread has left, if it was interrupted
 
     @property
     def has_work(self) -> bool:
@@ -88,7 +91,10 @@ class Notifications:
                     context, call, argument = self.due.popleft()
                 context.run(call, argument)
             except BaseException:
-                wake(self._waiting)  # They make the calls that are still due.
+                with self._mutex:  # After this, no caller begins to wait for this one.
+                    if is_own_call:
+                        self._is_delivering = is_own_call = False
+                    wake(self._waiting)
                 raise
             finally:
                 if is_own_call:

@@ -385,6 +385,8 @@ class Session(Keepalive):
         """
         with self._mutex:
             is_in_notification = self._notifications.is_delivered_here
+            if is_in_notification:
+                self._notifications.may_hold_back = False
             if self.is_open:
                 self._send_close(code, reason)
             if self._closing_since is None:  # only now: a code that may not be sent begins no closing
