@@ -65,7 +65,6 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
         if transport.sock is not None:
             raise InvalidRequest("sock is one connection, and reconnect() opens many: use connect() for it")
         url = "" if request.url is None else redact_query(request.url.with_query)
-        self._process = os.getpid()
         self._shown = f"{effect.name}.Connections {url}"
         self._reconnector: Reconnector[W_co] = Reconnector(
             effect,
@@ -136,7 +135,7 @@ class Connections(HasWith[F_co], Generic[F_co, W_co]):
 
     def __del__(self) -> None:
         # __init__ may have raised. In a forked process, the connection is the parent's to end.
-        if hasattr(self, "_reconnector") and self._process == os.getpid():
+        if hasattr(self, "_reconnector") and self._reconnector.process == os.getpid():
             self._reconnector.abort()
 
 

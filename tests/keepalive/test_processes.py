@@ -29,7 +29,7 @@ from polysocket import (
 )
 from polysocket.testing import EchoServer
 from polysocket.testing.contract import wire
-from polysocket.testing.contract.places import Peer, Place
+from polysocket.testing.contract.places import Peer, Place, upgrading
 from polysocket.testing.contract.wire import Wire
 from tests.leaks import leave_nothing
 
@@ -322,6 +322,26 @@ def test_a_forked_process_has_a_thread_of_its_own() -> None:
         ran = run(IN_A_CHILD, server.url)
     assert ran.stderr == ""
     assert ran.stdout == "[] ['polysocket keepalive'] child\n['polysocket keepalive'] parent\n"
+
+
+MADE_BY_THE_PARENT = """
+import os, sys
+from polysocket.blocking import reconnect
+
+connections = reconnect(sys.argv[1])
+if (child := os.fork()) == 0:
+    next(connections.messages())
+    del connections
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_closes_the_connection_that_it_has_opened_itself(tmp_path: pathlib.Path) -> None:
+    with Peer(Place("tcp", tmp_path), upgrading(trailing=wire.text("first"))) as peer:
+        assert run(MADE_BY_THE_PARENT, peer.url).stderr == ""
+        assert peer.frame().opcode == wire.CLOSE
 
 
 MANY_FORKS = """

@@ -6,6 +6,7 @@ It is written once for every flavour. :class:`~polysocket.connections.Connection
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -72,6 +73,8 @@ class Reconnector(Generic[W]):
         # taking of a lock and the note that it was taken.
         self._reopening: list[object] = []
         self._mutex = effect.mutex()  # of the event loop in which the latest one reopens
+        self.process: int = 0
+        """The process in which the latest one reopens; 0 before the first one."""
         self._wake: Callable[[], object] = _nothing  # ends the wait of that caller
         self.websocket: W | None = None
         """The websocket that was opened last, until its end is noticed."""
@@ -195,7 +198,7 @@ class Reconnector(Generic[W]):
             self._reopening.append(turn)
             if self._reopening[0] is not turn:
                 raise ConcurrentReceive("another task or thread is waiting for the next websocket")
-            self._mutex = self._effect.mutex()
+            self._mutex, self.process = self._effect.mutex(), os.getpid()
             await self._leave_session()
             return await self._reopen()
         finally:
