@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 from wsproto.frame_protocol import FrameProtocol, ParseFailed
 
 from polysocket._core import fast_path
 from polysocket._core.failure import Refused
-from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, parse_header, payload_size
+from polysocket._core.fast_path import BINARY, CLOSE, CONTINUATION, FINAL, RSV1, TEXT, parse_header, payload_size
 from polysocket._core.judge import judge
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import FEWEST_FRAGMENTS, PartialMessage
-from polysocket._core.received import SIZE, Received, frame_of
+from polysocket._core.received import SIZE, UNPACKED, PackedText, Received, frame_of
+from polysocket._core.zlib_streams import Inflater
 from polysocket.frames import Binary, Close, Frame, Text
 from tests.connections import KEY, SIZES, encoded
 
@@ -72,6 +75,30 @@ def test_an_incomplete_frame_stops_the_fast_path(size: int, key: bytes) -> None:
 
 
 # Fragments
+
+
+@pytest.mark.parametrize(
+    ("text", "is_packed"),
+    [("a" * 1000, False), ("漢字" * 500, False), ("a" * 999 + "😀", True)],
+    ids=["ASCII", "two bytes a character", "an emoji"],
+)
+def test_many_texts_wait_in_utf_8_if_that_takes_much_less_memory(text: str, is_packed: bool) -> None:
+    received = list[Received]()
+    count = 2 * UNPACKED // len(text)
+    data = encoded(TEXT, text.encode(), b"") * count
+    fast_path.decode(data, 0, False, PartialMessage(LIMIT), received, [])
+    assert type(received[0]) is str
+    assert type(received[-1]) is (PackedText if is_packed else str)
+
+
+def test_a_single_compressed_text_does_not_wait_in_utf_8() -> None:
+    """The work of inflating it counts as many bytes, but it is short."""
+    received, compressor = list[Received](), zlib.compressobj(wbits=-15)
+    payload = compressor.compress(("a" * 999 + "😀").encode()) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    data = encoded(TEXT | RSV1, payload.removesuffix(b"\0\0\xff\xff"), b"")
+    message, inflater = PartialMessage(LIMIT), Inflater(False, 15, None)
+    assert fast_path.decode(data, 0, False, message, received, [], inflater=inflater) == len(data)
+    assert [type(each) for each in received] == [str]
 
 
 def fragments(key: bytes, opcode: int, *payloads: bytes) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 
 from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
-from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, UNPACKED, WHOLE, PackedText, Received
+from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, UNPACKED, WHOLE, PackedText, Received, is_wide
 from polysocket._core.validation import MAX_CONTROL_PAYLOAD
 from polysocket._core.zlib_streams import Inflater
 
@@ -79,7 +79,8 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
     end = len(data)
     masked_bit = MASKED if masked else 0
     limit = min(message.limit, end)  # No whole frame is larger, and compiled code is slow with integers of 63 bits.
-    taken = 0
+    held = 0  # bytes of payload
+    taken = 0  # those, and the work for as many
     while end - position >= 2 and most > 0 and taken < most_bytes:
         first = data[position]
         opcode = first & 0x0F
@@ -144,11 +145,14 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
             if first >= FINAL:
                 part = LAST_FRAGMENT
                 message.opcode = 0
-        if kind != TEXT or (taken >= UNPACKED and len(text) != size):
-            frames.append(payload if kind != TEXT else PackedText(payload))
+        if kind != TEXT:
+            frames.append(payload)
+        elif held >= UNPACKED and len(text) != size and is_wide(text, size):
+            frames.append(PackedText(payload))
         else:
             frames.append(text)
         marks.append(size << SIZE | part)
+        held += size
         taken += size
         most -= 1
         position = stop

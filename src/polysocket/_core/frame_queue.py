@@ -16,8 +16,8 @@ from polysocket._core.received import (
     PackedText,
     Received,
     frame_of,
+    is_wide,
     joined,
-    packed,
 )
 from polysocket.frames import Binary, Close, Frame, Ping, Pong, Text
 
@@ -110,8 +110,9 @@ class FrameQueue:
                 overhead += SMALL - size
             if queued > UNPACKED:
                 received = frames[index]
-                if isinstance(received, str) and len(received) != mark >> SIZE:  # It is not ASCII.
-                    frames[index] = packed(received) or received
+                # A text in ASCII has a byte for each character.
+                if isinstance(received, str) and len(received) != mark >> SIZE and is_wide(received, mark >> SIZE):
+                    frames[index] = PackedText(received.encode())
         self.size, self.overhead = queued, overhead
         if self.count:
             if self._head > len(self._frames) // 2:

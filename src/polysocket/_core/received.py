@@ -22,6 +22,7 @@ __all__ = [
     "PackedText",
     "Received",
     "frame_of",
+    "is_wide",
     "joined",
     "packed",
 ]
@@ -50,10 +51,15 @@ class PackedText:
 Received = bytes | str | PackedText | Ping | Pong | Close
 
 
+def is_wide(text: str, size: int) -> bool:
+    """Return whether a text of this size in UTF-8 takes much less memory in its packed form."""
+    return sys.getsizeof(text) > size * 3 // 2 + PACKED_COST
+
+
 def packed(text: str) -> PackedText | None:
     """Return a text in its packed form; None if that does not take much less memory."""
     utf8 = text.encode()
-    return PackedText(utf8) if sys.getsizeof(text) > len(utf8) * 3 // 2 + PACKED_COST else None
+    return PackedText(utf8) if is_wide(text, len(utf8)) else None
 
 
 def frame_of(received: Received, mark: int) -> Frame | Close:
