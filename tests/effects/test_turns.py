@@ -7,10 +7,13 @@ import time
 
 import pytest
 
-from polysocket.effects import run
+from polysocket import Blocking
+from polysocket.effects import DelegatingEffect, run
 from polysocket.effects.blocking import BlockingEffect
 from polysocket.effects.sockets import SocketEffect
 from polysocket.effects.threaded import ThreadedEffect
+from polysocket.testing import memory_pair
+from polysocket.testing.contract.programs import send_often
 
 TURN = 0.001  # seconds for which a turn holds the mutex
 MOST_TURNS = 50  # that another thread waits; without breaks, 100 and more
@@ -39,3 +42,9 @@ def test_a_flood_leaves_other_threads_the_mutex(effect: SocketEffect) -> None:
         turns += 1
     other.join()
     assert turns < MOST_TURNS
+
+
+def test_a_time_limit_of_a_wrapped_effect_ends_a_program_that_only_sends() -> None:
+    client, _ = memory_pair(Blocking, effect=DelegatingEffect(BlockingEffect()))
+    with pytest.raises(TimeoutError):
+        send_often(client, 0.05)

@@ -7,6 +7,7 @@ send: two sides that both did would wait for each other forever.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,7 +69,7 @@ class Sender:
         self._encoder = connection.encoder
         self._mutex = mutex
         self._checkpoint = effect.checkpoint
-        self._deadline: Any = getattr(effect, "deadline", None)
+        self._deadline: ContextVar[float | None] | None = getattr(effect, "deadline", None)
         self._running_loop, self._loop, self._is_held = mutex.running_loop, mutex.loop, mutex.is_held
         self._notifications = notifications
         self._due = notifications.due

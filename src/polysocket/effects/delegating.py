@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from polysocket.effects.interface import ByteStream, Effect, Event
@@ -41,6 +42,11 @@ class DelegatingEffect:
     def leaves_caller(self) -> bool:
         """Whether a program of the inner effect leaves the caller's thread before it waits."""
         return bool(getattr(self.inner, "leaves_caller", False))
+
+    @property
+    def deadline(self) -> ContextVar[float | None] | None:
+        """The deadline of the calling program, if the inner effect has one."""
+        return getattr(self.inner, "deadline", None)
 
     @property
     def checkpoint(self) -> Callable[[], Awaitable[object]] | None:

@@ -177,6 +177,9 @@ class Effect(Lifter, Protocol):
 
     ``polysocket.effects.blocking`` is the shortest one. In an asynchronous flavour every ``async`` method here may
     suspend; in a blocking one none ever does.
+
+    An effect of threads has two more attributes. ``deadline`` is the context variable of its time limits: a send that
+    need not wait looks at it, too. ``leaves_caller`` is True if a program that has to wait leaves the caller's thread.
     """
 
     @property
