@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from polysocket.effects.mutex import Mutex, NoMutex
@@ -299,6 +299,8 @@ class CoroutineEffect:
     # Not a property, which would be one more call for each message.
     checkpoint: Callable[[], Awaitable[object]] | None = None
     """None: sends need no checkpoint."""
+    deadline: ContextVar[float | None] | None = None
+    """None: time limits end a program by a cancellation."""
 
     def lift(self, program: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return the program itself."""
