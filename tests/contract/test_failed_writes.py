@@ -352,3 +352,17 @@ async def test_a_rejection_by_a_server_that_reads_no_request_is_raised(
     with pytest.raises(error, match=match):
         await flavour.open("ws://localhost/", sock=sock)
     listener.hang_up()
+
+
+@pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "uvloop"], indirect=True)  # It tells late.
+@pytest.mark.parametrize("transport", ["unix"], indirect=True)
+@promise
+async def test_a_server_that_reads_no_request_and_stays_is_not_waited_for(flavour: Flavour, place: Place) -> None:
+    listener = Listener(place)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(listener.path or "")
+    with listener.socket.accept()[0] as server:
+        server.shutdown(socket.SHUT_RD)
+        with pytest.raises(OpeningFailed, match="Broken pipe"):
+            await flavour.open("ws://localhost/", sock=sock, open_timeout=5)
+    listener.hang_up()

@@ -28,7 +28,7 @@ from polysocket.proxy import Proxy, as_proxy, system_proxy
 from polysocket.redaction import escaped
 from polysocket.url import WebSocketURL, certificate_name
 
-__all__ = ["BODY_TIMEOUT", "Dialer", "ResumedStream", "causes_of", "read_body", "system_errno"]
+__all__ = ["BODY_TIMEOUT", "Dialer", "ResumedStream", "causes_of", "read_body", "read_rest", "system_errno"]
 
 BODY_TIMEOUT = 1.0
 """Seconds for the body of a rejection after its header, a tenth of the default ``open_timeout``: an error page comes at
@@ -236,9 +236,7 @@ async def _open_tunnel(effect: Effect, stream: ByteStream, tunnel: Tunnel) -> by
                     await stream.drain()
             except OSError as error:  # The proxy may have rejected the request before it hung up.
                 failure = without_tracebacks(error)
-            data = await stream.read()
-            if failure is not None and not data:
-                raise failure
+            data = await (stream.read() if failure is None else read_rest(effect, stream, failure))
         except OSError as error:
             (cause,) = causes_of(error)
             text = (
@@ -247,6 +245,15 @@ async def _open_tunnel(effect: Effect, stream: ByteStream, tunnel: Tunnel) -> by
             raise ProxyFailed(text, system_errno(cause), (cause,)) from cause
         received = tunnel.receive(data)
     return received
+
+
+async def read_rest(effect: Effect, stream: ByteStream, failure: OSError) -> bytes:
+    """Return what the peer has sent before a write failed, such as a rejection; raise that failure if it is nothing."""
+    with contextlib.suppress(OSError):  # TimeoutError is one: the peer may read no more, but stay.
+        async with effect.time_limit(BODY_TIMEOUT):
+            if data := await stream.read():
+                return data
+    raise failure
 
 
 async def read_body(effect: Effect, stream: ByteStream, receive: Callable[[bytes], object]) -> None:

@@ -14,7 +14,7 @@ from polysocket._core.client_handshake import ClientHandshake, rejected
 from polysocket._core.connection import Connection
 from polysocket._core.handshake import Upgraded
 from polysocket._core.redirect import is_redirect, redirected
-from polysocket._opening.dialer import Dialer, causes_of, read_body, system_errno
+from polysocket._opening.dialer import Dialer, causes_of, read_body, read_rest, system_errno
 from polysocket._opening.transport import Transport
 from polysocket._session.session import Session
 from polysocket.effects import ByteStream, Effect
@@ -51,7 +51,7 @@ async def open_session(
             while True:
                 stream = await attempt.dialer.connect(effect)
                 try:
-                    answer = await attempt.shake_hands(stream)
+                    answer = await attempt.shake_hands(effect, stream)
                     if isinstance(answer, Upgraded):
                         return session_of(effect, stream, ConnectionType.CLIENT, answer, request)
                     if refusal(first, request, answer, transport) is not None:
@@ -88,7 +88,7 @@ class _Attempt:
         """The answer other than 101, with its body so far; None before its header is complete."""
         return self._handshake.rejection
 
-    async def shake_hands(self, stream: ByteStream) -> Upgraded | Response:
+    async def shake_hands(self, effect: Effect, stream: ByteStream) -> Upgraded | Response:
         """Send the request and read the answer. Of an answer other than 101, the body may be incomplete."""
         answer: Upgraded | Response | None = None
         failure: OSError | None = None
@@ -102,9 +102,7 @@ class _Attempt:
             except OSError as error:  # The server may have rejected the request before it hung up.
                 failure = without_tracebacks(error)
             while answer is None:
-                data = await stream.read()
-                if failure is not None and not data:
-                    raise failure
+                data = await (stream.read() if failure is None else read_rest(effect, stream, failure))
                 answer = self._handshake.receive(data) or self._handshake.rejection
         except OSError as error:
             (cause,), hint = causes_of(error), self._handshake.scheme_hint
