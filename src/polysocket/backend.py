@@ -341,17 +341,19 @@ class SocketConnector:
         for session in self._open_sessions.close():
             if session.has_loop_ended:
                 session.abort()
-            elif session.belongs_to_other_loop:
-                other_loops += 1
-            else:
+            elif session.is_in_own_loop:
                 sessions.append(session)
+            else:
+                other_loops += 1
         closings = [(session, session.begin_closing(code)) for session in sessions]
         try:
             for session, is_in_notification in closings:
                 await session.close(is_in_notification=is_in_notification)
-            await self._wait_for_listeners(sessions)
+            if sessions:  # else the clock of another library's loop may be out of reach
+                await self._wait_for_listeners(sessions)
         finally:
-            self.abort()  # If the closing was cancelled, the remaining connections are dropped.
+            for session in sessions:  # If the closing was cancelled, the remaining connections are dropped.
+                session.abort()
         if other_loops:
             raise WrongEventLoop(
                 f"{other_loops} open websocket(s) of this backend were opened in other event loops: "

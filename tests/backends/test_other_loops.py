@@ -33,7 +33,6 @@ from polysocket import (
     basic_request,
 )
 from polysocket.asyncio import AsyncioBackend
-from polysocket.asyncio import connect as asyncio_connect
 from polysocket.asyncio import reconnect as asyncio_reconnect
 from polysocket.multiplexing import Subscription
 from polysocket.testing import EchoServer
@@ -148,6 +147,10 @@ CALLS: dict[str, Callable[[WebSocket[Async]], Coroutine[Any, Any, Any]]] = {
     "ping with a timeout": lambda ws: ws.ping(timeout=5),
     "pong": lambda ws: ws.pong(),
     "close": lambda ws: ws.close(),
+    "send_many": lambda ws: ws.send_many(["x"]),
+    "send_many with a timeout": lambda ws: ws.send_many(["x"], timeout=5),
+    "receive_many": lambda ws: ws.receive_many(),
+    "send_text with a timeout": lambda ws: ws.send_text("x", timeout=5),
     "send no fragments": lambda ws: ws.send_fragments([]),
     "either": lambda ws: ws.either(ws.receive_text),
     "either_close": lambda ws: ws.either_close(ws.receive),
@@ -447,31 +450,35 @@ def test_a_call_without_a_loop_raises_at_once(flavour: Flavour) -> None:
 
     def drive(call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         coroutine = call()
-        with pytest.raises(RuntimeError):
+        with pytest.raises(WrongEventLoop):
             coroutine.send(None)
 
     with EchoServer() as server:
         flavour.run(use)
 
 
-def test_a_websocket_of_asyncio_is_refused_in_trio(peer: Peer) -> None:
-    trio = pytest.importorskip("trio")
+@pytest.mark.parametrize(("opened_in", "used_in"), [("asyncio", "trio"), ("trio", "asyncio")])
+def test_a_websocket_and_a_backend_are_refused_in_another_library(peer: Peer, opened_in: str, used_in: str) -> None:
+    pytest.importorskip("trio")
+    backend: Any = FLAVOURS[opened_in]().backend(request=SLOW)
     websockets: list[WebSocket[Async]] = []
 
     async def own(other: Flavour, pause: Callable[[], Any]) -> None:
-        ws = await asyncio_connect(peer.url, close_timeout=5)
-        websockets.append(ws)
+        websockets.append(await opened(backend, peer.url))
         await pause()
+        assert websockets[0].is_open
         peer.hang_up()
-        await ws.close()
+        await backend.close()
 
     async def use() -> None:
         for call in CALLS.values():
-            with pytest.raises(WrongEventLoop):
+            with pytest.raises(WrongEventLoop, match="opened in another event loop"), at_once():
                 await call(websockets[0])
+        with pytest.raises(WrongEventLoop, match=r"^1 open websocket.*other event loops"), at_once():
+            await backend.close()
 
-    with another_loop(FLAVOURS["asyncio"](), own):
-        trio.run(use)
+    with another_loop(FLAVOURS[opened_in](), own):
+        FLAVOURS[used_in]().run(use)
 
 
 @in_asyncio

@@ -49,7 +49,10 @@ class _Sending:
                 raise session.error()
             if effect.checkpoint is not None:
                 await effect.checkpoint()
-        began = effect.now()
+        began = 0.0
+        if timeout is not None:
+            session.check_event_loop()  # trio's clock is out of reach elsewhere
+            began = effect.now()
         for batch in batches(self._messages):
             if self.sent:
                 await effect.next_turn()  # A network that takes everything at once must not hold up an event loop.

@@ -86,7 +86,11 @@ class ReadLoop(ABC):
             timeout: Seconds to wait; None for no limit.
         """
         connection, reader, receiver, mutex = self._connection, self._reader, self.receiver, self._mutex
-        if mutex.running_loop() != mutex.loop:
+        try:
+            is_elsewhere = mutex.running_loop() != mutex.loop
+        except RuntimeError:  # trio's, if it doesn't run here
+            is_elsewhere = True
+        if is_elsewhere:
             raise wrong_event_loop(mutex)
         if timeout is not None:
             return await self._read_within(timeout, take, what)

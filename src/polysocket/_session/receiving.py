@@ -87,7 +87,11 @@ class Receiver:
         """
         if timeout is not None and not (type(timeout) in NUMBERS and 0 <= timeout <= ORDINARY):
             check_timeout(timeout)
-        if self._has_loop and self._running_loop() != self._loop:
+        try:
+            is_elsewhere = self._has_loop and self._running_loop() != self._loop
+        except RuntimeError:  # trio's, if it doesn't run here
+            is_elsewhere = True
+        if is_elsewhere:
             raise wrong_event_loop(self._mutex)
         queue = self.queue
         if not queue.count or queue.fragments or self.is_receiving or self.is_busy:
@@ -108,7 +112,11 @@ class Receiver:
     def take_ready_frame(self, pong_on_ping: object) -> Frame | Close | None:
         """Take a frame that has arrived: the short way, for streams of small frames."""
         queue, mutex = self.queue, self._mutex
-        if mutex.running_loop() != mutex.loop:
+        try:
+            is_elsewhere = mutex.running_loop() != mutex.loop
+        except RuntimeError:  # trio's, if it doesn't run here
+            is_elsewhere = True
+        if is_elsewhere:
             raise wrong_event_loop(mutex)
         is_taken = False
         try:

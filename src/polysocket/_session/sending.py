@@ -97,7 +97,11 @@ class Sender:
         :meth:`~polysocket._core.connection.Connection.send`, and of any type as there.
         """
         stream = self._stream
-        if self._running_loop() != self._loop:
+        try:
+            is_elsewhere = self._running_loop() != self._loop
+        except RuntimeError:  # trio's, if it doesn't run here
+            is_elsewhere = True
+        if is_elsewhere:
             raise wrong_event_loop(self._mutex)
         if isinstance(frame, Text):
             is_part = not frame._final

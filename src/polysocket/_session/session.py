@@ -105,7 +105,7 @@ class Session(Keepalive):
 
     def check_event_loop(self) -> None:
         """Raise :class:`WrongEventLoop` in another event loop than the websocket's."""
-        if self._mutex.running_loop() != self._mutex.loop:
+        if not self.is_in_own_loop:
             raise wrong_event_loop(self._mutex)
 
     @property
@@ -355,7 +355,7 @@ class Session(Keepalive):
         It ends after the calls to observers, unless one of these closes: then it begins in that call's thread, and may
         go on in another one. ``is_in_notification`` says so of a closing that has begun before.
         """
-        if self._mutex.running_loop() != self._mutex.loop:
+        if not self.is_in_own_loop:
             if self._connection.state is State.CLOSED:
                 return
             if self.has_loop_ended:
@@ -458,6 +458,14 @@ class Session(Keepalive):
     def has_loop_ended(self) -> bool:
         """Whether the event loop in which the websocket was opened has ended, so that nothing can be awaited."""
         return bool(self._mutex.has_loop_ended())
+
+    @property
+    def is_in_own_loop(self) -> bool:
+        """Whether the event loop in which the websocket was opened runs here."""
+        try:
+            return self._mutex.running_loop() == self._mutex.loop
+        except RuntimeError:  # trio's, if it doesn't run here
+            return False
 
     @property
     def belongs_to_other_loop(self) -> bool:
