@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Callable, Coroutine
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -334,3 +336,61 @@ def test_a_websocket_ends_with_its_event_loop(flavour: Flavour, peer: Peer, hand
     assert not ws.is_open
     assert ws.close_info.cause is CloseCause.CANCELLATION
     assert peer.rest() == [Wire(wire.CLOSE, b"\x03\xe9")]
+
+
+# A signal handler that raises in the main task of asyncio
+
+
+class Interrupt(BaseException):
+    """Raised by a signal handler."""
+
+
+def interrupting(line: int) -> Callable[[FrameType, str, Any], Any]:
+    """Return a tracing function that raises at this line, counted as they run, of the stream's methods that read."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_name not in ("read_view", "read_into"):
+            return None
+        left -= event == "line"
+        if left < 0:
+            sys.settrace(None)
+            raise Interrupt
+        return trace
+
+    return trace
+
+
+@in_asyncio
+@pytest.mark.parametrize("size", [4, 100_000])
+async def test_an_interrupted_read_loses_no_bytes_in_silence(
+    flavour: Flavour, new_peer: Callable[..., Peer], size: int
+) -> None:
+    ends = set[CloseCause | None]()
+    has_returned = False
+    lines = itertools.count()
+    async with a_backend(flavour) as backend:
+        while not has_returned:
+            peer = new_peer()
+            ws = await opened(flavour, backend, peer.url)
+            sending = flavour.spawn(flavour.call, peer.send, text("a" * size))
+            before = sys.gettrace()
+            sys.settrace(interrupting(next(lines)))
+            try:
+                await ws.receive_text()
+                has_returned = True
+            except Interrupt:
+                pass
+            finally:
+                sys.settrace(before)
+                await sending.result()
+            if not has_returned:
+                try:
+                    assert await ws.receive_text(timeout=5) == "a" * size
+                    ends.add(None)
+                except ConnectionLost as error:
+                    ends.add(error.close_info.cause)
+            peer.hang_up()
+            await ws.close()
+    assert ends == {None, CloseCause.CANCELLATION}

@@ -350,8 +350,10 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if self._chunks or self._has_ended:
             return await self.read_view()
         self._target.view, self._filled = buffer, 0
+        self.has_taken = False
         try:
             await self.wait_for_data()
+            self.has_taken = True
         except BaseException:
             if self._filled:
                 self._chunks.insert(0, bytes(buffer[: self._filled]))  # More may have come since.

@@ -42,6 +42,7 @@ class PushStream(ABC):
     def __init__(self, new_event: Callable[[], Event]) -> None:
         self.pending: int = 0
         self._new_event = new_event
+        self.has_taken: bool = False
         self._chunks: list[bytes | memoryview] = []
         self._unread = 0
         self._writes = 0  # since the loop had its last turn
@@ -113,6 +114,7 @@ class PushStream(ABC):
     async def read_view(self) -> bytes | memoryview:
         """Do the same, and perhaps return a view of a buffer, which others use once the caller waits again."""
         while not self._chunks and not self._has_ended:
+            self.has_taken = False
             try:
                 await self.wait_for_data()
             except BaseException:
@@ -123,6 +125,7 @@ class PushStream(ABC):
             if self._error is not None:
                 self._raise_error()
             return b""
+        self.has_taken = True
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._unread = 0
