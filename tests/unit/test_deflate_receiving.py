@@ -7,10 +7,12 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+from wsproto import ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import Opcode
 
 from polysocket._core.deflate import DeflateParameters
+from polysocket.frames import Binary
 from tests.compression import (
     CHUNKS,
     EMPTY_FINAL,
@@ -27,7 +29,18 @@ from tests.compression import (
     noise,
     receive,
 )
-from tests.connections import BINARY, CLIENT, RSV1, connect, deflated, failure, frame_to
+from tests.connections import (
+    BINARY,
+    CLIENT,
+    RSV1,
+    Connection,
+    both_roles,
+    connect,
+    deflate,
+    deflated,
+    failure,
+    frame_to,
+)
 
 # The RFC's examples (§7.2.3)
 
@@ -300,6 +313,46 @@ def test_a_compression_bomb_in_an_endless_message_is_refused(watch: WatchedZlib)
     wire = frame(Opcode.BINARY, payload, fin=False, rsv1=True)
     assert close_code(receive(extension(max_message_size=LIMIT), wire, chunk=100)) == 1009
     assert watch.given <= LIMIT + 1
+
+
+@pytest.mark.parametrize("final", [False, True], ids=["one block", "final blocks"])
+@pytest.mark.parametrize("chunk", [None, 1000], ids=["at once", "by 1000"])
+@both_roles
+def test_a_large_limit_lets_a_bomb_hold_up_no_event_loop(role: ConnectionType, chunk: int | None, final: bool) -> None:
+    mib = 1024 * 1024
+    payload = b"".join(deflated(bytes([byte]) * mib, final=True) for byte in b"abc") if final else b""
+    payload += deflated(b"d" * (40 * mib))
+    extension = deflate(role)
+    connection = Connection(role, extension, max_message_size=64 * mib).inner
+    wire = frame_to(role, BINARY, payload, rsv=RSV1)
+    most = inflated = 0
+    for start in range(0, len(wire), chunk or len(wire)):
+        data = wire[start : start + (chunk or len(wire))]
+        while data or connection.holds_bytes:
+            connection.receive(data)
+            data, before = b"", inflated
+            inflated = extension.inflater.work
+            most = max(most, inflated - before)
+    assert most < 20 * mib
+    message = connection.next_frame()
+    assert isinstance(message, Binary)
+    expected = b"".join(bytes([byte]) * mib for byte in b"abc" if final) + b"d" * (40 * mib)
+    assert message.payload == expected
+
+
+@pytest.mark.parametrize("end", [b"", b"\x00", FINAL_HELLO], ids=["no octet", "octet", "more"])
+def test_a_message_is_the_same_wherever_inflating_pauses(end: bytes) -> None:
+    payload = deflated(b"a" * 3000 + noise(50), final=True) + end
+    whole = b"a" * 3000 + noise(50) + (b"Hello" if end == FINAL_HELLO else b"")
+    for most in range(1, len(whole) + 2):
+        inflater, rest, output = extension().deflate.inflater, payload, b""
+        inflater.begin()
+        while rest:
+            output += inflater.feed(rest, most)
+            assert inflater.left < len(rest)
+            rest = rest[len(rest) - inflater.left :]
+        assert output + inflater.finish() == whole
+        assert inflater.inflate_message(HELLO) == b"Hello"
 
 
 def test_without_a_limit_a_message_of_any_size_is_inflated() -> None:

@@ -18,7 +18,7 @@ from polysocket._core.masking import mask
 from polysocket._core.partial_message import PartialMessage
 from polysocket._core.pieces import LEAST_ROOM, Payload, Pieces, payload_of
 from polysocket._core.received import FRAGMENT, LAST_FRAGMENT, SIZE, UNPACKED, WHOLE, PackedText, Received, frame_of
-from polysocket._core.zlib_streams import Inflater
+from polysocket._core.zlib_streams import AT_ONCE, Inflater
 from polysocket.frames import Close, Frame, Ping, Pong
 
 __all__ = ["Decoder"]
@@ -27,7 +27,7 @@ __all__ = ["Decoder"]
 MAX_STEPS: Final = 2048  # a step is a data frame (about 2 µs uncompiled), or a new zlib stream
 STEPS_OF_CONTROL: Final = 4  # a control frame, which is answered or matched
 MAX_BYTES: Final = 1024 * 1024  # they take about 3 ms to inflate
-SLICE: Final = 64 * 1024  # bytes that are inflated at once
+SLICE: Final = 64 * 1024  # bytes that are inflated at once, to at most AT_ONCE
 
 # The payloads of nearly all Closes, and their codes: wsproto takes 35 µs to judge one.
 COMMON_CLOSES: Final = {b"": 1005, b"\x03\xe8": 1000, b"\x03\xe9": 1001}
@@ -316,8 +316,7 @@ class Decoder:
         stop = min(position + self._missing, len(data))
         if message.is_compressed and self._inflater is not None:
             stop = min(stop, position + SLICE)
-            self._collect_compressed(data[position:stop], self._inflater, frames, marks)
-            return stop
+            return position + self._collect_compressed(data[position:stop], self._inflater, frames, marks)
         self._add(memoryview(data)[position:stop], frames, marks)
         return stop
 
@@ -345,14 +344,16 @@ class Decoder:
                 whole = payload.take()
             self._end_frame(whole, frames, marks)
 
-    def _collect_compressed(self, piece: bytes, inflater: Inflater, frames: list[Received], marks: list[int]) -> None:
-        message = self._message
-        self._missing -= len(piece)
+    def _collect_compressed(self, piece: bytes, inflater: Inflater, frames: list[Received], marks: list[int]) -> int:
+        """Inflate bytes of a compressed payload, and take the frame if it is whole; return how many were inflated."""
+        message, key = self._message, self._key
+        taken = len(piece)
+        piece = inflater.feed(mask(piece, key) if key else piece, AT_ONCE)
+        taken -= inflater.left
+        self._key = key[taken % 4 :] + key[: taken % 4]
+        self._missing -= taken
         is_whole = self._missing == 0
-        if self._key:
-            piece = self._unmasked(piece)
         is_last = is_whole and self._final
-        piece = inflater.feed(piece)
         if is_last:
             piece += inflater.finish()
         if message.opcode == TEXT:
@@ -363,6 +364,7 @@ class Decoder:
         self._inflated.add(piece)
         if is_whole:
             self._end_frame(self._inflated.take(), frames, marks)
+        return taken
 
     def _unmasked(self, part: bytes) -> bytes:
         """Unmask the next bytes of the payload."""

@@ -59,7 +59,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
     """Append the whole data frames that begin at ``position`` to ``frames``; return the position after them.
 
     It stops before any other frame: one that has not arrived, is not valid or is a control frame, a compressed
-    fragment, and a fragment of a text that begins or ends within a character.
+    fragment or a compressed message that may be large, and a fragment of a text that begins or ends within a character.
 
     Args:
         data: Bytes from the peer.
@@ -125,6 +125,8 @@ def decode(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, so that a frame
         if masked:
             payload = mask(payload, data[start - 4 : start])
         if compressed and inflater is not None:
+            if size > inflater.largest_at_once:
+                break
             taken += size * WORK  # so that the caller can count the work after a few frames
             payload = inflater.inflate_message(payload)
             size = len(payload)

@@ -21,6 +21,8 @@ MOST_PIECES: Final = 64  # of remembered output: each costs CPython about 40 byt
 MOST_FINAL_BLOCKS: Final = 8192  # in a frame: each needs a new stream, 2 µs for 2 bytes; senders make none, or one
 WORK_OF_STREAM: Final = 2048  # bytes that are inflated in the same time
 UNLIMITED: Final = 2**62 - 2  # bytes: mypyc holds no larger integer, plus one, without an object
+AT_ONCE: Final = 8 * 1024 * 1024  # bytes that are inflated in one turn of an event loop: they take about 25 ms
+LARGEST_RATIO: Final = 1032  # of deflate: 258 bytes in two bits
 STEP: Final = 1024  # bytes after a final block: zlib copies what follows one, so larger steps cost their square
 
 
@@ -69,6 +71,8 @@ class Inflater:
         "_window",
         "_window_bits",
         "_window_size",
+        "largest_at_once",
+        "left",
         "work",
     )
 
@@ -86,6 +90,10 @@ class Inflater:
         self._final_blocks = 0  # in the frame
         self.work: int = 0
         """Bytes that were inflated, and what new streams cost."""
+        self.left: int = 0
+        """How many of the bytes that were fed last are to be fed again."""
+        self.largest_at_once: int = UNLIMITED if self._max_message_size < AT_ONCE else AT_ONCE // LARGEST_RATIO
+        """The size of a payload that :meth:`inflate_message` may be given, whatever it inflates to."""
 
     def forget(self) -> None:
         """Free the window: no more will be received, or the next message needs none."""
@@ -125,21 +133,25 @@ class Inflater:
             self.forget()
         return output
 
-    def feed(self, data: bytes) -> bytes:
-        """Inflate some bytes; after a final block the message goes on in a new stream (§7.2.3.4)."""
+    def feed(self, data: bytes, most: int = UNLIMITED) -> bytes:
+        """Inflate some bytes; after a final block the message goes on in a new stream (§7.2.3.4).
+
+        Stop after about ``most`` bytes of output. Then ``left`` tells how many bytes of ``data`` come next.
+        """
         pieces: list[bytes] = []
-        start, step = 0, len(data)
-        while start < len(data):
+        start, step, room = 0, len(data), self._room
+        while start < len(data) and room - self._room < most:
             stream = self._stream
             if stream is None:
                 stream = self._new_stream()
             piece = data[start : start + step]
-            pieces.append(self._inflate(stream, piece))
-            start += len(piece) - len(stream.unused_data)
+            pieces.append(self._inflate(stream, piece, most))
+            start += len(piece) - len(stream.unused_data) - self.left
             step = STEP
             self._at_boundary = stream.eof
             if self._at_boundary:
                 self._stream = None
+        self.left = len(data) - start
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def finish(self) -> bytes:
@@ -163,15 +175,18 @@ class Inflater:
         self._stream = stream
         return stream
 
-    def _inflate(self, stream: _Decompress, data: bytes) -> bytes:
+    def _inflate(self, stream: _Decompress, data: bytes, most: int = UNLIMITED) -> bytes:
         try:
-            output = stream.decompress(data, self._room)
+            output = stream.decompress(data, min(self._room, most))
+            self.left = len(stream.unconsumed_tail)
+            if len(output) == most < self._room:  # zlib may hold the rest of a match, whose bytes it has taken.
+                output += stream.decompress(b"", self._room - most)
         except zlib.error as error:
             raise Refused(invalid_payload(f"corrupt deflate data: {error}")) from error
         size = len(output)
         self._room -= size
         self.work += size
-        if self._room == 0:  # so that nothing is ever left in the stream's unconsumed_tail
+        if self._room == 0:
             raise Refused(too_big(f"a message inflates to more than {self._max_message_size} bytes"))
         if size:
             # Remember the output as far as the window reaches.
