@@ -43,7 +43,7 @@ def running_effect() -> Effect:
         raise NoAsyncLibrary("no asynchronous library runs here: call this from a task of asyncio or trio") from error
 
 
-class AnyioEffect(CoroutineEffect, DelegatingEffect):
+class AnyioEffect(CoroutineEffect, DelegatingEffect):  # pyright: ignore[reportIncompatibleVariableOverride]  # deadline
     """The :class:`~polysocket.effects.Effect` that is asyncio's or trio's, call by call."""
 
     def __init__(self) -> None:
