@@ -350,7 +350,7 @@ class TransportStream(PushStream, asyncio.BufferedProtocol):
         if self._chunks or self._has_ended:
             return await self.read_view()
         self._target.view, self._filled = buffer, 0
-        self.has_taken = False
+        self.has_taken: bool = False
         try:
             await self.wait_for_data()
             self.has_taken = True
