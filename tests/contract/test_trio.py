@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pathlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from polysocket import Close, Ping, ReceiveTimeout, Text
 from polysocket.testing.contract import wire
 from polysocket.testing.contract.fixtures import every_transport
+from polysocket.testing.contract.forking import clear_in_a_child
 from polysocket.testing.contract.multiplexing import Client
 from polysocket.testing.contract.places import Echo, Peer
 from polysocket.testing.contract.wire import Wire
@@ -237,6 +239,31 @@ def test_a_block_that_is_cancelled_just_before_a_send_ends(peer: Peer, size: int
                 await ws.send_binary(bytes(size))
         assert scope.cancelled_caught
         await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(main)
+
+
+def test_a_forked_process_frees_a_websocket_while_threads_post_to_the_loop(echo: Echo) -> None:
+    """The fork copies the lock of trio's queue, which a thread may hold that the child does not have."""
+
+    async def main() -> None:
+        token, has_ended = trio.lowlevel.current_trio_token(), threading.Event()
+
+        def post() -> None:
+            while not has_ended.is_set():
+                token.run_sync_soon(int)
+
+        held = [await polysocket_trio.connect(echo.url)]
+        thread = threading.Thread(target=post)
+        thread.start()
+        try:
+            for _ in range(10):
+                clear_in_a_child(held)
+                await trio.lowlevel.checkpoint()
+        finally:
+            has_ended.set()
+            thread.join()
+        await held[0].close()
 
     trio.run(main)
 

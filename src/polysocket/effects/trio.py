@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -72,7 +73,7 @@ class TrioEffect(CoroutineEffect):
         if trio.lowlevel.in_trio_run():
             token = trio.lowlevel.current_trio_token()
             mutex.loop, mutex.running_loop = token, trio.lowlevel.current_trio_token
-            mutex.has_loop_ended = partial(_has_ended, token)
+            mutex.has_loop_ended = partial(_has_ended, token, os.getpid())
         return mutex
 
     async def next_turn(self) -> None:
@@ -176,8 +177,10 @@ class ConnectingSockets(SocketAttempts):
         return connected
 
 
-def _has_ended(token: trio.lowlevel.TrioToken) -> bool:
-    """Return whether the ``trio.run()`` of this token has ended."""
+def _has_ended(token: trio.lowlevel.TrioToken, process: int) -> bool:
+    """Return whether the ``trio.run()`` of this token has ended, or is that of the process that has forked this one."""
+    if os.getpid() != process:  # There, another thread may have held the lock that the next call takes.
+        return True
     try:
         token.run_sync_soon(_nothing, idempotent=True)
     except trio.RunFinishedError:
